@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists the targets. Everything generated is below $(BUILD).
+
+VERSION := 0.1.0
+BUILD ?= build
+# Objects of the program; `make check` uses one such directory a compiler.
+OBJ ?= $(BUILD)/obj
+SAN := $(BUILD)/san
+FUZZ := $(BUILD)/fuzz
+SKEL := $(BUILD)/skel
+BIN := $(BUILD)/laneway
+TESTS := $(BUILD)/tests
+
+# V=1 prints whole commands.
+Q = $(if $(V),,@printf '  %-5s %s\n' $1 $@; )
+
+PREFIX ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+CC = gcc
+CLANG ?= $(firstword $(foreach v,19 18 17 16 15 14,$(wildcard /usr/bin/clang-$v)) clang)
+LLVM_STRIP ?= $(firstword $(wildcard $(patsubst %/clang,%/llvm-strip,$(subst clang-,llvm-strip-,$(CLANG)))) llvm-strip)
+# libFuzzer comes in a package of its own, which the newest clang may lack.
+FUZZ_CC ?= $(firstword $(foreach v,19 18 17 16 15 14,$(if $(wildcard \
+	/usr/lib/llvm-$v/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a),$(wildcard /usr/bin/clang-$v))) clang)
+BPFTOOL ?= bpftool
+CLANG_FORMAT ?= clang-format
+
+ARCH := $(shell uname -m)
+BPF_ARCH := $(or $(patsubst x86_64,x86,$(filter x86_64,$(ARCH))),$(patsubst aarch64,arm64,$(filter aarch64,$(ARCH))),$(ARCH))
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+
+PKGS := libbpf libelf zlib yaml-0.1 json-c
+WARN := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat-security
+# libev's ev_init() and friends cast between watcher types: -fno-strict-aliasing.
+CFLAGS ?= -O2 -g
+LW_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -fno-common -pthread -Iinclude -Iuser \
+	-D_GNU_SOURCE -DLW_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm -pthread
+SAN_CFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ_CFLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -Wall -Wextra \
+	-Werror -Wno-unused-parameter -Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
+
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+SKELS := $(BPF_SRC:bpf/%.bpf.c=$(SKEL)/%.skel.h)
+USER_SRC := $(wildcard $(foreach d,base core conf kern daemon,user/$d/*.c))
+USER_OBJ := $(USER_SRC:%.c=$(OBJ)/%.o)
+# What tests link with: everything but main(); the kernel side for tests/bpf only.
+LIB_SRC := $(filter-out user/daemon/main.c user/kern/%,$(USER_SRC)) $(wildcard tests/harness/*.c)
+KERN_SRC := $(filter user/kern/%,$(USER_SRC))
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+BPFTEST_SRC := $(wildcard tests/bpf/test_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+TOOL_SRC := $(wildcard $(foreach d,demo bench soak,tests/$d/*.c))
+
+UNIT_BIN := $(UNIT_SRC:tests/%.c=$(TESTS)/%)
+BPFTEST_BIN := $(BPFTEST_SRC:tests/%.c=$(TESTS)/%)
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(FUZZ)/%)
+TOOL_BIN := $(foreach s,$(TOOL_SRC),$(TESTS)/$(basename $(notdir $s)))
+NETNS := $(wildcard tests/netns/test_*.sh)
+# T=name: only the tests whose name contains it.
+pick = $(if $(T),$(foreach t,$1,$(if $(findstring $(T),$(notdir $t)),$t)),$1)
+
+all: user ## build/laneway
+bpf: $(SKELS) ## kernel programs and their skeletons
+user: $(BIN) ## build/laneway
+tools: $(TOOL_BIN) ## programs of the demo, the benchmark and the end-to-end tests
+objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC))
+
+# ---- kernel side ----
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call Q,BPF)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@
+	@! command -v $(LLVM_STRIP) >/dev/null || $(LLVM_STRIP) -g $@
+
+$(SKEL)/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(call Q,SKEL)$(BPFTOOL) gen skeleton $< name $*_bpf >$@.tmp
+	@mv $@.tmp $@
+
+# ---- user side: plain, sanitized, fuzzed ----
+$(OBJ)/user/kern/%.o $(OBJ)/tests/bpf/%.o: LW_CFLAGS += -I$(SKEL)
+$(patsubst %.c,$(OBJ)/%.o,$(KERN_SRC) $(BPFTEST_SRC)): | $(SKELS)
+
+$(OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call Q,CC)$(CC) $(LW_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(SAN)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call Q,CC)$(CC) $(LW_CFLAGS) $(SAN_CFLAGS) -MMD -MP -c $< -o $@
+
+$(FUZZ)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call Q,CC)$(FUZZ_CC) $(LW_CFLAGS) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BIN): $(USER_OBJ)
+	$(call Q,LINK)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# Archives, so that a test links only what it reaches. Made anew: no member of a deleted source stays.
+define archive
+@mkdir -p $(@D)
+@rm -f $@
+@$(AR) rcs $@ $^
+endef
+$(BUILD)/libtest.a: $(patsubst %.c,$(OBJ)/%.o,$(LIB_SRC) $(KERN_SRC))
+	$(archive)
+$(BUILD)/libsan.a: $(LIB_SRC:%.c=$(SAN)/%.o)
+	$(archive)
+$(BUILD)/libfuzz.a: $(LIB_SRC:%.c=$(FUZZ)/obj/%.o)
+	$(archive)
+
+$(UNIT_BIN): $(TESTS)/%: $(SAN)/tests/%.o $(BUILD)/libsan.a
+	@mkdir -p $(@D)
+	$(call Q,LINK)$(CC) $(SAN_CFLAGS) $^ $(LDLIBS) -lcmocka -lhttp_parser -lpcre2-8 -o $@
+
+$(BPFTEST_BIN): $(TESTS)/%: $(OBJ)/tests/%.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call Q,LINK)$(CC) $(CFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+
+define tool
+$(TESTS)/$(basename $(notdir $1)): $(OBJ)/$(1:.c=.o)
+	@mkdir -p $$(@D)
+	$$(call Q,LINK)$$(CC) $$(CFLAGS) $$^ -lev -lm -pthread -o $$@
+endef
+$(foreach s,$(TOOL_SRC),$(eval $(call tool,$s)))
+
+$(FUZZ_BIN): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(BUILD)/libfuzz.a
+	$(call Q,LINK)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined $^ $(LDLIBS) -lhttp_parser -lpcre2-8 -o $@
+
+# ---- tests. The packages first: without them this makefile cannot even find the libraries ----
+test: ## every test, after installing what is missing; T=name picks
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) test-all
+test-all: $(BIN) $(call pick,$(UNIT_BIN) $(BPFTEST_BIN)) $(TOOL_BIN)
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(UNIT_BIN) $(BPFTEST_BIN) $(NETNS))
+test-unit: $(call pick,$(UNIT_BIN)) ## no root, no network; built with ASan and UBSan
+	@BUILD=$(BUILD) tests/run.sh $(call pick,$(UNIT_BIN))
+test-bpf: $(call pick,$(BPFTEST_BIN)) ## kernel programs on crafted input; root
+	@BUILD=$(BUILD) tests/run.sh $(call pick,$(BPFTEST_BIN))
+test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(NETNS))
+
+demo: ## the story of a release, in a terminal; root
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) tools
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/demo/demo.sh
+bench: $(BIN) $(TOOL_BIN) ## ratios to a direct connection, HAProxy and nginx beside it; root
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/bench/bench.sh
+soak: $(BIN) $(TOOL_BIN) ## a million requests, each answer checked; root
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/soak/soak.sh
+
+FUZZ_SECONDS ?= 30
+fuzz: $(call pick,$(FUZZ_BIN)) ## libFuzzer on every outside input, FUZZ_SECONDS each
+	@set -e; for f in $(call pick,$(FUZZ_BIN)); do n=$${f##*/}; \
+		mkdir -p $(FUZZ)/corpus/$$n; echo "== $$n"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=10 \
+			-artifact_prefix=$(FUZZ)/$$n- $(FUZZ)/corpus/$$n \
+			$(wildcard tests/fuzz/corpus/common) $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null); \
+	done
+
+# Formatted by clang-format; the rest of the tree keeps the same style by hand.
+FORMATTED := $(wildcard user/base/*.[ch] user/daemon/*.[ch]) $(patsubst %,tests/unit/test_%.c,addr str log grid control json query)
+check: ## layers, format, warnings of gcc and clang
+	tests/check/includes.sh
+	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+	$(MAKE) --no-print-directory CC=gcc OBJ=$(BUILD)/check-gcc objects
+	$(MAKE) --no-print-directory CC=$(CLANG) OBJ=$(BUILD)/check-clang objects
+
+# ---- packages: name=what shows that it is there (a command, or a file) ----
+DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpftool=bpftool \
+	libc6-dev=/usr/include/stdio.h linux-libc-dev=/usr/include/linux/bpf.h \
+	libbpf-dev=/usr/include/bpf/libbpf.h libelf-dev=/usr/include/libelf.h \
+	zlib1g-dev=/usr/include/zlib.h libyaml-dev=/usr/include/yaml.h \
+	libjson-c-dev=/usr/include/json-c/json.h libev-dev=/usr/include/ev.h \
+	libcmocka-dev=/usr/include/cmocka.h libhttp-parser-dev=/usr/include/http_parser.h \
+	libpcre2-dev=/usr/include/pcre2.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
+	haproxy=haproxy python3=python3 nodejs=node default-jdk-headless=javac golang-go=go \
+	nftables=nft jq=jq clang-format=clang-format procps=pgrep util-linux=nsenter libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
+deps: ## install the Debian packages that are missing; root
+	@missing=; for d in $(DEPS); do p=$${d%%=*} w=$${d#*=}; \
+		case $$w in /*) ls $$w >/dev/null 2>&1;; *) command -v $$w >/dev/null;; esac || missing="$$missing $$p"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing:$$missing"; \
+	apt-get -q -o DPkg::Lock::Timeout=300 update && \
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+		install --no-install-recommends $$missing
+
+install: $(BIN) ## the program and its manual page, below DESTDIR and PREFIX
+	install -D -m 0755 $(BIN) $(DESTDIR)$(SBINDIR)/laneway
+	install -D -m 0644 docs/laneway.8 $(DESTDIR)$(MANDIR)/man8/laneway.8
+man: docs/laneway.8 ## check the manual page
+	@MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z docs/laneway.8 2>&1 >/dev/null | (! grep .)
+
+clean: ## remove everything generated
+	rm -rf $(BUILD)
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns demo bench soak fuzz \
+	check deps install man clean help
+.DEFAULT_GOAL := all
+
+-include $(wildcard $(BUILD)/bpf/*.d)
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) user/daemon/main.c)
+-include $(patsubst %.c,$(SAN)/%.d,$(LIB_SRC) $(UNIT_SRC)) $(patsubst %.c,$(FUZZ)/obj/%.d,$(LIB_SRC) $(FUZZ_SRC))

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/* Programs the agent runs itself, for changes that must be atomic against the data path. */
+
+SEC("syscall")
+int lw_pool_put(struct lw_pool_put_args *args)
+{
+	struct lw_pool_key key = args->key;
+	struct lw_pool *p = bpf_map_lookup_elem(&lw_pools, &key);
+	__u64 up = args->up;
+	__u32 i, max = args->max;
+
+	if (!p) {
+		struct lw_pool empty = {};
+
+		bpf_map_update_elem(&lw_pools, &key, &empty, BPF_NOEXIST);
+		p = bpf_map_lookup_elem(&lw_pools, &key);
+		if (!p)
+			return 1;
+	}
+	for (i = 0; i < LW_POOL_SLOTS; i++) {
+		if (i >= max)
+			break;
+		if (__sync_val_compare_and_swap(&p->up[i], 0, up) == 0)
+			return 0;
+	}
+	return 1;
+}
+
+/* Takes a socket out of its pool: 0 done, 1 it was not there (any more). */
+SEC("syscall")
+int lw_pool_drop(struct lw_pool_put_args *args)
+{
+	struct lw_pool_key key = args->key;
+	struct lw_pool *p = bpf_map_lookup_elem(&lw_pools, &key);
+	__u64 up = args->up;
+	__u32 i;
+
+	if (!p)
+		return 1;
+	for (i = 0; i < LW_POOL_SLOTS; i++)
+		if (__sync_val_compare_and_swap(&p->up[i], up, 0) == up)
+			return 0;
+	return 1;
+}
+
+SEC("syscall")
+int lw_bind(struct lw_bind_args *args)
+{
+	__u64 down = args->down, up = args->up, punt;
+	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
+	struct lw_flow_up *fu;
+
+	if (!f)
+		return 2;
+	fu = &f->ups[f->up & (LW_FLOW_UPS - 1)];
+	punt = f->punt;
+	if (!punt || punt >> 32 != args->id)
+		/* the response came, and the next request, before we were back here */
+		return args->seq && fu->up == up ? 0 : 2;
+	if (!args->seq) {
+		fu->addr = args->addr;
+		fu->port = args->port;
+		fu->lane = args->lane;
+		fu->up = up;
+		return 0;
+	}
+	if ((__u32)punt >> 1 != args->seq)
+		return 1;
+	/* from here on lw_msg sends on the upstream socket; before, it was still punting */
+	return __sync_val_compare_and_swap(&f->punt, punt, 0) == punt ? 0 : 1;
+}
+
+/* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
+#define LW_USER_DATA_MASK (~7ull)
+
+SEC("syscall")
+int lw_backlog(struct lw_backlog_args *args)
+{
+	__u64 down = args->down, sk, psock = 0;
+	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
+	__u32 n = 0;
+
+	if (!f || !f->sk)
+		return -1;
+	sk = f->sk;
+	bpf_probe_read_kernel(&psock, sizeof(psock), (void *)sk + bpf_core_field_offset(struct sock, sk_user_data));
+	psock &= LW_USER_DATA_MASK;
+	if (!psock)
+		return -1;
+	bpf_probe_read_kernel(&n, sizeof(n),
+			      (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_skb) +
+				      bpf_core_field_offset(struct sk_buff_head, qlen));
+	return n;
+}

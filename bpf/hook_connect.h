@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * cgroup connect and getpeername. A connection to a destination of a workload in release is noted in its
+ * socket's storage; a ClusterIP becomes a pod, so that the peer is known. Fails open: whatever goes
+ * wrong, the connection goes where the application said.
+ */
+
+#define LW_AF_INET 2
+#define LW_AF_INET6 10
+#define LW_IPPROTO_TCP 6
+#define LW_SOCK_STREAM 1
+
+/* Chooses one of n endpoints, in turn. */
+static __always_inline __u32 lw_turn(__u32 group, __u32 lane, __u32 n)
+{
+	__u32 k = (group * 16 + lane) & (LW_TURNS - 1);
+	__u64 *turn = bpf_map_lookup_elem(&lw_turns, &k);
+
+	if (!turn || !n)
+		return 0;
+	return (__u32)__sync_fetch_and_add(turn, 1) % n;
+}
+
+/* A ready endpoint of the group in the lane; NULL if there is none. */
+static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 slot, __u32 group,
+							   __u32 lane)
+{
+	struct lw_group_key gk = { .slot = slot, .group = group, .lane = lane };
+	struct lw_endpoint_key ek = { .slot = slot, .group = group, .lane = lane };
+	const struct lw_group *g = bpf_map_lookup_elem(&lw_groups, &gk);
+	__u32 n;
+
+	if (!g || !g->count)
+		return NULL;
+	n = g->count;
+	if ((flags & LW_CONF_PREFER_LOCAL) && g->local)
+		n = g->local;
+	ek.idx = lw_turn(group, lane, n);
+	return bpf_map_lookup_elem(&lw_endpoints, &ek);
+}
+
+/*
+ * *addr and *port are the destination; overwritten when a pod was chosen. Returns 1 then.
+ */
+static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr *addr, __u16 *port)
+{
+	struct lw_config *conf = lw_conf();
+	struct lw_dest_key key = {};
+	const struct lw_endpoint *ep;
+	struct lw_dest *dest;
+	struct lw_sk *st;
+	__u32 slot;
+
+	if (!conf || !conf->generation)
+		return 0;
+	if (ctx->type != LW_SOCK_STREAM || ctx->protocol != LW_IPPROTO_TCP || !ctx->sk)
+		return 0;
+	slot = conf->generation & 1;
+	key.addr = *addr;
+	key.port = *port;
+	key.slot = slot;
+	dest = bpf_map_lookup_elem(&lw_dests, &key);
+	if (!dest) {
+		key.port = 0;
+		dest = bpf_map_lookup_elem(&lw_dests, &key);
+		if (!dest)
+			return 0;
+	}
+	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
+	if (st && st->role == LW_ROLE_UP)
+		return 0; /* the agent's own */
+	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return 0;
+	st->cookie = bpf_get_socket_cookie(ctx);
+	st->netns = bpf_get_netns_cookie(ctx);
+	st->asked = *addr;
+	st->asked_port = *port;
+	st->pid = bpf_get_current_pid_tgid() >> 32;
+	st->workload = dest->workload;
+	st->group = dest->group;
+	st->role = LW_ROLE_DOWN;
+	if (!(dest->flags & LW_DEST_SERVICE))
+		return 0;
+	ep = lw_choose(conf->flags, slot, dest->group, 0);
+	if (!ep)
+		return 0;
+	*addr = ep->addr;
+	if (ep->port)
+		*port = ep->port;
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int lw_connect4(struct bpf_sock_addr *ctx)
+{
+	struct lw_addr addr;
+	__u16 port = bpf_ntohs(ctx->user_port);
+
+	lw_addr4(&addr, ctx->user_ip4);
+	if (lw_connect(ctx, &addr, &port)) {
+		ctx->user_ip4 = ((__u32 *)addr.ip)[3];
+		ctx->user_port = bpf_htons(port);
+	}
+	return 1;
+}
+
+SEC("cgroup/connect6")
+int lw_connect6(struct bpf_sock_addr *ctx)
+{
+	struct lw_addr addr;
+	__u32 *w = (__u32 *)addr.ip;
+	__u16 port = bpf_ntohs(ctx->user_port);
+
+	w[0] = ctx->user_ip6[0];
+	w[1] = ctx->user_ip6[1];
+	w[2] = ctx->user_ip6[2];
+	w[3] = ctx->user_ip6[3];
+	if (lw_connect(ctx, &addr, &port)) {
+		ctx->user_ip6[0] = w[0];
+		ctx->user_ip6[1] = w[1];
+		ctx->user_ip6[2] = w[2];
+		ctx->user_ip6[3] = w[3];
+		ctx->user_port = bpf_htons(port);
+	}
+	return 1;
+}
+
+/* The address the application asked for, if connect chose another. */
+static __always_inline struct lw_sk *lw_asked(struct bpf_sock_addr *ctx)
+{
+	struct lw_sk *st;
+
+	if (!ctx->sk)
+		return NULL;
+	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
+	return st && st->role == LW_ROLE_DOWN ? st : NULL;
+}
+
+SEC("cgroup/getpeername4")
+int lw_getpeername4(struct bpf_sock_addr *ctx)
+{
+	struct lw_sk *st = lw_asked(ctx);
+
+	if (st) {
+		ctx->user_ip4 = ((__u32 *)st->asked.ip)[3];
+		ctx->user_port = bpf_htons(st->asked_port);
+	}
+	return 1;
+}
+
+SEC("cgroup/getpeername6")
+int lw_getpeername6(struct bpf_sock_addr *ctx)
+{
+	struct lw_sk *st = lw_asked(ctx);
+	__u32 *w;
+
+	if (st) {
+		w = (__u32 *)st->asked.ip;
+		ctx->user_ip6[0] = w[0];
+		ctx->user_ip6[1] = w[1];
+		ctx->user_ip6[2] = w[2];
+		ctx->user_ip6[3] = w[3];
+		ctx->user_port = bpf_htons(st->asked_port);
+	}
+	return 1;
+}

@@ -1,0 +1,868 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * lw_msg: every send of a downstream socket. Follows the request framing; at a head decides the lane,
+ * and from there to the end of the request sends on one route: the own peer, an upstream socket, or the agent.
+ *
+ * Fails open: what cannot be decided follows the own peer (or, LW_CONF_FAIL_CLOSED, is refused with
+ * EACCES). Once bytes of a request are on a route, the rest takes the same one or the send fails.
+ */
+
+/* First look at a head; longer ones cost a second, larger copy. Power of two. */
+#define LW_HEAD_LOOK 2048
+
+/* One run of the program. Plain data, so that functions checked by themselves can take it. */
+struct lw_run {
+	__u64 cookie;
+	__u64 generation;
+	__u32 flags; /* enum lw_config_flags */
+	__u32 slot;
+	__u32 size; /* bytes in the message */
+	__u32 n; /* bytes of it that this verdict is for */
+	__u32 grown; /* bytes put in by us, less those taken out (two's complement) */
+	__u32 write_seq; /* of the downstream socket */
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 head; /* the message starts with a request head */
+};
+
+static __always_inline __u32 lw_read_write_seq(__u64 sk)
+{
+	__u32 seq = 0;
+
+	bpf_probe_read_kernel(&seq, sizeof(seq), (void *)sk + bpf_core_field_offset(struct tcp_sock, write_seq));
+	return seq;
+}
+
+/*
+ * write_seq of the upstream socket a redirect has just been set to. Where the socket is, is remembered:
+ * a redirect cannot be taken back, so the next run could not ask this way before it knows its route.
+ */
+static __always_inline __u32 lw_redirected_seq(struct sk_msg_md *msg, struct lw_up *up)
+{
+	__u64 sk = 0;
+
+	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
+	up->sk = sk;
+	return lw_read_write_seq(sk);
+}
+
+/*
+ * A send may be taken in part: the rest is thrown away and the application told to send it again
+ * (tcp_bpf_send_verdict()). What the socket took since the last run tells how much of what was followed then is
+ * yet to come: that much passes without being followed twice. After such a failure the kernel applies the old verdict to the
+ * next message without asking (psock->eval stays): then more went out than was followed.
+ */
+__noinline int lw_account(struct lw_flow *f, struct lw_run *r, __u32 seq)
+{
+	__s32 more;
+
+	if (!f || !r || !(f->flags & LW_FLOW_SENT))
+		return 0;
+	f->flags &= ~LW_FLOW_SENT;
+	more = (__s32)(seq - f->sent_seq);
+	if (!more)
+		return 0;
+	if (more < 0) {
+		f->skip += -more;
+		return 0;
+	}
+	if ((__u32)more <= f->skip) {
+		f->skip -= more;
+		return 0;
+	}
+	more -= f->skip;
+	f->skip = 0;
+	if (f->frame.state == LW_FRAME_LENGTH && (__u64)more <= f->frame.left) {
+		f->frame.left -= more;
+		if (!f->frame.left)
+			f->frame.state = LW_FRAME_HEAD;
+		return 0;
+	}
+	f->flags |= LW_FLOW_OPAQUE;
+	f->reason = LW_REASON_OPAQUE_PARTIAL;
+	lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_OPAQUE_PARTIAL);
+	return 0;
+}
+
+static __always_inline void lw_opaque(struct lw_flow *f, __u32 reason)
+{
+	if (f->flags & LW_FLOW_OPAQUE)
+		return;
+	f->flags |= LW_FLOW_OPAQUE;
+	f->reason = reason;
+	lw_count(f->workload_hash, f->lane, f->evidence, reason);
+}
+
+/* The last thing before a verdict: what it is for, and what the route's socket will then have taken. */
+static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u32 seq)
+{
+	__u32 n = r->n + r->grown;
+
+	/*
+	 * 0: the whole message, and takes back what an earlier run for the same message asked for. A count
+	 * would stay in force after a send that was taken in part, and cover bytes of the next request.
+	 */
+	bpf_msg_apply_bytes(msg, r->n < r->size ? n : 0);
+	f->sent_seq = seq + n;
+	f->flags |= LW_FLOW_SENT;
+	return SK_PASS;
+}
+
+/*
+ * One more message for the agent, with its frame in front. SK_PASS: on its way. SK_DROP: it cannot be
+ * taken, and the message is as it was. -1: the agent has bound an upstream socket in the meantime.
+ */
+__noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
+{
+	const struct lw_flow_up *fu;
+	struct lw_punt p = {};
+	__u64 was = 0;
+	void *data, *end;
+	__u32 i, zero = 0;
+
+	if (!f || !r)
+		return SK_DROP;
+	fu = &f->ups[f->up & (LW_FLOW_UPS - 1)];
+	if (f->punt_bytes + r->n > LW_PUNT_MAX_BYTES)
+		return SK_DROP;
+	if (!r->head) {
+		for (i = 0; i < 2; i++) {
+			was = f->punt;
+			if (!was)
+				return -1;
+			if (__sync_val_compare_and_swap(&f->punt, was, was + 2) == was)
+				break;
+			was = 0;
+		}
+		if (!was)
+			return -1;
+	}
+	p.magic = LW_PUNT_MAGIC;
+	p.down = r->cookie;
+	p.netns = f->netns;
+	p.seq = (((__u32)was) >> 1) + 1;
+	p.id = r->head ? (__u32)f->requests : was >> 32;
+	p.addr = fu->addr;
+	p.port = fu->port;
+	p.lane = fu->lane;
+	p.len = r->n + r->grown;
+	p.pid = f->pid;
+	p.flags = r->head == 2 ? LW_PUNT_IS_HEAD : 0;
+
+	if (bpf_msg_push_data(msg, 0, sizeof(p), 0))
+		return SK_DROP;
+	if (bpf_msg_pull_data(msg, 0, sizeof(p), 0))
+		goto undo;
+	data = (void *)(long)msg->data;
+	end = (void *)(long)msg->data_end;
+	if (data + sizeof(p) > end)
+		goto undo;
+	__builtin_memcpy(data, &p, sizeof(p));
+	if (bpf_msg_redirect_map(msg, &lw_punt_sock, zero, BPF_F_INGRESS) != SK_PASS)
+		goto undo;
+	if (r->head)
+		f->punt = (__u64)(__u32)f->requests << 32 | 3;
+	f->punt_bytes += r->n;
+	bpf_msg_apply_bytes(msg, r->n < r->size ? p.len + sizeof(p) : 0);
+	return SK_PASS;
+undo:
+	bpf_msg_pop_data(msg, 0, sizeof(p), 0);
+	return SK_DROP;
+}
+
+/* Sends r->n bytes, which do not start a request, on the route they belong to. */
+__noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
+{
+	struct lw_up *up;
+	__u64 c;
+
+	if (!f || !r)
+		return SK_PASS;
+	if (f->route == LW_ROUTE_PUNT) {
+		int v = f->punt ? lw_punt(msg, f, r) : -1;
+
+		if (v >= 0)
+			return v;
+		f->route = LW_ROUTE_UP;
+	}
+	if (f->route == LW_ROUTE_UP) {
+		c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+		up = bpf_map_lookup_elem(&lw_ups, &c);
+		if (!up || (up->flags & LW_UP_DEAD) ||
+		    bpf_msg_redirect_hash(msg, &lw_up_socks, &c, 0) != SK_PASS) {
+			/* half a request is at a pod that is gone: there is nowhere right for the rest */
+			lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_UP_LOST);
+			return SK_DROP;
+		}
+		return lw_done(msg, f, r, lw_redirected_seq(msg, up));
+	}
+	return lw_done(msg, f, r, r->write_seq);
+}
+
+/* ---- request bodies ---- */
+
+struct lw_chunks_ctx {
+	struct sk_msg_md *msg;
+	struct lw_frame *f;
+	__u32 off;
+	__u32 size;
+	struct lw_window win;
+};
+
+static long lw_chunks_cb(__u32 i, void *arg)
+{
+	struct lw_chunks_ctx *c = arg;
+	struct lw_frame *f = c->f;
+	__u32 n = c->size - c->off, skipped;
+
+	(void)i;
+	if (c->off >= c->size || f->state != LW_FRAME_CHUNKED)
+		return 1;
+	skipped = lw_frame_skip(f, n);
+	if (skipped) {
+		c->off += skipped;
+		return 0;
+	}
+	if (n > LW_WINDOW)
+		n = LW_WINDOW;
+	if (n < 1 || bpf_msg_pull_data(c->msg, c->off, c->off + n, 0) ||
+	    bpf_probe_read_kernel(c->win.b, n, (void *)(long)c->msg->data)) {
+		f->state = LW_FRAME_LOST;
+		return 1;
+	}
+	c->off += lw_chunk_window(f, &c->win, n);
+	return 0;
+}
+
+/* Follows body bytes from offset off on; returns where they end in the message. */
+__noinline __u32 lw_follow_body(struct sk_msg_md *msg, struct lw_frame *f, __u32 off, __u32 size)
+{
+	struct lw_chunks_ctx c = { .msg = msg, .f = f, .off = off, .size = size };
+
+	if (!f)
+		return size;
+	if (f->state == LW_FRAME_LENGTH)
+		return off + lw_frame_skip(f, size - off);
+	if (f->state == LW_FRAME_CHUNKED)
+		bpf_loop(LW_CHUNK_WINDOWS, lw_chunks_cb, &c, 0);
+	return c.off;
+}
+
+/* ---- heads ---- */
+
+enum lw_head_look {
+	LW_LOOK_DONE,
+	LW_LOOK_MORE, /* the head is not whole yet */
+	LW_LOOK_OPAQUE, /* reason is in the flow */
+};
+
+static __always_inline int lw_read_head(struct sk_msg_md *msg, struct lw_head *h, const struct lw_names *names,
+					__u32 n)
+{
+	if (n < 1 || n > LW_HEAD_MAX || bpf_msg_pull_data(msg, 0, n, 0) ||
+	    bpf_probe_read_kernel(h->buf, n, (void *)(long)msg->data))
+		return -1;
+	return lw_scan_request(h, names, n);
+}
+
+__noinline int lw_look(struct sk_msg_md *msg, struct lw_flow *f, struct lw_head *h, struct lw_run *r)
+{
+	struct lw_slot_key nk = {};
+	const struct lw_names *names;
+	__u32 n;
+
+	if (!f || !h || !r)
+		return LW_LOOK_OPAQUE;
+	n = r->size;
+	nk.slot = r->slot;
+	names = bpf_map_lookup_elem(&lw_names, &nk);
+	__builtin_memset(&h->scan, 0, sizeof(h->scan));
+	__builtin_memset(h->caps.first, 0, sizeof(h->caps.first));
+	h->caps.n = 0;
+	if (!names)
+		goto malformed;
+	if (n > LW_HEAD_LOOK)
+		n = LW_HEAD_LOOK;
+	if (lw_read_head(msg, h, names, n))
+		goto malformed;
+	if (h->scan.state < LW_SCAN_DONE && r->size > n) {
+		n = r->size;
+		if (n > LW_HEAD_MAX)
+			n = LW_HEAD_MAX;
+		if (lw_read_head(msg, h, names, n))
+			goto malformed;
+	}
+	if (h->scan.state == LW_SCAN_DONE) {
+		if (h->scan.flags & LW_SCAN_CAPTURES_FULL)
+			goto malformed;
+		lw_frame_request(&h->scan, &f->frame);
+		if (f->frame.state == LW_FRAME_LOST)
+			goto malformed;
+		return LW_LOOK_DONE;
+	}
+	if (h->scan.state == LW_SCAN_ERROR) {
+		lw_opaque(f, f->flags & LW_FLOW_UPGRADE ? LW_REASON_OPAQUE_UPGRADE :
+			     h->scan.flags & LW_SCAN_NOT_HTTP ? LW_REASON_OPAQUE_NOT_HTTP :
+								LW_REASON_OPAQUE_MALFORMED);
+		return LW_LOOK_OPAQUE;
+	}
+	if (r->size >= LW_HEAD_MAX) {
+		lw_opaque(f, LW_REASON_OPAQUE_HEAD_SIZE);
+		return LW_LOOK_OPAQUE;
+	}
+	if (f->flags & LW_FLOW_UPGRADE) {
+		/* perhaps another protocol by now, whose first bytes look like a method: do not hold them back */
+		lw_opaque(f, LW_REASON_OPAQUE_UPGRADE);
+		return LW_LOOK_OPAQUE;
+	}
+	return LW_LOOK_MORE;
+malformed:
+	lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);
+	return LW_LOOK_OPAQUE;
+}
+
+/* Lets go of upstream socket i. It is never used again: the agent closes it. */
+__noinline int lw_release(struct lw_flow *f, __u64 cookie, __u32 i)
+{
+	struct lw_flow_up *fu;
+	struct lw_up *up;
+	__u64 c;
+
+	if (!f)
+		return 0;
+	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	c = fu->up;
+	up = bpf_map_lookup_elem(&lw_ups, &c);
+	if (up)
+		__sync_fetch_and_or(&up->flags, LW_UP_ORPHAN);
+	lw_emit(LW_EVENT_UP_RELEASED, cookie, c, f, fu);
+	fu->up = 0;
+	return 0;
+}
+
+static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct lw_addr *addr)
+{
+	struct lw_pod_key key = { .addr = *addr, .slot = slot };
+
+	return bpf_map_lookup_elem(&lw_pods, &key);
+}
+
+/* Brings what the flow remembers of the state to this generation. */
+__noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
+{
+	const struct lw_workload *w;
+	struct lw_slot_key wk = {};
+	const struct lw_pod *pod;
+	__u32 i;
+
+	if (!f || !r)
+		return 0;
+	wk.slot = r->slot;
+	wk.id = f->workload;
+	w = bpf_map_lookup_elem(&lw_workloads, &wk);
+	f->entry = w ? w->entry : 0;
+	if (w)
+		f->workload_hash = w->name_hash;
+	pod = lw_pod_of(r->slot, &f->peer);
+	f->peer_lane = pod && pod->workload == f->workload ? pod->lane : 0;
+	pod = lw_pod_of(r->slot, &f->client);
+	f->own_lane = pod ? pod->lane : 0;
+	for (i = 0; i < LW_FLOW_UPS; i++) {
+		struct lw_flow_up *fu = &f->ups[i];
+
+		if (!fu->up || (busy && f->up == i))
+			continue;
+		pod = lw_pod_of(r->slot, &fu->addr);
+		if (!pod || pod->workload != f->workload || pod->lane != fu->lane ||
+		    pod->uid_hash != fu->uid_hash || !(pod->flags & LW_POD_READY) ||
+		    (pod->flags & LW_POD_TERMINATING))
+			lw_release(f, r->cookie, i);
+	}
+	f->gen = r->generation;
+	return 0;
+}
+
+enum lw_busy {
+	LW_BUSY_NO,
+	LW_BUSY_YES, /* a response is due on the route of the last request */
+	LW_BUSY_OPAQUE, /* the route must be kept for good */
+};
+
+__noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
+{
+	struct lw_up *up;
+	__u64 c;
+
+	if (!f || !r || !f->requests)
+		return LW_BUSY_NO;
+	if (f->route == LW_ROUTE_PEER) {
+		/*
+		 * Nothing has come since the last request ended, or, where steered bytes overtake
+		 * the peer's in the receive queue, not all has been read.
+		 */
+		if (r->rcv_nxt == f->rcv_seq)
+			return LW_BUSY_YES;
+		return !(r->flags & LW_CONF_NATIVE_VERDICT) && r->copied_seq != r->rcv_nxt;
+	}
+	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+	up = bpf_map_lookup_elem(&lw_ups, &c);
+	if (f->route == LW_ROUTE_PUNT && f->punt) {
+		if (!up || up->req_seq != up->resp_seq)
+			return LW_BUSY_YES;
+		/* answered in full before the agent came to say so: the request was whole */
+		f->punt = 0;
+		f->route = LW_ROUTE_UP;
+	}
+	if (!up)
+		return LW_BUSY_NO;
+	if (up->frame.state == LW_FRAME_LOST || (up->flags & LW_UP_TUNNEL))
+		return LW_BUSY_OPAQUE;
+	return up->req_seq != up->resp_seq;
+}
+
+/* Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. */
+__noinline __u32 lw_find_up(struct lw_flow *f, __u64 cookie, __u32 lane)
+{
+	__u32 i, found = LW_FLOW_UPS, room = LW_FLOW_UPS;
+
+	if (!f)
+		return LW_FLOW_UPS | LW_FLOW_UPS << 8;
+	for (i = 0; i < LW_FLOW_UPS; i++) {
+		__u64 c = f->ups[i].up;
+		struct lw_up *up;
+
+		if (c) {
+			up = bpf_map_lookup_elem(&lw_ups, &c);
+			if (!up || (up->flags & LW_UP_DEAD) || f->ups[i].lane == LW_LANE_ONCE) {
+				lw_release(f, cookie, i);
+				c = 0;
+			}
+		}
+		if (!c)
+			room = i;
+		else if (f->ups[i].lane == lane)
+			found = i;
+	}
+	return found | room << 8;
+}
+
+/* Chooses an endpoint in the lane for ups[i]. 0: there is none. */
+__noinline int lw_pick(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 i)
+{
+	const struct lw_endpoint *ep;
+	const struct lw_pod *pod;
+	struct lw_flow_up *fu;
+
+	if (!f || !r)
+		return 0;
+	ep = lw_choose(r->flags, r->slot, f->group, lane);
+	if (!ep)
+		return 0;
+	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	pod = lw_pod_of(r->slot, &ep->addr);
+	fu->up = 0;
+	fu->addr = ep->addr;
+	fu->port = ep->port ? ep->port : f->asked_port;
+	fu->lane = lane;
+	fu->uid_hash = pod ? pod->uid_hash : 0;
+	return 1;
+}
+
+/* Takes a fresh upstream socket for ups[i], which lw_pick() has filled. 1: taken. */
+__noinline int lw_take(struct lw_flow *f, __u64 cookie, __u32 i)
+{
+	struct lw_pool_key key = {};
+	struct lw_flow_up *fu;
+	struct lw_pool *p;
+	struct lw_up *up;
+	__u32 k;
+	__u64 c;
+
+	if (!f)
+		return 0;
+	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	key.netns = f->netns;
+	key.addr = fu->addr;
+	key.port = fu->port;
+	p = bpf_map_lookup_elem(&lw_pools, &key);
+	if (!p)
+		return 0;
+	for (k = 0; k < LW_POOL_SLOTS; k++) {
+		c = p->up[k];
+		if (!c || __sync_val_compare_and_swap(&p->up[k], c, 0) != c)
+			continue;
+		up = bpf_map_lookup_elem(&lw_ups, &c);
+		if (!up || (up->flags & LW_UP_DEAD) || up->down)
+			continue;
+		up->lane = fu->lane;
+		up->down = cookie;
+		fu->up = c;
+		__sync_fetch_and_add(&p->takes, 1);
+		lw_emit(LW_EVENT_TAKEN, cookie, c, f, fu);
+		return 1;
+	}
+	__sync_fetch_and_add(&p->misses, 1);
+	return 0;
+}
+
+/* ---- what is put on a steered request, and taken off it ---- */
+
+struct lw_strip_ctx {
+	struct sk_msg_md *msg;
+	struct lw_captures *caps;
+	__u64 mask[4];
+	__u32 removed;
+	__u32 failed;
+};
+
+/* From the last line to the first, so that the offsets of those before stay true. */
+static long lw_strip_cb(__u32 i, void *arg)
+{
+	struct lw_strip_ctx *c = arg;
+	const struct lw_capture *cap;
+
+	if (i >= c->caps->n)
+		return 1;
+	cap = &c->caps->at[(c->caps->n - 1 - i) & (LW_CAPTURES - 1)];
+	if (!(c->mask[cap->header >> 6 & 3] >> (cap->header & 63) & 1))
+		return 0;
+	if (bpf_msg_pop_data(c->msg, cap->line, cap->line_len, 0)) {
+		c->failed = 1;
+		return 1;
+	}
+	c->removed += cap->line_len;
+	return 0;
+}
+
+struct lw_block {
+	__u64 w[LW_BLOCK_LEN / 8];
+};
+
+/* 0, or -1 if the message was left without its header, or -2 if it must not go out at all. */
+__noinline int lw_put_block(struct sk_msg_md *msg, struct lw_run *r, __u32 at, const struct lw_block *block, __u32 len)
+{
+	void *p, *end;
+	__u32 i;
+
+	if (!r || !block || len < 8 || len > LW_BLOCK_LEN)
+		return -1;
+	if (bpf_msg_push_data(msg, at, len, 0))
+		return -1;
+	r->grown += len;
+	if (bpf_msg_pull_data(msg, at, at + len, 0))
+		return -2;
+	p = (void *)(long)msg->data;
+	end = (void *)(long)msg->data_end;
+	/* the pushed bytes hold whatever the page held: write every one */
+	for (i = 0; i < LW_BLOCK_LEN / 8; i++) {
+		if (i * 8 >= len)
+			return 0;
+		if (p + 8 > end)
+			return -2;
+		*(__u64 *)p = block->w[i];
+		p += 8;
+	}
+	return 0;
+}
+
+/* 0, or -2 as above. */
+__noinline int lw_modify(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
+			 const struct lw_decision *d)
+{
+	const struct lw_lane *lane;
+	int err = 0;
+
+	if (!f || !r || !h || !d)
+		return -2;
+	if (d->rule) {
+		const struct lw_rule *rule = lw_get_rule(r->slot, d->rule & ~LW_STEP_ENTER);
+		struct lw_strip_ctx c = { .msg = msg };
+		__u32 i;
+
+		if (!rule)
+			return 0;
+		c.caps = &h->caps;
+		for (i = 0; i < LW_MODS_REMOVE; i++) {
+			if (i >= rule->nremove)
+				break;
+			c.mask[rule->remove[i] >> 6 & 3] |= 1ull << (rule->remove[i] & 63);
+		}
+		if (rule->nremove)
+			bpf_loop(LW_CAPTURES, lw_strip_cb, &c, 0);
+		r->grown -= c.removed;
+		if (!c.failed && rule->block_len)
+			err = lw_put_block(msg, r, h->scan.fields, (const struct lw_block *)rule->block,
+					   rule->block_len);
+		else if (c.failed)
+			err = -1;
+	} else if (!d->tagged) {
+		lane = lw_get_lane(r->slot, d->lane);
+		if (lane)
+			err = lw_put_block(msg, r, h->scan.fields, (const struct lw_block *)lane->block,
+					   lane->block_len);
+	}
+	if (err == -1)
+		lw_count(f->workload_hash, d->lane, d->evidence, LW_REASON_PUSH);
+	return err == -2 ? -2 : 0;
+}
+
+/*
+ * A whole head is in h, r->n covers the request as far as this message holds it. Chooses the route.
+ */
+static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+					 struct lw_head *h)
+{
+	struct lw_decision d = {};
+	struct lw_group_key gk = {};
+	__u32 busy = lw_is_busy(f, r), lane, target, i = 0, reason, route = LW_ROUTE_PEER;
+	__u32 is_head = !!(h->scan.flags & LW_SCAN_IS_HEAD), fin_held = f->flags & LW_FLOW_FIN_HELD;
+	struct lw_up *up;
+	__u64 c;
+
+	if (busy == LW_BUSY_OPAQUE) {
+		lw_opaque(f, LW_REASON_OPAQUE_RESPONSE);
+		return -1;
+	}
+	if (f->gen != r->generation)
+		lw_refresh(f, r, busy);
+	lw_decide_request(h, r->slot, f->own_lane, f->entry, &d);
+	lane = d.lane;
+	reason = d.reason;
+	target = lane;
+	if (lane && (lane != f->peer_lane || fin_held)) {
+		const struct lw_group *g;
+
+		gk.slot = r->slot;
+		gk.group = f->group;
+		gk.lane = lane;
+		g = bpf_map_lookup_elem(&lw_groups, &gk);
+		if (!g || !g->count) {
+			target = 0;
+			reason = LW_REASON_NO_ENDPOINT;
+		}
+	}
+	if (target != f->peer_lane || fin_held) {
+		__u32 found = lw_find_up(f, r->cookie, target), room = found >> 8;
+
+		found &= 0xff;
+		if (found < LW_FLOW_UPS) {
+			route = LW_ROUTE_UP;
+			i = found;
+		} else if (room >= LW_FLOW_UPS) {
+			reason = LW_REASON_UPS_FULL;
+		} else if (lw_pick(f, r, target, room)) {
+			route = LW_ROUTE_PUNT;
+			i = room;
+		} else {
+			reason = LW_REASON_NO_ENDPOINT;
+		}
+	}
+	i &= LW_FLOW_UPS - 1;
+	if (busy && (route != f->route || (route == LW_ROUTE_UP && i != f->up))) {
+		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
+		return -1;
+	}
+	if (route == LW_ROUTE_PUNT) {
+		struct lw_config *conf = lw_conf();
+
+		if (lw_take(f, r->cookie, i)) {
+			route = LW_ROUTE_UP;
+		} else if (conf && lw_agent_alive(conf)) {
+			reason = LW_REASON_POOL_EMPTY;
+		} else {
+			reason = LW_REASON_AGENT_STALE;
+			route = LW_ROUTE_PEER;
+		}
+	}
+	r->head = 1 + is_head;
+	f->punt_bytes = 0;
+
+	if (route == LW_ROUTE_UP) {
+		c = f->ups[i].up;
+		up = bpf_map_lookup_elem(&lw_ups, &c);
+		if (up && up->req_seq - up->resp_seq >= LW_PIPELINE_MAX) {
+			lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
+			return -1;
+		}
+		if (up && bpf_msg_redirect_hash(msg, &lw_up_socks, &c, 0) == SK_PASS) {
+			__u32 seq = lw_redirected_seq(msg, up);
+			__u32 bit = 1u << (up->req_seq & (LW_PIPELINE_MAX - 1));
+
+			if (lane && lw_modify(msg, f, r, h, &d))
+				return SK_DROP;
+			if (is_head)
+				up->head_bits |= bit;
+			else
+				up->head_bits &= ~bit;
+			up->req_seq++;
+			f->route = LW_ROUTE_UP;
+			f->up = i;
+			f->lane = lane;
+			f->evidence = d.evidence;
+			f->reason = reason;
+			lw_count(f->workload_hash, lane, d.evidence, reason);
+			return lw_done(msg, f, r, seq);
+		}
+		lw_release(f, r->cookie, i);
+		reason = LW_REASON_REDIRECT;
+	} else if (route == LW_ROUTE_PUNT) {
+		__u32 was_route = f->route, was_up = f->up;
+
+		if (lane && lw_modify(msg, f, r, h, &d))
+			return SK_DROP;
+		f->route = LW_ROUTE_PUNT;
+		f->up = i;
+		if (lw_punt(msg, f, r) == SK_PASS) {
+			f->lane = lane;
+			f->evidence = d.evidence;
+			f->reason = reason;
+			lw_count(f->workload_hash, lane, d.evidence, reason);
+			return SK_PASS;
+		}
+		f->route = was_route;
+		f->up = was_up;
+		f->punt = 0;
+		reason = LW_REASON_REDIRECT;
+		d.tagged = 1; /* it is on already */
+		d.rule = 0;
+	}
+
+	/* the own peer: because it is the right one, or for want of better */
+	f->lane = lane;
+	f->evidence = d.evidence;
+	f->reason = reason;
+	if (target != f->peer_lane && (r->flags & LW_CONF_FAIL_CLOSED)) {
+		f->reason = LW_REASON_REFUSED;
+		lw_count(f->workload_hash, lane, d.evidence, LW_REASON_REFUSED);
+		return SK_DROP;
+	}
+	if (lane && lw_modify(msg, f, r, h, &d))
+		return SK_DROP;
+	f->route = LW_ROUTE_PEER;
+	lw_count(f->workload_hash, lane, d.evidence, reason);
+	return lw_done(msg, f, r, r->write_seq);
+}
+
+static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
+{
+	struct lw_scratch *s = lw_scratch_take();
+	int look, v;
+
+	if (!s) {
+		lw_opaque(f, LW_REASON_SCRATCH);
+		return lw_forward(msg, f, r);
+	}
+	if (f->pieces && r->size <= f->held) {
+		/* the kernel did not hold the first piece back: it is with the own peer */
+		f->route = LW_ROUTE_PEER;
+		lw_opaque(f, LW_REASON_OPAQUE_PIECES);
+		look = LW_LOOK_OPAQUE;
+	} else {
+		look = lw_look(msg, f, &s->head, r);
+	}
+	if (look == LW_LOOK_MORE && ++f->pieces > LW_HEAD_PIECES_MAX) {
+		lw_opaque(f, LW_REASON_OPAQUE_PIECES);
+		look = LW_LOOK_OPAQUE;
+	}
+	if (look == LW_LOOK_MORE) {
+		f->held = r->size;
+		bpf_msg_cork_bytes(msg, r->size + 1);
+		lw_scratch_put(s);
+		return SK_PASS;
+	}
+	f->pieces = 0;
+	v = -1;
+	if (look == LW_LOOK_DONE) {
+		__u32 flags = s->head.scan.flags;
+
+		r->n = lw_follow_body(msg, &f->frame, s->head.scan.pos, r->size);
+		if (f->frame.state == LW_FRAME_LOST) {
+			lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);
+		} else if (flags & LW_SCAN_IS_CONNECT) {
+			lw_opaque(f, LW_REASON_OPAQUE_UPGRADE);
+		} else {
+			f->flags &= ~LW_FLOW_UPGRADE;
+			if (flags & LW_SCAN_HAS_UPGRADE)
+				f->flags |= LW_FLOW_UPGRADE;
+			v = lw_on_request(msg, f, r, &s->head);
+		}
+	}
+	lw_scratch_put(s);
+	if (v < 0) {
+		r->n = r->size;
+		return lw_forward(msg, f, r);
+	}
+	f->requests++;
+	f->rcv_seq = r->rcv_nxt;
+	return v;
+}
+
+SEC("sk_msg")
+int lw_msg(struct sk_msg_md *msg)
+{
+	struct lw_run r = { .size = msg->size };
+	struct bpf_sock *sk = msg->sk;
+	struct lw_config *conf;
+	struct tcp_sock *tp;
+	struct lw_sk *st;
+	struct lw_flow *f;
+
+	if (!sk)
+		return SK_PASS;
+	st = bpf_sk_storage_get(&lw_sk, sk, 0, 0);
+	if (!st)
+		return SK_PASS;
+	r.cookie = st->cookie;
+	f = bpf_map_lookup_elem(&lw_flows, &r.cookie);
+	conf = lw_conf();
+	if (!f || !conf)
+		return SK_PASS;
+	if ((f->flags & LW_FLOW_OPAQUE) && f->route == LW_ROUTE_PEER)
+		return SK_PASS;
+	if ((conf->flags & LW_CONF_STOPPED) && (f->route == LW_ROUTE_PEER || f->frame.state == LW_FRAME_HEAD))
+		return SK_PASS;
+	r.generation = conf->generation;
+	r.flags = conf->flags;
+	r.slot = r.generation & 1;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return SK_PASS;
+	f->sk = (__u64)tp;
+	r.write_seq = tp->write_seq;
+	r.rcv_nxt = tp->rcv_nxt;
+	r.copied_seq = tp->copied_seq;
+
+	if (f->flags & LW_FLOW_SENT) {
+		__u32 seq = r.write_seq;
+
+		if (f->route == LW_ROUTE_UP) {
+			__u64 c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+			struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &c);
+
+			seq = f->sent_seq;
+			if (up && up->sk && !(up->flags & LW_UP_DEAD))
+				seq = lw_read_write_seq(up->sk);
+		}
+		lw_account(f, &r, seq);
+	}
+	r.n = r.size;
+	if (f->flags & LW_FLOW_OPAQUE)
+		return lw_forward(msg, f, &r);
+	if (f->skip) {
+		if (r.n > f->skip)
+			r.n = f->skip;
+		f->skip -= r.n;
+		return lw_forward(msg, f, &r);
+	}
+	if (f->frame.state == LW_FRAME_HEAD)
+		return lw_on_head(msg, f, &r);
+	/* the last of the body may go out unseen: the last seen has to do */
+	f->rcv_seq = r.rcv_nxt;
+	r.n = lw_follow_body(msg, &f->frame, 0, r.size);
+	if (f->frame.state == LW_FRAME_LOST) {
+		lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);
+		r.n = r.size;
+	}
+	return lw_forward(msg, f, &r);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * sk_skb verdicts. lw_reply, on upstream sockets: response bytes go to the downstream socket that asked,
+ * and the responses' framing is followed, so that "a response is due" is known. lw_native, on downstream sockets
+ * of kernels that need it: takes what the peer sent, nothing else.
+ */
+
+SEC("sk_skb/stream_verdict")
+int lw_native(struct __sk_buff *skb)
+{
+	(void)skb;
+	return SK_PASS;
+}
+
+/* Of a response head, bytes looked at in one piece. */
+#define LW_REPLY_WINDOW 2048
+#define LW_REPLY_STEPS 32768
+
+struct lw_reply_ctx {
+	struct __sk_buff *skb;
+	struct lw_up *up;
+	struct lw_head *head;
+	const struct lw_names *names;
+	__u32 off; /* in skb */
+	__u32 len; /* of skb */
+};
+
+static __always_inline void lw_response_ended(struct lw_up *up)
+{
+	up->resp_seq++;
+	__builtin_memset(up->scan_state, 0, sizeof(up->scan_state));
+	((struct lw_scan *)up->scan_state)->response = 1;
+}
+
+/* One step through the bytes of an skb: a run of body, or a window of head or chunk framing. */
+static long lw_reply_cb(__u32 i, void *arg)
+{
+	struct lw_reply_ctx *c = arg;
+	struct lw_up *up = c->up;
+	struct lw_frame *f = &up->frame;
+	struct lw_scan *scan = (struct lw_scan *)up->scan_state;
+	__u32 n = c->len - c->off, skipped;
+
+	(void)i;
+	if (c->off >= c->len || f->state == LW_FRAME_LOST)
+		return 1;
+	skipped = lw_frame_skip(f, n);
+	if (skipped) {
+		c->off += skipped;
+		if (f->state == LW_FRAME_HEAD)
+			lw_response_ended(up);
+		return 0;
+	}
+	if (n > LW_REPLY_WINDOW)
+		n = LW_REPLY_WINDOW;
+	if (f->state == LW_FRAME_CHUNKED && n > LW_WINDOW)
+		n = LW_WINDOW;
+	if (n < 1 || bpf_skb_load_bytes(c->skb, c->off, c->head->buf, n)) {
+		f->state = LW_FRAME_LOST;
+		return 1;
+	}
+	if (f->state == LW_FRAME_CHUNKED) {
+		c->off += lw_chunk_window(f, (const struct lw_window *)c->head->buf, n);
+		if (f->state == LW_FRAME_HEAD)
+			lw_response_ended(up);
+		return 0;
+	}
+
+	if (up->resp_seq == up->req_seq) {
+		/* bytes nobody asked for */
+		f->state = LW_FRAME_LOST;
+		return 1;
+	}
+	c->off += lw_scan_response(scan, c->head, c->names, n);
+	if (scan->state == LW_SCAN_ERROR || scan->pos > LW_HEAD_MAX) {
+		f->state = LW_FRAME_LOST;
+		return 1;
+	}
+	if (scan->state != LW_SCAN_DONE)
+		return 0;
+	if (scan->status == 101) {
+		__sync_fetch_and_or(&up->flags, LW_UP_TUNNEL);
+		f->state = LW_FRAME_LOST;
+		return 1;
+	}
+	if (scan->status < 200) {
+		/* interim: the final response follows */
+		__builtin_memset(up->scan_state, 0, sizeof(up->scan_state));
+		scan->response = 1;
+		return 0;
+	}
+	lw_frame_response(scan, (up->head_bits >> (up->resp_seq & (LW_PIPELINE_MAX - 1))) & 1, f);
+	if (f->state == LW_FRAME_HEAD)
+		lw_response_ended(up);
+	return 0;
+}
+
+static __always_inline void lw_follow_reply(struct __sk_buff *skb, struct lw_up *up, const struct lw_names *names)
+{
+	struct lw_reply_ctx c = { .skb = skb, .up = up, .names = names, .len = skb->len };
+	struct lw_scratch *s;
+
+	if (up->frame.state == LW_FRAME_LOST || up->frame.state == LW_FRAME_CLOSE)
+		return;
+	if (up->frame.state == LW_FRAME_LENGTH && up->frame.left > c.len) {
+		up->frame.left -= c.len;
+		return;
+	}
+	s = lw_scratch_take();
+	if (!s) {
+		up->frame.state = LW_FRAME_LOST;
+		return;
+	}
+	c.head = &s->head;
+	bpf_loop(LW_REPLY_STEPS, lw_reply_cb, &c, 0);
+	if (c.off < c.len)
+		up->frame.state = LW_FRAME_LOST;
+	lw_scratch_put(s);
+}
+
+SEC("sk_skb/stream_verdict")
+int lw_reply(struct __sk_buff *skb)
+{
+	__u64 cookie = bpf_get_socket_cookie(skb), down;
+	struct lw_slot_key nk = {};
+	const struct lw_names *names;
+	struct lw_config *conf;
+	struct lw_up *up;
+
+	/* a FIN: redirecting an empty skb makes the receiver fail with EFAULT */
+	if (!skb->len)
+		return SK_PASS;
+	up = bpf_map_lookup_elem(&lw_ups, &cookie);
+	if (!up)
+		return SK_PASS;
+	if (up->flags & LW_UP_ORPHAN)
+		return SK_DROP;
+	down = up->down;
+	if (!down)
+		return SK_PASS; /* waiting in a pool: the agent sees the bytes and throws the socket away */
+	if (!(up->flags & LW_UP_TUNNEL) && up->frame.state == LW_FRAME_HEAD && up->resp_seq == up->req_seq) {
+		/* no request is out: whatever this is, the client must not take it for an answer */
+		lw_up_closed(cookie);
+		return SK_DROP;
+	}
+	conf = lw_conf();
+	nk.slot = conf ? conf->generation & 1 : 0;
+	names = bpf_map_lookup_elem(&lw_names, &nk);
+	if (names)
+		lw_follow_reply(skb, up, names);
+	else
+		up->frame.state = LW_FRAME_LOST;
+	up->bytes += skb->len;
+	return bpf_sk_redirect_hash(skb, &lw_down_socks, &down, BPF_F_INGRESS);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * sockops: enrols downstream sockets when they are established, and notices the end of downstream and
+ * upstream sockets in the same instant the kernel does.
+ */
+
+#define LW_SOL_SOCKET 1
+#define LW_SO_RCVBUF 8
+/* Steered bytes do not wait in TCP's window: room for a window of them (docs/operations.md). */
+#define LW_DOWN_RCVBUF (4 << 20)
+
+/* A context field must be read at a constant offset: compilers like to merge two reads into one. */
+#define LW_CTX(ctx, field)                                                                        \
+	({                                                                                       \
+		__u32 value_;                                                                    \
+		asm volatile("%0 = *(u32 *)(%1 + %2)"                                            \
+			     : "=r"(value_)                                                      \
+			     : "r"(ctx), "i"(__builtin_offsetof(struct bpf_sock_ops, field)));   \
+		value_;                                                                          \
+	})
+
+static __always_inline void lw_sock_local(struct bpf_sock_ops *ctx, struct lw_addr *local, struct lw_addr *peer)
+{
+	__u32 *l = (__u32 *)local->ip, *p = (__u32 *)peer->ip;
+
+	if (LW_CTX(ctx, family) == LW_AF_INET) {
+		lw_addr4(local, LW_CTX(ctx, local_ip4));
+		lw_addr4(peer, LW_CTX(ctx, remote_ip4));
+		return;
+	}
+	l[0] = LW_CTX(ctx, local_ip6[0]);
+	l[1] = LW_CTX(ctx, local_ip6[1]);
+	l[2] = LW_CTX(ctx, local_ip6[2]);
+	l[3] = LW_CTX(ctx, local_ip6[3]);
+	p[0] = LW_CTX(ctx, remote_ip6[0]);
+	p[1] = LW_CTX(ctx, remote_ip6[1]);
+	p[2] = LW_CTX(ctx, remote_ip6[2]);
+	p[3] = LW_CTX(ctx, remote_ip6[3]);
+}
+
+static __always_inline void lw_flow_tuple(const struct lw_flow *f, struct lw_tuple *t)
+{
+	t->local = f->client;
+	t->peer = f->peer;
+	t->local_port = f->client_port;
+	t->peer_port = f->peer_port;
+}
+
+static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
+{
+	__u64 cookie = st->cookie;
+	struct lw_tuple tuple;
+	int size = LW_DOWN_RCVBUF;
+	struct lw_flow f = {};
+
+	lw_sock_local(ctx, &f.client, &f.peer);
+	f.client_port = ctx->local_port;
+	f.peer_port = bpf_ntohl(ctx->remote_port);
+	f.asked = st->asked;
+	f.asked_port = st->asked_port;
+	f.netns = st->netns;
+	f.pid = st->pid;
+	f.workload = st->workload;
+	f.group = st->group;
+	f.since_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&lw_flows, &cookie, &f, BPF_ANY)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FLOWS_FULL);
+		return;
+	}
+	bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_RCVBUF, &size, sizeof(size));
+	if (bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) ||
+	    bpf_sock_hash_update(ctx, &lw_down_socks, &cookie, BPF_ANY)) {
+		bpf_map_delete_elem(&lw_flows, &cookie);
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_ENROL);
+		return;
+	}
+	lw_flow_tuple(&f, &tuple);
+	bpf_map_update_elem(&lw_tuples, &tuple, &cookie, BPF_ANY);
+}
+
+/* The downstream socket is gone: its upstream sockets go with it, no other may ever have them. */
+static __always_inline void lw_down_closed(__u64 cookie)
+{
+	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &cookie);
+	struct lw_tuple tuple;
+	__u32 i, any = 0;
+
+	if (!f)
+		return;
+	for (i = 0; i < LW_FLOW_UPS; i++) {
+		__u64 c = f->ups[i].up;
+		struct lw_up *up;
+
+		if (!c)
+			continue;
+		any = 1;
+		up = bpf_map_lookup_elem(&lw_ups, &c);
+		if (up)
+			__sync_fetch_and_or(&up->flags, LW_UP_ORPHAN);
+	}
+	if (any || f->punt)
+		lw_emit(LW_EVENT_DOWN_CLOSED, cookie, 0, f, NULL);
+	lw_flow_tuple(f, &tuple);
+	bpf_map_delete_elem(&lw_tuples, &tuple);
+	bpf_map_delete_elem(&lw_flows, &cookie);
+}
+
+static __always_inline void lw_up_closed(__u64 cookie)
+{
+	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &cookie);
+
+	if (!up || (up->flags & LW_UP_DEAD))
+		return;
+	__sync_fetch_and_or(&up->flags, LW_UP_DEAD);
+	lw_emit(LW_EVENT_UP_DEAD, up->down, cookie, NULL, NULL);
+}
+
+SEC("sockops")
+int lw_sockops(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk;
+	struct lw_sk *st;
+
+	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_STATE_CB)
+		return 1;
+	sk = ctx->sk;
+	if (!sk)
+		return 1;
+	st = bpf_sk_storage_get(&lw_sk, sk, 0, 0);
+	if (!st)
+		return 1;
+	if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+		if (st->role == LW_ROLE_DOWN)
+			lw_enrol(ctx, st);
+		else
+			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+		return 1;
+	}
+	if (st->role == LW_ROLE_DOWN) {
+		if (ctx->args[1] == BPF_TCP_CLOSE)
+			lw_down_closed(st->cookie);
+	} else {
+		/* any way out of ESTABLISHED: the other side or the agent closed it */
+		lw_up_closed(st->cookie);
+	}
+	return 1;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Every map: who writes, who reads, what happens when it is full. Pinned below <bpffs>/laneway under
+ * these names. "agent" writes mean the user-space side.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "laneway/lane_types.h"
+
+/* Agent writes, programs read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct lw_config);
+} lw_config SEC(".maps");
+
+/*
+ * The state, two generations. Agent writes the idle one, programs read the one in force. Full: the agent
+ * refuses the new state and keeps the old.
+ */
+#define LW_STATE_MAP(name_, key_, value_, max_)                                                  \
+	struct {                                                                               \
+		__uint(type, BPF_MAP_TYPE_HASH);                                               \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                          \
+		__uint(max_entries, 2 * (max_));                                               \
+		__type(key, key_);                                                             \
+		__type(value, value_);                                                         \
+	} name_ SEC(".maps")
+
+LW_STATE_MAP(lw_dests, struct lw_dest_key, struct lw_dest, LW_MAX_DESTS);
+LW_STATE_MAP(lw_pods, struct lw_pod_key, struct lw_pod, LW_MAX_PODS);
+LW_STATE_MAP(lw_workloads, struct lw_slot_key, struct lw_workload, LW_MAX_WORKLOADS);
+LW_STATE_MAP(lw_lanes, struct lw_slot_key, struct lw_lane, LW_MAX_LANES);
+LW_STATE_MAP(lw_tags, struct lw_tag_key, struct lw_tag, LW_MAX_LANES);
+LW_STATE_MAP(lw_groups, struct lw_group_key, struct lw_group, LW_MAX_GROUPS);
+LW_STATE_MAP(lw_endpoints, struct lw_endpoint_key, struct lw_endpoint, LW_MAX_ENDPOINTS);
+LW_STATE_MAP(lw_steps, struct lw_slot_key, struct lw_step, LW_MAX_STEPS);
+LW_STATE_MAP(lw_rules, struct lw_slot_key, struct lw_rule, LW_MAX_RULES);
+LW_STATE_MAP(lw_dfas, struct lw_slot_key, struct lw_dfa, LW_MAX_DFAS);
+LW_STATE_MAP(lw_names, struct lw_slot_key, struct lw_names, 1);
+
+/* lw_connect writes for downstream sockets, the agent for upstream ones. Freed with the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct lw_sk);
+} lw_sk SEC(".maps");
+
+/* Downstream sockets; these carry lw_send. lw_sockops writes. Full: not enrolled. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, LW_MAX_FLOWS);
+	__type(key, __u64);
+	__type(value, __u64);
+} lw_down_socks SEC(".maps");
+
+/* Upstream sockets; these carry lw_reply. Agent writes. Full: the agent opens no more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, LW_MAX_UPSTREAMS);
+	__type(key, __u64);
+	__type(value, __u64);
+} lw_up_socks SEC(".maps");
+
+/* The agent's socket that takes punted messages, key 0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lw_punt_sock SEC(".maps");
+
+/* lw_sockops makes and deletes, lw_send writes, the agent and lw_guard read. Full: not enrolled, counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LW_MAX_FLOWS);
+	__type(key, __u64);
+	__type(value, struct lw_flow);
+} lw_flows SEC(".maps");
+
+/* Agent makes and deletes, programs write. Full: the agent opens no more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LW_MAX_UPSTREAMS);
+	__type(key, __u64);
+	__type(value, struct lw_up);
+} lw_ups SEC(".maps");
+
+/* lw_pool_put fills, lw_send takes. Full: the agent keeps no pool for that endpoint, requests are punted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LW_MAX_POOLS);
+	__type(key, struct lw_pool_key);
+	__type(value, struct lw_pool);
+} lw_pools SEC(".maps");
+
+/* Cookie of the downstream socket behind a connection. lw_sockops writes, lw_guard reads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LW_MAX_FLOWS);
+	__type(key, struct lw_tuple);
+	__type(value, __u64);
+} lw_tuples SEC(".maps");
+
+/* Programs count, the agent sums up. Full: new kinds are not counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct lw_stat_key);
+	__type(value, struct lw_stat);
+} lw_stats SEC(".maps");
+
+/* Whose turn it is among the endpoints of a group, by group number. */
+#define LW_TURNS 4096
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LW_TURNS);
+	__type(key, __u32);
+	__type(value, __u64);
+} lw_turns SEC(".maps");
+
+/* Programs to agent. Full: the event is lost, the agent's sweep finds what it said. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} lw_events SEC(".maps");
+
+/*
+ * Room for one head. A program may be preempted by another task's on the same CPU, so each run claims
+ * a slot of its own; none free: the head is not looked at.
+ */
+#define LW_SCRATCH_SLOTS 4
+struct lw_scratch {
+	__u32 busy;
+	__u32 pad;
+	struct lw_head head;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LW_SCRATCH_SLOTS);
+	__type(key, __u32);
+	__type(value, struct lw_scratch);
+} lw_scratch SEC(".maps");

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/* The state in force as lane.h reads it, and what every program does with configuration and counters. */
+#include "lib/maps.h"
+
+static __always_inline void *lw_get_id(void *map, __u32 slot, __u32 id)
+{
+	struct lw_slot_key key = { .slot = slot, .id = id };
+
+	return bpf_map_lookup_elem(map, &key);
+}
+#define lw_get_step(slot, id) ((const struct lw_step *)lw_get_id(&lw_steps, slot, id))
+#define lw_get_rule(slot, id) ((const struct lw_rule *)lw_get_id(&lw_rules, slot, id))
+#define lw_get_dfa(slot, id) ((const struct lw_dfa *)lw_get_id(&lw_dfas, slot, id))
+#define lw_get_lane(slot, id) ((const struct lw_lane *)lw_get_id(&lw_lanes, slot, id))
+#define lw_get_tag(key) ((const struct lw_tag *)bpf_map_lookup_elem(&lw_tags, key))
+#define LW_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
+#define LW_DICE() bpf_get_prandom_u32()
+
+#include "laneway/lane.h"
+
+static __always_inline struct lw_config *lw_conf(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&lw_config, &zero);
+}
+
+static __always_inline int lw_agent_alive(const struct lw_config *conf)
+{
+	/* the heartbeat may be a little younger than our clock reading */
+	return (__s64)(bpf_ktime_get_ns() - conf->heartbeat_ns) < (__s64)conf->heartbeat_max_ns;
+}
+
+static __always_inline void lw_count(__u32 workload_hash, __u32 lane, __u32 evidence, __u32 reason)
+{
+	struct lw_stat_key key = {
+		.lane = lane,
+		.evidence = evidence,
+		.reason = reason,
+		.workload_hash = workload_hash,
+	};
+	struct lw_stat *s = bpf_map_lookup_elem(&lw_stats, &key);
+
+	if (s) {
+		/* two tasks of one CPU may be here at once */
+		__sync_fetch_and_add(&s->count, 1);
+	} else {
+		struct lw_stat one = { .count = 1 };
+
+		bpf_map_update_elem(&lw_stats, &key, &one, BPF_NOEXIST);
+	}
+}
+
+static __always_inline struct lw_scratch *lw_scratch_take(void)
+{
+	struct lw_scratch *s;
+	__u32 i, k;
+
+	for (i = 0; i < LW_SCRATCH_SLOTS; i++) {
+		k = i;
+		s = bpf_map_lookup_elem(&lw_scratch, &k);
+		if (s && __sync_val_compare_and_swap(&s->busy, 0, 1) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static __always_inline void lw_scratch_put(struct lw_scratch *s)
+{
+	(void)__sync_lock_test_and_set(&s->busy, 0);
+}
+
+static __always_inline void lw_addr4(struct lw_addr *a, __u32 be)
+{
+	__u32 *w = (__u32 *)a->ip;
+
+	w[0] = 0;
+	w[1] = 0;
+	w[2] = bpf_htonl(0xffff);
+	w[3] = be;
+}
+
+/* By words: callers' addresses are 4-byte aligned. */
+static __always_inline void lw_addr_copy(struct lw_addr *to, const struct lw_addr *from)
+{
+	*to = *from;
+}
+
+/*
+ * From here on, functions that are not static: the verifier checks each once by itself, not again for
+ * every state its callers may be in. Their pointers are to plain memory and may not be NULL.
+ */
+
+struct lw_scan_ctx {
+	struct lw_scan *scan;
+	struct lw_head *head; /* captures and bytes */
+	const struct lw_names *names;
+	__u32 len; /* bytes in head->buf */
+	__u32 base; /* offset in the head of the first of them */
+};
+
+static long lw_scan_request_cb(__u32 i, void *arg)
+{
+	struct lw_scan_ctx *c = arg;
+
+	(void)i;
+	return lw_scan_step(c->scan, c->names, &c->head->caps, c->head->buf, LW_HEAD_MAX, c->len, 0);
+}
+
+static long lw_scan_response_cb(__u32 i, void *arg)
+{
+	struct lw_scan_ctx *c = arg;
+
+	(void)i;
+	return lw_scan_step(c->scan, c->names, NULL, c->head->buf, LW_HEAD_MAX, c->len, c->base);
+}
+
+/* Scans on over head->buf, which holds the first len bytes of a request. */
+__noinline int lw_scan_request(struct lw_head *head, const struct lw_names *names, __u32 len)
+{
+	struct lw_scan_ctx c = { .head = head, .names = names, .len = len };
+
+	if (!head || !names)
+		return -1;
+	c.scan = &head->scan;
+	bpf_loop(LW_HEAD_MAX, lw_scan_request_cb, &c, 0);
+	return 0;
+}
+
+/* Scans on over head->buf, which holds the next len bytes of a response. Returns how many were taken. */
+__noinline int lw_scan_response(struct lw_scan *scan, struct lw_head *head, const struct lw_names *names, __u32 len)
+{
+	struct lw_scan_ctx c = { .scan = scan, .head = head, .names = names, .len = len };
+
+	if (!scan || !head || !names)
+		return -1;
+	c.base = scan->pos;
+	bpf_loop(LW_HEAD_MAX, lw_scan_response_cb, &c, 0);
+	return scan->pos - c.base;
+}
+
+/* A window of chunk framing. */
+#define LW_WINDOW 32
+struct lw_window {
+	__u8 b[LW_WINDOW];
+};
+
+/* Follows chunk framing in the first n bytes of the window up to chunk data or the end; how many bytes. */
+__noinline int lw_chunk_window(struct lw_frame *f, const struct lw_window *w, __u32 n)
+{
+	__u32 k;
+
+	if (!f || !w)
+		return 0;
+	for (k = 0; k < LW_WINDOW; k++) {
+		if (k >= n)
+			break;
+		lw_chunk_byte(f, w->b[k]);
+		if (f->state != LW_FRAME_CHUNKED || f->chunk == LW_CHUNK_DATA)
+			return k + 1;
+	}
+	return k;
+}
+
+__noinline int lw_decide_request(struct lw_head *head, __u32 slot, __u32 own_lane, __u32 entry, struct lw_decision *d)
+{
+	if (!head || !d)
+		return -1;
+	lw_decide(head, slot, own_lane, entry, d);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * The kernel types the programs look into, and of each only the fields they read. Offsets come from the
+ * running kernel's BTF at load time.
+ */
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct sock {
+	void *sk_user_data;
+};
+
+struct sk_buff_head {
+	__u32 qlen;
+};
+
+struct sk_psock {
+	struct sk_buff_head ingress_skb;
+};
+
+struct sk_msg {
+	struct sock *sk_redir;
+};
+
+struct tcp_sock {
+	__u32 write_seq;
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 snd_una;
+};
+
+#pragma clang attribute pop

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Keys, values and events shared by the kernel programs and the agent, and read by bpftool.
+ *
+ * Conventions. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host order. Times are
+ * CLOCK_MONOTONIC nanoseconds. Padding is spelled out and zero.
+ *
+ * Generations. The state of a rollout lives in the maps whose key starts with `slot`. There are two
+ * slots; lw_config.generation & 1 names the one in force. The agent writes the idle slot in full, then
+ * stores the next generation: a decision, which reads the generation once, sees all of one state.
+ */
+#include <linux/types.h>
+
+#include "laneway/limits.h"
+
+#define LW_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+
+struct lw_addr {
+	__u8 ip[16];
+};
+
+/* ---- configuration: lw_config, one element, mmapped by the agent ---- */
+
+enum lw_config_flags {
+	LW_CONF_FAIL_CLOSED = 1 << 0, /* a miss refuses the request instead of following the own peer */
+	LW_CONF_PREFER_LOCAL = 1 << 1, /* choose pods of this node where there are any */
+	LW_CONF_NATIVE_VERDICT = 1 << 2, /* downstream sockets carry the pass-all verdict too */
+	LW_CONF_STOPPED = 1 << 3, /* the agent has ended: requests follow the own peer, untouched */
+};
+
+struct lw_config {
+	__u32 abi; /* LW_ABI_VERSION */
+	__u32 flags; /* enum lw_config_flags */
+	__u64 generation; /* 0: no state yet, nothing is enrolled */
+	__u64 heartbeat_ns; /* last sign of life of the agent */
+	__u64 heartbeat_max_ns; /* older than this: the agent is taken for dead, nothing is punted */
+};
+
+/* ---- state of one generation ---- */
+
+struct lw_slot_key {
+	__u32 slot;
+	__u32 id;
+};
+
+enum lw_dest_flags {
+	LW_DEST_SERVICE = 1 << 0, /* a ClusterIP: a pod is chosen at connect */
+};
+
+/* lw_dests: where a client may connect to. Looked up with the port, then with port 0 (any port). */
+struct lw_dest_key {
+	struct lw_addr addr;
+	__u32 slot;
+	__u16 port;
+	__u16 pad;
+};
+struct lw_dest {
+	__u32 workload; /* lw_workloads id */
+	__u32 group; /* lw_groups id: the endpoints that serve this destination */
+	__u32 flags; /* enum lw_dest_flags */
+	__u32 pad;
+};
+
+enum lw_pod_flags {
+	LW_POD_READY = 1 << 0,
+	LW_POD_TERMINATING = 1 << 1, /* running requests finish, no new one is steered here */
+	LW_POD_LOCAL = 1 << 2, /* on this node */
+};
+
+/* lw_pods: every IP of every pod of a workload in release. */
+struct lw_pod_key {
+	struct lw_addr addr;
+	__u32 slot;
+};
+struct lw_pod {
+	__u32 workload;
+	__u16 lane;
+	__u16 flags; /* enum lw_pod_flags */
+	__u32 uid_hash; /* tells a pod from a later one with the same address */
+	char name[LW_NAME_LEN]; /* namespace/name, cut to fit */
+};
+
+/* lw_workloads, key lw_slot_key. */
+struct lw_workload {
+	__u32 entry; /* first lw_steps id of its entry rules; 0: none */
+	__u32 lanes; /* bit n: lane n has a ready pod */
+	__u32 name_hash; /* lw_name_hash() of name: names the workload in lw_stats across generations */
+	__u32 pad;
+	char name[LW_SOURCE_LEN]; /* namespace/kind/name */
+};
+
+/* FNV-1a of a NUL-terminated name. */
+static inline __u32 lw_name_hash(const char *name)
+{
+	__u32 h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (__u8)*name) * 16777619u;
+	return h;
+}
+
+/* lw_lanes, key lw_slot_key with id = lane. Lane 0 is not in the map. */
+struct lw_lane {
+	__u16 tag_header; /* enum lw_header_id of the tag's header name */
+	__u16 block_len; /* bytes of block, a multiple of 8 */
+	__u32 pad;
+	char name[LW_LANE_NAME_LEN];
+	char tag_value[LW_TAG_VALUE_LEN];
+	__u8 block[LW_BLOCK_LEN]; /* "x-mse-tag:  gray\r\n": blanks after the colon fill it to 8 bytes */
+};
+
+/* lw_tags: which lane a tag's value names. */
+struct lw_tag_key {
+	__u32 slot;
+	__u16 header; /* enum lw_header_id */
+	__u16 len; /* bytes of value */
+	char value[LW_TAG_VALUE_LEN]; /* zero-filled */
+};
+struct lw_tag {
+	__u32 lane;
+};
+
+/* lw_groups: the ready endpoints, by lane, of one destination. Absent: none. */
+struct lw_group_key {
+	__u32 slot;
+	__u32 group;
+	__u32 lane;
+};
+struct lw_group {
+	__u32 count; /* endpoints, lw_endpoints idx 0..count-1 */
+	__u32 local; /* of these, on this node: idx 0..local-1 */
+};
+struct lw_endpoint_key {
+	__u32 slot;
+	__u32 group;
+	__u32 lane;
+	__u32 idx;
+};
+struct lw_endpoint {
+	struct lw_addr addr;
+	__u16 port; /* 0: the port the client asked for */
+	__u16 flags; /* enum lw_pod_flags */
+};
+
+/* ---- entry rules: a decision list ---- */
+
+/* Ids of header names, as the automaton lw_names tells them. */
+enum lw_header_id {
+	LW_HDR_OTHER = 0,
+	LW_HDR_CONTENT_LENGTH = 1,
+	LW_HDR_TRANSFER_ENCODING = 2,
+	LW_HDR_UPGRADE = 3,
+	LW_HDR_COOKIE = 4,
+	LW_HDR_TAG_FIRST = 8, /* 8..15: header names of lane tags */
+	LW_HDR_TAG_LAST = 15,
+	LW_HDR_WATCHED_FIRST = 16, /* names in entry rules and modifiers */
+	LW_HDR__MAX = 256,
+};
+
+enum lw_subject {
+	LW_SUBJECT_HEADER = 1, /* first header with header_id */
+	LW_SUBJECT_COOKIE = 2, /* first cookie called name */
+	LW_SUBJECT_QUERY = 3, /* first query parameter called name, not decoded */
+	LW_SUBJECT_PATH = 4, /* the target up to '?' or '#', not decoded */
+	LW_SUBJECT_DICE = 5, /* true for weight_pct of 100 requests */
+};
+enum lw_op {
+	LW_OP_EXACT = 1,
+	LW_OP_REGEX = 2, /* dfa; the whole value must match */
+	LW_OP_PREFIX = 3, /* Kubernetes PathPrefix: whole path elements */
+};
+
+#define LW_STEP_END 0u /* on_match, on_miss: no rule holds */
+#define LW_STEP_ENTER 0x80000000u /* or-ed with a lw_rules id: this rule holds */
+
+/* lw_steps, key lw_slot_key, id >= 1. One condition and where to go on from it. */
+struct lw_step {
+	__u8 subject; /* enum lw_subject */
+	__u8 op; /* enum lw_op */
+	__u16 header_id;
+	__u16 name_len;
+	__u16 value_len;
+	__u32 weight_pct; /* 0..100 */
+	__u32 dfa; /* lw_dfas id */
+	__u32 on_match; /* a step id, LW_STEP_END, or LW_STEP_ENTER | rule */
+	__u32 on_miss;
+	char name[LW_STEP_NAME_LEN];
+	char value[LW_STEP_VALUE_LEN];
+};
+
+/* lw_rules, key lw_slot_key: what entering by this rule means. */
+struct lw_rule {
+	__u16 lane;
+	__u16 block_len; /* bytes of block, a multiple of 8; holds the tag too */
+	__u16 nremove;
+	__u16 remove[LW_MODS_REMOVE]; /* lw_header_id of lines to take away first (remove, and set) */
+	__u16 pad;
+	char source[LW_SOURCE_LEN]; /* "TrafficRouting default/mse-traffic match 1" */
+	__u8 block[LW_BLOCK_LEN];
+};
+
+/* lw_dfas, key lw_slot_key: one regular expression over bytes, whole value. */
+struct lw_dfa {
+	__u16 nclasses;
+	__u16 start;
+	__u16 nstates; /* nstates * nclasses <= LW_DFA_TRANS; state 0 is dead */
+	__u16 pad;
+	__u8 class_of[256];
+	__u8 accept[4096]; /* 1: the value may end in this state */
+	__u16 next[LW_DFA_TRANS]; /* [state * nclasses + class] */
+};
+
+/* lw_names, key slot: the set of header names that matter, any letter case. */
+struct lw_names {
+	__u8 class_of[256]; /* 0: not a token character; 1: a token character in no name of the set */
+	__u8 id_of[LW_NAMES_STATES]; /* enum lw_header_id if a name ends here, else 0 */
+	__u16 next[LW_NAMES_STATES * LW_NAMES_CLASSES]; /* [state * 64 + class]; 0: no such name; start 1 */
+};
+
+/* ---- sockets ---- */
+
+enum lw_role {
+	LW_ROLE_DOWN = 1,
+	LW_ROLE_UP = 2,
+};
+/* lw_sk: sk_storage of every socket that takes part; of a downstream socket what connect knew. */
+struct lw_sk {
+	__u64 cookie;
+	__u64 netns;
+	struct lw_addr asked;
+	__u16 asked_port;
+	__u16 role; /* enum lw_role */
+	__u32 pid;
+	__u32 workload;
+	__u32 group;
+};
+
+/* Where the framing of one direction stands; shared code in http.h. */
+enum lw_frame_state {
+	LW_FRAME_HEAD = 0, /* a head is due */
+	LW_FRAME_LENGTH, /* `left` body bytes are due */
+	LW_FRAME_CHUNKED, /* within a chunked body, `chunk` says where */
+	LW_FRAME_CLOSE, /* until end of file */
+	LW_FRAME_LOST, /* not understood: opaque */
+};
+struct lw_frame {
+	__u64 left; /* body or chunk bytes still due */
+	__u8 state; /* enum lw_frame_state */
+	__u8 chunk; /* enum lw_chunk_state, http.h */
+	__u8 digits; /* digits of the chunk size seen */
+	__u8 pad[5];
+};
+
+enum lw_route {
+	LW_ROUTE_PEER = 0, /* the downstream socket's own peer */
+	LW_ROUTE_UP = 1, /* upstream socket ups[up] */
+	LW_ROUTE_PUNT = 2, /* by the agent, until it has bound ups[up] */
+};
+enum lw_flow_flags {
+	LW_FLOW_OPAQUE = 1 << 0, /* stays on its route for good */
+	LW_FLOW_FIN_HELD = 1 << 1, /* the own peer has closed; tc kept that back while a response was due */
+	LW_FLOW_UPGRADE = 1 << 2, /* the last request asked for an upgrade */
+	LW_FLOW_SENT = 1 << 3, /* sent_seq is valid */
+};
+
+struct lw_flow_up {
+	__u64 up; /* cookie of the upstream socket; 0: free */
+	struct lw_addr addr;
+	__u16 port;
+	__u16 lane;
+	__u32 uid_hash; /* of the pod when bound */
+};
+
+/* lw_flows, key: the downstream socket's cookie. Written by the programs, read by the agent. */
+struct lw_flow {
+	struct lw_addr client; /* address of the downstream socket */
+	struct lw_addr asked; /* address the application connected to */
+	struct lw_addr peer; /* pod it is connected to */
+	__u16 client_port;
+	__u16 asked_port;
+	__u16 peer_port;
+	__u16 flags; /* enum lw_flow_flags */
+	__u64 netns; /* cookie of the client's network namespace */
+	__u32 pid; /* process that connected */
+	__u32 workload;
+	__u32 group;
+	__u8 route; /* enum lw_route of the current or last request */
+	__u8 up; /* index in ups for LW_ROUTE_UP, LW_ROUTE_PUNT */
+	__u8 lane; /* of the last request */
+	__u8 evidence; /* enum lw_evidence of the last request */
+	__u8 reason; /* enum lw_reason of the last request or of opaqueness */
+	__u8 pad;
+	__u16 pieces; /* pieces so far of the head that is arriving */
+	__u32 held; /* bytes of it that the kernel holds back */
+	__u64 requests; /* heads seen */
+	__u64 since_ns;
+	struct lw_frame frame; /* of the request stream */
+	__u32 sent_seq; /* write_seq of the route's socket once the last send has gone out whole */
+	__u32 skip; /* bytes followed already that the kernel did not take: the application sends them again */
+	__u32 rcv_seq; /* rcv_nxt of the downstream socket at the end of the last request */
+	__u32 entry; /* of the workload, as of gen */
+	__u64 sk; /* kernel address of the socket: lw_backlog looks at its queue */
+	__u64 gen; /* generation that entry, workload_hash and the lanes below are of */
+	__u32 workload_hash; /* lw_workload.name_hash */
+	__u16 peer_lane; /* lane of the own peer */
+	__u16 own_lane; /* lane of the client's pod */
+	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */
+	__u64 punt_bytes; /* punted since the request began */
+	struct lw_flow_up ups[LW_FLOW_UPS];
+};
+
+enum lw_up_flags {
+	LW_UP_DEAD = 1 << 0, /* FIN or RST seen, or closed */
+	LW_UP_ORPHAN = 1 << 1, /* its downstream socket is gone: late bytes are dropped */
+	LW_UP_TUNNEL = 1 << 2, /* 101, or CONNECT: bytes both ways from here on */
+};
+/* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
+struct lw_up {
+	__u64 down; /* cookie of the downstream socket it belongs to; 0: waiting in a pool */
+	__u64 netns;
+	struct lw_addr addr;
+	__u16 port;
+	__u16 lane;
+	__u32 flags; /* enum lw_up_flags */
+	__u32 req_seq; /* requests sent; written by lw_send only */
+	__u32 resp_seq; /* final responses ended; written by lw_reply only */
+	__u32 head_bits; /* bit (n % 32): request n was HEAD */
+	__u32 pad;
+	__u64 bytes; /* of responses */
+	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
+	struct lw_frame frame; /* of the response stream */
+	__u64 scan_state[7]; /* struct lw_scan, http.h */
+};
+
+/* lw_pools: fresh upstream sockets. The agent fills through lw_pool_put, lw_send takes. */
+struct lw_pool_key {
+	__u64 netns;
+	struct lw_addr addr;
+	__u16 port;
+	__u16 pad[3];
+};
+struct lw_pool {
+	__u64 up[LW_POOL_SLOTS]; /* cookies; 0: empty */
+	__u64 takes;
+	__u64 misses;
+};
+
+/* lw_tuples: an enrolled connection as tc sees it, for the FIN guard. */
+struct lw_tuple {
+	struct lw_addr local; /* of the downstream socket */
+	struct lw_addr peer;
+	__u16 local_port;
+	__u16 peer_port;
+};
+
+/* lw_stats, per CPU, key lw_stat_key. */
+struct lw_stat_key {
+	__u16 lane;
+	__u8 evidence; /* enum lw_evidence */
+	__u8 reason; /* enum lw_reason */
+	__u32 workload_hash; /* lw_workload.name_hash */
+};
+struct lw_stat {
+	__u64 count;
+};
+
+/* ---- ring buffer lw_events: hints to the agent; a lost one is made up for by its periodic sweep ---- */
+
+enum lw_event_type {
+	LW_EVENT_TAKEN = 1, /* an upstream socket left a pool: refill */
+	LW_EVENT_DOWN_CLOSED = 2, /* close its upstream sockets */
+	LW_EVENT_UP_DEAD = 3, /* an upstream socket closed; end or reset its downstream socket if a response is due */
+	LW_EVENT_UP_RELEASED = 4, /* an upstream socket left its downstream socket: close it */
+};
+struct lw_event {
+	__u32 type; /* enum lw_event_type */
+	__u32 pid;
+	__u64 down;
+	__u64 up;
+	__u64 netns;
+	struct lw_addr addr;
+	__u16 port;
+	__u16 lane;
+	__u32 flags;
+};
+
+/* ---- arguments of the programs the agent runs itself ---- */
+
+/* lw_pool_put: 0: put; 1: the pool has `max` already */
+struct lw_pool_put_args {
+	struct lw_pool_key key;
+	__u64 up;
+	__u32 max; /* 1..LW_POOL_SLOTS */
+	__u32 pad;
+};
+/*
+ * lw_bind: gives a punted request's downstream socket its upstream socket. First with seq 0, before anything is
+ * written there: from then on the response may arrive. Then with the number of messages written: the rest goes
+ * without the agent. 0: done; 1: more than seq messages have been punted, write these first; 2: no such flow, or
+ * none of its requests is with the agent.
+ */
+struct lw_bind_args {
+	__u64 down;
+	__u64 up;
+	__u32 seq; /* messages written to the upstream socket; 0: none yet */
+	__u32 id; /* lw_punt.id of the request */
+	struct lw_addr addr;
+	__u16 port;
+	__u16 lane; /* LW_LANE_ONCE: for this request only */
+	__u32 pad;
+};
+#define LW_LANE_ONCE 0xffff
+/* lw_backlog: steered packets that wait on their way into a downstream socket; -1: no such flow */
+struct lw_backlog_args {
+	__u64 down;
+};
+
+/* Before every punted message on the agent's punt socket. */
+#define LW_PUNT_MAGIC 0x6c776e70756e7431ull
+struct lw_punt {
+	__u64 magic;
+	__u64 down;
+	__u64 netns;
+	__u32 seq; /* 1 for the first message of a request */
+	__u32 id; /* of the request, different from others of this connection */
+	struct lw_addr addr; /* wanted endpoint */
+	__u16 port;
+	__u16 lane;
+	__u32 len; /* bytes that follow */
+	__u32 pid;
+	__u32 flags; /* LW_PUNT_HEAD: the request is a HEAD */
+};
+#define LW_PUNT_IS_HEAD 1u
+
+LW_ASSERT_SIZE(struct lw_dest_key, 24);
+LW_ASSERT_SIZE(struct lw_pod_key, 20);
+LW_ASSERT_SIZE(struct lw_tag_key, 72);
+LW_ASSERT_SIZE(struct lw_lane, 616);
+LW_ASSERT_SIZE(struct lw_rule, 664);
+LW_ASSERT_SIZE(struct lw_event, 56);
+LW_ASSERT_SIZE(struct lw_punt, 64);
+LW_ASSERT_SIZE(struct lw_frame, 16);
+LW_ASSERT_SIZE(struct lw_sk, 48);
+LW_ASSERT_SIZE(struct lw_up, 144);

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * HTTP/1.x heads and bodies, followed byte by byte (RFC 9112). Compiled for the kernel programs and for
+ * user space. Reads bytes, allocates nothing, knows no maps.
+ *
+ * A head is scanned by lw_scan_step() calls, each of which takes at least one byte; the state survives
+ * between calls, so that a response head may arrive in any pieces. What RFC 9112 lets a recipient
+ * tolerate and two recipients could read differently (bare CR or LF, obs-fold, blanks before the colon,
+ * Content-Length beside Transfer-Encoding, lists of lengths) ends in LW_SCAN_ERROR: the caller then
+ * stops interpreting the connection.
+ */
+#include "laneway/abi.h"
+#include "laneway/names.h"
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+enum lw_scan_state {
+	LW_SCAN_START = 0, /* request method or status line, by lw_scan.response */
+	LW_SCAN_TARGET_START,
+	LW_SCAN_TARGET,
+	LW_SCAN_VERSION, /* "HTTP/1.x" of a request, then CR */
+	LW_SCAN_STATUS, /* the three digits */
+	LW_SCAN_REASON,
+	LW_SCAN_LINE_LF, /* LF of the first line */
+	LW_SCAN_FIELD, /* a field line or the empty line */
+	LW_SCAN_NAME,
+	LW_SCAN_OWS, /* blanks before the value */
+	LW_SCAN_VALUE,
+	LW_SCAN_LENGTH, /* Content-Length digits */
+	LW_SCAN_CODING, /* Transfer-Encoding, must be "chunked" */
+	LW_SCAN_TRAIL, /* blanks behind a length or coding */
+	LW_SCAN_VALUE_LF,
+	LW_SCAN_END_LF,
+	LW_SCAN_DONE,
+	LW_SCAN_ERROR,
+};
+
+enum lw_scan_flags {
+	LW_SCAN_HAS_LENGTH = 1 << 0,
+	LW_SCAN_HAS_CHUNKED = 1 << 1,
+	LW_SCAN_HAS_UPGRADE = 1 << 2,
+	LW_SCAN_IS_HEAD = 1 << 3, /* method HEAD */
+	LW_SCAN_IS_CONNECT = 1 << 4,
+	LW_SCAN_HTTP_1_0 = 1 << 5,
+	LW_SCAN_NOT_HTTP = 1 << 6, /* error before the first line was HTTP/1.x */
+	LW_SCAN_CAPTURES_FULL = 1 << 7,
+};
+
+/* Zero but for `response`: at the start of a head. Offsets are bytes from the start of the head. */
+struct lw_scan {
+	__u8 state; /* enum lw_scan_state */
+	__u8 response; /* 1: a response */
+	__u8 header; /* enum lw_header_id of the field at hand */
+	__u8 flags; /* enum lw_scan_flags */
+	__u16 name; /* state of the names automaton */
+	__u16 status;
+	__u32 pos; /* bytes taken */
+	__u32 count; /* bytes taken of the element at hand */
+	__u64 method; /* first 8 bytes */
+	__u64 length; /* Content-Length */
+	__u32 target; /* where the target starts */
+	__u32 target_len;
+	__u32 fields; /* where the first field line starts */
+	__u32 line; /* where the field line at hand starts */
+	__u32 value; /* where its value starts */
+	__u32 value_end; /* behind the last byte of it that is no blank */
+};
+LW_ASSERT_SIZE(struct lw_scan, 56);
+
+/* A field line of interest: any name the automaton knows from LW_HDR_COOKIE on. */
+struct lw_capture {
+	__u16 line; /* where it starts */
+	__u16 line_len; /* CR LF included */
+	__u16 value;
+	__u16 value_len;
+	__u8 header; /* enum lw_header_id */
+	__u8 pad;
+};
+
+struct lw_captures {
+	__u32 n;
+	__u8 first[LW_HDR__MAX]; /* index + 1 of the first capture of a header; 0: none */
+	struct lw_capture at[LW_CAPTURES];
+};
+
+#define LW_METHOD_HEAD 0x44414548ull /* "HEAD", little endian */
+#define LW_METHOD_CONNECT 0x5443454e4e4f43ull /* "CONNECT" */
+/* "HTTP/1." and "chunked", little endian */
+#define LW_HTTP_1 0x2e312f50545448ull
+#define LW_CHUNKED 0x64656b6e756863ull
+#define LW_METHOD_MAX 20
+#define LW_LENGTH_DIGITS 18
+
+static __always_inline void lw_scan_fail(struct lw_scan *s)
+{
+	if (s->state < LW_SCAN_FIELD)
+		s->flags |= LW_SCAN_NOT_HTTP;
+	s->state = LW_SCAN_ERROR;
+}
+
+static __always_inline void lw_scan_capture(struct lw_scan *s, struct lw_captures *caps)
+{
+	__u32 n;
+	struct lw_capture *c;
+
+	if (!caps || s->header < LW_HDR_COOKIE)
+		return;
+	n = caps->n;
+	if (n >= LW_CAPTURES) {
+		s->flags |= LW_SCAN_CAPTURES_FULL;
+		return;
+	}
+	c = &caps->at[n & (LW_CAPTURES - 1)];
+	c->line = s->line;
+	c->line_len = s->pos - s->line;
+	c->value = s->value;
+	c->value_len = s->value_end - s->value;
+	c->header = s->header;
+	if (!caps->first[s->header])
+		caps->first[s->header] = n + 1;
+	caps->n = n + 1;
+}
+
+/* Takes one byte of a head. Does nothing once the state is DONE or ERROR. */
+static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_names *names, struct lw_captures *caps,
+					 __u8 c)
+{
+	__u32 state = s->state;
+
+	s->pos++;
+	switch (state) {
+	case LW_SCAN_START:
+		if (s->response) {
+			/* "HTTP/1.x SP" */
+			__u32 i = s->count++;
+
+			if (i < 7) {
+				if (c != (__u8)(LW_HTTP_1 >> (8 * (i & 7))))
+					lw_scan_fail(s);
+			} else if (i == 7) {
+				if (c == '0')
+					s->flags |= LW_SCAN_HTTP_1_0;
+				else if (c != '1')
+					lw_scan_fail(s);
+			} else if (c == ' ') {
+				s->state = LW_SCAN_STATUS;
+				s->count = 0;
+			} else {
+				lw_scan_fail(s);
+			}
+			break;
+		}
+		if (c == ' ' && s->count) {
+			if (s->method == LW_METHOD_HEAD && s->count == 4)
+				s->flags |= LW_SCAN_IS_HEAD;
+			else if (s->method == LW_METHOD_CONNECT && s->count == 7)
+				s->flags |= LW_SCAN_IS_CONNECT;
+			s->state = LW_SCAN_TARGET_START;
+			break;
+		}
+		/* RFC 9110 9.1 allows any token; registered methods are capitals and '-' */
+		if (!((c >= 'A' && c <= 'Z') || (c == '-' && s->count)) || s->count >= LW_METHOD_MAX) {
+			lw_scan_fail(s);
+			break;
+		}
+		if (s->count < 8)
+			s->method |= (__u64)c << (8 * (s->count & 7));
+		s->count++;
+		break;
+	case LW_SCAN_TARGET_START:
+		if (c <= ' ' || c == 0x7f) {
+			lw_scan_fail(s);
+			break;
+		}
+		s->target = s->pos - 1;
+		s->state = LW_SCAN_TARGET;
+		break;
+	case LW_SCAN_TARGET:
+		if (c == ' ') {
+			s->target_len = s->pos - 1 - s->target;
+			s->state = LW_SCAN_VERSION;
+			s->count = 0;
+		} else if (c < ' ' || c == 0x7f) {
+			lw_scan_fail(s);
+		}
+		break;
+	case LW_SCAN_VERSION: {
+		__u32 i = s->count++;
+
+		if (i < 7) {
+			if (c != (__u8)(LW_HTTP_1 >> (8 * (i & 7))))
+				lw_scan_fail(s);
+		} else if (i == 7) {
+			if (c == '0')
+				s->flags |= LW_SCAN_HTTP_1_0;
+			else if (c != '1')
+				lw_scan_fail(s);
+		} else if (c == '\r') {
+			s->state = LW_SCAN_LINE_LF;
+		} else {
+			lw_scan_fail(s);
+		}
+		break;
+	}
+	case LW_SCAN_STATUS:
+		if (s->count < 3) {
+			if (c < '0' || c > '9' || (!s->count && (c == '0' || c > '5'))) {
+				lw_scan_fail(s);
+				break;
+			}
+			s->status = s->status * 10 + (c - '0');
+			s->count++;
+		} else if (c == ' ') {
+			s->state = LW_SCAN_REASON;
+		} else if (c == '\r') {
+			/* the blank may be missing when the reason is: widely sent, RFC 9112 4 wants it */
+			s->state = LW_SCAN_LINE_LF;
+		} else {
+			lw_scan_fail(s);
+		}
+		break;
+	case LW_SCAN_REASON:
+		if (c == '\r')
+			s->state = LW_SCAN_LINE_LF;
+		else if ((c < ' ' && c != '\t') || c == 0x7f)
+			lw_scan_fail(s);
+		break;
+	case LW_SCAN_LINE_LF:
+		if (c != '\n') {
+			lw_scan_fail(s);
+			break;
+		}
+		s->fields = s->pos;
+		s->state = LW_SCAN_FIELD;
+		break;
+	case LW_SCAN_FIELD:
+		if (c == '\r') {
+			s->state = LW_SCAN_END_LF;
+			break;
+		}
+		s->line = s->pos - 1;
+		s->name = LW_NAMES_START;
+		if (!lw_names_is_token(names, c)) {
+			/* obs-fold (RFC 9112 5.2), a bare LF, or no field line at all */
+			lw_scan_fail(s);
+			break;
+		}
+		s->name = lw_names_next(names, s->name, c);
+		s->state = LW_SCAN_NAME;
+		break;
+	case LW_SCAN_NAME:
+		if (c == ':') {
+			s->header = lw_names_id(names, s->name);
+			s->count = 0;
+			s->state = LW_SCAN_OWS;
+		} else if (!lw_names_is_token(names, c)) {
+			lw_scan_fail(s);
+		} else {
+			s->name = lw_names_next(names, s->name, c);
+		}
+		break;
+	case LW_SCAN_OWS:
+		if (c == ' ' || c == '\t')
+			break;
+		s->value = s->pos - 1;
+		s->value_end = s->value;
+		if (s->header == LW_HDR_CONTENT_LENGTH) {
+			if ((s->flags & LW_SCAN_HAS_LENGTH) || c < '0' || c > '9') {
+				lw_scan_fail(s);
+				break;
+			}
+			s->flags |= LW_SCAN_HAS_LENGTH;
+			s->length = c - '0';
+			s->count = 1;
+			s->state = LW_SCAN_LENGTH;
+			break;
+		}
+		if (s->header == LW_HDR_TRANSFER_ENCODING) {
+			if ((s->flags & LW_SCAN_HAS_CHUNKED) || (c | 0x20) != 'c') {
+				lw_scan_fail(s);
+				break;
+			}
+			s->count = 1;
+			s->state = LW_SCAN_CODING;
+			break;
+		}
+		if (s->header == LW_HDR_UPGRADE)
+			s->flags |= LW_SCAN_HAS_UPGRADE;
+		if (c == '\r') {
+			s->state = LW_SCAN_VALUE_LF;
+			break;
+		}
+		if (c < ' ' || c == 0x7f) {
+			lw_scan_fail(s);
+			break;
+		}
+		s->value_end = s->pos;
+		s->state = LW_SCAN_VALUE;
+		break;
+	case LW_SCAN_VALUE:
+		if (c == '\r')
+			s->state = LW_SCAN_VALUE_LF;
+		else if ((c < ' ' && c != '\t') || c == 0x7f)
+			lw_scan_fail(s);
+		else if (c != ' ' && c != '\t')
+			s->value_end = s->pos;
+		break;
+	case LW_SCAN_LENGTH:
+		if (c >= '0' && c <= '9') {
+			if (s->count >= LW_LENGTH_DIGITS) {
+				lw_scan_fail(s);
+				break;
+			}
+			s->length = s->length * 10 + (c - '0');
+			s->count++;
+		} else if (c == '\r') {
+			s->state = LW_SCAN_VALUE_LF;
+		} else if (c == ' ' || c == '\t') {
+			s->state = LW_SCAN_TRAIL;
+		} else {
+			lw_scan_fail(s);
+		}
+		break;
+	case LW_SCAN_CODING:
+		if (s->count < 7) {
+			if ((c | 0x20) != (__u8)(LW_CHUNKED >> (8 * (s->count & 7))))
+				lw_scan_fail(s);
+			s->count++;
+		} else if (c == '\r') {
+			s->flags |= LW_SCAN_HAS_CHUNKED;
+			s->state = LW_SCAN_VALUE_LF;
+		} else if (c == ' ' || c == '\t') {
+			s->flags |= LW_SCAN_HAS_CHUNKED;
+			s->state = LW_SCAN_TRAIL;
+		} else {
+			lw_scan_fail(s);
+		}
+		break;
+	case LW_SCAN_TRAIL:
+		if (c == '\r')
+			s->state = LW_SCAN_VALUE_LF;
+		else if (c != ' ' && c != '\t')
+			lw_scan_fail(s);
+		break;
+	case LW_SCAN_VALUE_LF:
+		if (c != '\n') {
+			lw_scan_fail(s);
+			break;
+		}
+		lw_scan_capture(s, caps);
+		s->state = LW_SCAN_FIELD;
+		break;
+	case LW_SCAN_END_LF:
+		s->state = c == '\n' ? LW_SCAN_DONE : LW_SCAN_ERROR;
+		break;
+	default:
+		s->pos--;
+		break;
+	}
+}
+
+/* Of 8 bytes, how many at the front are above SP and not DEL; `blank`: SP counts as such too. */
+static __always_inline __u32 lw_scan_plain(__u64 w, __u32 blank)
+{
+	const __u64 ones = 0x0101010101010101ull, highs = 0x8080808080808080ull;
+	__u64 low = (w - ones * (blank ? 0x20 : 0x21)) & ~w & highs;
+	__u64 del = w ^ (ones * 0x7f);
+	__u64 m;
+
+	del = (del - ones) & ~del & highs;
+	m = low | del;
+	if (!m)
+		return 8;
+	m = (m & -m) - 1; /* ones below the first hit; the hit is the top bit of its byte */
+	return (((m >> 7) & ones) * ones) >> 56;
+}
+
+/*
+ * One step over buf, which holds `len` bytes of the head from its start, in `size` bytes of memory
+ * (power of two, 8 more bytes readable behind). Takes one byte, or several plain ones. Returns 1 when there is
+ * nothing left to do: DONE, ERROR, or all bytes taken.
+ */
+static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_names *names, struct lw_captures *caps,
+					 const __u8 *buf, __u32 size, __u32 len, __u32 base)
+{
+	__u32 at = s->pos - base;
+
+	if (at >= len || s->state >= LW_SCAN_DONE)
+		return 1;
+	if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET) {
+		__u32 blank = s->state == LW_SCAN_VALUE;
+		__u32 n = lw_scan_plain(*(const __u64 *)(buf + (at & (size - 1))), blank);
+
+		if (n > len - at)
+			n = len - at;
+		if (n) {
+			__u32 i = (at + n - 1) & (size - 1);
+
+			s->pos += n;
+			/* value_end wants the last byte that is no blank; a run of blanks is rare */
+			if (blank && buf[i] != ' ')
+				s->value_end = s->pos;
+			else if (blank && n > 1)
+				goto slow;
+			if (n < 8 && at + n < len)
+				lw_scan_byte(s, names, caps, buf[(at + n) & (size - 1)]);
+			return 0;
+slow:
+			s->pos -= n;
+		}
+	}
+	lw_scan_byte(s, names, caps, buf[at & (size - 1)]);
+	return 0;
+}
+
+/* After DONE of a request: what follows. LW_FRAME_HEAD: no body; LW_FRAME_LOST: framing in doubt. */
+static __always_inline void lw_frame_request(const struct lw_scan *s, struct lw_frame *f)
+{
+	f->left = 0;
+	f->chunk = 0;
+	f->digits = 0;
+	if (s->flags & LW_SCAN_HAS_CHUNKED) {
+		/* RFC 9112 6.3 (3) and 6.1: both, or in HTTP/1.0, is how requests are smuggled */
+		f->state = s->flags & (LW_SCAN_HAS_LENGTH | LW_SCAN_HTTP_1_0) ? LW_FRAME_LOST : LW_FRAME_CHUNKED;
+	} else if (s->length) {
+		f->left = s->length;
+		f->state = LW_FRAME_LENGTH;
+	} else {
+		f->state = LW_FRAME_HEAD;
+	}
+}
+
+/* After DONE of a response to a request that was (is_head) a HEAD. RFC 9112 6.3. */
+static __always_inline void lw_frame_response(const struct lw_scan *s, __u32 is_head, struct lw_frame *f)
+{
+	f->left = 0;
+	f->chunk = 0;
+	f->digits = 0;
+	if (is_head || s->status < 200 || s->status == 204 || s->status == 304) {
+		f->state = LW_FRAME_HEAD;
+	} else if (s->flags & LW_SCAN_HAS_CHUNKED) {
+		f->state = s->flags & (LW_SCAN_HAS_LENGTH | LW_SCAN_HTTP_1_0) ? LW_FRAME_LOST : LW_FRAME_CHUNKED;
+	} else if (s->flags & LW_SCAN_HAS_LENGTH) {
+		f->left = s->length;
+		f->state = s->length ? LW_FRAME_LENGTH : LW_FRAME_HEAD;
+	} else {
+		f->state = LW_FRAME_CLOSE;
+	}
+}
+
+/* Where a chunked body stands (RFC 9112 7.1). */
+enum lw_chunk_state {
+	LW_CHUNK_SIZE = 0,
+	LW_CHUNK_EXT,
+	LW_CHUNK_SIZE_LF,
+	LW_CHUNK_DATA, /* lw_frame.left bytes */
+	LW_CHUNK_DATA_CR,
+	LW_CHUNK_DATA_LF,
+	LW_CHUNK_TRAILER, /* start of a trailer line or of the empty line */
+	LW_CHUNK_TRAILER_LINE,
+	LW_CHUNK_TRAILER_LF,
+	LW_CHUNK_END_LF,
+};
+
+/* Takes one byte of chunk framing (never of chunk data). f->state becomes HEAD at the end, LOST on doubt. */
+static __always_inline void lw_chunk_byte(struct lw_frame *f, __u8 c)
+{
+	__u32 digit;
+
+	switch (f->chunk) {
+	case LW_CHUNK_SIZE:
+		if (c >= '0' && c <= '9')
+			digit = c - '0';
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+			digit = (c | 0x20) - 'a' + 10;
+		else
+			digit = 16;
+		if (digit < 16) {
+			if (f->digits >= 15) {
+				f->state = LW_FRAME_LOST;
+				break;
+			}
+			f->digits++;
+			f->left = f->left * 16 + digit;
+			break;
+		}
+		if (!f->digits)
+			f->state = LW_FRAME_LOST;
+		else if (c == '\r')
+			f->chunk = LW_CHUNK_SIZE_LF;
+		else if (c == ';')
+			f->chunk = LW_CHUNK_EXT;
+		else
+			f->state = LW_FRAME_LOST;
+		break;
+	case LW_CHUNK_EXT:
+		if (c == '\r')
+			f->chunk = LW_CHUNK_SIZE_LF;
+		else if ((c < ' ' && c != '\t') || c == 0x7f)
+			f->state = LW_FRAME_LOST;
+		break;
+	case LW_CHUNK_SIZE_LF:
+		if (c != '\n')
+			f->state = LW_FRAME_LOST;
+		else
+			f->chunk = f->left ? LW_CHUNK_DATA : LW_CHUNK_TRAILER;
+		break;
+	case LW_CHUNK_DATA_CR:
+		if (c != '\r')
+			f->state = LW_FRAME_LOST;
+		f->chunk = LW_CHUNK_DATA_LF;
+		break;
+	case LW_CHUNK_DATA_LF:
+		if (c != '\n')
+			f->state = LW_FRAME_LOST;
+		f->chunk = LW_CHUNK_SIZE;
+		f->digits = 0;
+		break;
+	case LW_CHUNK_TRAILER:
+		if (c == '\r')
+			f->chunk = LW_CHUNK_END_LF;
+		else if (c <= ' ' || c == 0x7f)
+			f->state = LW_FRAME_LOST;
+		else
+			f->chunk = LW_CHUNK_TRAILER_LINE;
+		break;
+	case LW_CHUNK_TRAILER_LINE:
+		if (c == '\r')
+			f->chunk = LW_CHUNK_TRAILER_LF;
+		else if ((c < ' ' && c != '\t') || c == 0x7f)
+			f->state = LW_FRAME_LOST;
+		break;
+	case LW_CHUNK_TRAILER_LF:
+		if (c != '\n')
+			f->state = LW_FRAME_LOST;
+		f->chunk = LW_CHUNK_TRAILER;
+		break;
+	case LW_CHUNK_END_LF:
+		f->state = c == '\n' ? LW_FRAME_HEAD : LW_FRAME_LOST;
+		break;
+	default:
+		f->state = LW_FRAME_LOST;
+		break;
+	}
+}
+
+/* Takes up to n body bytes that need not be looked at; returns how many. */
+static __always_inline __u32 lw_frame_skip(struct lw_frame *f, __u32 n)
+{
+	if (f->state == LW_FRAME_CLOSE || f->state == LW_FRAME_LOST)
+		return n;
+	if (f->state != LW_FRAME_LENGTH && !(f->state == LW_FRAME_CHUNKED && f->chunk == LW_CHUNK_DATA))
+		return 0;
+	if (n > f->left)
+		n = f->left;
+	f->left -= n;
+	if (!f->left) {
+		if (f->state == LW_FRAME_LENGTH)
+			f->state = LW_FRAME_HEAD;
+		else
+			f->chunk = LW_CHUNK_DATA_CR;
+	}
+	return n;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Every bound both sides must agree on. Beside each: what happens when it is reached.
+ */
+
+#define LW_ABI_VERSION 1
+
+/* Lanes open at once, lane 0 (base) included. More: the source reports an error for the lane. */
+#define LW_MAX_LANES 16
+/* Workloads in release at once. More: the source reports an error for the workload, it stays direct. */
+#define LW_MAX_WORKLOADS 4096
+/* Destinations (address and port), pods, and endpoints of workloads in release, per generation. */
+#define LW_MAX_DESTS 65536
+#define LW_MAX_PODS 65536
+#define LW_MAX_GROUPS 65536
+#define LW_MAX_ENDPOINTS 131072
+/* Entry rules. More: the source reports an error for the rule. */
+#define LW_MAX_RULES 1024
+#define LW_MAX_STEPS 8192
+#define LW_MAX_DFAS 256
+/* Steps one request may take through the entry rules of its destination. More: base, counted. */
+#define LW_MAX_STEPS_RUN 512
+
+/* Flows (enrolled downstream sockets) and upstream sockets on a node. Full: not enrolled, counted. */
+#define LW_MAX_FLOWS 65536
+#define LW_MAX_UPSTREAMS 65536
+/* Upstream sockets one downstream socket may hold (one a lane). More: miss, own peer, counted. */
+#define LW_FLOW_UPS 4
+/* Fresh upstream sockets waiting for one client namespace and endpoint. */
+#define LW_POOL_SLOTS 16
+#define LW_MAX_POOLS 16384
+
+/* A request or response head. Longer: the connection becomes opaque. Power of two. */
+#define LW_HEAD_MAX 16384
+/* Times a head may arrive in a further piece before the connection becomes opaque. */
+#define LW_HEAD_PIECES_MAX 256
+/* Requests outstanding (pipelined) on one upstream socket. More: opaque. */
+#define LW_PIPELINE_MAX 32
+/* Bytes of one downstream socket that may wait in the agent. More: the send is refused. */
+#define LW_PUNT_MAX_BYTES (16 << 20)
+/* Windows of chunk framing looked at in one run of a program. */
+#define LW_CHUNK_WINDOWS 32768
+
+/* Names and values, bytes, NUL included where a string. */
+#define LW_NAME_LEN 64
+#define LW_SOURCE_LEN 128
+#define LW_LANE_NAME_LEN 32
+#define LW_TAG_VALUE_LEN 64
+/* Header block put on a steered request (multiple of 8). Longer: the source reports an error. */
+#define LW_BLOCK_LEN 512
+/* Different header names that requestHeaderModifier may take away on one rule. */
+#define LW_MODS_REMOVE 8
+/* Header lines of interest kept of one head. More: opaque. */
+#define LW_CAPTURES 32
+/* Bytes of an Exact or PathPrefix value, cookie or query name. */
+#define LW_STEP_VALUE_LEN 4096
+#define LW_STEP_NAME_LEN 256
+
+/* Automata: states x classes of a regular expression; of the set of header names. */
+#define LW_DFA_TRANS 32768
+#define LW_NAMES_STATES 2048
+#define LW_NAMES_CLASSES 64

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Evidence and reasons, one list each: the enum, the names and the help all come from it.
+ */
+
+#define LW_EVIDENCE_LIST(X)                                                                    \
+	X(NONE, "none", "no evidence: base")                                                   \
+	X(TAG, "tag", "the lane's tag was on the request")                                     \
+	X(POD, "pod", "the client pod is itself in the lane")                                  \
+	X(ENTRY, "entry", "an entry rule of the destination held")                             \
+	X(AMBIGUOUS, "ambiguous", "contradicting evidence: base")
+
+#define LW_REASON_LIST(X)                                                                      \
+	X(OK, "ok", "went where its lane says")                                                \
+	X(NO_ENDPOINT, "no-endpoint", "the workload has no ready pod in the lane: base")       \
+	X(POOL_EMPTY, "pool-empty", "no upstream socket was ready; the agent carried it")      \
+	X(AGENT_STALE, "agent-stale", "no upstream socket and no agent: own peer")             \
+	X(UPS_FULL, "ups-full", "the connection already holds all the upstream sockets it may") \
+	X(REDIRECT, "redirect", "the kernel refused the hand-over: own peer")                  \
+	X(REFUSED, "refused", "a miss, and the configuration says to refuse")                  \
+	X(STEPS, "steps", "too many entry rules for one request: base")                        \
+	X(SCRATCH, "scratch", "no scratch buffer free on this CPU: own peer")                  \
+	X(PUSH, "push", "the header could not be put on the request")                          \
+	X(OPAQUE_NOT_HTTP, "opaque-not-http", "not HTTP/1.x")                                  \
+	X(OPAQUE_MALFORMED, "opaque-malformed", "framing in doubt")                            \
+	X(OPAQUE_HEAD_SIZE, "opaque-head-size", "head longer than the limit")                  \
+	X(OPAQUE_PIECES, "opaque-pieces", "head in too many pieces")                           \
+	X(OPAQUE_PIPELINED, "opaque-pipelined", "next request for another route before the response ended") \
+	X(OPAQUE_UPGRADE, "opaque-upgrade", "Upgrade or CONNECT")                              \
+	X(OPAQUE_PARTIAL, "opaque-partial", "a chunked body was sent in part")                 \
+	X(OPAQUE_RESPONSE, "opaque-response", "the response's framing was not understood")     \
+	X(UP_LOST, "up-lost", "the upstream socket closed before the response ended")          \
+	X(FLOWS_FULL, "flows-full", "no room for another flow: not enrolled")                  \
+	X(ENROL, "enrol", "the kernel refused the socket: not enrolled")                       \
+	X(FIN_HELD, "fin-held", "the own peer's close was kept back while a response was due")
+
+#define LW_ENUM_EVIDENCE(id, name, help) LW_EVIDENCE_##id,
+#define LW_ENUM_REASON(id, name, help) LW_REASON_##id,
+enum lw_evidence { LW_EVIDENCE_LIST(LW_ENUM_EVIDENCE) LW_EVIDENCE__MAX };
+enum lw_reason { LW_REASON_LIST(LW_ENUM_REASON) LW_REASON__MAX };

@@ -1,0 +1,863 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The direct path on real sockets, byte by byte: which pod a request goes to, what it looks like
+ * there, and what comes back.
+ */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "laneway/reasons.h"
+#include "../harness/lab.h"
+
+#define BASE_REQUEST "GET /a HTTP/1.1\r\nHost: w\r\n\r\n"
+#define GRAY_REQUEST "GET /b HTTP/1.1\r\nHost: w\r\nUser-Agent: xiaoming\r\n\r\n"
+/* the tag goes in front of the other fields; blanks fill its line to a multiple of 8 */
+#define GRAY_TAGGED "GET /b HTTP/1.1\r\nx-mse-tag:        gray\r\nHost: w\r\nUser-Agent: xiaoming\r\n\r\n"
+#define OK(body_len, body) "HTTP/1.1 200 OK\r\nContent-Length: " #body_len "\r\n\r\n" body
+
+static int base, gray;
+
+static int setup(void **state)
+{
+	(void)state;
+	lab_start(&(struct lab_options){ 0 });
+	base = lab_listen(LAB_BASE);
+	gray = lab_listen(LAB_GRAY);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(base);
+	close(gray);
+	lab_stop();
+	return 0;
+}
+
+static void base_request_is_untouched(void **state)
+{
+	int c = lab_connect(LAB_BASE, LAB_PORT), b = lab_accept(base, c);
+	struct lw_flow f;
+
+	(void)state;
+	lab_send(c, BASE_REQUEST);
+	lab_expect(b, BASE_REQUEST);
+	lab_send(b, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.requests, 1);
+	assert_int_equal(f.route, LW_ROUTE_PEER);
+	close(c);
+	close(b);
+}
+
+static void requests_alternate_on_one_connection(void **state)
+{
+	int c = lab_connect(LAB_BASE, LAB_PORT), b = lab_accept(base, c), g = -1;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		lab_send(c, BASE_REQUEST);
+		lab_expect(b, BASE_REQUEST);
+		lab_send(b, OK(4, "base"));
+		lab_expect(c, OK(4, "base"));
+
+		lab_send(c, GRAY_REQUEST);
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, GRAY_TAGGED);
+		lab_expect_nothing(b);
+		lab_send(g, OK(4, "gray"));
+		lab_expect(c, OK(4, "gray"));
+	}
+	close(c);
+	lab_expect_eof(g);
+	lab_expect_eof(b);
+	close(g);
+	close(b);
+}
+
+
+/* A connection to the base pod, and its other end. */
+static void open_pair(int *c, int *b)
+{
+	*c = lab_connect(LAB_BASE, LAB_PORT);
+	*b = lab_accept(base, *c);
+}
+
+static void base_turn(int c, int b)
+{
+	lab_send(c, BASE_REQUEST);
+	lab_expect(b, BASE_REQUEST);
+	lab_send(b, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+}
+
+/* A gray request on c, answered by the gray pod; *g < 0: on a new upstream connection. */
+static void gray_turn(int c, int *g)
+{
+	lab_send(c, GRAY_REQUEST);
+	if (*g < 0)
+		*g = lab_accept_request(gray);
+	lab_expect(*g, GRAY_TAGGED);
+	lab_send(*g, OK(4, "gray"));
+	lab_expect(c, OK(4, "gray"));
+}
+
+static void tagged_request_goes_as_it_is(void **state)
+{
+	static const char *const spellings[] = { "x-mse-tag: gray", "X-Mse-Tag:gray", "X-MSE-TAG: \t gray  " };
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	for (size_t i = 0; i < 3; i++) {
+		char req[256];
+
+		snprintf(req, sizeof(req), "GET / HTTP/1.1\r\nHost: w\r\n%s\r\n\r\n", spellings[i]);
+		lab_send(c, req);
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, req);
+		lab_send(g, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+	}
+	lab_expect_nothing(b);
+	close(c);
+	close(g);
+	close(b);
+}
+
+static void other_values_are_base(void **state)
+{
+	static const char *const reqs[] = {
+		"GET / HTTP/1.1\r\nx-mse-tag: blue\r\n\r\n", "GET / HTTP/1.1\r\nx-mse-tag: grayer\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-mse-tag:\r\n\r\n", "GET / HTTP/1.1\r\nx-mse-tags: gray\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-mse-ta: gray\r\n\r\n", "GET / HTTP/1.1\r\nUser-Agent: xiaoming2\r\n\r\n",
+		"GET / HTTP/1.1\r\nUser-Agent: Xiaoming\r\n\r\n", "GET / HTTP/1.1\r\nUser-Agen: xiaoming\r\n\r\n",
+		"GET / HTTP/1.1\r\nA: User-Agent: xiaoming\r\n\r\n",
+		/* the first header of a name decides */
+		"GET / HTTP/1.1\r\nUser-Agent: x\r\nUser-Agent: xiaoming\r\n\r\n",
+	};
+	int c, b;
+
+	(void)state;
+	open_pair(&c, &b);
+	for (size_t i = 0; i < sizeof(reqs) / sizeof(reqs[0]); i++) {
+		lab_send(c, reqs[i]);
+		lab_expect(b, reqs[i]);
+		lab_send(b, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+	}
+	close(c);
+	close(b);
+}
+
+/* Whatever a test left behind is gone before the next: a failure stays its own. */
+static int clean(void **state)
+{
+	(void)state;
+	lab_drain(base);
+	lab_drain(gray);
+	return 0;
+}
+
+static void untagged_leaves_the_gray_pod(void **state)
+{
+	int c = lab_connect(LAB_GRAY, LAB_PORT), g = lab_accept(gray, c), b, base2 = lab_listen(LAB_BASE2);
+	struct lw_flow f;
+
+	(void)state;
+	lab_send(c, BASE_REQUEST);
+	/* either base pod, in turn */
+	lab_expect_nothing(g);
+	while (!lab_flow(c, &f) || !f.ups[f.up].up)
+		;
+	b = lab_accept_request(f.ups[f.up].addr.ip[15] == 11 ? base : base2);
+	lab_expect(b, BASE_REQUEST);
+	lab_send(b, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	lab_send(g, OK(4, "gray"));
+	lab_expect(c, OK(4, "gray"));
+	lab_expect_nothing(b);
+	close(c);
+	lab_expect_eof(b);
+	close(b);
+	close(g);
+	close(base2);
+}
+
+static void gray_pods_own_requests_are_gray(void **state)
+{
+	int c = lab_connect_from(LAB_GRAY, LAB_BASE, LAB_PORT), b = lab_accept(base, c), g;
+	struct lw_flow f;
+
+	(void)state;
+	lab_send(c, BASE_REQUEST);
+	g = lab_accept_request(gray);
+	lab_expect(g, "GET /a HTTP/1.1\r\nx-mse-tag:        gray\r\nHost: w\r\n\r\n");
+	lab_expect_nothing(b);
+	lab_send(g, OK(0, ""));
+	lab_expect(c, OK(0, ""));
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.evidence, LW_EVIDENCE_POD);
+	close(c);
+	close(g);
+	close(b);
+}
+
+static void cluster_ip_becomes_a_pod(void **state)
+{
+	int base2 = lab_listen(LAB_BASE2), c = lab_connect(LAB_VIP, LAB_VIP_PORT), b, g = -1;
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	struct lw_flow f;
+
+	(void)state;
+	assert_int_equal(getpeername(c, (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(a.sin_addr.s_addr, inet_addr(LAB_VIP));
+	assert_int_equal(ntohs(a.sin_port), LAB_VIP_PORT);
+	assert_true(lab_flow(c, &f));
+	b = lab_accept(f.peer.ip[15] == 11 ? base : base2, c);
+	base_turn(c, b);
+	gray_turn(c, &g);
+	close(c);
+	close(b);
+	close(g);
+	close(base2);
+}
+
+struct exchange {
+	const char *request, *at_gray, *response;
+};
+
+#define TAG "x-mse-tag:        gray\r\n"
+
+/* Every kind of framing, through the gray pod; after each the connection still knows where it is. */
+static void framing_through_gray(void **state)
+{
+	static const struct exchange ex[] = {
+		{ "POST /p HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello",
+		  "POST /p HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello", OK(2, "ok") },
+		{ "POST /p HTTP/1.1\r\nUser-Agent: xiaoming\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=\"b\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nT: 1\r\nU: GET / HTTP/1.1\r\n\r\n",
+		  "POST /p HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=\"b\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nT: 1\r\nU: GET / HTTP/1.1\r\n\r\n",
+		  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n" },
+		{ "HEAD /h HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "HEAD /h HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		  "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" },
+		{ "GET /n HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "GET /n HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		  "HTTP/1.1 204 No Content\r\n\r\n" },
+		{ "GET /m HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "GET /m HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		  "HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n" },
+		{ "GET /e HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "GET /e HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		  "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK(3, "end") },
+		{ "GET /0 HTTP/1.0\r\nUser-Agent: xiaoming\r\nConnection: keep-alive\r\n\r\n",
+		  "GET /0 HTTP/1.0\r\n" TAG "User-Agent: xiaoming\r\nConnection: keep-alive\r\n\r\n",
+		  "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx" },
+	};
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	for (size_t i = 0; i < sizeof(ex) / sizeof(ex[0]); i++) {
+		lab_send(c, ex[i].request);
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, ex[i].at_gray);
+		lab_send(g, ex[i].response);
+		lab_expect(c, ex[i].response);
+		base_turn(c, b);
+	}
+	/* and with the response byte by byte, the request in pieces */
+	for (size_t i = 0; i < sizeof(ex) / sizeof(ex[0]); i++) {
+		size_t n = strlen(ex[i].request), half = n / 2;
+
+		lab_send_n(c, ex[i].request, half);
+		lab_send_n(c, ex[i].request + half, n - half);
+		lab_expect(g, ex[i].at_gray);
+		for (const char *p = ex[i].response; *p; p++) {
+			char got;
+
+			lab_send_n(g, p, 1);
+			lab_recv_n(c, &got, 1);
+			assert_int_equal(got, *p);
+		}
+		base_turn(c, b);
+	}
+	lab_expect_nothing(g);
+	close(c);
+	close(g);
+	close(b);
+}
+
+static void heads_in_pieces(void **state)
+{
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	for (size_t cut = 1; cut < strlen(GRAY_REQUEST); cut++) {
+		lab_send_n(c, GRAY_REQUEST, cut);
+		lab_send(c, &GRAY_REQUEST[cut]);
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, GRAY_TAGGED);
+		lab_send(g, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+	}
+	for (const char *p = BASE_REQUEST; *p; p++)
+		lab_send_n(c, p, 1);
+	lab_expect(b, BASE_REQUEST);
+	lab_send(b, OK(0, ""));
+	lab_expect(c, OK(0, ""));
+	for (const char *p = GRAY_REQUEST; *p; p++)
+		lab_send_n(c, p, 1);
+	lab_expect(g, GRAY_TAGGED);
+	lab_expect_nothing(b);
+	close(c);
+	close(g);
+	close(b);
+}
+
+/* A head of n bytes with the wanted header at its end. */
+static char *long_head(size_t n)
+{
+	static const char start[] = "GET / HTTP/1.1\r\nX: ", end[] = "\r\nUser-Agent: xiaoming\r\n\r\n";
+	char *h = malloc(n + 1);
+
+	memset(h, 'a', n);
+	memcpy(h, start, sizeof(start) - 1);
+	memcpy(h + n - (sizeof(end) - 1), end, sizeof(end));
+	return h;
+}
+
+static void heads_up_to_16k(void **state)
+{
+	static const size_t sizes[] = { 100, 1023, 1024, 2047, 2048, 2049, 4096, 8191, 16000, 16383, 16384 };
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		char *h = long_head(sizes[i]), *want = malloc(sizes[i] + 64);
+
+		snprintf(want, sizes[i] + 64, "GET / HTTP/1.1\r\n" TAG "%s", h + 16);
+		lab_send(c, h);
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, want);
+		lab_send(g, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+		free(h);
+		free(want);
+	}
+	close(c);
+	close(g);
+	close(b);
+}
+
+/* Each makes the connection opaque: it stays with the base pod, byte for byte, whatever follows. */
+static void doubt_is_opaque(void **state)
+{
+	static const struct {
+		const char *bytes;
+		unsigned int reason;
+	} rows[] = {
+		{ "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: 0x1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length:\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: 9999999999999999999\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nA: b\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nA: \x01\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\n: b\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\n\n", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "GET / HTTP/2.0\r\n\r\n", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "GET  / HTTP/1.1\r\n\r\n", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "get / HTTP/1.1\r\n\r\n", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "\x16\x03\x01\x02", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "*1\r\n$4\r\nPING\r\n", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "\r\nGET / HTTP/1.1\r\n\r\n", LW_REASON_OPAQUE_NOT_HTTP },
+		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello", LW_REASON_OPAQUE_MALFORMED },
+		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello", LW_REASON_OPAQUE_MALFORMED },
+		{ "CONNECT a:1 HTTP/1.1\r\n\r\n", LW_REASON_OPAQUE_UPGRADE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t before = lab_count(rows[i].reason);
+		struct lw_flow f;
+		int c, b;
+
+		open_pair(&c, &b);
+		lab_send(c, rows[i].bytes);
+		lab_expect(b, rows[i].bytes);
+		lab_send(c, GRAY_REQUEST);
+		lab_expect(b, GRAY_REQUEST);
+		assert_true(lab_flow(c, &f));
+		if (!(f.flags & LW_FLOW_OPAQUE) || f.reason != rows[i].reason)
+			print_error("row %zu '%s': flags %x reason %u\n", i, rows[i].bytes, f.flags, f.reason);
+		assert_true(f.flags & LW_FLOW_OPAQUE);
+		assert_int_equal(f.reason, rows[i].reason);
+		assert_int_equal(lab_count(rows[i].reason), before + 1);
+		close(c);
+		close(b);
+	}
+}
+
+static void head_over_16k_is_opaque(void **state)
+{
+	char *h = long_head(16385), *got = malloc(16385);
+	struct lw_flow f;
+	int c, b;
+
+	(void)state;
+	open_pair(&c, &b);
+	lab_send(c, h);
+	lab_recv_n(b, got, 16385);
+	assert_memory_equal(got, h, 16385);
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.reason, LW_REASON_OPAQUE_HEAD_SIZE);
+	close(c);
+	close(b);
+	free(h);
+	free(got);
+}
+
+static void pipelining(void **state)
+{
+	struct lw_flow f;
+	int c, b, g = -1;
+
+	(void)state;
+	/* in one lane: goes on */
+	open_pair(&c, &b);
+	lab_send(c, BASE_REQUEST BASE_REQUEST BASE_REQUEST);
+	lab_expect(b, BASE_REQUEST BASE_REQUEST BASE_REQUEST);
+	lab_send(b, OK(1, "1") OK(1, "2") OK(1, "3"));
+	lab_expect(c, OK(1, "1") OK(1, "2") OK(1, "3"));
+	gray_turn(c, &g);
+	lab_send(c, GRAY_REQUEST GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED GRAY_TAGGED);
+	lab_send(g, OK(1, "1") OK(1, "2"));
+	lab_expect(c, OK(1, "1") OK(1, "2"));
+	base_turn(c, b);
+	/* across lanes: stays where it is */
+	lab_send(c, BASE_REQUEST GRAY_REQUEST);
+	lab_expect(b, BASE_REQUEST GRAY_REQUEST);
+	lab_expect_nothing(g);
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.reason, LW_REASON_OPAQUE_PIPELINED);
+	close(c);
+	close(b);
+	close(g);
+
+	/* likewise on the gray side */
+	g = -1;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	lab_send(c, BASE_REQUEST);
+	lab_expect(g, BASE_REQUEST);
+	lab_expect_nothing(b);
+	close(c);
+	close(b);
+	close(g);
+}
+
+static void upgrade_stays_on_its_route(void **state)
+{
+	int c, b, g;
+
+	(void)state;
+	open_pair(&c, &b);
+	lab_send(c, "GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	g = lab_accept_request(gray);
+	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	lab_send(g, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi");
+	lab_expect(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi");
+	lab_send(c, "GE");
+	lab_expect(g, "GE");
+	lab_send(c, "\x81\x02ho");
+	lab_expect(g, "\x81\x02ho");
+	lab_send(g, "more");
+	lab_expect(c, "more");
+	lab_expect_nothing(b);
+	close(g);
+	lab_expect_eof(c);
+	close(c);
+	close(b);
+
+	/* refused: an ordinary response, an ordinary connection */
+	g = -1;
+	open_pair(&c, &b);
+	lab_send(c, "GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	g = lab_accept_request(gray);
+	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	lab_send(g, OK(2, "no"));
+	lab_expect(c, OK(2, "no"));
+	base_turn(c, b);
+	close(c);
+	close(b);
+	close(g);
+}
+
+static void end_of_file_ends_the_response(void **state)
+{
+	int c, b, g;
+
+	(void)state;
+	open_pair(&c, &b);
+	lab_send(c, GRAY_REQUEST);
+	g = lab_accept_request(gray);
+	lab_expect(g, GRAY_TAGGED);
+	lab_send(g, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
+	close(g);
+	lab_expect(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
+	lab_expect_eof(c);
+	close(c);
+	close(b);
+}
+
+static void cut_off_response_is_reset(void **state)
+{
+	int c, b, g;
+
+	(void)state;
+	open_pair(&c, &b);
+	lab_send(c, GRAY_REQUEST);
+	g = lab_accept_request(gray);
+	lab_expect(g, GRAY_TAGGED);
+	lab_send(g, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+	lab_expect(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+	close(g);
+	lab_expect_reset(c);
+	close(c);
+	close(b);
+}
+
+static void idle_upstream_may_close(void **state)
+{
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	for (int i = 0; i < 3; i++) {
+		gray_turn(c, &g);
+		close(g);
+		g = -1;
+		base_turn(c, b);
+	}
+	close(c);
+	close(b);
+}
+
+static void unasked_bytes_reach_nobody(void **state)
+{
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	lab_send(g, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+	close(g);
+	g = -1;
+	base_turn(c, b);
+	gray_turn(c, &g);
+	close(c);
+	close(b);
+	close(g);
+}
+
+static void refused_gray_falls_back(void **state)
+{
+	int c, b;
+
+	(void)state;
+	lab_drain(gray);
+	close(gray);
+	open_pair(&c, &b);
+	lab_send(c, GRAY_REQUEST);
+	/* by way of the agent: a second connection to the base pod */
+	int b2 = lab_accept_request(base);
+
+	lab_expect(b2, GRAY_TAGGED);
+	lab_send(b2, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+	base_turn(c, b);
+	gray = lab_listen(LAB_GRAY);
+	int g = -1;
+
+	gray_turn(c, &g);
+	close(c);
+	close(b);
+	close(b2);
+	close(g);
+}
+
+static char *noise(size_t n, unsigned int seed)
+{
+	char *p = malloc(n);
+
+	for (size_t i = 0; i < n; i++) {
+		seed = seed * 1103515245 + 12345;
+		p[i] = (char)(seed >> 16);
+	}
+	return p;
+}
+
+/* Sends all of data on c without blocking while reading it from s, slowly at first; compares. */
+static void pump(int c, int s, const char *data, size_t n)
+{
+	char *got = malloc(n);
+	size_t out = 0, in = 0;
+
+	while (in < n) {
+		ssize_t k;
+
+		while (out < n && (k = send(c, data + out, n - out > 300000 ? 300000 : n - out, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
+			out += (size_t)k;
+		k = recv(s, got + in, n - in > 70000 ? 70000 : n - in, out < n ? MSG_DONTWAIT : 0);
+		if (k > 0)
+			in += (size_t)k;
+	}
+	assert_memory_equal(got, data, n);
+	free(got);
+}
+
+/* Sends that the kernel takes only in part must not lose the place in the body. */
+static void big_bodies_in_part(void **state)
+{
+	enum { N = 12000000 };
+	char *body = noise(N, 7), head[128];
+	int c, b, g = -1;
+	struct lw_flow f;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	for (int round = 0; round < 2; round++) {
+		snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nContent-Length: %d\r\n\r\n", N);
+		lab_send(c, head);
+		lab_expect(b, head);
+		pump(c, b, body, N);
+		lab_send(b, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+		gray_turn(c, &g);
+
+		snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", N);
+		lab_send(c, head);
+		lab_expect(g, head);
+		pump(c, g, body, N);
+		lab_send(g, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+		base_turn(c, b);
+
+		/* responses */
+		lab_send(c, GRAY_REQUEST);
+		lab_expect(g, GRAY_TAGGED);
+		snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", N);
+		lab_send(g, head);
+		lab_expect(c, head);
+		pump(g, c, body, N);
+		base_turn(c, b);
+	}
+	assert_true(lab_flow(c, &f));
+	assert_false(f.flags & LW_FLOW_OPAQUE);
+	close(c);
+	close(b);
+	close(g);
+	free(body);
+}
+
+static void many_chunks(void **state)
+{
+	enum { CHUNKS = 3000 };
+	char *body = malloc(CHUNKS * 64), *noisy = noise(32, 3);
+	size_t n = 0;
+	int c, b, g = -1;
+
+	(void)state;
+	for (int i = 0; i < CHUNKS; i++) {
+		int len = 1 + i % 31;
+
+		n += (size_t)sprintf(body + n, "%x\r\n", len);
+		memcpy(body + n, noisy, (size_t)len);
+		n += (size_t)len;
+		n += (size_t)sprintf(body + n, "\r\n");
+	}
+	n += (size_t)sprintf(body + n, "0\r\n\r\n");
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	for (int i = 0; i < 2; i++) {
+		static const char plain[] = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+		static const char tagged[] = "POST / HTTP/1.1\r\nx-mse-tag: gray\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+		lab_send(c, plain);
+		lab_expect(b, plain);
+		pump(c, b, body, n);
+		lab_send(b, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+		lab_send(c, tagged);
+		lab_expect(g, tagged);
+		pump(c, g, body, n);
+		lab_send(g, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+		lab_expect(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+		pump(g, c, body, n);
+		base_turn(c, b);
+	}
+	close(c);
+	close(b);
+	close(g);
+	free(body);
+	free(noisy);
+}
+
+/* Many connections at once, each with its own answers. */
+static void answers_do_not_mix(void **state)
+{
+	enum { N = 64 };
+	int c[N], b[N], g[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		open_pair(&c[i], &b[i]);
+	for (int i = 0; i < N; i++) {
+		char req[128], want[160];
+
+		snprintf(req, sizeof(req), "GET /%d HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", i);
+		snprintf(want, sizeof(want), "GET /%d HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n", i);
+		lab_send(c[i], req);
+		g[i] = lab_accept_request(gray);
+		lab_expect(g[i], want);
+	}
+	for (int i = N - 1; i >= 0; i--) {
+		char res[64];
+
+		snprintf(res, sizeof(res), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n%03d", i);
+		lab_send(g[i], res);
+	}
+	for (int i = 0; i < N; i++) {
+		char res[64];
+
+		snprintf(res, sizeof(res), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n%03d", i);
+		lab_expect(c[i], res);
+		close(c[i]);
+	}
+	for (int i = 0; i < N; i++) {
+		lab_expect_eof(g[i]);
+		close(g[i]);
+		close(b[i]);
+	}
+}
+
+/* One request a connection: the pool fills with demand, and its sockets are each used once. */
+static void pool_serves_connections_in_a_row(void **state)
+{
+	uint64_t punted = lab_count(LW_REASON_POOL_EMPTY);
+	int used = 0;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		int c, b, g;
+
+		open_pair(&c, &b);
+		lab_send(c, GRAY_REQUEST);
+		g = lab_accept_request(gray);
+		lab_expect(g, GRAY_TAGGED);
+		lab_send(g, OK(4, "gray"));
+		lab_expect(c, OK(4, "gray"));
+		close(c);
+		close(b);
+		close(g);
+		used++;
+	}
+	assert_int_equal(used, 200);
+	print_message("%d connections, %d by the agent\n", used, (int)(lab_count(LW_REASON_POOL_EMPTY) - punted));
+}
+
+static void base_goes_on_without_the_agent(void **state)
+{
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	base_turn(c, b);
+	lab_kill_agent();
+	lab_expect_eof(g);
+	base_turn(c, b);
+	/* first the hand-over to the agent fails, then its heartbeat is old: the own peer takes the request */
+	while (lab_count(LW_REASON_AGENT_STALE) == 0) {
+		lab_send(c, GRAY_REQUEST);
+		lab_expect(b, GRAY_TAGGED);
+		lab_send(b, OK(4, "base"));
+		lab_expect(c, OK(4, "base"));
+	}
+	close(c);
+	close(b);
+	open_pair(&c, &b);
+	base_turn(c, b);
+	close(c);
+	close(b);
+	close(g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(base_request_is_untouched, clean),
+		cmocka_unit_test_teardown(requests_alternate_on_one_connection, clean),
+		cmocka_unit_test_teardown(tagged_request_goes_as_it_is, clean),
+		cmocka_unit_test_teardown(other_values_are_base, clean),
+		cmocka_unit_test_teardown(untagged_leaves_the_gray_pod, clean),
+		cmocka_unit_test_teardown(gray_pods_own_requests_are_gray, clean),
+		cmocka_unit_test_teardown(cluster_ip_becomes_a_pod, clean),
+		cmocka_unit_test_teardown(framing_through_gray, clean),
+		cmocka_unit_test_teardown(heads_in_pieces, clean),
+		cmocka_unit_test_teardown(heads_up_to_16k, clean),
+		cmocka_unit_test_teardown(doubt_is_opaque, clean),
+		cmocka_unit_test_teardown(head_over_16k_is_opaque, clean),
+		cmocka_unit_test_teardown(pipelining, clean),
+		cmocka_unit_test_teardown(upgrade_stays_on_its_route, clean),
+		cmocka_unit_test_teardown(end_of_file_ends_the_response, clean),
+		cmocka_unit_test_teardown(cut_off_response_is_reset, clean),
+		cmocka_unit_test_teardown(idle_upstream_may_close, clean),
+		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, clean),
+		cmocka_unit_test_teardown(refused_gray_falls_back, clean),
+		cmocka_unit_test_teardown(big_bodies_in_part, clean),
+		cmocka_unit_test_teardown(many_chunks, clean),
+		cmocka_unit_test_teardown(answers_do_not_mix, clean),
+		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, clean),
+		cmocka_unit_test_teardown(base_goes_on_without_the_agent, clean),
+	};
+
+	if (getenv("LAB_TEST"))
+		cmocka_set_test_filter(getenv("LAB_TEST"));
+	return cmocka_run_group_tests_name("steer", tests, setup, teardown);
+}

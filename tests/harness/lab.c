@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lab.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "core/rules.h"
+#include "kern/kern.h"
+#include "kern/upstream.h"
+
+#define WAIT_MS 5000
+#define WORKLOAD 1
+#define GROUP 1
+#define VIP_GROUP 2
+#define GRAY 1
+
+static struct lab {
+	char cgroup[256], bpffs[64];
+	struct lw_kern *kern;
+	pid_t agent;
+} lab;
+
+static void lab_dump(void);
+
+#define CHECK(cond, ...)                        \
+	do {                                    \
+		if (!(cond)) {                  \
+			fprintf(stderr, __VA_ARGS__); \
+			fprintf(stderr, " (%s)\n", strerror(errno)); \
+			lab_dump();             \
+			if (getenv("LAB_ABORT")) \
+				abort();        \
+			fail();                 \
+		}                               \
+	} while (0)
+
+static struct lw_addr addr(const char *ip)
+{
+	struct lw_addr a;
+
+	assert_int_equal(lw_addr_parse(ip, &a), 0);
+	return a;
+}
+
+static void put(struct lw_image *image, enum lw_table_id t, const void *key, const void *value)
+{
+	assert_int_equal(lw_image_put(image, t, key, value), 0);
+}
+
+static void put_pod(struct lw_image *image, const char *ip, uint16_t lane, bool ready, uint32_t *count)
+{
+	struct lw_pod_key pk = { .addr = addr(ip) };
+	struct lw_pod pod = { .workload = WORKLOAD, .lane = lane, .flags = ready ? LW_POD_READY : 0, .uid_hash = pk.addr.ip[15] };
+	struct lw_dest_key dk = { .addr = pk.addr };
+	struct lw_dest dest = { .workload = WORKLOAD, .group = GROUP };
+
+	put(image, LW_TABLE_PODS, &pk, &pod);
+	put(image, LW_TABLE_DESTS, &dk, &dest);
+	if (!ready)
+		return;
+	for (uint32_t g = GROUP; g <= VIP_GROUP; g++) {
+		struct lw_endpoint_key ek = { .group = g, .lane = lane, .idx = *count };
+		struct lw_endpoint ep = { .addr = pk.addr, .port = g == GROUP ? 0 : LAB_PORT, .flags = LW_POD_READY };
+
+		put(image, LW_TABLE_ENDPOINTS, &ek, &ep);
+	}
+	++*count;
+}
+
+static struct lw_image *build(const struct lab_options *o)
+{
+	static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent", "xiaoming" };
+	static const struct lw_rules_mod set = { "x-mse-tag", "gray" };
+	static const struct lw_rules_entry entry = {
+		.conds = &cond, .nconds = 1, .lane = GRAY, .set = &set, .nset = 1, .source = "lab match 1",
+	};
+	struct lw_image *image;
+	struct lw_rules *rules;
+	struct lw_slot_key wk = { .id = WORKLOAD };
+	struct lw_workload w = { .name = "lab/Deployment/w", .lanes = 1 | (o->no_gray ? 0 : 2) };
+	struct lw_dest_key vk = { .addr = addr(LAB_VIP), .port = LAB_VIP_PORT };
+	struct lw_dest vip = { .workload = WORKLOAD, .group = VIP_GROUP, .flags = LW_DEST_SERVICE };
+	uint32_t counts[2] = { 0, 0 };
+	char err[256];
+
+	assert_int_equal(lw_image_new(&image), 0);
+	assert_int_equal(lw_rules_new(&rules), 0);
+	assert_int_equal(lw_rules_lane(rules, GRAY, "gray", "x-mse-tag", "gray", err, sizeof(err)), 0);
+	assert_int_equal(lw_rules_workload(rules, &entry, 1, &w.entry, err, sizeof(err)), 0);
+	w.name_hash = lw_name_hash(w.name);
+	put(image, LW_TABLE_WORKLOADS, &wk, &w);
+	put(image, LW_TABLE_DESTS, &vk, &vip);
+	put_pod(image, LAB_BASE, 0, true, &counts[0]);
+	put_pod(image, LAB_BASE2, 0, true, &counts[0]);
+	put_pod(image, LAB_GRAY, GRAY, !o->no_gray, &counts[1]);
+	for (uint32_t g = GROUP; g <= VIP_GROUP; g++)
+		for (uint32_t lane = 0; lane < 2; lane++) {
+			struct lw_group_key gk = { .group = g, .lane = lane };
+			struct lw_group group = { .count = counts[lane] };
+
+			if (counts[lane])
+				put(image, LW_TABLE_GROUPS, &gk, &group);
+		}
+	assert_int_equal(lw_rules_finish(rules, image), 0);
+	lw_rules_free(&rules);
+	assert_int_equal(lw_image_seal(image), 0);
+	return image;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "write '%s'", path);
+	close(fd);
+}
+
+static void enter(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	char root[128] = "", path[512], pid[32];
+	FILE *f = fopen("/proc/self/mounts", "r");
+	char dir[128], type[64];
+	int fd;
+
+	while (f && fscanf(f, "%*s %127s %63s %*[^\n]", dir, type) == 2)
+		if (!strcmp(type, "cgroup2"))
+			strcpy(root, dir);
+	if (f)
+		fclose(f);
+	CHECK(root[0], "find the cgroup2 root");
+	snprintf(lab.cgroup, sizeof(lab.cgroup), "%s/lwlab.%d", root, (int)getpid());
+	CHECK(!mkdir(lab.cgroup, 0755), "make '%s'", lab.cgroup);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", lab.cgroup);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	write_file(path, pid);
+	CHECK(!unshare(CLONE_NEWNET | CLONE_NEWNS), "unshare");
+	CHECK(!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make mounts private");
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	CHECK(!ioctl(fd, SIOCSIFFLAGS, &ifr), "loopback up");
+	close(fd);
+	strcpy(lab.bpffs, "/tmp/lwlab.XXXXXX");
+	CHECK(mkdtemp(lab.bpffs), "make a bpffs");
+	CHECK(!mount("bpf", lab.bpffs, "bpf", 0, NULL), "mount a bpffs");
+}
+
+static void agent_child(int ready)
+{
+	struct lw_upstreams *ups;
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (lw_upstreams_start(lab.kern, loop, &(struct lw_upstreams_options){ 0 }, &ups))
+		_exit(1);
+	if (write(ready, "r", 1) != 1)
+		_exit(1);
+	ev_run(loop, 0);
+	_exit(0);
+}
+
+void lab_start(const struct lab_options *options)
+{
+	struct lw_image *image;
+	int fds[2];
+	char c;
+
+	enter();
+	if (getenv("LAB_DEBUG"))
+		lw_log_set_level(LW_LOG_DEBUG);
+	CHECK(!lw_kern_open(&(struct lw_kern_options){ .cgroup = lab.cgroup, .bpffs = lab.bpffs, .fail_closed = options->fail_closed },
+			    &lab.kern), "open the kernel side");
+	CHECK(lw_kern_mode(lab.kern) != LW_KERN_MODE_NONE, "this kernel fails the self-tests");
+	image = build(options);
+	CHECK(!lw_kern_publish(lab.kern, image), "publish");
+	lw_image_free(&image);
+	if (options->no_agent)
+		return;
+	CHECK(!pipe(fds), "pipe");
+	lab.agent = fork();
+	if (!lab.agent)
+		agent_child(fds[1]);
+	close(fds[1]);
+	CHECK(read(fds[0], &c, 1) == 1, "start the agent");
+	close(fds[0]);
+}
+
+void lab_kill_agent(void)
+{
+	if (lab.agent <= 0)
+		return;
+	kill(lab.agent, SIGKILL);
+	waitpid(lab.agent, NULL, 0);
+	lab.agent = 0;
+}
+
+void lab_stop(void)
+{
+	char path[512];
+
+	lab_kill_agent();
+	lw_kern_close(&lab.kern);
+	umount2(lab.bpffs, MNT_DETACH);
+	rmdir(lab.bpffs);
+	/* a cgroup goes when its last process has left it */
+	snprintf(path, sizeof(path), "%.*s/cgroup.procs", (int)(strrchr(lab.cgroup, '/') - lab.cgroup), lab.cgroup);
+	write_file(path, "0");
+	rmdir(lab.cgroup);
+}
+
+static struct sockaddr_in sockaddr(const char *ip, uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	assert_int_equal(inet_pton(AF_INET, ip, &a.sin_addr), 1);
+	return a;
+}
+
+int lab_listen(const char *ip)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	struct sockaddr_in a = sockaddr(ip, LAB_PORT);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	CHECK(!bind(fd, (struct sockaddr *)&a, sizeof(a)) && !listen(fd, 1024), "listen on %s", ip);
+	return fd;
+}
+
+static void wait_readable(int fd, const char *what)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	CHECK(poll(&p, 1, WAIT_MS) == 1, "wait for %s", what);
+}
+
+/* Accepted, and not asked for yet. */
+static struct waiting {
+	int listener, fd;
+} waiting[1024];
+static size_t nwaiting;
+
+static int take_waiting(size_t i)
+{
+	int fd = waiting[i].fd;
+
+	waiting[i] = waiting[--nwaiting];
+	return fd;
+}
+
+static void accept_one(int listener)
+{
+	int fd = accept(listener, NULL, NULL);
+
+	CHECK(fd >= 0, "accept");
+	CHECK(nwaiting < sizeof(waiting) / sizeof(waiting[0]), "too many connections");
+	waiting[nwaiting++] = (struct waiting){ listener, fd };
+}
+
+static uint16_t port_of(int fd, int (*name)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	return name(fd, (struct sockaddr *)&a, &len) ? 0 : ntohs(a.sin_port);
+}
+
+int lab_accept(int listener, int c)
+{
+	uint16_t port = port_of(c, getsockname);
+
+	for (;;) {
+		for (size_t i = 0; i < nwaiting; i++)
+			if (waiting[i].listener == listener && port_of(waiting[i].fd, getpeername) == port)
+				return take_waiting(i);
+		wait_readable(listener, "a connection");
+		accept_one(listener);
+	}
+}
+
+int lab_accept_request(int listener)
+{
+	struct pollfd p[1025];
+	char c;
+
+	for (;;) {
+		size_t n = 0, at[1025];
+
+		p[n++] = (struct pollfd){ .fd = listener, .events = POLLIN };
+		for (size_t i = 0; i < nwaiting; i++)
+			if (waiting[i].listener == listener) {
+				at[n] = i;
+				p[n++] = (struct pollfd){ .fd = waiting[i].fd, .events = POLLIN };
+			}
+		CHECK(poll(p, n, WAIT_MS) > 0, "wait for a request");
+		for (size_t i = 1; i < n; i++) {
+			if (!p[i].revents)
+				continue;
+			if (recv(p[i].fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+				return take_waiting(at[i]);
+			close(take_waiting(at[i])); /* opened ahead, not used */
+			break;
+		}
+		if (p[0].revents)
+			accept_one(listener);
+	}
+}
+
+void lab_drain(int listener)
+{
+	struct pollfd p = { .fd = listener, .events = POLLIN };
+
+	while (poll(&p, 1, 0) == 1)
+		accept_one(listener);
+	for (size_t i = nwaiting; i-- > 0;)
+		if (waiting[i].listener == listener)
+			close(take_waiting(i));
+}
+
+int lab_connect_from(const char *from, const char *ip, uint16_t port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in a = sockaddr(ip, port), f;
+
+	if (from) {
+		f = sockaddr(from, 0);
+		CHECK(!bind(fd, (struct sockaddr *)&f, sizeof(f)), "bind to %s", from);
+	}
+	CHECK(!connect(fd, (struct sockaddr *)&a, sizeof(a)), "connect to %s:%u", ip, port);
+	return fd;
+}
+
+int lab_connect(const char *ip, uint16_t port)
+{
+	return lab_connect_from(NULL, ip, port);
+}
+
+void lab_send_n(int fd, const void *data, size_t n)
+{
+	const char *p = data;
+
+	while (n) {
+		ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
+
+		CHECK(k > 0, "send %zu bytes", n);
+		p += k;
+		n -= (size_t)k;
+	}
+}
+
+void lab_send(int fd, const char *text)
+{
+	lab_send_n(fd, text, strlen(text));
+}
+
+void lab_recv_n(int fd, void *buf, size_t n)
+{
+	size_t got = 0;
+
+	while (got < n) {
+		ssize_t k;
+
+		wait_readable(fd, "bytes");
+		k = recv(fd, (char *)buf + got, n - got, 0);
+		CHECK(k > 0, "received %zd after %zu of %zu bytes: '%.*s'", k, got, n, (int)got, (char *)buf);
+		got += (size_t)k;
+	}
+}
+
+void lab_expect(int fd, const char *text)
+{
+	size_t n = strlen(text);
+	char *buf = calloc(1, n + 1);
+
+	lab_recv_n(fd, buf, n);
+	assert_string_equal(buf, text);
+	free(buf);
+}
+
+void lab_expect_nothing(int fd)
+{
+	char c;
+	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
+
+	CHECK(n < 0 && errno == EAGAIN, "expected nothing, received %zd", n);
+}
+
+void lab_expect_eof(int fd)
+{
+	char c;
+
+	wait_readable(fd, "an end of file");
+	CHECK(recv(fd, &c, 1, 0) == 0, "expected an end of file");
+}
+
+void lab_expect_reset(int fd)
+{
+	char c;
+
+	wait_readable(fd, "a reset");
+	CHECK(recv(fd, &c, 1, 0) < 0 && (errno == ECONNRESET || errno == ECONNABORTED), "expected a reset");
+}
+
+struct counting {
+	unsigned int reason;
+	uint64_t sum;
+};
+
+static int count_one(const struct lw_stat_key *key, uint64_t count, void *arg)
+{
+	struct counting *c = arg;
+
+	if (key->reason == c->reason)
+		c->sum += count;
+	return 0;
+}
+
+uint64_t lab_count(unsigned int reason)
+{
+	struct counting c = { .reason = reason };
+
+	assert_int_equal(lw_kern_each_stat(lab.kern, count_one, &c), 0);
+	return c.sum;
+}
+
+struct finding {
+	uint16_t port;
+	struct lw_flow *ret;
+};
+
+static int find_one(uint64_t cookie, const struct lw_flow *flow, void *arg)
+{
+	struct finding *f = arg;
+
+	(void)cookie;
+	if (flow->client_port != f->port)
+		return 0;
+	*f->ret = *flow;
+	return 1;
+}
+
+bool lab_flow(int fd, struct lw_flow *ret)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	struct finding f = { .ret = ret };
+
+	CHECK(!getsockname(fd, (struct sockaddr *)&a, &len), "getsockname");
+	f.port = ntohs(a.sin_port);
+	return lw_kern_each_flow(lab.kern, find_one, &f) == 1;
+}
+
+static int dump_flow(uint64_t cookie, const struct lw_flow *f, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "  flow %llx port %u peer .%u route %u up %u lane %u evidence %u reason %u flags %x requests %llu frame %u/%llu punt %llx\n",
+		(unsigned long long)cookie, f->client_port, f->peer.ip[15], f->route, f->up, f->lane, f->evidence, f->reason,
+		f->flags, (unsigned long long)f->requests, f->frame.state, (unsigned long long)f->frame.left,
+		(unsigned long long)f->punt);
+	for (int i = 0; i < LW_FLOW_UPS; i++)
+		if (f->ups[i].up)
+			fprintf(stderr, "    ups[%d] %llx lane %u .%u\n", i, (unsigned long long)f->ups[i].up, f->ups[i].lane,
+				f->ups[i].addr.ip[15]);
+	return 0;
+}
+
+static int dump_up(uint64_t cookie, const struct lw_up *u, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "  up %llx down %llx .%u lane %u flags %x req %u resp %u frame %u/%llu bytes %llu\n",
+		(unsigned long long)cookie, (unsigned long long)u->down, u->addr.ip[15], u->lane, u->flags, u->req_seq,
+		u->resp_seq, u->frame.state, (unsigned long long)u->frame.left, (unsigned long long)u->bytes);
+	return 0;
+}
+
+static int dump_stat(const struct lw_stat_key *k, uint64_t count, void *arg)
+{
+	(void)arg;
+	fprintf(stderr, "  stat lane %u evidence %u reason %u: %llu\n", k->lane, k->evidence, k->reason,
+		(unsigned long long)count);
+	return 0;
+}
+
+/* What the kernel side holds, beside a failure. */
+static void lab_dump(void)
+{
+	if (!lab.kern)
+		return;
+	(void)lw_kern_each_flow(lab.kern, dump_flow, NULL);
+	(void)lw_kern_each_up(lab.kern, dump_up, NULL);
+	(void)lw_kern_each_stat(lab.kern, dump_stat, NULL);
+}

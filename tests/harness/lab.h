@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A laboratory in one process: a network namespace and a cgroup of its own, loopback addresses as pods, the
+ * kernel side loaded for real with a state built by hand, and the agent's upstream sockets in a child.
+ * One workload: base pods 127.0.0.11 and .12, gray pod .21, all on LAB_PORT; ClusterIP 127.0.0.100:80. Entry rule:
+ * User-Agent is exactly xiaoming. Tag: x-mse-tag: gray.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/image.h"
+
+#define LAB_PORT 8080
+#define LAB_BASE "127.0.0.11"
+#define LAB_BASE2 "127.0.0.12"
+#define LAB_GRAY "127.0.0.21"
+#define LAB_VIP "127.0.0.100"
+#define LAB_VIP_PORT 80
+
+struct lab_options {
+	bool fail_closed;
+	bool no_gray; /* the gray pod is not ready */
+	bool no_agent; /* no child: nothing answers punts, and the heartbeat is old */
+};
+
+/* Stops the test with a message on any failure. */
+void lab_start(const struct lab_options *options);
+void lab_stop(void);
+/* kill -9, and its sockets are closed when this returns. */
+void lab_kill_agent(void);
+
+/* A listening socket on ip:LAB_PORT. */
+int lab_listen(const char *ip);
+/* The server's end of c. Connections that came before it are kept for lab_accept_request(). */
+int lab_accept(int listener, int c);
+/* The next connection that sends something: the agent may have opened others ahead of demand. */
+int lab_accept_request(int listener);
+/* Closes what neither of the two has returned. */
+void lab_drain(int listener);
+/* A connection to ip:port. */
+int lab_connect(const char *ip, uint16_t port);
+/* Connects from an address of its own, such as a pod's. */
+int lab_connect_from(const char *from, const char *ip, uint16_t port);
+
+void lab_send(int fd, const char *text);
+void lab_send_n(int fd, const void *data, size_t n);
+/* Waits until what was received is exactly text. */
+void lab_expect(int fd, const char *text);
+/* Waits for n bytes. */
+void lab_recv_n(int fd, void *buf, size_t n);
+/* Nothing has come. Only after something that would have come later has been seen. */
+void lab_expect_nothing(int fd);
+/* End of file, or a reset. */
+void lab_expect_eof(int fd);
+void lab_expect_reset(int fd);
+
+/* Decisions counted with this reason, all lanes and evidence. */
+uint64_t lab_count(unsigned int reason);
+/* The flow of the connection whose local port is fd's. */
+bool lab_flow(int fd, struct lw_flow *ret);

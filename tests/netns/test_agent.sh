@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The agent comes and goes: base traffic does not depend on it, and it leaves nothing behind.
+. "$(dirname "$0")/lib.sh"
+need bpftool
+setup
+two_pods
+agent_start
+tag='x-mse-tag: gray'
+
+attached() { bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/'; }
+on_devices() { bpftool -j net show | jq -r --arg p "lwv$$x" '.[].tc[] | select(.devname | startswith($p)) | .devname'; }
+pins() { find "$LWT_BPFFS/laneway" 2>/dev/null || true; }
+[ -n "$(attached)" ] && [ -n "$(pins)" ] || fail "a running agent has programs attached and pinned"
+
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "with the agent" '200 b1\[*' "$(hold_get '' /id)"
+expect_like "with the agent, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+agent_kill
+for i in $(seq 1 20); do
+	expect_like "killed: base on the old connection" '200 b1\[*' "$(hold_get '' "/size/$i")"
+	expect_like "killed: base on a new connection" 'b1\[*' "$(who client "$B1/id")"
+done
+expect_like "killed: a tagged request is answered" '200 *' "$(hold_get "$tag" /id)"
+expect_like "killed: a tagged request on a new connection is answered" '*\[*' "$(who client "$B1/id" -H "$tag")"
+
+# A new agent beside the leftovers.
+agent_start
+expect_like "restarted, tagged" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+expect_like "restarted: base on the old connection" '200 *' "$(hold_get '' /id)"
+if "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --socket "$LWT_TMP/second.sock" \
+	>"$LWT_TMP/second.log" 2>&1; then
+	fail "a second agent beside the first should refuse"
+fi
+expect_like "the first still steers" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+agent_stop
+expect_eq "SIGTERM leaves in the cgroup" "" "$(attached || true)"
+expect_eq "SIGTERM leaves on devices" "" "$(on_devices || true)"
+expect_eq "SIGTERM leaves pins" "" "$(pins)"
+for i in 1 2 3; do
+	expect_like "stopped: base on the old connection" '200 *' "$(hold_get '' /id)"
+done
+hold_end
+expect_like "stopped: tagged goes where it was sent" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
+
+agent_start
+agent_kill
+"$LANEWAY" cleanup --bpffs "$LWT_BPFFS" --socket "$LWT_SOCKET"
+expect_eq "cleanup leaves in the cgroup" "" "$(attached || true)"
+expect_eq "cleanup leaves pins" "" "$(pins)"
+expect_like "after cleanup" 'b1\[*' "$(who client "$B1/id")"
+
+# Fail closed: what cannot go to its lane goes nowhere, base goes on.
+agent_start --fail-closed
+expect_like "fail closed, tagged" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+agent_kill
+for i in 1 2 3; do
+	got=$(REQ_TIME=5 who client "$B1/id" -H "$tag" 2>/dev/null || true)
+	case $got in b*) fail "fail closed: a tagged request was answered by $got" ;; esac
+	expect_like "fail closed: base" 'b1\[*' "$(who client "$B1/id")"
+done
+say ok

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the command line says and what it exits with: help, mistakes, no agent, every question asked.
+. "$(dirname "$0")/lib.sh"
+need jq
+setup
+two_pods
+
+# exits WANTED WHAT COMMAND...: output to $LWT_TMP/out and $LWT_TMP/err.
+exits() {
+	local want=$1 what=$2 code=0
+	shift 2
+	"$@" >"$LWT_TMP/out" 2>"$LWT_TMP/err" || code=$?
+	expect_eq "$what: exit code" "$want" "$code"
+}
+out() { cat "$LWT_TMP/out"; }
+err() { cat "$LWT_TMP/err"; }
+
+commands='agent check status lanes endpoints flows stats explain cleanup'
+exits 0 "help" "$LANEWAY" help
+for cmd in $commands; do
+	expect_like "help names $cmd" "*  $cmd *" "$(out)"
+done
+for cmd in $commands; do
+	exits 0 "help $cmd" "$LANEWAY" help "$cmd"
+	expect_like "help $cmd" "Usage: laneway $cmd *" "$(out)"
+	exits 0 "$cmd --help" "$LANEWAY" "$cmd" --help
+	exits 2 "$cmd with a bad option" "$LANEWAY" "$cmd" --no-such-option
+	expect_like "$cmd with a bad option" "*Try: laneway help $cmd" "$(err)"
+	expect_eq "$cmd with a bad option, stdout" "" "$(out)"
+done
+exits 2 "no command" "$LANEWAY"
+exits 2 "no such command" "$LANEWAY" steer
+exits 2 "agent without a folder" "$LANEWAY" agent
+exits 2 "a bad header name" "$LANEWAY" agent --state "$LWT_STATE" --tag-header 'a b'
+exits 2 "a bad pool size" "$LANEWAY" agent --state "$LWT_STATE" --pool-max 0
+exits 2 "explain without a target" "$LANEWAY" explain --from 10.0.0.1
+exits 2 "explain to no port" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2
+exits 2 "explain with half a header" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2:80 -H name
+exits 2 "a bad output format" "$LANEWAY" lanes -o yaml
+exits 2 "a bad number of seconds" "$LANEWAY" status --wait soon
+exits 4 "output that cannot be written" bash -c '"$1" help >/dev/full' - "$LANEWAY"
+
+# No agent.
+for cmd in status lanes endpoints flows stats 'explain --from 10.0.0.1 --to 10.0.0.2:80'; do
+	# shellcheck disable=SC2086
+	exits 3 "$cmd without an agent" "$LANEWAY" $cmd --socket "$LWT_SOCKET"
+	expect_like "$cmd without an agent" "*no agent at '$LWT_SOCKET'*" "$(err)"
+done
+exits 3 "status --wait without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --wait 0.2
+exits 4 "an agent without its folder" "$LANEWAY" agent --state "$LWT_TMP/none" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+exits 0 "cleanup of nothing" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+
+# check: the same lanes an agent would have, and its findings as the exit code.
+exits 0 "check" "$LANEWAY" check "$LWT_STATE" -o json
+expect_eq "check: lanes" "gray" "$(jq -r '.lanes[] | select(.open) | .name' "$LWT_TMP/out")"
+expect_eq "check: errors" 0 "$(jq .errors "$LWT_TMP/out")"
+exits 0 "check as tables" "$LANEWAY" check "$LWT_STATE"
+expect_like "check as tables" "*x-mse-tag: gray*" "$(out)"
+mkdir "$LWT_TMP/bad"
+printf 'apiVersion: v1\nkind: Pod\nmetadata: [\n' >"$LWT_TMP/bad/broken.yaml"
+exits 1 "check of a broken file" "$LANEWAY" check "$LWT_TMP/bad"
+expect_like "check of a broken file" "*broken.yaml*" "$(out)"
+exits 4 "check of no folder" "$LANEWAY" check "$LWT_TMP/none"
+
+agent_start
+exits 0 "status" lw status
+expect_like "status" "*steering   yes*" "$(out)"
+lw status -o json >"$LWT_TMP/json"
+expect_eq "status" "true $(uname -r) $LWT_STATE" "$(jq -r '"\(.steering) \(.kernel) \(.source.path)"' "$LWT_TMP/json")"
+[ "$(jq '.attached | length' "$LWT_TMP/json")" -gt 0 ] || fail "status names no program"
+[ "$(jq '.selftests | length' "$LWT_TMP/json")" -gt 0 ] || fail "status names no self-test"
+generation=$(jq .generation "$LWT_TMP/json")
+
+# One agent at a time, in one clear line.
+exits 1 "a second agent" timeout 20 "$LANEWAY" agent --state "$LWT_STATE" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+expect_eq "a second agent: lines" 1 "$(wc -l <"$LWT_TMP/err")"
+expect_like "a second agent" "*another agent*" "$(err)"
+exits 1 "cleanup beside an agent" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+
+lw lanes -o json >"$LWT_TMP/json"
+expect_eq "lanes" "gray x-mse-tag gray" "$(jq -r '.lanes[] | "\(.name) \(.tag_header) \(.tag_value)"' "$LWT_TMP/json")"
+expect_like "lanes: rules" "*x-user*xiaoming*" "$(jq -r '.rules[].when' "$LWT_TMP/json")"
+lw endpoints -o json >"$LWT_TMP/json"
+expect_eq "endpoints" "base base gray" "$(jq -r '.endpoints[].lane' "$LWT_TMP/json" | sort | paste -sd ' ')"
+
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "through a held connection" '200 c1gray\[*' "$(hold_get 'x-mse-tag: gray' /id)"
+expect_like "through a held connection" '200 b1\[*' "$(hold_get '' /id)"
+lw flows -o json >"$LWT_TMP/json"
+expect_eq "flows" "1 ${POD_IP[b1]}:$LWT_PORT 2 base peer" \
+	"$(jq -r '"\(.total) \(.flows[0].asked) \(.flows[0].requests) \(.flows[0].lane) \(.flows[0].route)"' "$LWT_TMP/json")"
+expect_eq "flows: limit" "1 0" "$(lw flows --limit 0 -o json | jq -r '"\(.total) \(.flows | length)"')"
+exits 0 "flows as a table" lw flows
+expect_like "flows as a table" "CLIENT*${POD_IP[client]}:*" "$(out)"
+expect_eq "stats: by tag" 1 "$(lw stats -o json | jq '[.stats[] | select(.lane == "gray" and .evidence == "tag") | .count] | add')"
+hold_end
+
+to=${POD_IP[b1]}:$LWT_PORT
+explain() { lw explain --from "${POD_IP[client]}" --to "$to" -o json "$@" | jq -r '"\(.lane) \(.evidence)"'; }
+expect_eq "explain: nothing" "base none" "$(explain)"
+expect_eq "explain: the tag" "gray tag" "$(explain -H 'X-MSE-Tag: gray')"
+expect_eq "explain: the rule" "gray entry" "$(explain -H 'X-User: xiaoming')"
+exits 1 "explain: elsewhere" lw explain --from "${POD_IP[client]}" --to 192.0.2.1:80
+
+# A mistake in the folder is told, and does not end the steering.
+printf 'apiVersion: v1\nkind: Pod\nmetadata: [\n' >"$LWT_STATE/broken.yaml"
+state_sync
+[ "$(lw status -o json | jq .source.errors)" -gt 0 ] || fail "status tells of no error"
+expect_like "status: findings" "*broken.yaml*" "$(lw status)"
+rm "$LWT_STATE/broken.yaml"
+kill -HUP "$AGENT_PID"
+newer() { [ "$(lw status -o json | jq .generation)" -gt "$generation" ]; }
+until_ok 5 "a generation after SIGHUP" newer
+agent_stop
+exits 3 "status after the end" lw status
+say ok

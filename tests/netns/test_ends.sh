@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A pod that goes away: running requests finish, new ones go elsewhere. Ends of connections on either side.
+. "$(dirname "$0")/lib.sh"
+setup
+app web gray
+pod b1 web base --idle 400
+pod c1 web canary
+pod c2 web canary --idle 400
+pod_ns client
+release web web <<-END
+	matches: [{headers: [{name: x-user, value: xiaoming}]}]
+	requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}
+END
+agent_start
+B1=http://${POD_IP[b1]}:$LWT_PORT tag='x-mse-tag: gray'
+
+# Two connections held, one bound to each canary pod; then c1 drains with a request running.
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+until_ok 10 "a request at c1" eval '[[ $(hold_get "$tag" /id) == "200 c1gray"* ]]'
+hold_send "$tag" /slow/1200
+bound() { [ "$(lw flows -o json | jq '[.flows[] | select(.lane == "gray" and .pod == "default/c1" and .requests > 1)] | length')" -ge 1 ]; }
+until_ok 5 "the slow request to be under way" bound
+POD_DELETED=1 put_pod c1
+state_sync
+for i in 1 2 3 4 5 6 7 8; do
+	expect_like "a new request while c1 drains" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
+done
+expect_like "the running request at c1" '200 c1gray\[*' "$(hold_read)"
+expect_like "the next one on that connection" '200 c2gray\[*' "$(hold_get "$tag" /id)"
+hold_end
+stop_pid "${POD_PID[c1]}"
+del pod-c1
+
+# The base peer closes the connection, which is idle to it, while a steered response is due: the client
+# gets the response first. (b1 closes after 400 ms without a request.)
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "a response longer than the base peer's patience" '200 c2gray\[*' "$(hold_get "$tag" /slow/1500)"
+hold_end
+expect_like "a body longer than the base peer's patience" "$("$HOP" --pattern 3000000 | sha256sum)" \
+	"$(sum client -H "$tag" --limit-rate 2M "$B1/size/3000000")"
+
+# c2 closes waiting connections just as soon: the pool must not hand out dead ones.
+for i in $(seq 1 12); do
+	hold client "${POD_IP[b1]}" "$LWT_PORT"
+	expect_like "after idle closes, request $i" '200 c2gray\[*' "$(hold_get "$tag" "/slow/$((i % 3 * 200))")"
+	hold_end
+done
+
+# Responses that break off must look so, not hang.
+r=0
+req client -H "$tag" -o "$LWT_TMP/cut" "$B1/short/100000" 2>/dev/null || r=$?
+expect_eq "a response that ends early: curl's exit code, bytes" "18 100000" "$r $(stat -c %s "$LWT_TMP/cut")"
+r=0
+req client -H "$tag" -o /dev/null "$B1/reset/100000" 2>/dev/null || r=$?
+case $r in 18 | 56) ;; *) fail "a response that is reset: curl's exit code $r" ;; esac
+expect_like "afterwards" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
+say ok

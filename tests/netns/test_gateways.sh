@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# nginx and HAProxy as gateways: proxies that pool connections, with responses far over their buffers, both lanes.
+. "$(dirname "$0")/lib.sh"
+need nginx haproxy
+setup
+two_pods
+pod_ns gateway
+agent_start
+
+mkdir "$LWT_TMP/nginx"
+cat >"$LWT_TMP/nginx/nginx.conf" <<-END
+	user root;
+	worker_processes 1;
+	pid $LWT_TMP/nginx/pid;
+	events {}
+	http {
+		access_log off;
+		client_body_temp_path $LWT_TMP/nginx/body;
+		proxy_temp_path $LWT_TMP/nginx/proxy;
+		fastcgi_temp_path $LWT_TMP/nginx/f;
+		uwsgi_temp_path $LWT_TMP/nginx/u;
+		scgi_temp_path $LWT_TMP/nginx/s;
+		client_max_body_size 0;
+		upstream web { server ${POD_IP[b1]}:$LWT_PORT; server ${POD_IP[b2]}:$LWT_PORT; keepalive 8; }
+		server {
+			listen 8081;
+			location / { proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection ""; }
+		}
+	}
+END
+cat >"$LWT_TMP/haproxy.cfg" <<-END
+	global
+		nbthread 1
+	defaults
+		mode http
+		timeout connect 5s
+		timeout client 20s
+		timeout server 20s
+		http-reuse always
+	listen web
+		bind :8082
+		server b1 ${POD_IP[b1]}:$LWT_PORT
+		server b2 ${POD_IP[b2]}:$LWT_PORT
+END
+exec_pod gateway nginx -c "$LWT_TMP/nginx/nginx.conf" -e "$LWT_TMP/nginx.log" -g 'daemon off;' &
+exec_pod gateway haproxy -q -f "$LWT_TMP/haproxy.cfg" &
+wait_port gateway 8081
+wait_port gateway 8082
+
+"$HOP" --pattern 2000000 >"$LWT_TMP/body"
+five=$("$HOP" --pattern 5000000 | sha256sum) up=$(sha256sum <"$LWT_TMP/body")
+for port in 8081 8082; do
+	url=http://${POD_IP[gateway]}:$port
+	for i in 1 2 3 4; do
+		for header in 'x-user: xiaoming' 'x-user: other' 'x-mse-tag: gray'; do
+			want='b[12]\[*'
+			[ "$header" = 'x-user: other' ] || want='c1gray\[*'
+			expect_like "gateway at $port, $header" "$want" "$(who client "$url/id" -H "$header")"
+			for path in size chunked close; do
+				expect_eq "gateway at $port, $header, $path of 5 MB" "$five" \
+					"$(sum client -H "$header" "$url/$path/5000000")"
+			done
+			expect_eq "gateway at $port, $header, upload" "$up" \
+				"$(sum client -H "$header" --data-binary "@$LWT_TMP/body" "$url/echo")"
+		done
+	done
+	# Many at once over the gateway's pool.
+	in_pod client curl -sS -Z --parallel-max 16 --max-time 60 -o /dev/null -w '%{http_code} %header{x-pod}\n' \
+		-H 'x-user: xiaoming' "$url/size/100000?[1-200]" >"$LWT_TMP/many"
+	expect_eq "gateway at $port: in parallel" 200 "$(grep -c '^200 c1gray' "$LWT_TMP/many" || true)"
+done
+say ok

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Release steps under load: a lane opens, changes and closes, and no request is lost, doubled or of two minds.
+. "$(dirname "$0")/lib.sh"
+setup
+two_pods
+agent_start
+rule='matches: [{headers: [{name: x-user, value: xiaoming}]}]
+requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}'
+
+exec_pod client python3 "$LWT_ROOT/tests/netns/clients/load.py" "$LWT_TMP/stop" "$LWT_PORT" \
+	"${POD_IP[b1]}" "${POD_IP[b2]}" "${POD_IP[c1]}" >"$LWT_TMP/load" 2>&1 &
+load=$!
+until_ok 10 "the load to run" test -s "$LWT_TMP/load"
+for i in 1 2 3 4 5 6; do
+	release_end web web
+	closed() { lw lanes -o json | jq -e 'all(.lanes[]; .open | not)'; }
+	until_ok 5 "the lane to close" closed
+	expect_like "closed: tagged" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
+	release web web <<<"$rule"
+	state_sync
+	expect_eq "open, in turn" "b1 c1gray b1" \
+		"$(in_turn client "$B1/id" "" "x-user: xiaoming" "" | sed 's/\[.*//' | paste -sd ' ')"
+	release web web <<<"weight: $((i * 10))"
+	state_sync
+	release web web <<<"${rule/xiaoming/li}"
+	state_sync
+	expect_like "edited: the old value" 'b1\[*' "$(who client "$B1/id" -H 'x-user: xiaoming')"
+	expect_like "edited: the new value" 'c1gray\[*' "$(who client "$B1/id" -H 'x-user: li')"
+done
+touch "$LWT_TMP/stop"
+wait "$load" || fail "under load: $(tail -n 5 "$LWT_TMP/load")"
+tail -n 1 "$LWT_TMP/load"
+say ok

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs the tests named on the command line, one after the other, and prints "ok", "FAIL" or "skip"
+# and the name of each. A test is a program; exit 0 is ok, 77 skip, anything else failure.
+#   LW_NO_SKIP=1        a skip is a failure
+#   LW_TEST_TIMEOUT     seconds a test may take (300)
+# A test below bpf/ or netns/ also fails when the kernel complained while it ran.
+# Last line: "N passed, N failed", with ", N skipped" when some were. Exit 0 if none failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+: "${BUILD:=build}" "${LW_TEST_TIMEOUT:=300}" "${LW_NO_SKIP:=0}"
+export BUILD
+logs=$BUILD/tests/log
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+complaint='WARNING: |BUG: |Oops|general protection|Kernel panic|INFO: task .* blocked|soft lockup|refcount_t|suspicious RCU'
+
+# Lines of the kernel log after the marker; all of it when the marker has been pushed out.
+kernel_log_since() {
+	dmesg | awk -v mark="$1" '{ line[NR] = $0 } index($0, mark) { from = NR }
+		END { for (i = from + 1; i <= NR; i++) print line[i] }'
+}
+
+run_one() {
+	local test=$1 name log status=0 mark='' bad='' start=$SECONDS
+	name=$(basename "$(dirname "$test")")/$(basename "${test%.sh}")
+	log=$logs/${name//\//-}.log
+
+	case $name in
+	bpf/* | netns/*)
+		if [ "$(id -u)" -eq 0 ] && dmesg >/dev/null 2>&1; then
+			mark="laneway test $name $$.$RANDOM"
+			echo "$mark" >/dev/kmsg 2>/dev/null || mark=''
+		fi
+		;;
+	esac
+
+	timeout --kill-after=10 "$LW_TEST_TIMEOUT" "$test" >"$log" 2>&1 </dev/null || status=$?
+	if [ -n "$mark" ]; then
+		bad=$(kernel_log_since "$mark" | grep -E "$complaint" || true)
+	fi
+
+	if [ -n "$bad" ]; then
+		status="kernel"
+		{
+			echo "the kernel complained:"
+			kernel_log_since "$mark"
+		} >>"$log"
+	elif [ "$status" -eq 77 ] && [ "$LW_NO_SKIP" != 1 ]; then
+		skipped=$((skipped + 1))
+		echo "skip $name ($(tail -n 1 "$log"))"
+		return
+	fi
+
+	case $status in
+	0)
+		passed=$((passed + 1))
+		echo "ok $name ($((SECONDS - start)) s)"
+		return
+		;;
+	77) echo "FAIL $name (skipped, and LW_NO_SKIP is set)" ;;
+	124 | 137) echo "FAIL $name (took longer than $LW_TEST_TIMEOUT s, or was killed)" ;;
+	kernel) echo "FAIL $name (kernel log: $(head -n 1 <<<"$bad"))" ;;
+	*) echo "FAIL $name (exit $status)" ;;
+	esac
+	failed=$((failed + 1))
+	tail -n 60 "$log" | sed 's/^/    /'
+}
+
+for t in "$@"; do
+	run_one "$t"
+done
+
+total="$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] || total="$total, $skipped skipped"
+echo "$total"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * soak: threads that ask hop for all it has, over kept and fresh connections, in both lanes, and check each
+ * answer: which pod (lane), whose answer (X-Id), and every byte of the body. Prints "half" on standard error
+ * when half is done, then one line of JSON. Exit 0: nothing wrong, nothing lost.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../demo/pattern.h"
+
+#define TARGETS_MAX 16
+#define THREADS_MAX 256
+#define REPORTS_MAX 20
+#define BODY_MAX (1u << 20)
+
+static struct {
+	struct sockaddr_storage target[TARGETS_MAX];
+	socklen_t target_len[TARGETS_MAX];
+	int ntarget, threads;
+	uint64_t requests, seed;
+	const char *tag, *mark;
+} opt = { .threads = 16, .requests = 1000000, .tag = "gray", .mark = "gray[" };
+
+static atomic_uint_fast64_t taken, done, wrong, lost, tagged, connections;
+static atomic_int reports;
+
+struct client {
+	unsigned int id;
+	uint64_t rng;
+	int fd;
+	int target;
+	char in[65536];
+	size_t start, end;
+	char *body; /* what to send, framed */
+	size_t body_cap;
+};
+
+static uint64_t draw(struct client *c, uint64_t below)
+{
+	c->rng ^= c->rng << 13;
+	c->rng ^= c->rng >> 7;
+	c->rng ^= c->rng << 17;
+	return (c->rng >> 11) % below;
+}
+
+__attribute__((format(printf, 1, 2))) static void report(const char *format, ...)
+{
+	va_list ap;
+
+	if (atomic_fetch_add(&reports, 1) >= REPORTS_MAX)
+		return;
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+}
+
+static int client_connect(struct client *c)
+{
+	struct timeval timeout = { .tv_sec = 30 };
+	int one = 1;
+
+	c->target = (int)draw(c, (uint64_t)opt.ntarget);
+	c->start = c->end = 0;
+	c->fd = socket(opt.target[c->target].ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		return -errno;
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (connect(c->fd, (const struct sockaddr *)&opt.target[c->target], opt.target_len[c->target]) < 0)
+		return -errno;
+	atomic_fetch_add(&connections, 1);
+	return 0;
+}
+
+static void client_close(struct client *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+static int send_all(struct client *c, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t r = send(c->fd, p, n, MSG_NOSIGNAL);
+
+		if (r < 0)
+			return -errno;
+		p += r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+/* More input. 1, 0 at end of file, -errno. */
+static int fill(struct client *c)
+{
+	ssize_t r;
+
+	if (c->start) {
+		memmove(c->in, c->in + c->start, c->end - c->start);
+		c->end -= c->start;
+		c->start = 0;
+	}
+	if (c->end == sizeof(c->in))
+		return -E2BIG;
+	r = recv(c->fd, c->in + c->end, sizeof(c->in) - c->end, 0);
+	if (r < 0)
+		return -errno;
+	c->end += (size_t)r;
+	return r > 0;
+}
+
+/* A line without its end, NUL-terminated within c->in; NULL when the connection ended first. */
+static char *line(struct client *c)
+{
+	for (;;) {
+		char *p = c->in + c->start, *eol = memchr(p, '\n', c->end - c->start);
+
+		if (eol) {
+			c->start += (size_t)(eol + 1 - p);
+			*eol = 0;
+			if (eol > p && eol[-1] == '\r')
+				eol[-1] = 0;
+			return p;
+		}
+		if (fill(c) <= 0)
+			return NULL;
+	}
+}
+
+/* Reads n body bytes and compares them with the pattern. 0, 1 when they differ, -errno. */
+static int body_piece(struct client *c, uint64_t n, uint64_t seed, uint64_t *offset, bool compare)
+{
+	int bad = 0;
+
+	while (n) {
+		size_t have = c->end - c->start;
+		int r;
+
+		if (!have) {
+			r = fill(c);
+			if (r <= 0)
+				return r ? r : -EPIPE;
+			have = c->end - c->start;
+		}
+		if (have > n)
+			have = (size_t)n;
+		if (compare && memcmp(c->in + c->start, lw_pattern_at(seed, *offset), have))
+			bad = 1;
+		*offset += have;
+		c->start += have;
+		n -= have;
+	}
+	return bad;
+}
+
+struct answer {
+	int status;
+	char pod[128], id[64], tag[64], text[128];
+	uint64_t length;
+	bool chunked, close, has_length;
+};
+
+/* Reads one answer. 0, 1 when the body differs, -errno when the connection or the framing fails. */
+static int read_answer(struct client *c, bool is_head, uint64_t seed, bool pattern, struct answer *a)
+{
+	uint64_t offset = 0;
+	char *l;
+	int r;
+
+	do {
+		memset(a, 0, sizeof(*a));
+		l = line(c);
+		if (!l)
+			return -EPIPE;
+		if (strncmp(l, "HTTP/1.1 ", 9))
+			return -EPROTO;
+		a->status = atoi(l + 9);
+		while ((l = line(c)) && *l) {
+			char *value = strchr(l, ':');
+
+			if (!value)
+				return -EPROTO;
+			*value++ = 0;
+			value += strspn(value, " ");
+			if (!strcasecmp(l, "X-Pod"))
+				snprintf(a->pod, sizeof(a->pod), "%s", value);
+			else if (!strcasecmp(l, "X-Id"))
+				snprintf(a->id, sizeof(a->id), "%s", value);
+			else if (!strcasecmp(l, "X-Lane-Seen"))
+				snprintf(a->tag, sizeof(a->tag), "%s", value);
+			else if (!strcasecmp(l, "Content-Length"))
+				a->length = strtoull(value, NULL, 10), a->has_length = true;
+			else if (!strcasecmp(l, "Transfer-Encoding"))
+				a->chunked = true;
+			else if (!strcasecmp(l, "Connection"))
+				a->close = !strcasecmp(value, "close");
+		}
+		if (!l)
+			return -EPIPE;
+	} while (a->status < 200);
+	if (is_head || a->status == 204 || a->status == 304)
+		return 0;
+	if (a->has_length && !pattern && a->length < sizeof(a->text)) {
+		while (c->end - c->start < a->length) {
+			r = fill(c);
+			if (r <= 0)
+				return r ? r : -EPIPE;
+		}
+		memcpy(a->text, c->in + c->start, (size_t)a->length);
+		c->start += (size_t)a->length;
+		return 0;
+	}
+	if (a->has_length)
+		return body_piece(c, a->length, seed, &offset, pattern);
+	if (a->chunked) {
+		int bad = 0;
+
+		while ((l = line(c))) {
+			uint64_t n = strtoull(l, NULL, 16);
+
+			if (!n)
+				break;
+			r = body_piece(c, n, seed, &offset, pattern);
+			if (r < 0)
+				return r;
+			bad |= r;
+			l = line(c);
+			if (!l || *l)
+				return -EPROTO;
+		}
+		while (l && (l = line(c)) && *l)
+			;
+		a->length = offset;
+		return l ? bad : -EPIPE;
+	}
+	a->close = true;
+	for (int bad = 0;;) {
+		if (c->start == c->end) {
+			r = fill(c);
+			if (r < 0)
+				return r;
+			if (!r) {
+				a->length = offset;
+				return bad;
+			}
+		}
+		bad |= body_piece(c, c->end - c->start, seed, &offset, pattern);
+	}
+}
+
+static uint64_t draw_size(struct client *c)
+{
+	switch (draw(c, 20)) {
+	case 0: return 0;
+	case 1: return draw(c, 200000);
+	case 2: return draw(c, 100) ? draw(c, 20000) : draw(c, BODY_MAX);
+	default: return draw(c, 3000);
+	}
+}
+
+enum what { GET_SIZE, GET_CHUNKED, GET_CLOSE, HEAD_SIZE, POST_ECHO, POST_CHUNKED, PUT_HASH, EXPECT_HASH, GET_204, GET_ID, WHAT__MAX };
+
+/* The body with seed, in chunks; its bytes. */
+static size_t frame_chunked(struct client *c, uint64_t seed, uint64_t size)
+{
+	size_t at = 0, out = 0;
+
+	while (at < size) {
+		size_t n = 1 + (size_t)draw(c, 8000);
+
+		n = n < size - at ? n : (size_t)(size - at);
+		out += (size_t)sprintf(c->body + out, "%zx%s\r\n", n, draw(c, 4) ? "" : ";e=1");
+		memcpy(c->body + out, lw_pattern_at(seed, at), n);
+		out += n;
+		out += (size_t)sprintf(c->body + out, "\r\n");
+		at += n;
+	}
+	return out + (size_t)sprintf(c->body + out, "0\r\n%s\r\n", draw(c, 2) ? "" : "X-T: 1\r\n");
+}
+
+/* One request. False: the connection is of no more use. */
+static bool one(struct client *c, uint64_t n)
+{
+	uint64_t size = draw_size(c), seed = draw(c, 60000), hash = LW_FNV_START;
+	enum what what = (enum what)draw(c, WHAT__MAX);
+	bool tag = draw(c, 2), close = what == GET_CLOSE || !draw(c, 12), has_body, gray;
+	char head[1024], id[64], want[64];
+	size_t head_len, body_len = 0;
+	struct answer a;
+	int r = 0;
+
+	if (what == GET_CLOSE)
+		size %= 50000;
+	has_body = what == POST_ECHO || what == POST_CHUNKED || what == PUT_HASH || what == EXPECT_HASH;
+	snprintf(id, sizeof(id), "%u-%llu", c->id, (unsigned long long)n);
+	static const char *const formats[] = {
+		[GET_SIZE] = "GET /size/%llu?seed=%llu", [GET_CHUNKED] = "GET /chunked/%llu?seed=%llu&trailer&ext",
+		[GET_CLOSE] = "GET /close/%llu?seed=%llu", [HEAD_SIZE] = "HEAD /size/%llu?seed=%llu",
+		[POST_ECHO] = "POST /echo?n=%llu&m=%llu", [POST_CHUNKED] = "POST /echo?n=%llu&m=%llu",
+		[PUT_HASH] = "PUT /echo?hash&n=%llu&m=%llu", [EXPECT_HASH] = "POST /continue?n=%llu&m=%llu",
+		[GET_204] = "GET /status/204?n=%llu&m=%llu", [GET_ID] = "GET /id?n=%llu&m=%llu",
+	};
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	head_len = (size_t)snprintf(head, sizeof(head), formats[what], (unsigned long long)size, (unsigned long long)seed);
+#pragma GCC diagnostic pop
+	head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, " HTTP/1.1\r\nHost: web\r\nX-Id: %s\r\n%s", id,
+				     close ? "Connection: close\r\n" : "");
+	if (tag) {
+		atomic_fetch_add(&tagged, 1);
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "x-mse-tag: %s\r\n", opt.tag);
+	}
+	if (what == EXPECT_HASH)
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Expect: 100-continue\r\n");
+	if (what == POST_CHUNKED) {
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Transfer-Encoding: chunked\r\n");
+		body_len = frame_chunked(c, seed, size);
+	} else if (has_body) {
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Content-Length: %llu\r\n",
+					     (unsigned long long)size);
+		body_len = (size_t)size;
+		memcpy(c->body, lw_pattern_at(seed, 0), body_len);
+	}
+	head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "\r\n");
+
+	/* In one send, in two, or with the head cut. */
+	if (body_len && body_len < 4096 && what != EXPECT_HASH && draw(c, 2)) {
+		char all[8192];
+
+		memcpy(all, head, head_len);
+		memcpy(all + head_len, c->body, body_len);
+		r = send_all(c, all, head_len + body_len);
+	} else {
+		size_t cut = draw(c, 10) ? head_len : (size_t)draw(c, head_len);
+
+		r = send_all(c, head, cut);
+		if (!r)
+			r = send_all(c, head + cut, head_len - cut);
+		if (!r)
+			r = send_all(c, c->body, body_len);
+	}
+	if (!r)
+		r = read_answer(c, what == HEAD_SIZE, seed,
+				what == GET_SIZE || what == GET_CHUNKED || what == GET_CLOSE || what == POST_ECHO || what == POST_CHUNKED,
+				&a);
+	if (r < 0) {
+		atomic_fetch_add(&lost, 1);
+		report("lost: %s to target %d, tag %d: %s\n%.200s\n", id, c->target, tag, strerror(-r), head);
+		return false;
+	}
+	gray = strstr(a.pod, opt.mark) != NULL;
+	snprintf(want, sizeof(want), "%s", tag ? opt.tag : "");
+	if (has_body)
+		hash = lw_fnv(LW_FNV_START, lw_pattern_at(seed, 0), (size_t)size);
+	if (what == PUT_HASH || what == EXPECT_HASH) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "%llu %016llx\n", (unsigned long long)size, (unsigned long long)hash);
+		r |= strcmp(text, a.text) != 0;
+	} else if (what == GET_ID) {
+		r |= strncmp(a.text, a.pod, strlen(a.pod)) != 0 || a.length != strlen(a.pod) + 1;
+	} else if (what != GET_204) {
+		r |= a.length != size;
+	}
+	if (r || a.status != (what == GET_204 ? 204 : 200) || gray != tag || strcmp(a.id, id) || strcmp(a.tag, want)) {
+		atomic_fetch_add(&wrong, 1);
+		report("wrong: %s to target %d, tag %d: status %d, pod %s, id %s, tag %s, %llu of %llu bytes, body %s\n%.200s\n", id,
+		       c->target, tag, a.status, a.pod, a.id, a.tag, (unsigned long long)a.length, (unsigned long long)size,
+		       r ? "differs" : "right", head);
+	}
+	if (c->start != c->end) {
+		atomic_fetch_add(&wrong, 1);
+		report("wrong: %s: %zu bytes after the answer\n", id, c->end - c->start);
+		return false;
+	}
+	return !a.close && !close;
+}
+
+static void *client_run(void *arg)
+{
+	struct client *c = arg;
+
+	for (;;) {
+		uint64_t n = atomic_fetch_add(&taken, 1);
+
+		if (n >= opt.requests)
+			break;
+		if (c->fd < 0) {
+			int r = client_connect(c);
+
+			if (r < 0) {
+				atomic_fetch_add(&lost, 1);
+				report("lost: connect to target %d: %s\n", c->target, strerror(-r));
+				client_close(c);
+				continue;
+			}
+		}
+		if (!one(c, n) || !draw(c, 200))
+			client_close(c);
+		if (atomic_fetch_add(&done, 1) + 1 == opt.requests / 2)
+			fprintf(stderr, "half\n");
+	}
+	client_close(c);
+	return NULL;
+}
+
+static int usage(void)
+{
+	fputs("usage: soak --target IP:PORT ... [--requests N] [--threads N] [--tag gray] [--seed N]\n", stderr);
+	return 2;
+}
+
+static bool add_target(const char *text)
+{
+	struct sockaddr_in *v4 = (void *)&opt.target[opt.ntarget];
+	struct sockaddr_in6 *v6 = (void *)&opt.target[opt.ntarget];
+	const char *colon = strrchr(text, ':');
+	char host[64];
+
+	if (!colon || opt.ntarget == TARGETS_MAX)
+		return false;
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)atoi(colon + 1));
+		opt.target_len[opt.ntarget++] = sizeof(*v4);
+		return true;
+	}
+	memmove(host, host + 1, strlen(host));
+	host[strcspn(host, "]")] = 0;
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
+		return false;
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)atoi(colon + 1));
+	opt.target_len[opt.ntarget++] = sizeof(*v6);
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "target", 1, 0, 't' }, { "requests", 1, 0, 'n' }, { "threads", 1, 0, 'j' },
+						 { "tag", 1, 0, 'g' },	  { "seed", 1, 0, 's' },     { 0 } };
+	static char mark[64];
+	pthread_t threads[THREADS_MAX];
+	struct timespec from, to;
+	double seconds;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (o) {
+		case 't':
+			if (!add_target(optarg))
+				return usage();
+			break;
+		case 'n': opt.requests = strtoull(optarg, NULL, 10); break;
+		case 'j': opt.threads = atoi(optarg); break;
+		case 's': opt.seed = strtoull(optarg, NULL, 10); break;
+		case 'g':
+			opt.tag = optarg;
+			snprintf(mark, sizeof(mark), "%s[", optarg);
+			opt.mark = mark;
+			break;
+		default: return usage();
+		}
+	}
+	if (!opt.ntarget || opt.threads < 1 || opt.threads > THREADS_MAX || !opt.requests)
+		return usage();
+	signal(SIGPIPE, SIG_IGN);
+	lw_pattern_init();
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (int i = 0; i < opt.threads; i++) {
+		struct client *c = calloc(1, sizeof(*c));
+
+		if (!c)
+			return 1;
+		c->id = (unsigned int)i;
+		c->fd = -1;
+		c->rng = (opt.seed + 1) * 0x9e3779b97f4a7c15ull + (uint64_t)i * 0x2545f4914f6cdd1dull + 1;
+		c->body = malloc(BODY_MAX * 8);
+		if (!c->body || pthread_create(&threads[i], NULL, client_run, c))
+			return 1;
+	}
+	for (int i = 0; i < opt.threads; i++)
+		pthread_join(threads[i], NULL);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+	printf("{\"requests\": %llu, \"tagged\": %llu, \"connections\": %llu, \"wrong\": %llu, \"lost\": %llu, \"seconds\": %.1f}\n",
+	       (unsigned long long)atomic_load(&done), (unsigned long long)atomic_load(&tagged),
+	       (unsigned long long)atomic_load(&connections), (unsigned long long)atomic_load(&wrong),
+	       (unsigned long long)atomic_load(&lost), seconds);
+	return atomic_load(&wrong) || atomic_load(&lost) || atomic_load(&done) != opt.requests;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/image.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct lw_image *new_image(void)
+{
+	struct lw_image *image = NULL;
+
+	assert_int_equal(lw_image_new(&image), 0);
+	return image;
+}
+
+static void put_group(struct lw_image *image, uint32_t group, uint32_t lane, uint32_t count)
+{
+	const struct lw_group_key key = { .group = group, .lane = lane };
+	const struct lw_group value = { .count = count };
+
+	assert_int_equal(lw_image_put(image, LW_TABLE_GROUPS, &key, &value), 0);
+}
+
+static void rows_come_sorted_and_are_found(void **state)
+{
+	struct lw_image *image = new_image();
+	struct lw_group_key key = { .group = 1 };
+
+	(void)state;
+	/* 7919 is prime to 5000: every number once, in no order. Two bytes of the key vary, and lanes. */
+	for (uint32_t i = 0; i < 5000; i++)
+		put_group(image, i * 7919 % 5000, i % 3, i);
+	assert_int_equal(lw_image_seal(image), 0);
+	assert_int_equal(lw_image_rows(image, LW_TABLE_GROUPS), 5000);
+	for (size_t row = 1; row < 5000; row++)
+		assert_true(memcmp(lw_image_key(image, LW_TABLE_GROUPS, row - 1),
+				   lw_image_key(image, LW_TABLE_GROUPS, row), sizeof(key)) < 0);
+	for (uint32_t i = 0; i < 5000; i++) {
+		const struct lw_group *value;
+
+		key.group = i * 7919 % 5000;
+		key.lane = i % 3;
+		value = lw_image_get(image, LW_TABLE_GROUPS, &key);
+		assert_non_null(value);
+		assert_int_equal(value->count, i);
+	}
+	key.lane = 9;
+	assert_null(lw_image_get(image, LW_TABLE_GROUPS, &key));
+	assert_int_equal(lw_image_rows(image, LW_TABLE_DESTS), 0);
+	assert_null(lw_image_get(image, LW_TABLE_DESTS, &(struct lw_dest_key){}));
+	lw_image_free(&image);
+	assert_null(image);
+}
+
+static void a_value_stays_with_its_key(void **state)
+{
+	struct lw_image *image = new_image();
+
+	(void)state;
+	for (uint32_t i = 300; i > 0; i--)
+		put_group(image, i, 0, i * 2);
+	assert_int_equal(lw_image_seal(image), 0);
+	for (size_t row = 0; row < 300; row++) {
+		const struct lw_group_key *key = lw_image_key(image, LW_TABLE_GROUPS, row);
+		const struct lw_group *value = lw_image_value(image, LW_TABLE_GROUPS, row);
+
+		assert_int_equal(value->count, key->group * 2);
+	}
+	lw_image_free(&image);
+}
+
+static void a_key_twice_is_refused(void **state)
+{
+	struct lw_image *image = new_image();
+
+	(void)state;
+	put_group(image, 1, 0, 1);
+	put_group(image, 2, 0, 1);
+	put_group(image, 1, 0, 2);
+	assert_int_equal(lw_image_seal(image), -EEXIST);
+	lw_image_free(&image);
+}
+
+static void a_full_table_is_refused(void **state)
+{
+	struct lw_image *image = new_image();
+	struct lw_slot_key key = {};
+	struct lw_lane lane = {};
+
+	(void)state;
+	for (key.id = 0; key.id < LW_MAX_LANES; key.id++)
+		assert_int_equal(lw_image_put(image, LW_TABLE_LANES, &key, &lane), 0);
+	assert_int_equal(lw_image_put(image, LW_TABLE_LANES, &key, &lane), -E2BIG);
+	assert_int_equal(lw_image_seal(image), 0);
+	assert_int_equal(lw_image_rows(image, LW_TABLE_LANES), LW_MAX_LANES);
+	lw_image_free(&image);
+}
+
+static void tables_say_what_their_maps_are(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LW_TABLE__MAX; i++) {
+		assert_non_null(lw_tables[i].name);
+		assert_true(strlen(lw_tables[i].name) < 16); /* the kernel cuts there */
+		assert_true(lw_tables[i].slot_offset + sizeof(__u32) <= lw_tables[i].key_size);
+		assert_true(lw_tables[i].value_size > 0 && lw_tables[i].max_rows > 0);
+	}
+	assert_int_equal(lw_tables[LW_TABLE_DESTS].slot_offset, 16);
+	assert_int_equal(lw_tables[LW_TABLE_TAGS].slot_offset, 0);
+}
+
+static void nothing_is_freed_twice(void **state)
+{
+	struct lw_image *image = NULL;
+
+	(void)state;
+	lw_image_free(&image);
+	image = new_image();
+	assert_int_equal(lw_image_seal(image), 0);
+	lw_image_free(&image);
+	lw_image_free(&image);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_come_sorted_and_are_found), cmocka_unit_test(a_value_stays_with_its_key),
+		cmocka_unit_test(a_key_twice_is_refused),	  cmocka_unit_test(a_full_table_is_refused),
+		cmocka_unit_test(tables_say_what_their_maps_are), cmocka_unit_test(nothing_is_freed_twice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The answers of the control socket, over an image and a kernel side made up here.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "core/image.h"
+#include "core/listing.h"
+#include "daemon/findings.h"
+#include "daemon/json.h"
+#include "daemon/query.h"
+#include "daemon/seen.h"
+#include "kern/kern.h"
+#include "laneway/reasons.h"
+
+#define WORKLOAD "default/Deployment/spring-cloud-a"
+
+/* ---- a kernel side ---- */
+
+struct lw_kern {
+	enum lw_kern_mode mode;
+	uint64_t generation;
+	size_t flows;
+	int error;
+};
+
+static const struct lw_selftest_result tests_seen[] = { { "one", true, "as it should be" },
+							{ "two", false, "not at all" },
+							{} };
+
+uint64_t lw_kern_generation(const struct lw_kern *kern)
+{
+	return kern->generation;
+}
+
+enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern)
+{
+	return kern->mode;
+}
+
+const char *lw_kern_mode_name(enum lw_kern_mode mode)
+{
+	return mode == LW_KERN_MODE_NONE ? "none" : "msg";
+}
+
+const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
+{
+	(void)kern;
+	return tests_seen;
+}
+
+const char *const *lw_kern_attached(const struct lw_kern *kern)
+{
+	static const char *const attached[] = { "lw_send (sk_msg)", NULL };
+
+	(void)kern;
+	return attached;
+}
+
+int lw_kern_each_flow(struct lw_kern *kern,
+		      int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
+{
+	struct lw_flow flow = {
+		.client_port = 40000,
+		.asked_port = 8080,
+		.peer_port = 8080,
+		.workload = 1,
+		.route = LW_ROUTE_UP,
+		.up = 1,
+		.lane = 1,
+		.evidence = LW_EVIDENCE_TAG,
+		.reason = LW_REASON_OK,
+		.requests = 7,
+		.since_ns = lw_clock_ns() - 6 * LW_NS_PER_SEC,
+	};
+	int r = 0;
+
+	assert_int_equal(lw_addr_parse("10.0.0.7", &flow.client), 0);
+	assert_int_equal(lw_addr_parse("10.96.0.12", &flow.asked), 0);
+	assert_int_equal(lw_addr_parse("10.0.0.11", &flow.peer), 0);
+	assert_int_equal(lw_addr_parse("fd00::12", &flow.ups[1].addr), 0);
+	flow.ups[1].port = 8081;
+	for (size_t i = 0; i < kern->flows && r == 0; i++)
+		r = cb(i + 1, &flow, arg);
+	return r ? r : kern->error;
+}
+
+int lw_kern_each_up(struct lw_kern *kern,
+		    int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
+{
+	(void)kern;
+	return cb(9, &(struct lw_up){}, arg);
+}
+
+int lw_kern_each_stat(struct lw_kern *kern,
+		      int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg),
+		      void *arg)
+{
+	static const struct {
+		struct lw_stat_key key;
+		uint64_t count;
+	} stats[] = {
+		{ { .lane = 1, .evidence = LW_EVIDENCE_TAG, .reason = LW_REASON_POOL_EMPTY }, 3 },
+		{ { .lane = 1, .evidence = LW_EVIDENCE_TAG, .reason = LW_REASON_OK }, 40 },
+		{ { .lane = 0, .evidence = LW_EVIDENCE_NONE, .reason = LW_REASON_OK }, 500 },
+		{ { .lane = 14, .evidence = 200, .reason = 200, .workload_hash = 1 }, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(stats) / sizeof(*stats); i++) {
+		struct lw_stat_key key = stats[i].key;
+		int r;
+
+		if (!key.workload_hash)
+			key.workload_hash = lw_name_hash(WORKLOAD);
+		r = cb(&key, stats[i].count, arg);
+		if (r)
+			return r;
+	}
+	return kern->error;
+}
+
+/* ---- the rest of a query ---- */
+
+struct fixture {
+	struct lw_kern kern;
+	struct lw_image *image;
+	struct lw_listing listing;
+	struct lw_findings source, build;
+	struct lw_seen seen;
+	struct lw_query query;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct lw_slot_key key = { .id = 1 };
+	struct lw_workload workload = { .name = WORKLOAD, .name_hash = lw_name_hash(WORKLOAD) };
+	struct lw_lane lane = { .name = "gray" };
+	struct lw_pod_key pod_key = {};
+	struct lw_pod pod = { .workload = 1, .lane = 1, .name = "default/a-gray-1" };
+
+	assert_int_equal(lw_image_new(&f->image), 0);
+	assert_int_equal(lw_image_put(f->image, LW_TABLE_WORKLOADS, &key, &workload), 0);
+	assert_int_equal(lw_image_put(f->image, LW_TABLE_LANES, &key, &lane), 0);
+	assert_int_equal(lw_addr_parse("fd00::12", &pod_key.addr), 0);
+	assert_int_equal(lw_image_put(f->image, LW_TABLE_PODS, &pod_key, &pod), 0);
+	assert_int_equal(lw_image_seal(f->image), 0);
+	lw_seen_add(&f->seen, f->image);
+	f->kern = (struct lw_kern){ .mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 2 };
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "a.yaml:1: wrong" }, &f->source);
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "odd" }, &f->build);
+	f->query = (struct lw_query){
+		.kern = &f->kern,
+		.image = f->image,
+		.listing = &f->listing,
+		.seen = &f->seen,
+		.state_dir = "/state",
+		.changed_ns = lw_clock_ns(),
+		.started_ns = lw_clock_ns(),
+		.errors = 1,
+		.source_findings = &f->source,
+		.build_findings = &f->build,
+	};
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	lw_image_free(&f->image);
+	lw_seen_clear(&f->seen);
+	lw_findings_clear(&f->source);
+	lw_findings_clear(&f->build);
+	free(f);
+	return 0;
+}
+
+/* The whole reply; its "data" or "error" belongs to it. */
+static struct json_object *ask(const struct fixture *f, const char *request)
+{
+	_cleanup_free_ char *line = lw_query_answer(&f->query, request);
+	struct json_object *reply;
+
+	assert_non_null(line);
+	assert_null(strchr(line, '\n'));
+	reply = json_tokener_parse(line);
+	assert_non_null(reply);
+	assert_true(!lw_json_get(reply, "data") != !lw_json_get(reply, "error"));
+	return reply;
+}
+
+static void test_status(void **state)
+{
+	_cleanup_json_ struct json_object *reply = ask(*state, "{\"cmd\":\"status\"}");
+	struct json_object *data = lw_json_get(reply, "data"), *o;
+
+	assert_true(lw_json_bool(data, "steering"));
+	assert_string_equal(lw_json_str(data, "mode"), "msg");
+	assert_int_equal(lw_json_int(data, "generation"), 4);
+	o = lw_json_get(data, "counts");
+	assert_int_equal(lw_json_int(o, "workloads"), 1);
+	assert_int_equal(lw_json_int(o, "flows"), 2);
+	assert_int_equal(lw_json_int(o, "upstreams"), 1);
+	o = lw_json_get(data, "decisions");
+	assert_int_equal(lw_json_int(o, "ok"), 540);
+	assert_int_equal(lw_json_int(o, "other"), 4);
+	o = lw_json_get(data, "selftests");
+	assert_int_equal(lw_json_len(o), 2);
+	assert_true(lw_json_bool(lw_json_at(o, 0), "ok"));
+	assert_false(lw_json_bool(lw_json_at(o, 1), "ok"));
+	assert_int_equal(lw_json_len(lw_json_get(data, "attached")), 1);
+	o = lw_json_get(data, "source");
+	assert_string_equal(lw_json_str(o, "path"), "/state");
+	assert_int_equal(lw_json_int(o, "errors"), 1);
+	assert_int_equal(lw_json_int(o, "warnings"), 1);
+	assert_int_equal(lw_json_len(lw_json_get(o, "findings")), 2);
+}
+
+static bool steering(const struct fixture *f, bool *ret_why)
+{
+	_cleanup_json_ struct json_object *reply = ask(f, "{\"cmd\":\"status\"}");
+	struct json_object *data = lw_json_get(reply, "data");
+
+	*ret_why = *lw_json_str(data, "why") != '\0';
+	return lw_json_bool(data, "steering");
+}
+
+static void test_not_steering(void **state)
+{
+	struct fixture *f = *state;
+	bool why;
+
+	f->query.pending = true;
+	assert_false(steering(f, &why));
+	assert_true(why);
+	f->query.pending = false;
+	f->kern.generation = 0;
+	assert_false(steering(f, &why));
+	assert_true(why);
+	f->kern.generation = 1;
+	f->kern.mode = LW_KERN_MODE_NONE;
+	assert_false(steering(f, &why));
+	assert_true(why);
+	f->kern.mode = LW_KERN_MODE_VERDICT;
+	assert_true(steering(f, &why));
+	assert_false(why);
+}
+
+static void test_flows(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ struct json_object *reply = NULL;
+	struct json_object *flow;
+
+	f->kern.flows = 5;
+	reply = ask(f, "{\"cmd\":\"flows\",\"limit\":3}");
+	assert_int_equal(lw_json_int(lw_json_get(reply, "data"), "total"), 5);
+	assert_int_equal(lw_json_len(lw_json_get(lw_json_get(reply, "data"), "flows")), 3);
+	flow = lw_json_at(lw_json_get(lw_json_get(reply, "data"), "flows"), 0);
+	assert_string_equal(lw_json_str(flow, "client"), "10.0.0.7:40000");
+	assert_string_equal(lw_json_str(flow, "asked"), "10.96.0.12:8080");
+	assert_string_equal(lw_json_str(flow, "peer"), "10.0.0.11:8080");
+	assert_string_equal(lw_json_str(flow, "endpoint"), "[fd00::12]:8081");
+	assert_string_equal(lw_json_str(flow, "pod"), "default/a-gray-1");
+	assert_string_equal(lw_json_str(flow, "workload"), WORKLOAD);
+	assert_string_equal(lw_json_str(flow, "route"), "up");
+	assert_string_equal(lw_json_str(flow, "lane"), "gray");
+	assert_string_equal(lw_json_str(flow, "evidence"), "tag");
+	assert_string_equal(lw_json_str(flow, "reason"), "ok");
+	assert_int_equal(lw_json_int(flow, "requests"), 7);
+	assert_in_range(lw_json_int(flow, "age_ms"), 5000, 60000);
+}
+
+static void test_stats(void **state)
+{
+	_cleanup_json_ struct json_object *reply = ask(*state, "{\"cmd\":\"stats\"}");
+	struct json_object *data = lw_json_get(reply, "data");
+	struct json_object *stats = lw_json_get(data, "stats"), *s;
+
+	assert_int_equal(lw_json_len(stats), 4);
+	/* Sorted; what the state does not know any more has a number for a name. */
+	s = lw_json_at(stats, 0);
+	assert_string_equal(lw_json_str(s, "workload"), "#00000001");
+	assert_string_equal(lw_json_str(s, "lane"), "#14");
+	assert_string_equal(lw_json_str(s, "reason"), "unknown");
+	s = lw_json_at(stats, 1);
+	assert_string_equal(lw_json_str(s, "workload"), WORKLOAD);
+	assert_string_equal(lw_json_str(s, "lane"), "base");
+	assert_int_equal(lw_json_int(s, "count"), 500);
+	s = lw_json_at(stats, 3);
+	assert_string_equal(lw_json_str(s, "reason"), "pool-empty");
+	assert_int_equal(json_object_object_length(lw_json_get(data, "reasons")), 2);
+}
+
+static void test_names_outlive_the_state(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ struct json_object *reply = NULL;
+	struct json_object *s;
+	struct lw_image *empty;
+
+	assert_int_equal(lw_image_new(&empty), 0);
+	assert_int_equal(lw_image_seal(empty), 0);
+	lw_image_free(&f->image);
+	f->image = empty;
+	f->query.image = empty;
+	lw_seen_add(&f->seen, empty);
+	reply = ask(f, "{\"cmd\":\"stats\"}");
+	s = lw_json_at(lw_json_get(lw_json_get(reply, "data"), "stats"), 2);
+	assert_string_equal(lw_json_str(s, "workload"), WORKLOAD);
+	assert_string_equal(lw_json_str(s, "lane"), "gray");
+}
+
+static void test_kernel_errors(void **state)
+{
+	static const char *const requests[] = { "{\"cmd\":\"flows\"}", "{\"cmd\":\"stats\"}",
+						"{\"cmd\":\"status\"}" };
+	struct fixture *f = *state;
+
+	f->kern.error = -EPERM;
+	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
+		_cleanup_json_ struct json_object *reply = ask(f, requests[i]);
+
+		assert_non_null(strstr(lw_json_str(reply, "error"), strerror(EPERM)));
+	}
+}
+
+static void test_before_the_first_state(void **state)
+{
+	static const char *const requests[] = { "lanes", "endpoints", "explain" };
+	struct fixture *f = *state;
+	bool why;
+
+	f->query.image = NULL;
+	f->query.listing = NULL;
+	f->kern.generation = 0;
+	assert_false(steering(f, &why));
+	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
+		_cleanup_json_ struct json_object *reply = NULL;
+		char request[64];
+
+		(void)snprintf(request, sizeof(request), "{\"cmd\":\"%s\"}", requests[i]);
+		reply = ask(f, request);
+		assert_non_null(lw_json_get(reply, "error"));
+	}
+}
+
+static void test_nonsense(void **state)
+{
+	static const char *const requests[] = {
+		"",
+		"x",
+		"[]",
+		"{}",
+		"{\"cmd\":1}",
+		"{\"cmd\":\"\"}",
+		"{\"cmd\":\"Status\"}",
+		"{\"cmd\":\"explain\"}",
+		"{\"cmd\":\"explain\",\"from\":\"10.0.0.1\",\"to\":\"10.0.0.2\"}",
+		"{\"cmd\":\"explain\",\"from\":\"10.0.0.1\",\"to\":\"10.0.0.2:80\",\"headers\":[1]}",
+	};
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
+		_cleanup_json_ struct json_object *reply = ask(*state, requests[i]);
+
+		assert_non_null(lw_json_get(reply, "error"));
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_steering, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names_outlive_the_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kernel_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_before_the_first_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("query", tests, NULL, NULL);
+}

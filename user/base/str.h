@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Strings and number parsing that libc leaves out.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Copies src, cut to fit, always terminated. True if it fitted whole. size > 0. */
+bool lw_str_copy(char *dst, size_t size, const char *src);
+
+/* A decimal number, all of s, no sign, no blanks, at most max. 0, -EINVAL or -ERANGE; *ret then stays. */
+int lw_str_u64(const char *s, uint64_t max, uint64_t *ret);
+
+/*
+ * Writes s as a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD. Cut to fit at a
+ * whole character, always closed and terminated. size >= 3.
+ */
+void lw_str_json(const char *s, char *dst, size_t size);
+
+/* Length of the valid UTF-8 character at s (1..4), 0 if there is none. s is terminated. */
+size_t lw_str_utf8_len(const char *s);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The store of Kubernetes objects, keyed by kind, namespace and name, that a source fills and
+ * lw_state_build() reads. Keeps the indexes a build needs, so that a build never searches. Pure memory.
+ *
+ * Besides the objects it remembers of every Rollout what the objects of one moment do not tell
+ * (struct lw_model_memory); that is lost when the process ends or the Rollout is removed.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/k8s.h"
+
+struct lw_model;
+
+/* Of one Rollout, from the versions seen. */
+struct lw_model_memory {
+	/*
+	 * Step whose route was in force before the current one began, which after a jump is the one jumped
+	 * from and not the one before (openkruise/rollouts pkg/controller/rollout/rollout_status.go
+	 * doStepJump). 0: not seen; -1: none was.
+	 */
+	int previous_step;
+	/* Last version whose plan the controller had taken up; NULL while it is the current one, or none was seen. */
+	const struct lw_k8s_object *adopted;
+	/* Stable revision before the status was cleared for a newer release; NULL if none. Owned by the memory. */
+	char *stable;
+};
+
+/* 0 or -ENOMEM. */
+int lw_model_new(struct lw_model **ret);
+/* Takes NULL; sets *model to NULL. */
+void lw_model_free(struct lw_model **model);
+
+/* Takes the object over, also on failure. Replaces the one with its key. 0 or -ENOMEM, the model is then as before. */
+int lw_model_upsert(struct lw_model *model, struct lw_k8s_object *object);
+/* True if there was one. */
+bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *ns, const char *name);
+
+/* Objects of a kind, densely numbered 0..count-1. The numbers change with every upsert and remove. */
+size_t lw_model_count(const struct lw_model *model, enum lw_k8s_kind kind);
+const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8s_kind kind, size_t i);
+size_t lw_model_index_of(const struct lw_model *model, const struct lw_k8s_object *object);
+/* NULL if absent. */
+const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
+					 const char *name);
+/* Of a Rollout that is in the model. */
+const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model, const struct lw_k8s_object *rollout);
+
+/*
+ * Index lookups: a list of objects, in no order. Walk it with
+ *	for (const struct lw_model_link *l = lw_model_owned(...); l; l = l->next)
+ */
+struct lw_model_link {
+	struct lw_model_link *next, *prev;
+	struct lw_model_list *list;
+	const struct lw_k8s_object *object;
+};
+/* Objects of a kind (Pod, ReplicaSet) whose controller is this. Compare uids where it matters. */
+const struct lw_model_link *lw_model_owned(const struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
+					   const char *owner_group, const char *owner_kind, const char *owner_name);
+/* Pods with this label. *ret_count (may be NULL): how many. */
+const struct lw_model_link *lw_model_labelled(const struct lw_model *model, const char *ns, const char *key,
+					      const char *value, size_t *ret_count);
+/* Deployments made for the canary pods of this one: label rollouts.kruise.io/canary-deployment. */
+const struct lw_model_link *lw_model_extras(const struct lw_model *model, const char *ns, const char *deployment);
+/*
+ * Pods of a ReplicaSet `<name>-<pod-template-hash>`: by the naming of pods of a Deployment, where the
+ * ReplicaSet itself is not in the model.
+ */
+const struct lw_model_link *lw_model_named_after(const struct lw_model *model, const char *ns, const char *deployment);
+/* Pods that have no controller. */
+const struct lw_model_link *lw_model_orphans(const struct lw_model *model, const char *ns);
+/* Pods and Services that have the i-th address of this one, itself included. */
+const struct lw_model_link *lw_model_same_address(const struct lw_model *model, const struct lw_k8s_object *object,
+						  size_t i);

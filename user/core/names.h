@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Builds the automaton over header names that the kernel programs run (include/laneway/names.h).
+ * Pure.
+ */
+#include <stddef.h>
+
+#include "laneway/abi.h"
+
+struct lw_names_entry {
+	const char *name;
+	__u8 id; /* enum lw_header_id, not LW_HDR_OTHER */
+};
+
+/* Whether byte may stand in a header name. */
+int lw_names_is_tchar(unsigned char byte);
+
+/*
+ * content-length, transfer-encoding, upgrade and cookie are in the set without being listed. 0,
+ * -EINVAL (an empty name, one that is no token, id 0), -EEXIST (one name, two ids) or -E2BIG (more
+ * than LW_NAMES_STATES). *ret is undefined on failure.
+ */
+int lw_names_build(const struct lw_names_entry *entries, size_t n, struct lw_names *ret);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/state_build.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "core/state_internal.h"
+
+static int copy(char **ret, const char *s, const char *fallback)
+{
+	*ret = strdup(s ? s : fallback);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int lw_state_builder_new(const struct lw_state_options *options, struct lw_state_builder **ret)
+{
+	_cleanup_(lw_state_builder_free) struct lw_state_builder *builder = calloc(1, sizeof(*builder));
+
+	if (!builder || copy(&builder->tag_header, options->tag_header, "x-mse-tag") < 0 ||
+	    copy(&builder->lane_label, options->lane_label, "alicloud.service.tag") < 0 ||
+	    copy(&builder->lane_label_prefix, options->lane_label_prefix, "opensergo.io/canary-") < 0 ||
+	    copy(&builder->default_lane, options->default_lane, "gray") < 0 ||
+	    copy(&builder->node, options->node, "") < 0)
+		return -ENOMEM;
+	builder->nlanes = 1;
+	*ret = TAKE_PTR(builder);
+	return 0;
+}
+
+void lw_state_builder_free(struct lw_state_builder **builder_ptr)
+{
+	struct lw_state_builder *builder = *builder_ptr;
+
+	if (!builder)
+		return;
+	lw_bytemap_clear(&builder->ids);
+	free(builder->tag_header);
+	free(builder->lane_label);
+	free(builder->lane_label_prefix);
+	free(builder->default_lane);
+	free(builder->node);
+	for (size_t i = 0; i < LW_MAX_LANES; i++)
+		free(builder->lanes[i]);
+	free(builder);
+	*builder_ptr = NULL;
+}
+
+void lw_state_report(struct lw_state *state, enum lw_severity severity, const struct lw_k8s_object *object,
+		     const char *format, ...)
+{
+	const char *origin = object->meta.origin;
+	char text[768];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	lw_finding_emit(state->cb, state->arg, severity, "%s%s%s %s/%s: %s", origin, origin[0] ? ": " : "",
+			lw_k8s_kind_name(object->kind), object->meta.ns, object->meta.name, text);
+}
+
+uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key, size_t nparts)
+{
+	struct lw_bytemap *ids = &state->builder->ids;
+	uint32_t id = (uint32_t)(uintptr_t)lw_bytemap_get(ids, key, nparts);
+
+	if (id != 0)
+		return id;
+	if (lw_bytemap_put(ids, key, nparts, (void *)(uintptr_t)(*last + 1)) < 0)
+		return 0;
+	return ++*last;
+}
+
+int lw_state_lane_id(struct lw_state *state, const char *name, const struct lw_k8s_object *for_whom)
+{
+	struct lw_state_builder *builder = state->builder;
+
+	for (size_t i = 1; i < builder->nlanes; i++) {
+		if (strcmp(builder->lanes[i], name) == 0)
+			return (int)i;
+	}
+	if (builder->nlanes == LW_MAX_LANES) {
+		lw_state_report(state, LW_FINDING_ERROR, for_whom,
+				"lane %s is one too many: %d lanes have been open since the start, and ids are not used again",
+				name, LW_MAX_LANES - 1);
+		return 0;
+	}
+	builder->lanes[builder->nlanes] = strdup(name);
+	if (!builder->lanes[builder->nlanes])
+		return -ENOMEM;
+	return (int)builder->nlanes++;
+}
+
+const char *lw_state_lane_name(const struct lw_state *state, uint16_t lane)
+{
+	return lane == 0 ? "base" : state->builder->lanes[lane];
+}
+
+static int build(struct lw_state *state)
+{
+	int r;
+
+	r = lw_arena_new(&state->arena);
+	if (r < 0)
+		return r;
+	r = lw_image_new(&state->image);
+	if (r < 0)
+		return r;
+	r = lw_rules_new(&state->rules);
+	if (r < 0)
+		return r;
+	r = lw_state_add_releases(state);
+	if (r < 0)
+		return r;
+	r = lw_state_add_rules(state);
+	if (r < 0)
+		return r;
+	r = lw_state_emit(state);
+	if (r < 0)
+		return r;
+	r = lw_rules_finish(state->rules, state->image);
+	if (r == -E2BIG) {
+		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "a table of entry rules is full");
+		r = 0;
+	}
+	if (r < 0)
+		return r;
+	return lw_image_seal(state->image);
+}
+
+int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb, void *arg,
+		   struct lw_image **ret_image, struct lw_listing **ret_listing)
+{
+	struct lw_state state = { .builder = builder, .model = model, .cb = cb, .arg = arg };
+	struct lw_listing *listing = NULL;
+	int r;
+
+	state.workloads_end = &state.workloads;
+	state.services_end = &state.services;
+	r = build(&state);
+	if (r == 0 && ret_listing)
+		r = lw_state_list(&state, &listing);
+	if (r == 0) {
+		*ret_image = TAKE_PTR(state.image);
+		if (ret_listing)
+			*ret_listing = listing;
+	}
+	lw_rules_free(&state.rules);
+	lw_image_free(&state.image);
+	lw_bytemap_clear(&state.by_name);
+	lw_arena_free(&state.arena);
+	return r;
+}

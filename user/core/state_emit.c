@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/str.h"
+#include "core/state_internal.h"
+
+/* Of one address family; groups do not mix them. */
+enum family { V4, V6, FAMILIES };
+
+/* One endpoint on its way into a group. */
+struct candidate {
+	uint16_t lane;
+	bool far; /* not on this node; sorts after those that are */
+	struct lw_endpoint endpoint;
+};
+
+struct candidates {
+	struct candidate *items;
+	size_t n, room;
+};
+
+static enum family family_of(const struct lw_addr *addr)
+{
+	return lw_addr_is_v4(addr) ? V4 : V6;
+}
+
+/* A full table is said once, and the build goes on without. 0, 1 if it was full, or -errno. */
+static int put(struct lw_state *state, enum lw_table_id table, const void *key, const void *value)
+{
+	int r = lw_image_put(state->image, table, key, value);
+
+	if (r != -E2BIG)
+		return r;
+	if (!(state->full & (1u << table)))
+		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR,
+				"%s holds %zu rows and is full: some of the state is not in force", lw_tables[table].name,
+				lw_tables[table].max_rows);
+	state->full |= 1u << table;
+	return 1;
+}
+
+static bool is_local(const struct lw_state *state, const struct lw_state_pod *pod)
+{
+	const char *node = state->builder->node;
+
+	return node && node[0] && strcmp(pod->object->pod.node, node) == 0;
+}
+
+static uint16_t flags_of(const struct lw_state *state, const struct lw_state_pod *pod)
+{
+	uint16_t flags = 0;
+
+	if (pod->object->pod.ready)
+		flags |= LW_POD_READY;
+	if (pod->object->meta.deleting || pod->role == LW_STATE_DRAIN)
+		flags |= LW_POD_TERMINATING;
+	if (is_local(state, pod))
+		flags |= LW_POD_LOCAL;
+	return flags;
+}
+
+static bool takes_requests(const struct lw_state_pod *pod)
+{
+	return pod->object->pod.ready && !pod->object->meta.deleting && pod->role != LW_STATE_DRAIN;
+}
+
+static bool lost(const struct lw_state_pod *pod, size_t i)
+{
+	return i >= 64 || (pod->lost_ips >> i & 1);
+}
+
+static bool base_is_all(const struct lw_state_pod *pod)
+{
+	return pod->workload && pod->workload->in_image && pod->workload->decision.base_is_all;
+}
+
+/* ---- groups ---- */
+
+static int compare_candidates(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int order;
+
+	if (x->lane != y->lane)
+		return x->lane < y->lane ? -1 : 1;
+	if (x->far != y->far)
+		return x->far ? 1 : -1;
+	order = memcmp(&x->endpoint.addr, &y->endpoint.addr, sizeof(x->endpoint.addr));
+	if (order != 0)
+		return order;
+	return (int)x->endpoint.port - (int)y->endpoint.port;
+}
+
+static int add_candidate(struct candidates *candidates, const struct candidate *candidate)
+{
+	if (candidates->n == candidates->room) {
+		size_t room = candidates->room ? candidates->room * 2 : 64;
+		struct candidate *items = realloc(candidates->items, room * sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		candidates->items = items;
+		candidates->room = room;
+	}
+	candidates->items[candidates->n++] = *candidate;
+	return 0;
+}
+
+/* Puts a pod's addresses of the family among the candidates, if it takes requests. */
+static int offer(struct lw_state *state, struct candidates *candidates, const struct lw_state_pod *pod,
+		 enum family family, uint16_t port)
+{
+	struct candidate candidate = {
+		.lane = pod->role == LW_STATE_CANARY ? pod->lane : 0,
+		.far = !is_local(state, pod),
+		.endpoint = { .port = port, .flags = flags_of(state, pod) },
+	};
+	int r;
+
+	if (!takes_requests(pod))
+		return 0;
+	for (size_t i = 0; i < pod->object->pod.nips; i++) {
+		if (family_of(&pod->object->pod.ips[i]) != family || lost(pod, i))
+			continue;
+		candidate.endpoint.addr = pod->object->pod.ips[i];
+		r = add_candidate(candidates, &candidate);
+		if (r == 0 && candidate.lane != 0 && base_is_all(pod)) {
+			struct candidate too = candidate;
+
+			too.lane = 0;
+			r = add_candidate(candidates, &too);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Writes the group's rows, and empties candidates. */
+static int put_group(struct lw_state *state, uint32_t group, struct candidates *candidates)
+{
+	struct lw_endpoint_key key = { .group = group };
+	struct lw_group_key group_key = { .group = group };
+	size_t i = 0;
+	int r;
+
+	if (candidates->n > 1)
+		qsort(candidates->items, candidates->n, sizeof(candidates->items[0]), compare_candidates);
+	while (i < candidates->n) {
+		struct lw_group value = {};
+
+		key.lane = group_key.lane = candidates->items[i].lane;
+		for (key.idx = 0; i < candidates->n && candidates->items[i].lane == key.lane; i++) {
+			r = put(state, LW_TABLE_ENDPOINTS, &key, &candidates->items[i].endpoint);
+			if (r < 0)
+				return r;
+			if (r > 0)
+				continue;
+			key.idx++;
+			value.count++;
+			value.local += !candidates->items[i].far;
+		}
+		if (value.count == 0)
+			continue;
+		r = put(state, LW_TABLE_GROUPS, &group_key, &value);
+		if (r < 0)
+			return r;
+	}
+	candidates->n = 0;
+	return 0;
+}
+
+static int put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t port, uint32_t workload,
+		    uint32_t group, uint32_t flags)
+{
+	struct lw_dest_key key = { .addr = *addr, .port = port };
+	struct lw_dest value = { .workload = workload, .group = group, .flags = flags };
+	int r = put(state, LW_TABLE_DESTS, &key, &value);
+
+	return r < 0 ? r : 0;
+}
+
+/* Distinct for every family, workload or Service, and port. */
+static uint32_t group_id(struct lw_state *state, char type, const char *ns, const char *name, enum family family,
+			 const char *port_name, uint16_t port)
+{
+	const struct lw_bytes key[] = {
+		LW_BYTES_OF(type),   LW_BYTES_STR(ns),	      LW_BYTES_STR(name),
+		LW_BYTES_OF(family), LW_BYTES_STR(port_name), LW_BYTES_OF(port),
+	};
+
+	return lw_state_id(state, &state->builder->last_group, key, 6);
+}
+
+/* ---- workloads ---- */
+
+/* Which port names stand for different numbers. */
+static int find_ports(struct lw_state *state, struct lw_state_workload *workload)
+{
+	size_t room = 0;
+
+	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next)
+		room += pod->object->pod.nports;
+	workload->ports = lw_arena_new_array(state->arena, struct lw_state_port, room);
+	if (!workload->ports)
+		return -ENOMEM;
+	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
+		for (size_t i = 0; i < pod->object->pod.nports; i++) {
+			const struct lw_k8s_container_port *port = &pod->object->pod.ports[i];
+			size_t at = 0;
+
+			if (!port->name[0])
+				continue;
+			while (at < workload->nports && strcmp(workload->ports[at].name, port->name) != 0)
+				at++;
+			if (at == workload->nports)
+				workload->ports[workload->nports++] =
+					(struct lw_state_port){ .name = port->name, .number = port->number };
+			else if (workload->ports[at].number != port->number)
+				workload->ports[at].differs = true;
+		}
+	}
+	return 0;
+}
+
+/* Number of the first TCP port the pod calls so; 0: none. */
+static uint16_t port_called(const struct lw_state_pod *pod, const char *name)
+{
+	for (size_t i = 0; i < pod->object->pod.nports; i++) {
+		if (strcmp(pod->object->pod.ports[i].name, name) == 0)
+			return pod->object->pod.ports[i].number;
+	}
+	return 0;
+}
+
+/* Has the pod this number already as a destination, under a port of the workload before this one? */
+static bool is_taken(const struct lw_state_workload *workload, const struct lw_state_pod *pod, size_t before,
+		     uint16_t number)
+{
+	for (size_t i = 0; i < before; i++) {
+		if (workload->ports[i].differs && port_called(pod, workload->ports[i].name) == number)
+			return true;
+	}
+	return false;
+}
+
+/* The destinations of one address family and port (NULL: any) at pod addresses, and their group. */
+static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workload, enum family family,
+			 size_t port_index, struct candidates *candidates)
+{
+	const struct lw_state_port *port = port_index < workload->nports ? &workload->ports[port_index] : NULL;
+	uint32_t group = 0;
+	int r;
+
+	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
+		uint16_t number = port ? port_called(pod, port->name) : 0;
+
+		if (pod->out || (port && number == 0))
+			continue;
+		for (size_t i = 0; i < pod->object->pod.nips; i++) {
+			if (family_of(&pod->object->pod.ips[i]) != family || lost(pod, i))
+				continue;
+			if (group == 0)
+				group = group_id(state, 'p', workload->ns, workload->full_name, family,
+						 port ? port->name : "", 0);
+			if (group == 0)
+				return -ENOMEM;
+			if (port && is_taken(workload, pod, port_index, number))
+				continue;
+			r = put_dest(state, &pod->object->pod.ips[i], number, workload->id, group, 0);
+			if (r < 0)
+				return r;
+		}
+		r = offer(state, candidates, pod, family, number);
+		if (r < 0)
+			return r;
+	}
+	return group ? put_group(state, group, candidates) : 0;
+}
+
+static int put_pods(struct lw_state *state, const struct lw_state_workload *workload)
+{
+	int r;
+
+	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
+		const struct lw_k8s_meta *meta = &pod->object->meta;
+		const char *uid = meta->uid[0] ? meta->uid : meta->name;
+		struct lw_pod value = {
+			.workload = workload->id,
+			.lane = pod->role == LW_STATE_BASE ? 0 : pod->lane,
+			.flags = flags_of(state, pod),
+			.uid_hash = (uint32_t)lw_bytes_hash(uid, strlen(uid), 0),
+		};
+		size_t ns_len = strlen(meta->ns);
+
+		if (pod->out)
+			continue;
+		(void)lw_str_copy(value.name, sizeof(value.name), meta->ns);
+		if (ns_len + 1 < sizeof(value.name)) {
+			value.name[ns_len] = '/';
+			(void)lw_str_copy(value.name + ns_len + 1, sizeof(value.name) - ns_len - 1, meta->name);
+		}
+		for (size_t i = 0; i < pod->object->pod.nips; i++) {
+			struct lw_pod_key key = { .addr = pod->object->pod.ips[i] };
+
+			if (lost(pod, i))
+				continue;
+			r = put(state, LW_TABLE_PODS, &key, &value);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int put_workload(struct lw_state *state, struct lw_state_workload *workload, struct candidates *candidates)
+{
+	struct lw_slot_key key = { .id = workload->id };
+	struct lw_workload value = { .entry = workload->entry };
+	int r;
+
+	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
+		if (!takes_requests(pod))
+			continue;
+		value.lanes |= 1u << (pod->role == LW_STATE_CANARY ? pod->lane : 0);
+		value.lanes |= base_is_all(pod);
+	}
+	(void)lw_str_copy(value.name, sizeof(value.name), workload->full_name);
+	r = put(state, LW_TABLE_WORKLOADS, &key, &value);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		workload->in_image = false;
+		return 0;
+	}
+	r = put_pods(state, workload);
+	if (r < 0)
+		return r;
+	r = find_ports(state, workload);
+	for (enum family family = V4; r == 0 && family < FAMILIES; family++) {
+		r = put_pod_dests(state, workload, family, SIZE_MAX, candidates);
+		for (size_t i = 0; r == 0 && i < workload->nports; i++) {
+			if (workload->ports[i].differs)
+				r = put_pod_dests(state, workload, family, i, candidates);
+		}
+	}
+	return r;
+}
+
+/* ---- Services ---- */
+
+struct selection {
+	struct lw_state_pod **pods;
+	size_t n, room;
+	const struct lw_state_workload *workload;
+};
+
+static int select_pod(struct lw_state *state, struct lw_state_pod *pod, void *arg)
+{
+	const struct lw_state_workload *workload = pod->workload, *best;
+	struct selection *selection = arg;
+
+	(void)state;
+	if (selection->n == selection->room) {
+		size_t room = selection->room ? selection->room * 2 : 64;
+		struct lw_state_pod **pods = realloc(selection->pods, room * sizeof(struct lw_state_pod *));
+
+		if (!pods)
+			return -ENOMEM;
+		selection->pods = pods;
+		selection->room = room;
+	}
+	selection->pods[selection->n++] = pod;
+
+	best = selection->workload;
+	if (!workload || !workload->in_image || workload == best)
+		return 0;
+	if (!best || best->is_entry > workload->is_entry ||
+	    (best->is_entry == workload->is_entry && strcmp(workload->full_name, best->full_name) < 0))
+		selection->workload = workload;
+	return 0;
+}
+
+static int put_service_port(struct lw_state *state, const struct lw_k8s_object *service, enum family family,
+			    const struct lw_k8s_service_port *port, const struct selection *selection,
+			    struct candidates *candidates)
+{
+	const struct lw_k8s_service *spec = &service->service;
+	uint32_t group = 0;
+	int r;
+
+	for (size_t i = 0; i < spec->nips; i++) {
+		const struct lw_model_link *l = lw_model_same_address(state->model, service, i);
+		bool mine = family_of(&spec->ips[i]) == family;
+
+		/* Two Services with one address: the first by name. */
+		for (; mine && l; l = l->next) {
+			const struct lw_k8s_meta *other = &l->object->meta;
+			int order = strcmp(other->ns, service->meta.ns);
+
+			if (l->object->kind == LW_K8S_SERVICE &&
+			    (order < 0 || (order == 0 && strcmp(other->name, service->meta.name) < 0)))
+				mine = false;
+		}
+		if (!mine)
+			continue;
+		if (group == 0)
+			group = group_id(state, 's', service->meta.ns, service->meta.name, family, "", port->port);
+		if (group == 0)
+			return -ENOMEM;
+		r = put_dest(state, &spec->ips[i], port->port, selection->workload->id, group, LW_DEST_SERVICE);
+		if (r < 0)
+			return r;
+	}
+	if (group == 0)
+		return 0;
+	for (size_t i = 0; i < selection->n; i++) {
+		const struct lw_state_pod *pod = selection->pods[i];
+		uint16_t number = port->target ? port->target : port_called(pod, port->target_name);
+
+		if (number == 0)
+			continue;
+		r = offer(state, candidates, pod, family, number);
+		if (r < 0)
+			return r;
+	}
+	return put_group(state, group, candidates);
+}
+
+static bool port_is_again(const struct lw_k8s_service *service, size_t i)
+{
+	for (size_t before = 0; before < i; before++) {
+		if (service->ports[before].port == service->ports[i].port)
+			return true;
+	}
+	return false;
+}
+
+static int put_service(struct lw_state *state, const struct lw_k8s_object *service, struct selection *selection,
+		       struct candidates *candidates)
+{
+	struct lw_state_service *in_image;
+	int r;
+
+	selection->n = 0;
+	selection->workload = NULL;
+	r = lw_state_each_selected(state, service, select_pod, selection);
+	if (r < 0 || !selection->workload)
+		return r;
+	in_image = lw_arena_new_array(state->arena, struct lw_state_service, 1);
+	if (!in_image)
+		return -ENOMEM;
+	in_image->object = service;
+	in_image->workload = selection->workload;
+	*state->services_end = in_image;
+	state->services_end = &in_image->next;
+	for (size_t i = 0; i < service->service.nports; i++) {
+		if (port_is_again(&service->service, i))
+			continue;
+		for (enum family family = V4; family < FAMILIES; family++) {
+			r = put_service_port(state, service, family, &service->service.ports[i], selection,
+					     candidates);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* `<service>-canary` of a Rollout with trafficRoutings: made by Rollouts, not by the user. */
+static int generated_services(struct lw_state *state, struct lw_bytemap *ret)
+{
+	int r;
+
+	for (const struct lw_state_workload *w = state->workloads; w; w = w->next) {
+		struct lw_bytes key[3];
+
+		if (!w->rollout || !w->rollout->rollout.service[0] || w->rollout->rollout.no_canary_service)
+			continue;
+		key[0] = LW_BYTES_STR(w->ns);
+		key[1] = LW_BYTES_STR(w->rollout->rollout.service);
+		r = lw_bytemap_put(ret, key, 2, (void *)w);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool is_generated(const struct lw_bytemap *generated, const struct lw_k8s_meta *meta)
+{
+	static const char suffix[] = "-canary";
+	size_t len = strlen(meta->name);
+	struct lw_bytes key[2];
+
+	if (len < sizeof(suffix) || strcmp(meta->name + len - (sizeof(suffix) - 1), suffix) != 0)
+		return false;
+	key[0] = LW_BYTES_STR(meta->ns);
+	key[1] = (struct lw_bytes){ meta->name, len - (sizeof(suffix) - 1) };
+	return lw_bytemap_get(generated, key, 2);
+}
+
+static int put_services(struct lw_state *state, struct candidates *candidates)
+{
+	struct lw_bytemap generated = {};
+	struct selection selection = {};
+	int r;
+
+	r = generated_services(state, &generated);
+	for (size_t i = 0; r == 0 && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
+		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
+
+		if (!service->service.external && service->service.nips > 0 &&
+		    !is_generated(&generated, &service->meta))
+			r = put_service(state, service, &selection, candidates);
+	}
+	lw_bytemap_clear(&generated);
+	free(selection.pods);
+	return r;
+}
+
+int lw_state_emit(struct lw_state *state)
+{
+	struct candidates candidates = {};
+	int r = 0;
+
+	for (struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
+		if (w->in_image)
+			r = put_workload(state, w, &candidates);
+	}
+	if (r == 0)
+		r = put_services(state, &candidates);
+	free(candidates.items);
+	return r;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One build of state_build.h, passed through its stages: state_pods.c finds the pods of every workload and
+ * sorts them, state_rules.c attaches entry rules and tags, state_emit.c writes the image, state_list.c the
+ * listing. Everything here lives in the build's arena. Included by these files only.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/bytemap.h"
+#include "core/finding.h"
+#include "core/listing.h"
+#include "core/model.h"
+#include "core/rollout.h"
+#include "core/rules.h"
+#include "core/state_build.h"
+
+struct lw_state_builder {
+	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
+	struct lw_bytemap ids; /* value: the id, as a pointer */
+	uint32_t last_workload, last_group;
+	char *lanes[LW_MAX_LANES]; /* names by id */
+	size_t nlanes; /* ids given out, lane 0 included */
+};
+
+enum lw_state_role {
+	LW_STATE_BASE,
+	LW_STATE_CANARY,
+	LW_STATE_DRAIN, /* takes no new request */
+};
+
+/* Is it a pod of the second Deployment that Rollouts makes for canary pods? */
+enum lw_state_extra { LW_STATE_MAIN, LW_STATE_EXTRA, LW_STATE_EXTRA_LEAVING };
+
+struct lw_state_pod {
+	const struct lw_k8s_object *object;
+	struct lw_state_workload *workload; /* NULL: of none that is known */
+	struct lw_state_pod *next; /* of the workload */
+	const char *lane_name; /* unless BASE */
+	uint16_t lane;
+	uint8_t role; /* enum lw_state_role */
+	uint8_t extra; /* enum lw_state_extra */
+	bool out; /* on the host network: no destination of its own */
+	uint64_t lost_ips; /* bit i: address i is another's */
+};
+
+struct lw_state_entry {
+	struct lw_state_entry *next;
+	const char *source;
+	const struct lw_k8s_route *route;
+	size_t match; /* of the route; SIZE_MAX: its weight */
+	uint16_t lane;
+};
+
+/* A port that pods of the workload call the same and number differently. */
+struct lw_state_port {
+	const char *name;
+	uint16_t number;
+	bool differs;
+};
+
+struct lw_state_workload {
+	struct lw_state_workload *next; /* by namespace and name of the Rollout, then entry workloads */
+	const char *ns, *group, *kind, *name;
+	const char *full_name; /* ns/kind/name */
+	const struct lw_k8s_object *rollout; /* NULL: an entry workload */
+	const struct lw_k8s_object *shared; /* TrafficRouting it is bound to, or NULL */
+	const struct lw_k8s_object *service; /* NULL; of an entry workload of pods that nothing owns: what selects them */
+	struct lw_rollout_decision decision;
+	struct lw_state_pod *pods;
+	size_t npods; /* linked in pods */
+	size_t base, base_ready, canary, canary_ready, draining;
+	const char *lane_name;
+	uint16_t lane;
+	bool open;
+	bool in_image;
+	bool is_entry; /* in the image for its entry rules alone */
+	bool host_network;
+	uint32_t id; /* of lw_workloads, while in the image */
+	uint32_t entry; /* lw_workload.entry */
+	struct lw_state_entry *entries, **entries_end;
+	struct lw_state_port *ports;
+	size_t nports;
+};
+
+struct lw_state_lane {
+	bool used; /* a pod or rule in the image refers to it */
+	bool open;
+	const char *tag_header, *tag_value; /* NULL: not told by a rule */
+	const struct lw_k8s_object *tag_from;
+};
+
+struct lw_state_service {
+	struct lw_state_service *next;
+	const struct lw_k8s_object *object;
+	const struct lw_state_workload *workload;
+};
+
+struct lw_state {
+	struct lw_state_builder *builder;
+	const struct lw_model *model;
+	lw_finding_cb cb;
+	void *arg;
+	struct lw_arena *arena;
+	struct lw_image *image;
+	struct lw_rules *rules;
+	struct lw_bytemap by_name; /* struct lw_state_workload by ns, group, kind, name */
+	struct lw_state_pod *pods; /* by their number in the model */
+	struct lw_state_workload *workloads, **workloads_end;
+	size_t nworkloads;
+	struct lw_state_lane lanes[LW_MAX_LANES];
+	struct lw_state_service *services, **services_end; /* in the image */
+	uint32_t full; /* bit t: table t ran full, and was reported */
+};
+
+/* A finding about an object: "ORIGIN: Kind ns/name: text". */
+void lw_state_report(struct lw_state *state, enum lw_severity severity, const struct lw_k8s_object *object,
+		     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* state_build.c. The id of a thing, made at first sight; 0: out of memory. */
+uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key, size_t nparts);
+/* 1..15; 0: there are no more, which is reported, or -ENOMEM. */
+int lw_state_lane_id(struct lw_state *state, const char *name, const struct lw_k8s_object *for_whom);
+/* What the image and the listing call a lane. */
+const char *lw_state_lane_name(const struct lw_state *state, uint16_t lane);
+
+/* state_pods.c. Each 0 or -ENOMEM. */
+int lw_state_add_releases(struct lw_state *state);
+/* The workload a pod belongs to, made an entry workload of the service if it is none yet. */
+int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod, const struct lw_k8s_object *service,
+			    struct lw_state_workload **ret);
+/* Puts a workload in the image, if it is not there. */
+int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *workload);
+/* The same for its entry rules alone: all its pods are base. */
+int lw_state_add_as_entry(struct lw_state *state, struct lw_state_workload *workload);
+/* Calls cb for every live pod the Service selects. */
+int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *service,
+			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg), void *arg);
+
+/* state_rules.c */
+int lw_state_add_rules(struct lw_state *state);
+/* "all requests", "30% of requests", "header User-Agent = xiaoming and path /v1/..." */
+const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_entry *entry);
+
+/* state_emit.c */
+int lw_state_emit(struct lw_state *state);
+
+/* state_list.c */
+int lw_state_list(struct lw_state *state, struct lw_listing **ret);

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/state_internal.h"
+
+#define WEIGHT SIZE_MAX
+
+/* ---- which tag a lane has ---- */
+
+/* The set entry that is the tag: the one with the configured name, else the first. NULL: none. */
+static const struct lw_k8s_pair *tag_of(const struct lw_state_builder *builder, const struct lw_k8s_route *route)
+{
+	for (size_t i = 0; i < route->modifier.nset; i++) {
+		if (strcasecmp(route->modifier.set[i].key, builder->tag_header) == 0)
+			return &route->modifier.set[i];
+	}
+	return route->modifier.nset > 0 ? &route->modifier.set[0] : NULL;
+}
+
+static void tag_lane(struct lw_state *state, uint16_t id, const struct lw_k8s_route *route,
+		     const struct lw_k8s_object *from)
+{
+	const struct lw_k8s_pair *tag = tag_of(state->builder, route);
+	struct lw_state_lane *lane = &state->lanes[id];
+
+	if (!tag)
+		return;
+	if (!lane->tag_header) {
+		lane->tag_header = tag->key;
+		lane->tag_value = tag->value;
+		lane->tag_from = from;
+	} else if (strcasecmp(lane->tag_header, tag->key) != 0 || strcmp(lane->tag_value, tag->value) != 0) {
+		lw_state_report(state, LW_FINDING_WARNING, from,
+				"sets \"%s: %s\" for lane %s, which %s %s/%s tags \"%s: %s\": that one is the tag",
+				tag->key, tag->value, lw_state_lane_name(state, id),
+				lw_k8s_kind_name(lane->tag_from->kind), lane->tag_from->meta.ns,
+				lane->tag_from->meta.name, lane->tag_header, lane->tag_value);
+	}
+}
+
+static int declare_lanes(struct lw_state *state)
+{
+	char err[256];
+	int r;
+
+	for (uint16_t id = 1; id < LW_MAX_LANES; id++) {
+		struct lw_state_lane *lane = &state->lanes[id];
+		const char *name = lw_state_lane_name(state, id);
+
+		if (!lane->used)
+			continue;
+		if (lane->tag_header) {
+			r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value, err, sizeof(err));
+			if (r != -EINVAL) {
+				if (r < 0)
+					return r;
+				continue;
+			}
+			lw_state_report(state, LW_FINDING_ERROR, lane->tag_from,
+					"\"%s: %s\" cannot tag lane %s: %s", lane->tag_header, lane->tag_value, name,
+					err);
+		}
+		lane->tag_header = state->builder->tag_header;
+		lane->tag_value = name;
+		r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value, err, sizeof(err));
+		if (r == -EINVAL)
+			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "lane %s cannot be tagged: %s", name,
+					err);
+		else if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- which workloads a rule guards ---- */
+
+struct targets {
+	struct lw_state_workload **items;
+	size_t n, room;
+	const struct lw_k8s_object *service;
+};
+
+static int add_target(struct lw_state *state, struct targets *targets, struct lw_state_workload *workload)
+{
+	for (size_t i = 0; i < targets->n; i++) {
+		if (targets->items[i] == workload)
+			return 0;
+	}
+	if (targets->n == targets->room) {
+		size_t room = targets->room ? targets->room * 2 : 4;
+		struct lw_state_workload **items;
+
+		items = lw_arena_new_array(state->arena, struct lw_state_workload *, room);
+		if (!items)
+			return -ENOMEM;
+		if (targets->n > 0)
+			memcpy(items, targets->items, targets->n * sizeof(items[0]));
+		targets->items = items;
+		targets->room = room;
+	}
+	targets->items[targets->n++] = workload;
+	return 0;
+}
+
+static int target_pod(struct lw_state *state, struct lw_state_pod *pod, void *arg)
+{
+	struct lw_state_workload *workload;
+	struct targets *targets = arg;
+	int r;
+
+	r = lw_state_entry_workload(state, pod, targets->service, &workload);
+	if (r < 0)
+		return r;
+	return add_target(state, targets, workload);
+}
+
+static int find_targets(struct lw_state *state, const char *ns, const char *service, struct targets *targets)
+{
+	targets->service = lw_model_get(state->model, LW_K8S_SERVICE, ns, service);
+	return targets->service ? lw_state_each_selected(state, targets->service, target_pod, targets) : 0;
+}
+
+/* ---- entries ---- */
+
+static int add_entry(struct lw_state *state, struct lw_state_workload *workload, const struct lw_k8s_route *route,
+		     size_t match, uint16_t lane, const char *source)
+{
+	struct lw_state_entry *entry = lw_arena_new_array(state->arena, struct lw_state_entry, 1);
+
+	if (!entry)
+		return -ENOMEM;
+	*entry = (struct lw_state_entry){ .source = source, .route = route, .match = match, .lane = lane };
+	*workload->entries_end = entry;
+	workload->entries_end = &entry->next;
+	return 0;
+}
+
+/* The rule's alternatives, for every target; what leads to a workload puts it in the image. */
+static int add_rule(struct lw_state *state, const struct targets *targets, const struct lw_k8s_route *route,
+		    uint16_t lane, const char *source)
+{
+	size_t n = route->nmatches > 0 ? route->nmatches : 1;
+	int r;
+
+	if (route->nmatches == 0 && route->weight_pct <= 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *text;
+
+		if (route->nmatches > 0)
+			text = lw_arena_printf(state->arena, "%s match %zu", source, i + 1);
+		else
+			text = lw_arena_printf(state->arena, "%s weight %d", source, route->weight_pct);
+		if (!text)
+			return -ENOMEM;
+		for (size_t t = 0; t < targets->n; t++) {
+			struct lw_state_workload *workload = targets->items[t];
+
+			if (workload->host_network)
+				continue;
+			r = lw_state_add_as_entry(state, workload);
+			if (r < 0)
+				return r;
+			r = add_entry(state, workload, route, route->nmatches > 0 ? i : WEIGHT, lane, text);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int add_own_rule(struct lw_state *state, struct lw_state_workload *workload)
+{
+	const struct lw_k8s_route *rule = workload->decision.own_rule;
+	const struct lw_k8s_meta *meta = &workload->rollout->meta;
+	struct targets targets = {};
+	const char *source;
+	int r;
+
+	r = find_targets(state, meta->ns, workload->rollout->rollout.service, &targets);
+	if (r == 0 && targets.n == 0) /* its Service is not in the model: it is the workload's by definition */
+		r = add_target(state, &targets, workload);
+	if (r < 0)
+		return r;
+	source = lw_arena_printf(state->arena, "Rollout %s/%s step %d", meta->ns, meta->name,
+				 workload->decision.own_step);
+	if (!source)
+		return -ENOMEM;
+	tag_lane(state, workload->lane, rule, workload->rollout);
+	return add_rule(state, &targets, rule, workload->lane, source);
+}
+
+static bool is_in(const struct lw_state_workload *workload, const struct lw_k8s_object *shared)
+{
+	return workload->open && workload->shared == shared && workload->decision.shared_rule;
+}
+
+/*
+ * Into which lane: the one that its tag names, else that of the workload it guards, else the first by
+ * name of Rollout. 0: nothing in it is open.
+ */
+static uint16_t lane_of(const struct lw_state *state, const struct lw_k8s_object *shared,
+			const struct lw_k8s_route *route, const struct targets *targets)
+{
+	const struct lw_k8s_pair *tag = tag_of(state->builder, route);
+	const struct lw_state_workload *workload;
+	uint16_t first = 0;
+
+	for (workload = state->workloads; workload; workload = workload->next) {
+		if (!is_in(workload, shared))
+			continue;
+		if (tag && strcmp(tag->value, workload->lane_name) == 0)
+			return workload->lane;
+		if (first == 0)
+			first = workload->lane;
+	}
+	for (size_t i = 0; i < targets->n; i++) {
+		if (is_in(targets->items[i], shared))
+			return targets->items[i]->lane;
+	}
+	return first;
+}
+
+static int add_shared_rule(struct lw_state *state, const struct lw_k8s_object *shared,
+			   const struct lw_k8s_route *route)
+{
+	struct targets targets = {};
+	const char *source;
+	uint16_t lane;
+	int r;
+
+	r = find_targets(state, shared->meta.ns, shared->traffic_routing.service, &targets);
+	if (r < 0)
+		return r;
+	if (targets.n == 0)
+		lw_state_report(state, LW_FINDING_WARNING, shared,
+				"spec.objectRef[0].service: Service %s is not there or selects no pod: no request enters by it",
+				shared->traffic_routing.service);
+	lane = lane_of(state, shared, route, &targets);
+	if (lane == 0)
+		return 0;
+	source = lw_arena_printf(state->arena, "TrafficRouting %s/%s", shared->meta.ns, shared->meta.name);
+	if (!source)
+		return -ENOMEM;
+	tag_lane(state, lane, route, shared);
+	return add_rule(state, &targets, route, lane, source);
+}
+
+static int compare_objects(const void *a, const void *b)
+{
+	const struct lw_k8s_meta *x = &(*(const struct lw_k8s_object *const *)a)->meta;
+	const struct lw_k8s_meta *y = &(*(const struct lw_k8s_object *const *)b)->meta;
+	int order = strcmp(x->ns, y->ns);
+
+	return order ? order : strcmp(x->name, y->name);
+}
+
+static int add_shared_rules(struct lw_state *state)
+{
+	const struct lw_k8s_object **shared;
+	size_t n = 0;
+	int r;
+
+	shared = lw_arena_new_array(state->arena, const struct lw_k8s_object *, state->nworkloads);
+	if (!shared)
+		return -ENOMEM;
+	for (const struct lw_state_workload *w = state->workloads; w; w = w->next) {
+		if (w->shared && is_in(w, w->shared))
+			shared[n++] = w->shared;
+	}
+	qsort(shared, n, sizeof(shared[0]), compare_objects);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && shared[i] == shared[i - 1])
+			continue;
+		r = add_shared_rule(state, shared[i], &shared[i]->traffic_routing.route);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- compiling ---- */
+
+static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *entry, struct lw_rules_entry *ret)
+{
+	const struct lw_k8s_modifier *modifier = &entry->route->modifier;
+	struct lw_rules_mod *set, *add;
+	struct lw_rules_cond *conds;
+
+	*ret = (struct lw_rules_entry){
+		.weight_pct = 100, /* a match without conditions */
+		.lane = entry->lane,
+		.remove = modifier->remove,
+		.nremove = modifier->nremove,
+		.source = entry->source,
+	};
+	if (entry->match == WEIGHT) {
+		ret->weight_pct = (unsigned int)entry->route->weight_pct;
+	} else {
+		const struct lw_k8s_match *match = &entry->route->matches[entry->match];
+
+		conds = lw_arena_new_array(state->arena, struct lw_rules_cond, match->n);
+		if (!conds)
+			return -ENOMEM;
+		for (size_t i = 0; i < match->n; i++) {
+			const struct lw_k8s_cond *cond = &match->conds[i];
+
+			conds[i] = (struct lw_rules_cond){ cond->subject, cond->op, cond->name, cond->value };
+		}
+		ret->conds = conds;
+		ret->nconds = match->n;
+	}
+	set = lw_arena_new_array(state->arena, struct lw_rules_mod, modifier->nset);
+	add = lw_arena_new_array(state->arena, struct lw_rules_mod, modifier->nadd);
+	if (!set || !add)
+		return -ENOMEM;
+	for (size_t i = 0; i < modifier->nset; i++)
+		set[i] = (struct lw_rules_mod){ modifier->set[i].key, modifier->set[i].value };
+	for (size_t i = 0; i < modifier->nadd; i++)
+		add[i] = (struct lw_rules_mod){ modifier->add[i].key, modifier->add[i].value };
+	ret->set = set;
+	ret->nset = modifier->nset;
+	ret->add = add;
+	ret->nadd = modifier->nadd;
+	return 0;
+}
+
+static int compile(struct lw_state *state, struct lw_state_workload *workload)
+{
+	const struct lw_state_entry *entry;
+	struct lw_rules_entry *entries;
+	char err[256];
+	size_t n = 0;
+	int r;
+
+	for (entry = workload->entries; entry; entry = entry->next)
+		n++;
+	entries = lw_arena_new_array(state->arena, struct lw_rules_entry, n);
+	if (!entries)
+		return -ENOMEM;
+	n = 0;
+	for (entry = workload->entries; entry; entry = entry->next) {
+		r = to_rules_entry(state, entry, &entries[n]);
+		if (r < 0)
+			return r;
+		r = lw_rules_check(&entries[n], err, sizeof(err));
+		if (r == -EINVAL)
+			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "%s: %s", entry->source, err);
+		else if (r < 0)
+			return r;
+		else
+			n++;
+	}
+	r = lw_rules_workload(state->rules, entries, n, &workload->entry, err, sizeof(err));
+	if (r == -EINVAL) {
+		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "entry rules of %s: %s", workload->full_name,
+				err);
+		r = 0;
+	}
+	return r;
+}
+
+int lw_state_add_rules(struct lw_state *state)
+{
+	struct lw_state_workload *workload;
+	int r;
+
+	/* Entry workloads are put at the end meanwhile, and have no rule of their own. */
+	for (workload = state->workloads; workload; workload = workload->next) {
+		if (!workload->open || !workload->decision.own_rule)
+			continue;
+		r = add_own_rule(state, workload);
+		if (r < 0)
+			return r;
+	}
+	r = add_shared_rules(state);
+	if (r < 0)
+		return r;
+	r = declare_lanes(state);
+	if (r < 0)
+		return r;
+	for (workload = state->workloads; workload; workload = workload->next) {
+		if (!workload->entries)
+			continue;
+		r = compile(state, workload);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- for people ---- */
+
+static const char *cond_text(struct lw_arena *arena, const struct lw_k8s_cond *cond)
+{
+	const char *op = cond->op == LW_OP_REGEX ? "~" : "=";
+
+	switch (cond->subject) {
+	case LW_SUBJECT_HEADER:
+		return lw_arena_printf(arena, "header %s %s %s", cond->name, op, cond->value);
+	case LW_SUBJECT_COOKIE:
+		return lw_arena_printf(arena, "cookie %s %s %s", cond->name, op, cond->value);
+	case LW_SUBJECT_QUERY:
+		return lw_arena_printf(arena, "query %s %s %s", cond->name, op, cond->value);
+	case LW_SUBJECT_PATH:
+		if (cond->op == LW_OP_PREFIX)
+			return lw_arena_printf(arena, "path below %s", cond->value);
+		return lw_arena_printf(arena, "path %s %s", op, cond->value);
+	case LW_SUBJECT_DICE:
+		break;
+	}
+	return lw_arena_strdup(arena, "");
+}
+
+const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_entry *entry)
+{
+	const struct lw_k8s_match *match;
+	const char *text = NULL, *cond;
+
+	if (entry->match == WEIGHT && entry->route->weight_pct < 100)
+		return lw_arena_printf(arena, "%d%% of requests", entry->route->weight_pct);
+	match = entry->match == WEIGHT ? NULL : &entry->route->matches[entry->match];
+	if (!match || match->n == 0)
+		return lw_arena_strdup(arena, "all requests");
+	for (size_t i = 0; i < match->n; i++) {
+		cond = cond_text(arena, &match->conds[i]);
+		if (!cond)
+			return NULL;
+		text = text ? lw_arena_printf(arena, "%s and %s", text, cond) : cond;
+		if (!text)
+			return NULL;
+	}
+	return text;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The agent: state source, kernel side, upstream sockets and control socket on one event loop.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+
+struct lw_agent_options {
+	const char *state_dir;
+	const char *socket;
+	const char *cgroup; /* NULL: found */
+	const char *bpffs; /* NULL: /sys/fs/bpf */
+	const char *const *devices; /* NULL-terminated patterns; NULL: none */
+	const char *node; /* NULL: the host's name */
+	const char *tag_header, *lane_label; /* NULL: the default */
+	bool fail_closed, prefer_local;
+	unsigned int pool_max; /* 0: the default */
+};
+
+/*
+ * Steers until SIGTERM or SIGINT, then takes everything away. SIGHUP puts the state in force anew. 0, or
+ * -errno with one line logged; -EBUSY: another agent is at work.
+ */
+int lw_agent_run(const struct lw_agent_options *options);
+
+/* One agent at a time: on a socket path, and on a bpffs. */
+struct lw_agent_locks {
+	int socket_fd, bpffs_fd;
+};
+#define LW_AGENT_LOCKS_INIT                     \
+	{                                       \
+		.socket_fd = -1, .bpffs_fd = -1 \
+	}
+
+/* bpffs may be NULL. 0, -EBUSY while an agent runs, or -errno. */
+int lw_agent_lock(const char *socket, const char *bpffs, struct lw_agent_locks *ret);
+void lw_agent_unlock(struct lw_agent_locks *locks);

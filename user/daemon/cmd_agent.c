@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "daemon/agent.h"
+#include "daemon/cmd.h"
+#include "kern/upstream.h"
+#include "laneway/limits.h"
+
+#define DEVICES_MAX 16
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+/* A field-name of HTTP: visible, and none of the separators. */
+static bool is_header_name(const char *s)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	return *s && strlen(s) < LW_NAME_LEN && strspn(s, token) == strlen(s);
+}
+
+static enum lw_exit exit_of(int r)
+{
+	if (r == 0)
+		return LW_EXIT_OK;
+	return r == -EBUSY ? LW_EXIT_NO : LW_EXIT_SYSTEM;
+}
+
+static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
+{
+	enum {
+		OPT_STATE = LW_OPT_OWN,
+		OPT_CGROUP,
+		OPT_BPFFS,
+		OPT_DEVICE,
+		OPT_NODE,
+		OPT_TAG_HEADER,
+		OPT_LANE_LABEL,
+		OPT_FAIL_CLOSED,
+		OPT_PREFER_LOCAL,
+		OPT_LOG_LEVEL,
+		OPT_LOG_FORMAT,
+		OPT_POOL_MAX,
+	};
+	static const struct option options[] = {
+		{ "state", required_argument, NULL, OPT_STATE },
+		{ "cgroup", required_argument, NULL, OPT_CGROUP },
+		{ "bpffs", required_argument, NULL, OPT_BPFFS },
+		{ "device", required_argument, NULL, OPT_DEVICE },
+		{ "node", required_argument, NULL, OPT_NODE },
+		{ "tag-header", required_argument, NULL, OPT_TAG_HEADER },
+		{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
+		{ "fail-closed", no_argument, NULL, OPT_FAIL_CLOSED },
+		{ "prefer-local", no_argument, NULL, OPT_PREFER_LOCAL },
+		{ "socket", required_argument, NULL, 's' },
+		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+		{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
+		{ "pool-max", required_argument, NULL, OPT_POOL_MAX },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	const char *devices[DEVICES_MAX + 1] = {};
+	struct lw_agent_options agent = { .socket = LW_CONTROL_PATH };
+	enum lw_log_format format = LW_LOG_FORMAT_TEXT;
+	enum lw_log_level level = LW_LOG_INFO;
+	size_t ndevices = 0;
+	uint64_t number;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "hs:", options, NULL)) != -1) {
+		switch (opt) {
+		case OPT_STATE:
+			agent.state_dir = optarg;
+			break;
+		case OPT_CGROUP:
+			agent.cgroup = optarg;
+			break;
+		case OPT_BPFFS:
+			agent.bpffs = optarg;
+			break;
+		case OPT_DEVICE:
+			if (ndevices == DEVICES_MAX)
+				return lw_cmd_usage(cmd, "--device may be given %d times",
+						    DEVICES_MAX);
+			devices[ndevices++] = optarg;
+			agent.devices = devices;
+			break;
+		case OPT_NODE:
+			agent.node = optarg;
+			break;
+		case OPT_TAG_HEADER:
+			if (!is_header_name(optarg))
+				return lw_cmd_usage(
+					cmd, "--tag-header is a header's name, not '%s'", optarg);
+			agent.tag_header = optarg;
+			break;
+		case OPT_LANE_LABEL:
+			agent.lane_label = optarg;
+			break;
+		case OPT_FAIL_CLOSED:
+			agent.fail_closed = true;
+			break;
+		case OPT_PREFER_LOCAL:
+			agent.prefer_local = true;
+			break;
+		case OPT_LOG_LEVEL:
+			if (lw_log_level_parse(optarg, &level) < 0)
+				return lw_cmd_usage(
+					cmd, "--log-level is error, warn, info or debug, not '%s'",
+					optarg);
+			break;
+		case OPT_LOG_FORMAT:
+			if (lw_log_format_parse(optarg, &format) < 0)
+				return lw_cmd_usage(cmd, "--log-format is text or json, not '%s'",
+						    optarg);
+			break;
+		case OPT_POOL_MAX:
+			if (lw_str_u64(optarg, LW_POOL_SLOTS, &number) < 0 || number == 0)
+				return lw_cmd_usage(cmd, "--pool-max is 1 to %d, not '%s'",
+						    LW_POOL_SLOTS, optarg);
+			agent.pool_max = (unsigned int)number;
+			break;
+		case 's':
+			agent.socket = optarg;
+			break;
+		case 'h':
+			return lw_cmd_help(cmd);
+		default:
+			(void)fprintf(stderr, "Try: laneway help %s\n", cmd->name);
+			return LW_EXIT_USAGE;
+		}
+	}
+	if (optind < argc)
+		return lw_cmd_usage(cmd, "'%s' is one argument too many", argv[optind]);
+	if (!agent.state_dir)
+		return lw_cmd_usage(cmd, "--state DIR is needed");
+	lw_log_set_level(level);
+	lw_log_set_format(format);
+	return exit_of(lw_agent_run(&agent));
+}
+
+const struct lw_cmd lw_cmd_agent = {
+	.name = "agent",
+	.usage = "--state DIR [OPTION...]",
+	.summary = "steer the requests of this node, in the foreground (root)",
+	.help = "Reads Kubernetes objects from the YAML and JSON files in DIR, as `kubectl get -o yaml`\n"
+		"prints them, and follows every change. Runs until SIGTERM or SIGINT, and then leaves\n"
+		"nothing attached. SIGHUP puts the state in force anew. If the agent is killed, requests\n"
+		"of the base lane go on untouched; a new agent takes away what it finds.\n"
+		"Exit code 1: another agent is at work here.\n"
+		"\n"
+		"      --state DIR           Rollout, TrafficRouting, Pod, Service, Deployment, ReplicaSet\n"
+		"      --node NAME           this node, as pods name it in spec.nodeName (the host's name)\n"
+		"      --device PATTERN      host side of the pods' network devices, such as 'veth*'; may\n"
+		"                            be given often\n"
+		"      --prefer-local        choose pods on this node where there are any\n"
+		"      --fail-closed         refuse a request that cannot reach its lane, instead of\n"
+		"                            letting it follow its own connection\n"
+		"      --tag-header NAME     header that carries the lane where no rule sets one (x-mse-tag)\n"
+		"      --lane-label NAME     pod label whose value names its lane (alicloud.service.tag)\n"
+		"      --pool-max N          upstream sockets to hold ready for each client namespace\n"
+		"                            and endpoint, at most (" TEXT(
+			LW_POOL_MAX_DEFAULT) ")\n"
+					     "      --cgroup DIR          cgroup2 whose processes are clients (found in /proc/self/mounts)\n"
+					     "      --bpffs DIR           where to pin (/sys/fs/bpf)\n"
+					     "  -s, --socket PATH         control socket (" LW_CONTROL_PATH
+					     ")\n"
+					     "      --log-level LEVEL     error, warn, info or debug (info)\n"
+					     "      --log-format FORMAT   text or json (text)\n"
+					     "  -h, --help                this text\n",
+	.run = run,
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Findings that hold, kept for status. At most LW_FINDINGS_MAX texts are; the rest are counted only.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/finding.h"
+
+#define LW_FINDINGS_MAX 256
+
+struct json_object;
+
+struct lw_findings {
+	struct lw_finding *items; /* texts are owned */
+	size_t count;
+	size_t errors, warnings; /* all, kept or not */
+};
+
+/* A lw_finding_cb; arg is the struct lw_findings. One that is there already is not added again. */
+void lw_findings_add(const struct lw_finding *finding, void *arg);
+bool lw_findings_has(const struct lw_findings *findings, const struct lw_finding *finding);
+/* Empties; a zeroed struct is empty too. */
+void lw_findings_clear(struct lw_findings *findings);
+/* Logs those that are not in before (may be NULL), each as an error or a warning. */
+void lw_findings_log(const struct lw_findings *findings, const struct lw_findings *before);
+/* [{"severity": "error", "text": "..."}, ...] onto array. */
+void lw_findings_json(const struct lw_findings *findings, struct json_object *array);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the agent answers on its control socket. A request is {"cmd": NAME, ...}; the answer is
+ * {"data": {...}} or {"error": "..."}. All of it is read from the kernel and the state in force at the
+ * moment of asking.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct lw_findings;
+struct lw_image;
+struct lw_kern;
+struct lw_listing;
+struct lw_seen;
+
+struct lw_query {
+	struct lw_kern *kern;
+	/* Of the state in force; NULL before the first. */
+	const struct lw_image *image;
+	const struct lw_listing *listing;
+	const struct lw_seen *seen; /* names, also of what is in force no more */
+	bool pending; /* a newer state is known and could not be put in force yet */
+	const char *state_dir;
+	bool state_gone;
+	uint64_t changed_ns; /* when the state last changed, lw_clock_ns() */
+	uint64_t started_ns;
+	size_t errors; /* that hold now */
+	const struct lw_findings *source_findings, *build_findings;
+};
+
+/* A lw_control_handler's work: one line for the client, to be freed. */
+char *lw_query_answer(const struct lw_query *query, const char *request);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/seen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/image.h"
+
+#define SLOTS (LW_SEEN_MAX * 2)
+
+/* The slot of the hash, or the free one where it belongs. */
+static unsigned int slot_of(const struct lw_seen *seen, uint32_t hash)
+{
+	unsigned int i = hash % SLOTS;
+
+	while (seen->workloads[i].name && seen->workloads[i].hash != hash)
+		i = (i + 1) % SLOTS;
+	return i;
+}
+
+void lw_seen_add(struct lw_seen *seen, const struct lw_image *image)
+{
+	for (size_t row = 0; row < lw_image_rows(image, LW_TABLE_WORKLOADS); row++) {
+		const struct lw_workload *w = lw_image_value(image, LW_TABLE_WORKLOADS, row);
+		unsigned int i = slot_of(seen, w->name_hash);
+
+		if (seen->workloads[i].name || seen->count == LW_SEEN_MAX)
+			continue;
+		seen->workloads[i].name = strdup(w->name);
+		if (!seen->workloads[i].name)
+			continue;
+		seen->workloads[i].hash = w->name_hash;
+		seen->count++;
+	}
+	for (size_t row = 0; row < lw_image_rows(image, LW_TABLE_LANES); row++) {
+		const struct lw_slot_key *key = lw_image_key(image, LW_TABLE_LANES, row);
+		const struct lw_lane *lane = lw_image_value(image, LW_TABLE_LANES, row);
+
+		if (key->id < LW_MAX_LANES)
+			(void)lw_str_copy(seen->lanes[key->id], sizeof(seen->lanes[0]), lane->name);
+	}
+}
+
+const char *lw_seen_workload(const struct lw_seen *seen, uint32_t hash)
+{
+	return hash ? seen->workloads[slot_of(seen, hash)].name : NULL;
+}
+
+const char *lw_seen_lane(const struct lw_seen *seen, unsigned int id)
+{
+	return id < LW_MAX_LANES && *seen->lanes[id] ? seen->lanes[id] : NULL;
+}
+
+void lw_seen_clear(struct lw_seen *seen)
+{
+	for (unsigned int i = 0; i < SLOTS; i++)
+		free(seen->workloads[i].name);
+	memset(seen, 0, sizeof(*seen));
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/grid.h"
+#include "base/str.h"
+#include "daemon/json.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+#define _cleanup_grid_ _cleanup_(lw_grid_free)
+
+static const char *or_dash(const char *s)
+{
+	return *s ? s : "-";
+}
+
+static struct lw_grid *new_grid(const char *const *titles, size_t count)
+{
+	struct lw_grid *grid = NULL;
+
+	if (lw_grid_new(titles, count, &grid) < 0)
+		(void)fprintf(stderr, "laneway: out of memory\n");
+	return grid;
+}
+
+static void print_grid(const struct lw_grid *grid)
+{
+	if (lw_grid_print(grid, stdout) < 0)
+		(void)fprintf(stderr, "laneway: out of memory\n");
+}
+
+/* "250 ms", "12 s", "3 min", "5 h", "2 d" */
+static const char *format_age(int64_t ms, char *buf, size_t size)
+{
+	static const struct {
+		int64_t from_ms, unit_ms;
+		const char *name;
+	} units[] = {
+		{ 2 * 86400000LL, 86400000, "d" },
+		{ 2 * 3600000LL, 3600000, "h" },
+		{ 2 * 60000LL, 60000, "min" },
+		{ 1000, 1000, "s" },
+		{ 0, 1, "ms" },
+	};
+
+	for (size_t i = 0; i < COUNT(units); i++) {
+		if (ms >= units[i].from_ms) {
+			(void)snprintf(buf, size, "%" PRId64 " %s", ms / units[i].unit_ms,
+				       units[i].name);
+			return buf;
+		}
+	}
+	(void)lw_str_copy(buf, size, "0 ms");
+	return buf;
+}
+
+static const char *join(struct json_object *array, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < lw_json_len(array) && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? "," : "",
+				       json_object_get_string(lw_json_at(array, i)));
+	return or_dash(buf);
+}
+
+/* What came from elsewhere, on one line and harmless to a terminal. */
+static void print_plain(const char *s)
+{
+	while (*s) {
+		size_t len = lw_str_utf8_len(s);
+
+		if (len == 0 || (unsigned char)*s < 0x20 || *s == 0x7f) {
+			(void)putchar('?');
+			s++;
+			continue;
+		}
+		(void)fwrite(s, 1, len, stdout);
+		s += len;
+	}
+}
+
+void lw_show_json(struct json_object *data)
+{
+	(void)puts(json_object_to_json_string_ext(data, JSON_C_TO_STRING_PRETTY |
+								JSON_C_TO_STRING_NOSLASHESCAPE |
+								JSON_C_TO_STRING_SPACED));
+}
+
+void lw_show_findings(struct json_object *findings, const char *indent)
+{
+	for (size_t i = 0; i < lw_json_len(findings); i++) {
+		struct json_object *f = lw_json_at(findings, i);
+
+		(void)printf("%s%s: ", indent, lw_json_str(f, "severity"));
+		print_plain(lw_json_str(f, "text"));
+		(void)putchar('\n');
+	}
+}
+
+static void show_counts(struct json_object *counts)
+{
+	bool first = true;
+
+	if (!json_object_is_type(counts, json_type_object))
+		return;
+	(void)printf("counts    ");
+	json_object_object_foreach(counts, key, value) {
+		(void)printf("%s%s %" PRId64, first ? " " : ", ", key,
+			     json_object_get_int64(value));
+		first = false;
+	}
+	(void)putchar('\n');
+}
+
+static void show_source(struct json_object *source)
+{
+	char age[32];
+
+	(void)printf("state      ");
+	print_plain(lw_json_str(source, "path"));
+	if (lw_json_bool(source, "gone"))
+		(void)printf(": gone, the last state stays in force");
+	(void)printf(", changed %s ago, errors %" PRId64 ", warnings %" PRId64 "\n",
+		     format_age(lw_json_int(source, "changed_ms_ago"), age, sizeof(age)),
+		     lw_json_int(source, "errors"), lw_json_int(source, "warnings"));
+}
+
+void lw_show_status(struct json_object *data)
+{
+	struct json_object *tests = lw_json_get(data, "selftests");
+	struct json_object *attached = lw_json_get(data, "attached");
+	struct json_object *source = lw_json_get(data, "source");
+	struct json_object *findings = lw_json_get(source, "findings");
+	struct json_object *decisions = lw_json_get(data, "decisions");
+	char age[32];
+
+	(void)printf("laneway    %s, pid %" PRId64 ", up %s, kernel %s\n",
+		     lw_json_str(data, "version"), lw_json_int(data, "pid"),
+		     format_age(lw_json_int(data, "uptime_ms"), age, sizeof(age)),
+		     lw_json_str(data, "kernel"));
+	(void)printf("steering   %s (mode %s, generation %" PRId64 ")%s%s\n",
+		     lw_json_bool(data, "steering") ? "yes" : "no", lw_json_str(data, "mode"),
+		     lw_json_int(data, "generation"), *lw_json_str(data, "why") ? ": " : "",
+		     lw_json_str(data, "why"));
+	show_source(source);
+	show_counts(lw_json_get(data, "counts"));
+	(void)printf("decisions  %" PRId64 " ok, %" PRId64 " with another outcome%s\n",
+		     lw_json_int(decisions, "ok"), lw_json_int(decisions, "other"),
+		     lw_json_int(decisions, "other") ? " (laneway stats)" : "");
+	(void)printf("self-tests\n");
+	for (size_t i = 0; i < lw_json_len(tests); i++) {
+		struct json_object *t = lw_json_at(tests, i);
+
+		(void)printf("  %-3s  %-20s  %s\n", lw_json_bool(t, "ok") ? "ok" : "no",
+			     lw_json_str(t, "name"), lw_json_str(t, "detail"));
+	}
+	(void)printf("attached\n");
+	for (size_t i = 0; i < lw_json_len(attached); i++)
+		(void)printf("  %s\n", json_object_get_string(lw_json_at(attached, i)));
+	if (lw_json_len(findings) > 0)
+		(void)printf("findings\n");
+	lw_show_findings(findings, "  ");
+}
+
+static void show_workloads(struct json_object *workloads)
+{
+	static const char *const titles[] = { "WORKLOAD", "LANE",    "ROUTE", "STEP",
+					      ">BASE",	  ">CANARY", "WHY" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+
+	if (!grid)
+		return;
+	for (size_t i = 0; i < lw_json_len(workloads); i++) {
+		struct json_object *w = lw_json_at(workloads, i), *pods = lw_json_get(w, "pods");
+
+		lw_grid_cell(grid, "%s", lw_json_str(w, "name"));
+		lw_grid_cell(grid, "%s", or_dash(lw_json_str(w, "lane")));
+		lw_grid_cell(grid, "%s", lw_json_str(w, "route"));
+		if (lw_json_int(w, "steps") > 0)
+			lw_grid_cell(grid, "%" PRId64 "/%" PRId64 " %s", lw_json_int(w, "step"),
+				     lw_json_int(w, "steps"), lw_json_str(w, "step_state"));
+		else
+			lw_grid_cell(grid, "-");
+		lw_grid_cell(grid, "%" PRId64 "/%" PRId64, lw_json_int(pods, "base_ready"),
+			     lw_json_int(pods, "base"));
+		lw_grid_cell(grid, "%" PRId64 "/%" PRId64, lw_json_int(pods, "canary_ready"),
+			     lw_json_int(pods, "canary"));
+		lw_grid_cell(grid, "%s", lw_json_str(w, "why"));
+	}
+	print_grid(grid);
+}
+
+static void show_rules(struct json_object *rules)
+{
+	static const char *const titles[] = { "LANE", "ENTERED AT", "WHEN", "RULE" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+
+	if (!grid)
+		return;
+	for (size_t i = 0; i < lw_json_len(rules); i++) {
+		struct json_object *r = lw_json_at(rules, i);
+
+		lw_grid_cell(grid, "%s", lw_json_str(r, "lane"));
+		lw_grid_cell(grid, "%s", lw_json_str(r, "workload"));
+		lw_grid_cell(grid, "%s", lw_json_str(r, "when"));
+		lw_grid_cell(grid, "%s", lw_json_str(r, "source"));
+	}
+	print_grid(grid);
+}
+
+void lw_show_lanes(struct json_object *data)
+{
+	static const char *const titles[] = { "LANE", "STATE", "TAG", "WHY" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+	struct json_object *lanes = lw_json_get(data, "lanes");
+	struct json_object *workloads = lw_json_get(data, "workloads");
+	struct json_object *rules = lw_json_get(data, "rules");
+
+	if (!grid)
+		return;
+	if (lw_json_len(lanes) == 0)
+		(void)puts("no lanes: all requests are base");
+	for (size_t i = 0; i < lw_json_len(lanes); i++) {
+		struct json_object *l = lw_json_at(lanes, i);
+		const char *header = lw_json_str(l, "tag_header");
+
+		lw_grid_cell(grid, "%s", lw_json_str(l, "name"));
+		lw_grid_cell(grid, "%s", lw_json_bool(l, "open") ? "open" : "closed");
+		lw_grid_cell(grid, "%s%s%s", or_dash(header), *header ? ": " : "",
+			     *header ? lw_json_str(l, "tag_value") : "");
+		lw_grid_cell(grid, "%s", lw_json_str(l, "why"));
+	}
+	if (lw_json_len(lanes) > 0)
+		print_grid(grid);
+	if (lw_json_len(workloads) > 0) {
+		(void)putchar('\n');
+		show_workloads(workloads);
+	}
+	if (lw_json_len(rules) > 0) {
+		(void)putchar('\n');
+		show_rules(rules);
+	}
+}
+
+static const char *pod_state(struct json_object *e)
+{
+	if (lw_json_bool(e, "terminating"))
+		return "draining";
+	return lw_json_bool(e, "ready") ? "ready" : "not ready";
+}
+
+static void show_services(struct json_object *services)
+{
+	static const char *const titles[] = { "SERVICE", "WORKLOAD", "ADDRESSES", "PORTS" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+	char buf[512];
+
+	if (!grid)
+		return;
+	for (size_t i = 0; i < lw_json_len(services); i++) {
+		struct json_object *s = lw_json_at(services, i);
+
+		lw_grid_cell(grid, "%s", lw_json_str(s, "service"));
+		lw_grid_cell(grid, "%s", lw_json_str(s, "workload"));
+		lw_grid_cell(grid, "%s", join(lw_json_get(s, "ips"), buf, sizeof(buf)));
+		lw_grid_cell(grid, "%s", or_dash(lw_json_str(s, "ports")));
+	}
+	print_grid(grid);
+}
+
+void lw_show_endpoints(struct json_object *data)
+{
+	static const char *const titles[] = { "WORKLOAD", "LANE", "POD",  "ADDRESSES",
+					      "PORTS",	  "NODE", "STATE" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+	struct json_object *endpoints = lw_json_get(data, "endpoints");
+	struct json_object *services = lw_json_get(data, "services");
+	char buf[512];
+
+	if (!grid)
+		return;
+	for (size_t i = 0; i < lw_json_len(endpoints); i++) {
+		struct json_object *e = lw_json_at(endpoints, i);
+
+		lw_grid_cell(grid, "%s", lw_json_str(e, "workload"));
+		lw_grid_cell(grid, "%s", lw_json_str(e, "lane"));
+		lw_grid_cell(grid, "%s", lw_json_str(e, "pod"));
+		lw_grid_cell(grid, "%s", join(lw_json_get(e, "ips"), buf, sizeof(buf)));
+		lw_grid_cell(grid, "%s", or_dash(lw_json_str(e, "ports")));
+		lw_grid_cell(grid, "%s%s", or_dash(lw_json_str(e, "node")),
+			     lw_json_bool(e, "local") ? " (here)" : "");
+		lw_grid_cell(grid, "%s", pod_state(e));
+	}
+	if (lw_json_len(endpoints) == 0)
+		(void)puts("no workload is in release: all requests are base");
+	else
+		print_grid(grid);
+	if (lw_json_len(services) > 0) {
+		(void)putchar('\n');
+		show_services(services);
+	}
+}
+
+void lw_show_flows(struct json_object *data)
+{
+	static const char *const titles[] = { "CLIENT",	  "ASKED FOR", "POD",  "ROUTE", "LANE",
+					      "EVIDENCE", ">REQS",     ">AGE", "STATE" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+	struct json_object *flows = lw_json_get(data, "flows");
+	int64_t total = lw_json_int(data, "total");
+	char age[32];
+
+	if (!grid)
+		return;
+	if (total == 0) {
+		(void)puts("no connection is enrolled");
+		return;
+	}
+	for (size_t i = 0; i < lw_json_len(flows); i++) {
+		struct json_object *f = lw_json_at(flows, i);
+		const char *pod = lw_json_str(f, "pod");
+
+		lw_grid_cell(grid, "%s", lw_json_str(f, "client"));
+		lw_grid_cell(grid, "%s", lw_json_str(f, "asked"));
+		lw_grid_cell(grid, "%s", *pod ? pod : lw_json_str(f, "endpoint"));
+		lw_grid_cell(grid, "%s", lw_json_str(f, "route"));
+		lw_grid_cell(grid, "%s", lw_json_str(f, "lane"));
+		lw_grid_cell(grid, "%s", lw_json_str(f, "evidence"));
+		lw_grid_cell(grid, "%" PRId64, lw_json_int(f, "requests"));
+		lw_grid_cell(grid, "%s", format_age(lw_json_int(f, "age_ms"), age, sizeof(age)));
+		lw_grid_cell(grid, "%s", lw_json_str(f, "reason"));
+	}
+	print_grid(grid);
+	if ((int64_t)lw_json_len(flows) < total)
+		(void)printf("%zu of %" PRId64 " connections; --limit shows more\n",
+			     lw_json_len(flows), total);
+}
+
+void lw_show_stats(struct json_object *data)
+{
+	static const char *const titles[] = { "WORKLOAD", "LANE", "EVIDENCE", "REASON", ">COUNT" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+	struct json_object *stats = lw_json_get(data, "stats");
+	struct json_object *legend = lw_json_get(data, "reasons");
+
+	if (!grid)
+		return;
+	if (lw_json_len(stats) == 0) {
+		(void)puts("no request has been decided yet");
+		return;
+	}
+	for (size_t i = 0; i < lw_json_len(stats); i++) {
+		struct json_object *s = lw_json_at(stats, i);
+
+		lw_grid_cell(grid, "%s", lw_json_str(s, "workload"));
+		lw_grid_cell(grid, "%s", lw_json_str(s, "lane"));
+		lw_grid_cell(grid, "%s", lw_json_str(s, "evidence"));
+		lw_grid_cell(grid, "%s", lw_json_str(s, "reason"));
+		lw_grid_cell(grid, "%" PRId64, lw_json_int(s, "count"));
+	}
+	print_grid(grid);
+	(void)putchar('\n');
+	if (!json_object_is_type(legend, json_type_object))
+		return;
+	json_object_object_foreach(legend, name, help) {
+		(void)printf("%-18s %s\n", name, json_object_get_string(help));
+	}
+}
+
+void lw_show_explain(struct json_object *data)
+{
+	struct json_object *trace = lw_json_get(data, "trace");
+	struct json_object *endpoints = lw_json_get(data, "endpoints");
+	const char *rule = lw_json_str(data, "rule");
+
+	for (size_t i = 0; i < lw_json_len(trace); i++) {
+		(void)printf("%2zu  ", i + 1);
+		print_plain(json_object_get_string(lw_json_at(trace, i)));
+		(void)putchar('\n');
+	}
+	if (lw_json_len(trace) > 0)
+		(void)putchar('\n');
+	if (!lw_json_bool(data, "known")) {
+		(void)puts("the destination belongs to no workload in release: "
+			   "the connection is left alone");
+		return;
+	}
+	(void)printf("workload   %s\n", lw_json_str(data, "workload"));
+	(void)printf("lane       %s (evidence: %s)\n", lw_json_str(data, "lane"),
+		     lw_json_str(data, "evidence"));
+	if (*rule)
+		(void)printf("rule       %s\n", rule);
+	(void)printf("outcome    %s: %s\n", lw_json_str(data, "reason"),
+		     lw_json_str(data, "reason_help"));
+	for (size_t i = 0; i < lw_json_len(endpoints); i++) {
+		struct json_object *e = lw_json_at(endpoints, i);
+
+		(void)printf("%-10s %s%s%s%s\n", i ? "" : "one of", lw_json_str(e, "address"),
+			     *lw_json_str(e, "pod") ? "  " : "", lw_json_str(e, "pod"),
+			     lw_json_bool(e, "local") ? " (here)" : "");
+	}
+	if (lw_json_int(data, "endpoints_total") > (int64_t)lw_json_len(endpoints))
+		(void)printf("%-10s and %" PRId64 " more\n", "",
+			     lw_json_int(data, "endpoints_total") -
+				     (int64_t)lw_json_len(endpoints));
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Answers of the agent, printed for people. Each takes the "data" of query.h's reply of that name.
+ */
+#include <stdbool.h>
+
+struct json_object;
+
+void lw_show_status(struct json_object *data);
+void lw_show_lanes(struct json_object *data);
+void lw_show_endpoints(struct json_object *data);
+void lw_show_flows(struct json_object *data);
+void lw_show_stats(struct json_object *data);
+void lw_show_explain(struct json_object *data);
+/* "file: document 2: field: message", one a line, on stdout. */
+void lw_show_findings(struct json_object *findings, const char *indent);
+/* As indented JSON. */
+void lw_show_json(struct json_object *data);

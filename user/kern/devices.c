@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/devices.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "core/bytemap.h"
+#include "kern/internal.h"
+
+/* enum bpf_attach_type of 6.6; older headers end before it. */
+#define LW_TCX_EGRESS 47
+/* Ours among the filters of a device. */
+#define FILTER_HANDLE 0x6c77
+#define FILTER_PRIORITY 0x6c77
+
+struct device {
+	int ifindex;
+	int link; /* tcx; -1: a clsact filter */
+	char name[IF_NAMESIZE];
+};
+
+struct lw_devices {
+	struct lw_kern *kern;
+	struct ev_loop *loop;
+	char **patterns;
+	struct lw_bytemap devices; /* by ifindex */
+	int netlink;
+	ev_io io;
+};
+
+static bool wanted(const struct lw_devices *d, const char *name)
+{
+	for (size_t i = 0; d->patterns[i]; i++)
+		if (!fnmatch(d->patterns[i], name, 0))
+			return true;
+	return false;
+}
+
+static int attach_filter(int prog, int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+		    .flags = BPF_TC_F_REPLACE);
+	int r = bpf_tc_hook_create(&hook);
+
+	if (r && r != -EEXIST)
+		return r;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+static int detach_filter(int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+
+	return bpf_tc_detach(&hook, &opts);
+}
+
+static void add(struct lw_devices *d, int ifindex, const char *name)
+{
+	const struct lw_bytes key = LW_BYTES_OF(ifindex);
+	int prog = bpf_program__fd(d->kern->skel->progs.lw_guard), r = 0;
+	struct device *dev;
+
+	if (lw_bytemap_get(&d->devices, &key, 1) || !wanted(d, name))
+		return;
+	dev = calloc(1, sizeof(*dev));
+	if (!dev || lw_bytemap_put(&d->devices, &key, 1, dev)) {
+		free(dev);
+		return;
+	}
+	dev->ifindex = ifindex;
+	(void)snprintf(dev->name, sizeof(dev->name), "%s", name);
+	dev->link = bpf_link_create(prog, ifindex, LW_TCX_EGRESS, NULL);
+	if (dev->link < 0) {
+		dev->link = -1;
+		r = attach_filter(prog, ifindex);
+	}
+	if (r) {
+		lw_warn("attach to device '%s': %s, closes of its pods' peers are not kept back", name, strerror(-r));
+		(void)lw_bytemap_remove(&d->devices, &key, 1);
+		free(dev);
+		return;
+	}
+	lw_debug("attached to device '%s'", name);
+}
+
+static void forget(struct lw_devices *d, int ifindex)
+{
+	const struct lw_bytes key = LW_BYTES_OF(ifindex);
+	struct device *dev = lw_bytemap_remove(&d->devices, &key, 1);
+
+	if (!dev)
+		return;
+	(void)lw_close(dev->link);
+	free(dev);
+}
+
+static void add_all(struct lw_devices *d)
+{
+	struct if_nameindex *all = if_nameindex();
+
+	for (struct if_nameindex *i = all; i && i->if_index; i++)
+		add(d, (int)i->if_index, i->if_name);
+	if (all)
+		if_freenameindex(all);
+}
+
+static void on_netlink(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct lw_devices *d = w->data;
+	char buf[32768] __attribute__((aligned(__alignof__(struct nlmsghdr))));
+	ssize_t n = recv(d->netlink, buf, sizeof(buf), MSG_DONTWAIT);
+
+	(void)loop;
+	(void)events;
+	if (n < 0 && errno == ENOBUFS)
+		add_all(d); /* messages were lost: look at everything */
+	for (struct nlmsghdr *h = (struct nlmsghdr *)buf; n > 0 && NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
+		struct ifinfomsg *info = NLMSG_DATA(h);
+		char name[IF_NAMESIZE];
+
+		if (h->nlmsg_type == RTM_DELLINK)
+			forget(d, info->ifi_index);
+		else if (h->nlmsg_type == RTM_NEWLINK && if_indextoname((unsigned int)info->ifi_index, name))
+			add(d, info->ifi_index, name);
+	}
+}
+
+static int copy_patterns(struct lw_devices *d, const char *const *patterns)
+{
+	size_t n = 0;
+
+	while (patterns[n])
+		n++;
+	d->patterns = calloc(n + 1, sizeof(*d->patterns));
+	if (!d->patterns)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		d->patterns[i] = strdup(patterns[i]);
+		if (!d->patterns[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int lw_devices_start(struct lw_kern *kern, struct ev_loop *loop, const char *const *patterns, struct lw_devices **ret)
+{
+	_cleanup_(lw_devices_stop) struct lw_devices *d = NULL;
+	struct sockaddr_nl sa = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int r;
+
+	*ret = NULL;
+	if (lw_kern_mode(kern) == LW_KERN_MODE_NONE)
+		return 0;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->kern = kern;
+	d->loop = loop;
+	d->netlink = -1;
+	r = copy_patterns(d, patterns);
+	if (r)
+		return r;
+	/* watched before listed: none is missed in between */
+	d->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (d->netlink < 0 || bind(d->netlink, (struct sockaddr *)&sa, sizeof(sa)))
+		return -errno;
+	add_all(d);
+	ev_io_init(&d->io, on_netlink, d->netlink, EV_READ);
+	d->io.data = d;
+	ev_io_start(loop, &d->io);
+	r = lw_kern_note_attached(kern, "lw_guard (tc egress on %zu devices at start, and on those that come)", d->devices.count);
+	if (r)
+		return r;
+	*ret = TAKE_PTR(d);
+	return 0;
+}
+
+static bool detach(void *value, void *arg)
+{
+	struct device *dev = value;
+
+	(void)arg;
+	if (dev->link < 0)
+		(void)detach_filter(dev->ifindex);
+	(void)lw_close(dev->link);
+	free(dev);
+	return false;
+}
+
+void lw_devices_stop(struct lw_devices **d_)
+{
+	struct lw_devices *d = *d_;
+
+	*d_ = NULL;
+	if (!d)
+		return;
+	if (d->io.data)
+		ev_io_stop(d->loop, &d->io);
+	(void)lw_close(d->netlink);
+	lw_bytemap_filter(&d->devices, detach, NULL);
+	lw_bytemap_clear(&d->devices);
+	for (size_t i = 0; d->patterns && d->patterns[i]; i++)
+		free(d->patterns[i]);
+	free(d->patterns);
+	free(d);
+}
+
+int lw_devices_cleanup(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	int n = 0;
+
+	for (struct if_nameindex *i = all; i && i->if_index; i++)
+		n += !detach_filter((int)i->if_index);
+	if (all)
+		if_freenameindex(all);
+	return n;
+}

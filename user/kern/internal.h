@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of kern/ know of each other. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "kern/kern.h"
+#include "lw_lanes.skel.h"
+
+#define LW_KERN_LINKS 5
+#define LW_KERN_ATTACHED 24
+
+/* A copy of one table of one slot, as the kernel has it. */
+struct lw_mirror {
+	void *keys, *values; /* rows sorted by key, slot 0 in the keys */
+	size_t rows;
+};
+
+struct lw_kern {
+	struct lw_lanes_bpf *skel;
+	struct bpf_link *links[LW_KERN_LINKS];
+	struct lw_config *config; /* mmapped */
+	char *pin_dir;
+	char *bpffs_mounted; /* we mounted it */
+	enum lw_kern_mode mode;
+	struct lw_selftest_result *tests;
+	char *attached[LW_KERN_ATTACHED + 1];
+	size_t nattached;
+	struct lw_mirror mirrors[2][LW_TABLE__MAX];
+	uint64_t flipped_ns;
+};
+
+/* Runs every self-test. *ret: an array ending with a NULL name, for free(). 0 or -errno. */
+int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode);
+
+int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);
+/* Adds to what lw_kern_attached() says. */
+int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Runs one of the programs of agent_calls.h. Its return value, or -errno. */
+int lw_kern_call(const struct bpf_program *prog, void *args, size_t size);

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/kern.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "kern/devices.h"
+#include "kern/internal.h"
+
+#define PIN_DIR "laneway"
+/* The agent beats ten times as often. */
+#define HEARTBEAT_MAX_NS LW_NS_PER_SEC
+
+static int on_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	/* libbpf's warnings repeat what the failing call returns, with the verifier's log: for debugging */
+	if (level != LIBBPF_DEBUG && lw_log_enabled(LW_LOG_DEBUG))
+		lw_logv(LW_LOG_DEBUG, format, args);
+	return 0;
+}
+
+static char *find_cgroup2(void)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+	char *path = NULL;
+
+	if (!f)
+		return NULL;
+	while (!path && (m = getmntent(f)))
+		if (!strcmp(m->mnt_type, "cgroup2"))
+			path = strdup(m->mnt_dir);
+	endmntent(f);
+	return path;
+}
+
+static int mount_bpffs(const char *path, bool *ret_mounted)
+{
+	struct statfs s;
+
+	*ret_mounted = false;
+	if (statfs(path, &s))
+		return -errno;
+	if (s.f_type == BPF_FS_MAGIC)
+		return 0;
+	if (mount("bpf", path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		return -errno;
+	*ret_mounted = true;
+	return 0;
+}
+
+/* Unlinks what is pinned in dir, and dir. How many pins, or -errno. */
+static int unpin_dir(const char *dir)
+{
+	_cleanup_closedir_ DIR *d = opendir(dir);
+	struct dirent *e;
+	int n = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (unlinkat(dirfd(d), e->d_name, 0))
+			return -errno;
+		n++;
+	}
+	if (rmdir(dir))
+		return -errno;
+	return n;
+}
+
+int lw_kern_cleanup(const char *bpffs)
+{
+	_cleanup_free_ char *dir = NULL;
+	int n;
+
+	if (asprintf(&dir, "%s/" PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0)
+		return -ENOMEM;
+	n = unpin_dir(dir);
+	return n < 0 ? n : n + lw_devices_cleanup();
+}
+
+static int pin_maps(struct lw_kern *kern)
+{
+	struct bpf_map *map;
+
+	if (mkdir(kern->pin_dir, 0700) && errno != EEXIST)
+		return -errno;
+	bpf_object__for_each_map(map, kern->skel->obj) {
+		_cleanup_free_ char *path = NULL;
+		const char *name = bpf_map__name(map);
+		int r;
+
+		if (strncmp(name, "lw_", 3) || !strncmp(name, "lw_lanes.", 9))
+			continue;
+		if (asprintf(&path, "%s/%s", kern->pin_dir, name + 3) < 0)
+			return -ENOMEM;
+		r = bpf_map__pin(map, path);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	if (kern->nattached >= LW_KERN_ATTACHED)
+		return -E2BIG;
+	va_start(args, format);
+	n = vasprintf(&kern->attached[kern->nattached], format, args);
+	va_end(args);
+	if (n < 0) {
+		kern->attached[kern->nattached] = NULL;
+		return -ENOMEM;
+	}
+	kern->nattached++;
+	return 0;
+}
+
+static int attach_map(struct lw_kern *kern, struct bpf_program *prog, struct bpf_map *map, enum bpf_attach_type type,
+		      const char *what)
+{
+	if (bpf_prog_attach(bpf_program__fd(prog), bpf_map__fd(map), type, 0))
+		return -errno;
+	return lw_kern_note_attached(kern, "%s (%s on map %s)", bpf_program__name(prog), what, bpf_map__name(map));
+}
+
+static int attach(struct lw_kern *kern, const char *cgroup)
+{
+	struct lw_lanes_bpf *s = kern->skel;
+	struct bpf_program *progs[LW_KERN_LINKS] = {
+		s->progs.lw_sockops, s->progs.lw_getpeername4, s->progs.lw_getpeername6,
+		s->progs.lw_connect4, s->progs.lw_connect6, /* last: from here on sockets are noted */
+	};
+	_cleanup_close_ int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = attach_map(kern, s->progs.lw_msg, s->maps.lw_down_socks, BPF_SK_MSG_VERDICT, "sk_msg");
+	if (!r && kern->mode == LW_KERN_MODE_VERDICT)
+		r = attach_map(kern, s->progs.lw_native, s->maps.lw_down_socks, BPF_SK_SKB_VERDICT, "sk_skb");
+	if (!r)
+		r = attach_map(kern, s->progs.lw_reply, s->maps.lw_up_socks, BPF_SK_SKB_VERDICT, "sk_skb");
+	for (size_t i = 0; !r && i < LW_KERN_LINKS; i++) {
+		kern->links[i] = bpf_program__attach_cgroup(progs[i], fd);
+		if (!kern->links[i])
+			return -errno;
+		r = lw_kern_note_attached(kern, "%s (%s on %s)", bpf_program__name(progs[i]),
+					  bpf_program__section_name(progs[i]), cgroup);
+	}
+	return r;
+}
+
+int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
+{
+	_cleanup_(lw_kern_close) struct lw_kern *kern = NULL;
+	_cleanup_free_ char *found = NULL;
+	const char *cgroup = options->cgroup, *bpffs = options->bpffs ? options->bpffs : "/sys/fs/bpf";
+	bool mounted;
+	int r;
+
+	libbpf_set_print(on_libbpf);
+	if (!cgroup) {
+		cgroup = found = find_cgroup2();
+		if (!cgroup) {
+			lw_error("find the cgroup2 root: none is mounted; mount one (mount -t cgroup2 none DIR) and name it with --cgroup");
+			return -ENOENT;
+		}
+	}
+	kern = calloc(1, sizeof(*kern));
+	if (!kern)
+		return -ENOMEM;
+	r = lw_selftest_run(&kern->tests, &kern->mode);
+	if (r) {
+		lw_error("run the self-tests: %s", strerror(-r));
+		return r;
+	}
+	if (kern->mode == LW_KERN_MODE_NONE) {
+		*ret = TAKE_PTR(kern);
+		return 0;
+	}
+	r = mount_bpffs(bpffs, &mounted);
+	if (r) {
+		lw_error("use '%s' as bpffs: %s", bpffs, strerror(-r));
+		return r;
+	}
+	if (mounted) {
+		kern->bpffs_mounted = strdup(bpffs);
+		if (!kern->bpffs_mounted)
+			return -ENOMEM;
+	}
+	if (asprintf(&kern->pin_dir, "%s/" PIN_DIR, bpffs) < 0) {
+		kern->pin_dir = NULL;
+		return -ENOMEM;
+	}
+	r = unpin_dir(kern->pin_dir);
+	if (r < 0) {
+		lw_error("remove what an earlier agent left in '%s': %s", kern->pin_dir, strerror(-r));
+		return r;
+	}
+	if (r > 0)
+		lw_info("removed %d pins that an earlier agent left in '%s'", r, kern->pin_dir);
+
+	kern->skel = lw_lanes_bpf__open();
+	if (!kern->skel)
+		return -errno;
+	r = lw_lanes_bpf__load(kern->skel);
+	if (r) {
+		lw_error("load the programs: %s (--log-level debug shows the kernel's reasons)", strerror(-r));
+		return r;
+	}
+	kern->config = mmap(NULL, sizeof(*kern->config), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    bpf_map__fd(kern->skel->maps.lw_config), 0);
+	if (kern->config == MAP_FAILED) {
+		kern->config = NULL;
+		return -errno;
+	}
+	kern->config->abi = LW_ABI_VERSION;
+	kern->config->flags = (options->fail_closed ? LW_CONF_FAIL_CLOSED : 0) |
+			      (options->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
+			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
+	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
+	lw_kern_heartbeat(kern);
+	r = pin_maps(kern);
+	if (r) {
+		lw_error("pin the maps in '%s': %s", kern->pin_dir, strerror(-r));
+		return r;
+	}
+	r = attach(kern, cgroup);
+	if (r) {
+		lw_error("attach to '%s': %s", cgroup, strerror(-r));
+		return r;
+	}
+	*ret = TAKE_PTR(kern);
+	return 0;
+}
+
+void lw_kern_heartbeat(struct lw_kern *kern)
+{
+	if (kern->config)
+		__atomic_store_n(&kern->config->heartbeat_ns, lw_clock_ns(), __ATOMIC_RELEASE);
+}
+
+void lw_kern_close(struct lw_kern **kern_)
+{
+	struct lw_kern *kern = *kern_;
+	int r;
+
+	*kern_ = NULL;
+	if (!kern)
+		return;
+	for (size_t i = LW_KERN_LINKS; i-- > 0;)
+		if (kern->links[i])
+			(void)bpf_link__destroy(kern->links[i]);
+	if (kern->config) {
+		/* connections that are still enrolled go on with their own peers */
+		__atomic_store_n(&kern->config->flags, kern->config->flags | LW_CONF_STOPPED, __ATOMIC_RELEASE);
+		(void)munmap(kern->config, sizeof(*kern->config));
+	}
+	if (kern->pin_dir) {
+		r = unpin_dir(kern->pin_dir);
+		if (r < 0)
+			lw_warn("remove '%s': %s, left behind", kern->pin_dir, strerror(-r));
+	}
+	if (kern->skel)
+		lw_lanes_bpf__destroy(kern->skel);
+	if (kern->bpffs_mounted && umount(kern->bpffs_mounted))
+		lw_warn("unmount '%s': %s, left behind", kern->bpffs_mounted, strerror(errno));
+	for (size_t slot = 0; slot < 2; slot++)
+		for (size_t t = 0; t < LW_TABLE__MAX; t++) {
+			free(kern->mirrors[slot][t].keys);
+			free(kern->mirrors[slot][t].values);
+		}
+	for (size_t i = 0; i < kern->nattached; i++)
+		free(kern->attached[i]);
+	free(kern->bpffs_mounted);
+	free(kern->pin_dir);
+	free(kern->tests);
+	free(kern);
+}
+
+uint64_t lw_kern_generation(const struct lw_kern *kern)
+{
+	return kern->config ? kern->config->generation : 0;
+}
+
+enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern)
+{
+	return kern->mode;
+}
+
+const char *lw_kern_mode_name(enum lw_kern_mode mode)
+{
+	switch (mode) {
+	case LW_KERN_MODE_MSG:
+		return "msg";
+	case LW_KERN_MODE_VERDICT:
+		return "verdict";
+	case LW_KERN_MODE_NONE:
+		break;
+	}
+	return "none";
+}
+
+const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
+{
+	return kern->tests;
+}
+
+const char *const *lw_kern_attached(const struct lw_kern *kern)
+{
+	return (const char *const *)kern->attached;
+}
+
+int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
+{
+	int fd, r = 0;
+	uint64_t key, *at = NULL;
+	struct lw_flow flow;
+
+	if (!kern->skel)
+		return 0;
+	fd = bpf_map__fd(kern->skel->maps.lw_flows);
+	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
+		at = &key;
+		if (!bpf_map_lookup_elem(fd, &key, &flow))
+			r = cb(key, &flow, arg);
+	}
+	return r;
+}
+
+int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
+{
+	int fd, r = 0;
+	uint64_t key, *at = NULL;
+	struct lw_up up;
+
+	if (!kern->skel)
+		return 0;
+	fd = bpf_map__fd(kern->skel->maps.lw_ups);
+	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
+		at = &key;
+		if (!bpf_map_lookup_elem(fd, &key, &up))
+			r = cb(key, &up, arg);
+	}
+	return r;
+}
+
+int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg)
+{
+	_cleanup_free_ struct lw_stat *values = NULL;
+	struct lw_stat_key key, *at = NULL;
+	int fd, r = 0, cpus = libbpf_num_possible_cpus();
+
+	if (!kern->skel)
+		return 0;
+	if (cpus < 0)
+		return cpus;
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	fd = bpf_map__fd(kern->skel->maps.lw_stats);
+	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
+		uint64_t sum = 0;
+
+		at = &key;
+		if (bpf_map_lookup_elem(fd, &key, values))
+			continue;
+		for (int i = 0; i < cpus; i++)
+			sum += values[i].count;
+		r = cb(&key, sum, arg);
+	}
+	return r;
+}
+
+int lw_kern_call(const struct bpf_program *prog, void *args, size_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = (__u32)size);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts))
+		return -errno;
+	return (int)opts.retval;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The kernel side as the daemon sees it: programs loaded, attached and pinned, state published, maps
+ * read. The only module that sees libbpf. Not thread-safe.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/image.h"
+
+struct lw_kern;
+
+struct lw_kern_options {
+	const char *cgroup; /* cgroup2 root; NULL: found in /proc/self/mounts */
+	const char *bpffs; /* bpffs root; NULL: /sys/fs/bpf, mounted if it is not */
+	bool fail_closed;
+	bool prefer_local;
+};
+
+/* How sockets may be enrolled on this kernel, as the self-tests found. */
+enum lw_kern_mode {
+	LW_KERN_MODE_NONE, /* nothing safe: nothing is enrolled */
+	LW_KERN_MODE_MSG, /* sk_msg alone */
+	LW_KERN_MODE_VERDICT, /* sk_msg and a pass-all verdict */
+};
+
+struct lw_selftest_result {
+	const char *name; /* "fionread-native" */
+	bool ok;
+	char detail[160]; /* what was seen; what it means for the mode */
+};
+
+/*
+ * Runs the self-tests, loads, pins below <bpffs>/laneway, attaches. Whatever a killed agent left there
+ * is taken away first. 0, or -errno with one line logged.
+ */
+int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret);
+/* Detaches and unpins everything. */
+void lw_kern_close(struct lw_kern **kern);
+/* Removes every pin and program of an agent that is gone, without one. Number of things removed, or -errno. */
+int lw_kern_cleanup(const char *bpffs);
+
+/* Makes a sealed image the state in force, all at once. 0 or -errno, the old state then stays. */
+int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image);
+uint64_t lw_kern_generation(const struct lw_kern *kern);
+/* A sign of life; without one for a second the programs stop handing anything to the agent. */
+void lw_kern_heartbeat(struct lw_kern *kern);
+
+enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern);
+const char *lw_kern_mode_name(enum lw_kern_mode mode);
+/* Ends with a NULL name. Valid while kern is. */
+const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern);
+/* "lw_connect4 (cgroup/connect4 on /sys/fs/cgroup)": NULL-terminated, valid while kern is. */
+const char *const *lw_kern_attached(const struct lw_kern *kern);
+
+/* Each calls cb for every entry until it returns non-zero, and returns that; -errno on failure. */
+int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg);
+int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg);
+int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Makes an image the state in force: writes what differs into the idle slot, then flips the generation.
+ */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kern/internal.h"
+
+/* Rows, and bytes of values, in one call. */
+#define BATCH_ROWS 4096
+#define BATCH_BYTES (4 << 20)
+
+int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table)
+{
+	struct bpf_map *maps[LW_TABLE__MAX] = {
+		[LW_TABLE_DESTS] = kern->skel->maps.lw_dests,
+		[LW_TABLE_PODS] = kern->skel->maps.lw_pods,
+		[LW_TABLE_WORKLOADS] = kern->skel->maps.lw_workloads,
+		[LW_TABLE_LANES] = kern->skel->maps.lw_lanes,
+		[LW_TABLE_TAGS] = kern->skel->maps.lw_tags,
+		[LW_TABLE_GROUPS] = kern->skel->maps.lw_groups,
+		[LW_TABLE_ENDPOINTS] = kern->skel->maps.lw_endpoints,
+		[LW_TABLE_STEPS] = kern->skel->maps.lw_steps,
+		[LW_TABLE_RULES] = kern->skel->maps.lw_rules,
+		[LW_TABLE_DFAS] = kern->skel->maps.lw_dfas,
+		[LW_TABLE_NAMES] = kern->skel->maps.lw_names,
+	};
+
+	return bpf_map__fd(maps[table]);
+}
+
+/* Rows collected for one batch call. */
+struct batch {
+	int fd;
+	const struct lw_table_info *info;
+	uint32_t slot;
+	char *keys, *values;
+	uint32_t n, max;
+};
+
+static int batch_flush(struct batch *b, bool del)
+{
+	uint32_t n = b->n;
+	int r;
+
+	if (!n)
+		return 0;
+	b->n = 0;
+	r = del ? bpf_map_delete_batch(b->fd, b->keys, &n, NULL) : bpf_map_update_batch(b->fd, b->keys, b->values, &n, NULL);
+	return r ? -errno : 0;
+}
+
+static int batch_add(struct batch *b, const void *key, const void *value)
+{
+	char *k = b->keys + b->n * b->info->key_size;
+
+	memcpy(k, key, b->info->key_size);
+	memcpy(k + b->info->slot_offset, &b->slot, sizeof(b->slot));
+	if (value)
+		memcpy(b->values + b->n * b->info->value_size, value, b->info->value_size);
+	return ++b->n == b->max ? batch_flush(b, !value) : 0;
+}
+
+static const char *row(const void *rows, size_t i, size_t size)
+{
+	return (const char *)rows + i * size;
+}
+
+/* del: takes away what is no longer there; else: puts what is new or differs. */
+static int sync_pass(struct batch *b, const struct lw_mirror *old, const struct lw_image *image, enum lw_table_id t, bool del)
+{
+	size_t i = 0, j = 0, n = lw_image_rows(image, t);
+	int r = 0;
+
+	while (!r && (i < old->rows || j < n)) {
+		int c;
+
+		if (i == old->rows)
+			c = 1;
+		else if (j == n)
+			c = -1;
+		else
+			c = memcmp(row(old->keys, i, b->info->key_size), lw_image_key(image, t, j), b->info->key_size);
+		if (c < 0) {
+			if (del)
+				r = batch_add(b, row(old->keys, i, b->info->key_size), NULL);
+			i++;
+		} else if (c > 0) {
+			if (!del)
+				r = batch_add(b, lw_image_key(image, t, j), lw_image_value(image, t, j));
+			j++;
+		} else {
+			if (!del && memcmp(row(old->values, i, b->info->value_size), lw_image_value(image, t, j), b->info->value_size))
+				r = batch_add(b, lw_image_key(image, t, j), lw_image_value(image, t, j));
+			i++;
+			j++;
+		}
+	}
+	return r ? r : batch_flush(b, del);
+}
+
+static int mirror_copy(const struct lw_image *image, enum lw_table_id t, struct lw_mirror *ret)
+{
+	const struct lw_table_info *info = &lw_tables[t];
+	size_t n = lw_image_rows(image, t);
+
+	*ret = (struct lw_mirror){ .rows = n };
+	if (!n)
+		return 0;
+	ret->keys = malloc(n * info->key_size);
+	ret->values = malloc(n * info->value_size);
+	if (!ret->keys || !ret->values) {
+		free(ret->keys);
+		free(ret->values);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		memcpy((char *)ret->keys + i * info->key_size, lw_image_key(image, t, i), info->key_size);
+		memcpy((char *)ret->values + i * info->value_size, lw_image_value(image, t, i), info->value_size);
+	}
+	return 0;
+}
+
+/* The slot's content is not known any more: take it all away, and forget it. */
+static void slot_reset(struct lw_kern *kern, uint32_t slot)
+{
+	for (size_t t = 0; t < LW_TABLE__MAX; t++) {
+		struct lw_mirror *m = &kern->mirrors[slot][t];
+		const struct lw_table_info *info = &lw_tables[t];
+		int fd = lw_kern_map_fd(kern, t);
+		_cleanup_free_ char *key = malloc(info->key_size), *next = malloc(info->key_size);
+		bool first = true;
+		uint32_t s;
+
+		free(m->keys);
+		free(m->values);
+		*m = (struct lw_mirror){};
+		if (!key || !next)
+			continue;
+		while (!bpf_map_get_next_key(fd, first ? NULL : key, next)) {
+			first = false;
+			memcpy(key, next, info->key_size);
+			memcpy(&s, key + info->slot_offset, sizeof(s));
+			if (s == slot && !bpf_map_delete_elem(fd, key))
+				first = true; /* the walk lost its place */
+		}
+	}
+}
+
+int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
+{
+	struct lw_mirror fresh[LW_TABLE__MAX] = {};
+	uint64_t next;
+	uint32_t slot;
+	int r = 0;
+
+	if (kern->mode == LW_KERN_MODE_NONE)
+		return 0;
+	next = kern->config->generation + 1;
+	slot = next & 1;
+	/* a program that began before the last flip may still read this slot: wait until all have ended */
+	if (lw_clock_ns() - kern->flipped_ns < LW_NS_PER_SEC)
+		(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+
+	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++) {
+		const struct lw_table_info *info = &lw_tables[t];
+		uint32_t fit = BATCH_BYTES / info->value_size, max = fit < BATCH_ROWS ? fit : BATCH_ROWS;
+		_cleanup_free_ char *keys = malloc(max * info->key_size), *values = malloc(max * info->value_size);
+		struct batch b = {
+			.fd = lw_kern_map_fd(kern, t), .info = info, .slot = slot, .keys = keys, .values = values, .max = max,
+		};
+
+		if (!keys || !values)
+			r = -ENOMEM;
+		if (!r)
+			r = sync_pass(&b, &kern->mirrors[slot][t], image, t, true);
+		if (!r)
+			r = sync_pass(&b, &kern->mirrors[slot][t], image, t, false);
+		if (!r)
+			r = mirror_copy(image, t, &fresh[t]);
+	}
+	if (r) {
+		for (size_t t = 0; t < LW_TABLE__MAX; t++) {
+			free(fresh[t].keys);
+			free(fresh[t].values);
+		}
+		slot_reset(kern, slot);
+		return r;
+	}
+	__atomic_store_n(&kern->config->generation, next, __ATOMIC_RELEASE);
+	kern->flipped_ns = lw_clock_ns();
+	for (size_t t = 0; t < LW_TABLE__MAX; t++) {
+		free(kern->mirrors[slot][t].keys);
+		free(kern->mirrors[slot][t].values);
+		kern->mirrors[slot][t] = fresh[t];
+	}
+	return 0;
+}

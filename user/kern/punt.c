@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Punted requests: no upstream socket was ready, so their bytes come here, each message behind a struct
+ * lw_punt. An upstream socket is opened, the bytes are written, and the kernel side is told to go on by itself.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "kern/internal.h"
+#include "kern/upstream_internal.h"
+
+/* A send is at most this long in the kernel's hands, with room for the frame. */
+#define PUNT_BUF (4 << 20)
+
+struct punt {
+	uint64_t down;
+	struct lw_punt first; /* frame of the first message */
+	char *data;
+	size_t len, written;
+	uint32_t seq; /* of the last message in data */
+	struct upstream *u; /* NULL: none yet, or none any more */
+	bool connected;
+	bool fell_back; /* to the own peer's address */
+};
+
+static void punt_free(struct lw_upstreams *ups, struct punt *p)
+{
+	const struct lw_bytes key = LW_BYTES_OF(p->down);
+
+	(void)lw_bytemap_remove(&ups->punts, &key, 1);
+	if (p->u)
+		p->u->punt = NULL;
+	free(p->data);
+	free(p);
+}
+
+void lw_punt_forget(struct lw_upstreams *ups, uint64_t down)
+{
+	const struct lw_bytes key = LW_BYTES_OF(down);
+	struct punt *p = lw_bytemap_get(&ups->punts, &key, 1);
+	struct upstream *u;
+
+	if (!p)
+		return;
+	u = p->u;
+	punt_free(ups, p);
+	if (u)
+		lw_upstream_close(ups, u);
+}
+
+static int tcp_pair(int ret[2])
+{
+	_cleanup_close_ int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), a = -1, b = -1;
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(sa);
+
+	if (l < 0 || bind(l, (struct sockaddr *)&sa, sizeof(sa)) || listen(l, 1) ||
+	    getsockname(l, (struct sockaddr *)&sa, &len))
+		return -errno;
+	a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (a < 0 || connect(a, (struct sockaddr *)&sa, len))
+		return -errno;
+	b = accept4(l, NULL, NULL, SOCK_CLOEXEC);
+	if (b < 0)
+		return -errno;
+	ret[0] = TAKE_FD(a);
+	ret[1] = TAKE_FD(b);
+	return 0;
+}
+
+static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *u, uint32_t seq)
+{
+	struct lw_bind_args args = {
+		.down = p->down,
+		.up = u->cookie,
+		.seq = seq,
+		.id = p->first.id,
+		.addr = u->key.addr,
+		.port = u->key.port,
+		.lane = u->lane,
+	};
+
+	return lw_kern_call(ups->kern->skel->progs.lw_bind, &args, sizeof(args));
+}
+
+static void punt_write(struct lw_upstreams *ups, struct punt *p);
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct upstream *u = w->data;
+
+	(void)loop;
+	(void)events;
+	if (u->punt)
+		punt_write(u->ups, u->punt);
+}
+
+static void punt_write(struct lw_upstreams *ups, struct punt *p)
+{
+	struct upstream *u = p->u;
+	int r;
+
+	while (p->written < p->len) {
+		ssize_t n = send(u->fd, p->data + p->written, p->len - p->written, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			ev_io_stop(ups->loop, &u->io);
+			ev_io_init(&u->io, on_writable, u->fd, EV_WRITE);
+			ev_io_start(ups->loop, &u->io);
+			return;
+		}
+		if (n < 0) {
+			/* the pod took part of the request and went away */
+			punt_free(ups, p);
+			lw_upstream_ended(ups, u);
+			return;
+		}
+		p->written += (size_t)n;
+	}
+	p->len = p->written = 0;
+	lw_upstream_watch(u);
+	r = bind_down(ups, p, u, p->seq);
+	if (r == 1)
+		return; /* another message is on its way here */
+	punt_free(ups, p);
+	if (r)
+		lw_upstream_close(ups, u);
+}
+
+/* The agent itself answers: no pod can be reached, or may be. */
+static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
+{
+	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	struct lw_pool_key key = { .netns = p->first.netns };
+	struct upstream *u;
+	int pair[2], r;
+
+	r = tcp_pair(pair);
+	if (!r) {
+		r = lw_upstream_new(ups, pair[0], &key, LW_LANE_ONCE, &u);
+		if (r) {
+			(void)close(pair[0]);
+			(void)close(pair[1]);
+		}
+	}
+	if (r) {
+		lw_warn("answer a request that no pod takes: %s, the client waits until its own time-out", strerror(-r));
+		punt_free(ups, p);
+		return;
+	}
+	u->far = pair[1];
+	u->punt = p;
+	p->u = u;
+	r = lw_upstream_enter(ups, u);
+	if (!r)
+		r = lw_upstream_bind(ups, u, p->down, p->first.flags & LW_PUNT_IS_HEAD);
+	if (!r)
+		r = bind_down(ups, p, u, 0);
+	if (!r)
+		r = bind_down(ups, p, u, p->seq);
+	punt_free(ups, p);
+	if (r || send(u->far, answer, sizeof(answer) - 1, MSG_NOSIGNAL) < 0)
+		lw_upstream_close(ups, u);
+}
+
+static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_pool_key *key, uint16_t lane);
+
+/* No upstream socket came of it. Fail open: the request goes where it would have gone without us. */
+static void punt_failed(struct lw_upstreams *ups, struct punt *p, int error)
+{
+	struct lw_pool_key key = { 0 };
+	struct lw_flow flow;
+
+	lw_debug("no connection for a punted request: %s", strerror(error));
+	p->u = NULL;
+	if (ups->fail_closed || p->fell_back || lw_upstream_flow(ups, p->down, &flow)) {
+		punt_refuse(ups, p);
+		return;
+	}
+	p->fell_back = true;
+	key.netns = flow.netns;
+	key.addr = flow.peer;
+	key.port = flow.peer_port;
+	punt_open(ups, p, &key, LW_LANE_ONCE);
+}
+
+static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_pool_key *key, uint16_t lane)
+{
+	int r = lw_upstream_open(ups, key, lane, (pid_t)p->first.pid, &p->u);
+
+	if (r)
+		punt_failed(ups, p, -r);
+	else
+		p->u->punt = p;
+}
+
+void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
+{
+	struct punt *p = u->punt;
+
+	if (!error) {
+		int r = lw_upstream_enter(ups, u);
+
+		if (!r)
+			r = lw_upstream_bind(ups, u, p->down, p->first.flags & LW_PUNT_IS_HEAD);
+		if (!r)
+			r = bind_down(ups, p, u, 0);
+		if (!r) {
+			p->connected = true;
+			punt_write(ups, p);
+			return;
+		}
+		if (r > 0) { /* the client is gone */
+			punt_free(ups, p);
+			lw_upstream_close(ups, u);
+			return;
+		}
+		error = -r;
+	}
+	u->punt = NULL;
+	lw_upstream_close(ups, u);
+	punt_failed(ups, p, error);
+}
+
+static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, const char *data)
+{
+	const struct lw_bytes key = LW_BYTES_OF(frame->down);
+	struct lw_pool_key pool = { .netns = frame->netns, .addr = frame->addr, .port = frame->port };
+	struct punt *p;
+	char *grown;
+
+	if (frame->seq == 1)
+		lw_punt_forget(ups, frame->down);
+	p = lw_bytemap_get(&ups->punts, &key, 1);
+	if (frame->seq == 1) {
+		p = calloc(1, sizeof(*p));
+		if (!p || lw_bytemap_put(&ups->punts, &key, 1, p)) {
+			free(p);
+			return;
+		}
+		p->down = frame->down;
+		p->first = *frame;
+	}
+	if (!p || frame->seq != p->seq + 1)
+		return; /* of a request given up before */
+	grown = realloc(p->data, p->len + frame->len);
+	if (!grown) {
+		lw_punt_forget(ups, frame->down);
+		return;
+	}
+	p->data = grown;
+	memcpy(p->data + p->len, data, frame->len);
+	p->len += frame->len;
+	p->seq = frame->seq;
+	if (p->seq == 1) {
+		lw_pool_demand(ups, &pool, frame->lane, (pid_t)frame->pid);
+		punt_open(ups, p, &pool, frame->lane);
+	} else if (p->connected) {
+		punt_write(ups, p);
+	}
+}
+
+static void on_punted(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct lw_upstreams *ups = w->data;
+	ssize_t n = recv(ups->punt_near, ups->punt_buf + ups->punt_len, PUNT_BUF - ups->punt_len, MSG_DONTWAIT);
+	size_t at = 0;
+
+	(void)loop;
+	(void)events;
+	if (n <= 0)
+		return;
+	ups->punt_len += (size_t)n;
+	while (ups->punt_len - at >= sizeof(struct lw_punt)) {
+		struct lw_punt frame;
+
+		memcpy(&frame, ups->punt_buf + at, sizeof(frame));
+		if (frame.magic != LW_PUNT_MAGIC || frame.len > PUNT_BUF - sizeof(frame)) {
+			lw_error("a punted message is not framed: dropping %zu bytes", ups->punt_len - at);
+			at = ups->punt_len;
+			break;
+		}
+		if (ups->punt_len - at < sizeof(frame) + frame.len)
+			break;
+		on_message(ups, &frame, ups->punt_buf + at + sizeof(frame));
+		at += sizeof(frame) + frame.len;
+	}
+	memmove(ups->punt_buf, ups->punt_buf + at, ups->punt_len - at);
+	ups->punt_len -= at;
+}
+
+int lw_punts_start(struct lw_upstreams *ups)
+{
+	int pair[2], r;
+	uint32_t zero = 0;
+	uint64_t fd;
+
+	ups->punt_near = ups->punt_far = -1;
+	ups->punt_buf = malloc(PUNT_BUF);
+	if (!ups->punt_buf)
+		return -ENOMEM;
+	r = tcp_pair(pair);
+	if (r)
+		return r;
+	ups->punt_near = pair[0];
+	ups->punt_far = pair[1];
+	fd = (uint64_t)ups->punt_near;
+	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_punt_sock), &zero, &fd, BPF_ANY))
+		return -errno;
+	ev_io_init(&ups->punt_io, on_punted, ups->punt_near, EV_READ);
+	ups->punt_io.data = ups;
+	ev_io_start(ups->loop, &ups->punt_io);
+	return 0;
+}
+
+static bool punt_drop(void *value, void *arg)
+{
+	struct punt *p = value;
+
+	(void)arg;
+	if (p->u)
+		p->u->punt = NULL;
+	free(p->data);
+	free(p);
+	return false;
+}
+
+void lw_punts_stop(struct lw_upstreams *ups)
+{
+	if (ups->punt_io.data)
+		ev_io_stop(ups->loop, &ups->punt_io);
+	lw_bytemap_filter(&ups->punts, punt_drop, NULL);
+	lw_bytemap_clear(&ups->punts);
+	if (ups->punt_buf) {
+		(void)lw_close(ups->punt_near);
+		(void)lw_close(ups->punt_far);
+	}
+	free(ups->punt_buf);
+	ups->punt_buf = NULL;
+}

@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Upstream sockets from connect to close, and the pools of fresh ones. Punts are in punt.c.
+ */
+#include "kern/upstream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "kern/downstream.h"
+#include "kern/internal.h"
+#include "kern/upstream_internal.h"
+
+#define CONNECT_SECONDS 1.0
+#define HEARTBEAT_SECONDS 0.1
+#define TICK_SECONDS 1.0
+/* Ticks between looks for bound sockets whose downstream socket is gone without our being told. */
+#define SWEEP_TICKS 5
+/* From the end of an upstream socket to what follows from it: its last bytes are through by then. */
+#define END_SECONDS 0.005
+/* A pool is kept where at least this many sockets a second are taken: where connections live long,
+ * one idle connection more is not worth what it costs a server that serves one connection at a time. */
+#define POOL_RATE_MIN 2.0
+/* Share of a second's takes held ready. */
+#define POOL_SHARE 0.1
+/* A fresh socket that nobody took in this time is closed. */
+#define POOL_IDLE_NS (2 * LW_NS_PER_SEC)
+#define SNDBUF_BYTES (4 << 20)
+
+struct pool {
+	struct lw_pool_key key;
+	uint16_t lane;
+	pid_t pid; /* a process of the namespace */
+	unsigned int ready, connecting;
+	unsigned int taken; /* since the last tick */
+	double rate; /* takes a second, smoothed */
+	int idle_ticks;
+};
+
+struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u, struct lw_up *buf)
+{
+	int fd = bpf_map__fd(ups->kern->skel->maps.lw_ups);
+
+	return bpf_map_lookup_elem(fd, &u->cookie, buf) ? NULL : buf;
+}
+
+int lw_upstream_flow(struct lw_upstreams *ups, uint64_t down, struct lw_flow *ret)
+{
+	return bpf_map_lookup_elem(bpf_map__fd(ups->kern->skel->maps.lw_flows), &down, ret) ? -errno : 0;
+}
+
+struct upstream *lw_upstream_get(struct lw_upstreams *ups, uint64_t cookie)
+{
+	const struct lw_bytes key = LW_BYTES_OF(cookie);
+
+	return lw_bytemap_get(&ups->by_cookie, &key, 1);
+}
+
+/* ---- which upstream sockets a downstream socket has: a list under its cookie ---- */
+
+static void link_down(struct lw_upstreams *ups, struct upstream *u, uint64_t down)
+{
+	const struct lw_bytes key = LW_BYTES_OF(down);
+
+	u->down = down;
+	u->next = lw_bytemap_get(&ups->by_down, &key, 1);
+	if (lw_bytemap_put(&ups->by_down, &key, 1, u))
+		u->next = NULL; /* found by the sweep instead */
+}
+
+static void unlink_down(struct lw_upstreams *ups, struct upstream *u)
+{
+	const struct lw_bytes key = LW_BYTES_OF(u->down);
+	struct upstream *head = lw_bytemap_get(&ups->by_down, &key, 1), **at = &head;
+
+	while (*at && *at != u)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = u->next;
+	if (head)
+		(void)lw_bytemap_put(&ups->by_down, &key, 1, head);
+	else
+		(void)lw_bytemap_remove(&ups->by_down, &key, 1);
+}
+
+/* ---- end ---- */
+
+void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
+{
+	const struct lw_bytes key = LW_BYTES_OF(u->cookie);
+	struct lw_lanes_bpf *s = ups->kern->skel;
+
+	if (u->state == UPSTREAM_READY) {
+		struct lw_pool_put_args args = { .key = u->pool->key, .up = u->cookie };
+
+		if (lw_kern_call(s->progs.lw_pool_drop, &args, sizeof(args)) == 1) {
+			/* taken a moment ago: the event is on its way, it is not ours to close */
+			ev_io_stop(ups->loop, &u->io);
+			return;
+		}
+		u->pool->ready--;
+	} else if (u->state == UPSTREAM_CONNECTING && u->pool) {
+		u->pool->connecting--;
+	} else if (u->state == UPSTREAM_BOUND) {
+		unlink_down(ups, u);
+	}
+	ev_io_stop(ups->loop, &u->io);
+	ev_timer_stop(ups->loop, &u->timer);
+	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
+	(void)lw_bytemap_remove(&ups->by_cookie, &key, 1);
+	(void)lw_close(u->fd);
+	(void)lw_close(u->far);
+	free(u);
+}
+
+/* The downstream socket awaits bytes that will not come: end it as its upstream socket ended. */
+static void on_end(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct upstream *u = w->data;
+	struct lw_upstreams *ups = u->ups;
+	struct lw_backlog_args args = { .down = u->down };
+	struct lw_flow flow;
+	struct lw_up state;
+	int r;
+
+	(void)events;
+	if (!lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) || state.req_seq == state.resp_seq ||
+	    lw_upstream_flow(ups, u->down, &flow)) {
+		lw_upstream_close(ups, u);
+		return;
+	}
+	if (state.frame.state != LW_FRAME_CLOSE && !(state.flags & LW_UP_TUNNEL)) {
+		lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
+			 (unsigned long long)u->down);
+		r = lw_downstream_reset(ups->netns, u->down, &flow);
+		if (r && r != -ENOENT)
+			lw_warn("reset a client connection of process %u whose response was cut off: %s, it waits until its own time-out",
+				flow.pid, strerror(-r));
+		lw_upstream_close(ups, u);
+		return;
+	}
+	if (lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args)) > 0) {
+		/* the reader is slow: the end of file comes behind the bytes */
+		ev_timer_set(w, 10 * END_SECONDS, 0.);
+		ev_timer_start(loop, w);
+		return;
+	}
+	r = lw_downstream_eof(u->down, &flow);
+	if (r && r != -ENOENT)
+		lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
+	if (r)
+		(void)lw_downstream_reset(ups->netns, u->down, &flow);
+	lw_upstream_close(ups, u);
+}
+
+void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u)
+{
+	if (u->state != UPSTREAM_BOUND) {
+		lw_upstream_close(ups, u);
+		return;
+	}
+	ev_io_stop(ups->loop, &u->io);
+	if (!ev_is_active(&u->timer)) {
+		ev_timer_init(&u->timer, on_end, END_SECONDS, 0.);
+		ev_timer_start(ups->loop, &u->timer);
+	}
+}
+
+/* ---- begin ---- */
+
+/* Nothing may be read from a fresh socket; a bound one's bytes never come here. Only an end does. */
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct upstream *u = w->data;
+	char c;
+
+	(void)loop;
+	(void)events;
+	/* a packet on its way to the verdict makes the socket look readable for a moment */
+	if (recv(u->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
+		return;
+	lw_upstream_ended(u->ups, u);
+}
+
+void lw_upstream_watch(struct upstream *u)
+{
+	ev_io_stop(u->ups->loop, &u->io);
+	ev_io_init(&u->io, on_readable, u->fd, EV_READ);
+	ev_io_start(u->ups->loop, &u->io);
+}
+
+int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u)
+{
+	uint64_t fd = (uint64_t)u->fd;
+
+	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_up_socks), &u->cookie, &fd, BPF_NOEXIST))
+		return -errno;
+	return 0;
+}
+
+/* The socket belongs to down from here on; its verdict sends what comes to it there. */
+int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head)
+{
+	struct lw_up state = {
+		.down = down,
+		.netns = u->key.netns,
+		.addr = u->key.addr,
+		.port = u->key.port,
+		.lane = u->lane,
+		.req_seq = 1,
+		.head_bits = is_head,
+	};
+
+	((struct lw_scan *)state.scan_state)->response = 1;
+	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_ups), &u->cookie, &state, BPF_ANY))
+		return -errno;
+	u->state = UPSTREAM_BOUND;
+	link_down(ups, u, down);
+	return 0;
+}
+
+static void pool_put(struct lw_upstreams *ups, struct upstream *u)
+{
+	struct lw_pool_put_args args = { .key = u->pool->key, .up = u->cookie, .max = ups->pool_max };
+	int r;
+
+	u->pool->connecting--;
+	u->state = UPSTREAM_READY;
+	u->pool->ready++;
+	r = lw_upstream_enter(ups, u);
+	if (!r)
+		r = lw_kern_call(ups->kern->skel->progs.lw_pool_put, &args, sizeof(args));
+	if (r) {
+		u->pool->ready--;
+		u->state = UPSTREAM_FAILED;
+		lw_upstream_close(ups, u);
+		return;
+	}
+	u->since_ns = lw_clock_ns();
+	lw_upstream_watch(u);
+}
+
+static void connected(struct upstream *u, int error)
+{
+	struct lw_upstreams *ups = u->ups;
+
+	ev_io_stop(ups->loop, &u->io);
+	ev_timer_stop(ups->loop, &u->timer);
+	if (u->punt) {
+		lw_punt_connected(ups, u, error);
+		return;
+	}
+	if (error) {
+		lw_upstream_close(ups, u);
+		return;
+	}
+	pool_put(ups, u);
+}
+
+static void on_connect(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct upstream *u = w->data;
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	(void)loop;
+	(void)events;
+	if (getsockopt(u->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		error = errno;
+	connected(u, error);
+}
+
+static void on_connect_timeout(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	connected(w->data, ETIMEDOUT);
+}
+
+int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *key, uint16_t lane, struct upstream **ret)
+{
+	_cleanup_free_ struct upstream *u = calloc(1, sizeof(*u));
+	struct lw_sk sk = { .role = LW_ROLE_UP };
+	struct lw_up state = { .netns = key->netns, .addr = key->addr, .port = key->port, .lane = lane };
+	struct lw_lanes_bpf *s = ups->kern->skel;
+	socklen_t len = sizeof(sk.cookie);
+	struct lw_bytes bytes;
+	int r;
+
+	if (!u)
+		return -ENOMEM;
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &sk.cookie, &len))
+		return -errno;
+	sk.netns = key->netns;
+	((struct lw_scan *)state.scan_state)->response = 1;
+	/* before connect: the hooks know the agent's own sockets by this */
+	if (bpf_map_update_elem(bpf_map__fd(s->maps.lw_sk), &fd, &sk, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(s->maps.lw_ups), &sk.cookie, &state, BPF_NOEXIST))
+		return -errno;
+	u->ups = ups;
+	u->cookie = sk.cookie;
+	u->far = -1;
+	u->fd = fd;
+	u->key = *key;
+	u->lane = lane;
+	u->io.data = u->timer.data = u;
+	ev_init(&u->io, on_connect);
+	ev_init(&u->timer, on_connect_timeout);
+	bytes = LW_BYTES_OF(u->cookie);
+	r = lw_bytemap_put(&ups->by_cookie, &bytes, 1, u);
+	if (r) {
+		(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
+		return r;
+	}
+	*ret = TAKE_PTR(u);
+	return 0;
+}
+
+int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid, struct upstream **ret)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = lw_addr_to_sockaddr(&key->addr, key->port, &sa);
+	_cleanup_close_ int fd = -1;
+	struct upstream *u;
+	int one = 1, size = SNDBUF_BYTES, r;
+
+	fd = lw_netns_socket(ups->netns, key->netns, pid, sa.ss_family, SOCK_STREAM, IPPROTO_TCP);
+	if (fd < 0)
+		return fd;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	r = lw_upstream_new(ups, fd, key, lane, &u);
+	if (r)
+		return r;
+	TAKE_FD(fd);
+	if (connect(u->fd, (struct sockaddr *)&sa, len) && errno != EINPROGRESS) {
+		r = -errno;
+		u->state = UPSTREAM_FAILED;
+		lw_upstream_close(ups, u);
+		return r;
+	}
+	u->state = UPSTREAM_CONNECTING;
+	ev_io_set(&u->io, u->fd, EV_WRITE);
+	ev_io_start(ups->loop, &u->io);
+	ev_timer_set(&u->timer, CONNECT_SECONDS, 0.);
+	ev_timer_start(ups->loop, &u->timer);
+	*ret = u;
+	return 0;
+}
+
+/* ---- pools ---- */
+
+static void pool_fill(struct lw_upstreams *ups, struct pool *p)
+{
+	unsigned int want = 0;
+
+	if (p->rate >= POOL_RATE_MIN) {
+		want = (unsigned int)(p->rate * POOL_SHARE) + 1;
+		if (want > ups->pool_max)
+			want = ups->pool_max;
+	}
+	while (p->ready + p->connecting < want) {
+		struct upstream *u;
+
+		if (lw_upstream_open(ups, &p->key, p->lane, p->pid, &u))
+			return; /* the next tick tries again */
+		u->pool = p;
+		p->connecting++;
+	}
+}
+
+void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid)
+{
+	const struct lw_bytes bytes = LW_BYTES_OF(*key);
+	struct pool *p = lw_bytemap_get(&ups->pools, &bytes, 1);
+
+	if (!p) {
+		if (ups->pools.count >= LW_MAX_POOLS)
+			return;
+		p = calloc(1, sizeof(*p));
+		if (!p || lw_bytemap_put(&ups->pools, &bytes, 1, p)) {
+			free(p);
+			return;
+		}
+		p->key = *key;
+	}
+	p->lane = lane;
+	p->pid = pid;
+	p->taken++;
+	/* a burst is seen within the second, not after it */
+	if (p->taken > p->rate)
+		p->rate = p->taken;
+	pool_fill(ups, p);
+}
+
+static bool pool_tick(void *value, void *arg)
+{
+	struct lw_upstreams *ups = arg;
+	struct pool *p = value;
+
+	p->rate = p->rate / 2 + p->taken / 2.0;
+	p->idle_ticks = p->taken ? 0 : p->idle_ticks + 1;
+	p->taken = 0;
+	pool_fill(ups, p);
+	if (p->idle_ticks < 10 || p->ready || p->connecting)
+		return true;
+	(void)bpf_map_delete_elem(bpf_map__fd(ups->kern->skel->maps.lw_pools), &p->key);
+	free(p);
+	return false;
+}
+
+/* ---- events and ticks ---- */
+
+static int on_event(void *arg, void *data, size_t size)
+{
+	struct lw_upstreams *ups = arg;
+	const struct lw_event *e = data;
+	struct lw_pool_key key = { .netns = e->netns, .addr = e->addr, .port = e->port };
+	const struct lw_bytes down = LW_BYTES_OF(e->down);
+	struct upstream *u;
+	struct lw_up state;
+
+	if (size < sizeof(*e))
+		return 0;
+	switch (e->type) {
+	case LW_EVENT_TAKEN:
+		u = lw_upstream_get(ups, e->up);
+		if (u && u->state == UPSTREAM_READY) {
+			u->pool->ready--;
+			u->pool = NULL;
+			u->state = UPSTREAM_BOUND;
+			link_down(ups, u, e->down);
+			/* its end may have been told while it was still ours */
+			if (lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_DEAD))
+				lw_upstream_ended(ups, u);
+		}
+		lw_pool_demand(ups, &key, e->lane, (pid_t)e->pid);
+		break;
+	case LW_EVENT_DOWN_CLOSED:
+		lw_punt_forget(ups, e->down);
+		while ((u = lw_bytemap_get(&ups->by_down, &down, 1)))
+			lw_upstream_close(ups, u);
+		break;
+	case LW_EVENT_UP_DEAD:
+		u = lw_upstream_get(ups, e->up);
+		if (u && u->state != UPSTREAM_CONNECTING)
+			lw_upstream_ended(ups, u);
+		break;
+	case LW_EVENT_UP_RELEASED:
+		u = lw_upstream_get(ups, e->up);
+		if (u)
+			lw_upstream_close(ups, u);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static void on_ring(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct lw_upstreams *ups = w->data;
+
+	(void)loop;
+	(void)events;
+	(void)ring_buffer__consume(ups->ring);
+}
+
+static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct lw_upstreams *ups = w->data;
+
+	(void)loop;
+	(void)events;
+	lw_kern_heartbeat(ups->kern);
+}
+
+struct sweep {
+	struct lw_upstreams *ups;
+	struct upstream *stale[256];
+	size_t n;
+	uint64_t now;
+	bool bound; /* look at bound ones too */
+};
+
+static bool sweep_one(void *value, void *arg)
+{
+	struct sweep *s = arg;
+	struct upstream *u = value;
+	struct lw_flow flow;
+
+	if (s->n == sizeof(s->stale) / sizeof(s->stale[0]))
+		return true;
+	if ((u->state == UPSTREAM_READY && s->now - u->since_ns > POOL_IDLE_NS) ||
+	    (s->bound && u->state == UPSTREAM_BOUND && lw_upstream_flow(s->ups, u->down, &flow) == -ENOENT))
+		s->stale[s->n++] = u;
+	return true;
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct lw_upstreams *ups = w->data;
+	struct sweep s = { .ups = ups, .now = lw_clock_ns(), .bound = ++ups->ticks % SWEEP_TICKS == 0 };
+
+	(void)loop;
+	(void)events;
+	lw_bytemap_filter(&ups->by_cookie, sweep_one, &s);
+	for (size_t i = 0; i < s.n; i++)
+		lw_upstream_close(ups, s.stale[i]);
+	lw_bytemap_filter(&ups->pools, pool_tick, ups);
+	if (s.bound)
+		lw_netns_sweep(ups->netns);
+}
+
+int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct lw_upstreams_options *options,
+		       struct lw_upstreams **ret)
+{
+	_cleanup_(lw_upstreams_stop) struct lw_upstreams *ups = NULL;
+	int r;
+
+	*ret = NULL;
+	if (lw_kern_mode(kern) == LW_KERN_MODE_NONE)
+		return 0;
+	ups = calloc(1, sizeof(*ups));
+	if (!ups)
+		return -ENOMEM;
+	ups->kern = kern;
+	ups->loop = loop;
+	ups->fail_closed = options->fail_closed;
+	ups->pool_max = options->pool_max ? options->pool_max : LW_POOL_MAX_DEFAULT;
+	if (ups->pool_max > LW_POOL_SLOTS)
+		ups->pool_max = LW_POOL_SLOTS;
+	r = lw_netns_new(&ups->netns);
+	if (r)
+		return r;
+	ups->ring = ring_buffer__new(bpf_map__fd(kern->skel->maps.lw_events), on_event, ups, NULL);
+	if (!ups->ring)
+		return -errno;
+	r = lw_punts_start(ups);
+	if (r)
+		return r;
+	ev_io_init(&ups->ring_io, on_ring, ring_buffer__epoll_fd(ups->ring), EV_READ);
+	ev_timer_init(&ups->heartbeat, on_heartbeat, 0., HEARTBEAT_SECONDS);
+	ev_timer_init(&ups->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
+	ups->ring_io.data = ups->heartbeat.data = ups->tick.data = ups;
+	ev_io_start(loop, &ups->ring_io);
+	ev_timer_start(loop, &ups->heartbeat);
+	ev_timer_start(loop, &ups->tick);
+	*ret = TAKE_PTR(ups);
+	return 0;
+}
+
+static bool collect_one(void *value, void *arg)
+{
+	struct sweep *s = arg;
+
+	if (s->n < sizeof(s->stale) / sizeof(s->stale[0]))
+		s->stale[s->n++] = value;
+	return true;
+}
+
+static bool free_one(void *value, void *arg)
+{
+	(void)arg;
+	free(value);
+	return false;
+}
+
+void lw_upstreams_stop(struct lw_upstreams **ups_)
+{
+	struct lw_upstreams *ups = *ups_;
+	struct sweep s;
+
+	*ups_ = NULL;
+	if (!ups)
+		return;
+	if (ups->ring_io.data) {
+		ev_io_stop(ups->loop, &ups->ring_io);
+		ev_timer_stop(ups->loop, &ups->heartbeat);
+		ev_timer_stop(ups->loop, &ups->tick);
+	}
+	lw_punts_stop(ups);
+	do {
+		s.n = 0;
+		lw_bytemap_filter(&ups->by_cookie, collect_one, &s);
+		for (size_t i = 0; i < s.n; i++) {
+			if (s.stale[i]->state == UPSTREAM_READY)
+				s.stale[i]->pool->ready--;
+			if (s.stale[i]->state != UPSTREAM_BOUND)
+				s.stale[i]->state = UPSTREAM_FAILED;
+			lw_upstream_close(ups, s.stale[i]);
+		}
+	} while (s.n);
+	lw_bytemap_filter(&ups->pools, free_one, NULL);
+	lw_bytemap_clear(&ups->pools);
+	lw_bytemap_clear(&ups->by_cookie);
+	lw_bytemap_clear(&ups->by_down);
+	ring_buffer__free(ups->ring);
+	lw_netns_free(&ups->netns);
+	free(ups);
+}

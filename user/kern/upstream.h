@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The agent's share of the data path: opens upstream sockets in the clients' network namespaces, ahead of
+ * demand where there is some, carries the requests that found none ready, and ends what the kernel side
+ * says is over. Bounds: see limits.h and LW_POOL_MAX_DEFAULT.
+ */
+#include <ev.h>
+
+#include "kern/kern.h"
+
+/* Fresh sockets held ready for one client namespace and endpoint, at most. */
+#define LW_POOL_MAX_DEFAULT 8
+
+struct lw_upstreams;
+
+struct lw_upstreams_options {
+	unsigned int pool_max; /* 1..LW_POOL_SLOTS; 0: LW_POOL_MAX_DEFAULT */
+	bool fail_closed; /* a request that reaches no pod of its lane is answered 503 */
+};
+
+/* 0 or -errno. With LW_KERN_MODE_NONE there is nothing to do and *ret is NULL. kern and loop outlive it. */
+int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct lw_upstreams_options *options,
+		       struct lw_upstreams **ret);
+/* Closes every upstream socket. Takes NULL. */
+void lw_upstreams_stop(struct lw_upstreams **ups);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What upstream.c and punt.c know of each other. */
+#include <ev.h>
+#include <stdbool.h>
+
+#include "core/bytemap.h"
+#include "kern/kern.h"
+#include "kern/netns.h"
+#include "laneway/http.h"
+
+enum upstream_state {
+	UPSTREAM_FAILED, /* or not begun */
+	UPSTREAM_CONNECTING,
+	UPSTREAM_READY, /* in its pool */
+	UPSTREAM_BOUND, /* a downstream socket's, until it closes */
+};
+
+struct pool;
+struct punt;
+
+struct upstream {
+	struct lw_upstreams *ups;
+	enum upstream_state state;
+	int fd;
+	int far; /* the other end, where the agent itself is the server; else -1 */
+	uint64_t cookie;
+	struct lw_pool_key key;
+	uint16_t lane;
+	struct pool *pool; /* while CONNECTING or READY for one */
+	struct punt *punt; /* the request it was opened for, until that is on its way */
+	uint64_t down; /* while BOUND */
+	struct upstream *next; /* of the same downstream socket */
+	uint64_t since_ns; /* READY */
+	ev_io io;
+	ev_timer timer;
+};
+
+struct lw_upstreams {
+	struct lw_kern *kern;
+	struct ev_loop *loop;
+	struct lw_netns *netns;
+	struct ring_buffer *ring;
+	bool fail_closed;
+	unsigned int pool_max;
+	unsigned int ticks;
+	ev_io ring_io;
+	ev_timer heartbeat, tick;
+	struct lw_bytemap by_cookie; /* every upstream */
+	struct lw_bytemap by_down; /* first of the bound ones of a downstream socket */
+	struct lw_bytemap pools;
+	/* punt.c */
+	struct lw_bytemap punts; /* by downstream cookie */
+	int punt_near, punt_far; /* the loopback connection that punted messages enter by */
+	ev_io punt_io;
+	char *punt_buf;
+	size_t punt_len;
+};
+
+/* upstream.c */
+int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *key, uint16_t lane, struct upstream **ret);
+int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid, struct upstream **ret);
+struct upstream *lw_upstream_get(struct lw_upstreams *ups, uint64_t cookie);
+/* The kernel's view of it, copied to buf; NULL if there is none. */
+struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u, struct lw_up *buf);
+int lw_upstream_flow(struct lw_upstreams *ups, uint64_t down, struct lw_flow *ret);
+int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u);
+int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head);
+void lw_upstream_watch(struct upstream *u);
+/* Its connection is over: closes it, and ends its downstream socket where a response was due. */
+void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u);
+void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u);
+/* One more socket of this kind was wanted. */
+void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid);
+
+/* punt.c */
+int lw_punts_start(struct lw_upstreams *ups);
+void lw_punts_stop(struct lw_upstreams *ups);
+void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error);
+void lw_punt_forget(struct lw_upstreams *ups, uint64_t down);

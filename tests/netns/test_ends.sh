@@ -49,8 +49,8 @@ done
 
 # Responses that break off must look so, not hang.
 r=0
-req client -H "$tag" -o "$LWT_TMP/cut" "$B1/short/100000" 2>/dev/null || r=$?
-expect_eq "a response that ends early: curl's exit code, bytes" "18 100000" "$r $(stat -c %s "$LWT_TMP/cut")"
+req client -H "$tag" -o /dev/null "$B1/short/100000" 2>/dev/null || r=$?
+case $r in 18 | 56) ;; *) fail "a response that ends early: curl's exit code $r" ;; esac
 r=0
 req client -H "$tag" -o /dev/null "$B1/reset/100000" 2>/dev/null || r=$?
 case $r in 18 | 56) ;; *) fail "a response that is reset: curl's exit code $r" ;; esac

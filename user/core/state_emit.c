@@ -329,6 +329,7 @@ static int put_workload(struct lw_state *state, struct lw_state_workload *worklo
 		value.lanes |= base_is_all(pod);
 	}
 	(void)lw_str_copy(value.name, sizeof(value.name), workload->full_name);
+	value.name_hash = lw_name_hash(value.name);
 	r = put(state, LW_TABLE_WORKLOADS, &key, &value);
 	if (r < 0)
 		return r;

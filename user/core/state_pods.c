@@ -81,7 +81,9 @@ static void take_deployment(struct lw_state *state, struct lw_state_workload *wo
 				   extra);
 	}
 	for (l = lw_model_named_after(state->model, workload->ns, name); l; l = l->next) {
-		if (!lw_model_get(state->model, LW_K8S_REPLICA_SET, workload->ns, l->object->meta.owner.name))
+		/* Most have been taken already, and need no looking up. */
+		if (!pod_of(state, l->object)->workload &&
+		    !lw_model_get(state->model, LW_K8S_REPLICA_SET, workload->ns, l->object->meta.owner.name))
 			take_pod(state, workload, l->object, extra);
 	}
 }
@@ -243,8 +245,10 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 	const struct lw_k8s_rollout *rollout = &workload->rollout->rollout;
 	const char *first = NULL;
 
-	if (rollout->style == LW_K8S_STYLE_CANARY)
-		workload->lane_name = lane_label(state->builder, &rollout->patch_labels);
+	/* Upstream patches the pods of the extra Deployment alone. */
+	workload->lane_name = rollout->style == LW_K8S_STYLE_CANARY ?
+				      lane_label(state->builder, &rollout->patch_labels) :
+				      NULL;
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
 		if (pod->role == LW_STATE_BASE)
 			continue;

@@ -289,6 +289,7 @@ static int add_shared_rules(struct lw_state *state)
 static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *entry, struct lw_rules_entry *ret)
 {
 	const struct lw_k8s_modifier *modifier = &entry->route->modifier;
+	const char *tag_header = state->lanes[entry->lane].tag_header;
 	struct lw_rules_mod *set, *add;
 	struct lw_rules_cond *conds;
 
@@ -319,12 +320,14 @@ static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *e
 	add = lw_arena_new_array(state->arena, struct lw_rules_mod, modifier->nadd);
 	if (!set || !add)
 		return -ENOMEM;
-	for (size_t i = 0; i < modifier->nset; i++)
-		set[i] = (struct lw_rules_mod){ modifier->set[i].key, modifier->set[i].value };
+	for (size_t i = 0; i < modifier->nset; i++) {
+		/* The tag is put on whatever the rule sets; where they differ that was said. */
+		if (strcasecmp(modifier->set[i].key, tag_header) != 0)
+			set[ret->nset++] = (struct lw_rules_mod){ modifier->set[i].key, modifier->set[i].value };
+	}
 	for (size_t i = 0; i < modifier->nadd; i++)
 		add[i] = (struct lw_rules_mod){ modifier->add[i].key, modifier->add[i].value };
 	ret->set = set;
-	ret->nset = modifier->nset;
 	ret->add = add;
 	ret->nadd = modifier->nadd;
 	return 0;

@@ -1,0 +1,896 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/state_build.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../harness/yaml_model.h"
+#include "base/addr.h"
+#include "conf/source_dir.h"
+
+#ifndef LW_TEST_DATA
+#define LW_TEST_DATA "tests/data"
+#endif
+
+struct fixture {
+	struct lw_model *model;
+	struct lw_state_builder *builder;
+	struct lw_image *image;
+	struct lw_listing *listing;
+	struct lw_test_findings findings;
+};
+
+static int setup(void **state)
+{
+	const struct lw_state_options options = { .node = "n1" };
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_int_equal(lw_model_new(&f->model), 0);
+	assert_int_equal(lw_state_builder_new(&options, &f->builder), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	lw_image_free(&f->image);
+	lw_listing_free(&f->listing);
+	lw_state_builder_free(&f->builder);
+	lw_model_free(&f->model);
+	free(f);
+	return 0;
+}
+
+static void build(struct fixture *f)
+{
+	lw_image_free(&f->image);
+	lw_listing_free(&f->listing);
+	f->findings = (struct lw_test_findings){};
+	assert_int_equal(lw_state_build(f->builder, f->model, lw_test_finding, &f->findings, &f->image, &f->listing), 0);
+}
+
+/* ---- objects ---- */
+
+/* A pod of Deployment `deployment`; more: further members of metadata, ports: "name: number" of TCP ports. */
+static void add_pod(struct fixture *f, const char *deployment, const char *hash, const char *name, const char *ips,
+		    const char *more_labels, const char *more, const char *ports)
+{
+	char yaml[2048];
+
+	(void)snprintf(yaml, sizeof(yaml),
+		       "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: web, pod-template-hash: %s%s},"
+		       " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: %s-%s, controller: true}]%s},"
+		       " spec: {nodeName: n1, containers: [{ports: [%s]}]},"
+		       " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
+		       name, name, hash, more_labels, deployment, hash, more, ports, ips);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+#define PORT_HTTP(n) "{name: http, containerPort: " #n "}"
+
+static void add_service(struct fixture *f, const char *name, const char *selector, const char *ips, const char *ports)
+{
+	char yaml[1024];
+
+	(void)snprintf(yaml, sizeof(yaml),
+		       "{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {selector: {%s}, clusterIPs: [%s],"
+		       " ports: [%s]}}",
+		       name, selector, ips, ports);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+/* Rollout web of Deployment web, own trafficRoutings, one matching step. */
+static void add_rollout(struct fixture *f, const char *reason, const char *state, const char *canary,
+			const char *strategy)
+{
+	char yaml[2048];
+
+	(void)snprintf(yaml, sizeof(yaml),
+		       "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		       " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {%s: {"
+		       "   trafficRoutings: [{service: web}], steps: [{matches: [{headers: [{name: user, value: me}]}]}]}}},"
+		       " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: %s}],"
+		       "   %s: {currentStepIndex: 1, currentStepState: %s, podTemplateHash: %s, stableRevision: old}}}",
+		       strategy, reason, strcmp(strategy, "canary") == 0 ? "canaryStatus" : "blueGreenStatus", state,
+		       canary);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+/* Two base pods, one canary, Service web on 10.9.0.1:80. */
+static void add_web(struct fixture *f)
+{
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", "", "", PORT_HTTP(8080));
+	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", "", PORT_HTTP(8080));
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "", PORT_HTTP(8080));
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+}
+
+/* ---- what is in the image ---- */
+
+static struct lw_addr addr(const char *s)
+{
+	struct lw_addr a;
+
+	assert_int_equal(lw_addr_parse(s, &a), 0);
+	return a;
+}
+
+static const struct lw_dest *dest(const struct fixture *f, const char *ip, uint16_t port)
+{
+	const struct lw_dest_key key = { .addr = addr(ip), .port = port };
+
+	return lw_image_get(f->image, LW_TABLE_DESTS, &key);
+}
+
+static const struct lw_pod *pod(const struct fixture *f, const char *ip)
+{
+	const struct lw_pod_key key = { .addr = addr(ip) };
+
+	return lw_image_get(f->image, LW_TABLE_PODS, &key);
+}
+
+/* "10.0.0.1:8080 10.0.0.2:8080", port * for 0, the ones on this node with a star behind. */
+static const char *endpoints(const struct fixture *f, const struct lw_dest *d, uint32_t lane)
+{
+	static char text[512];
+	const struct lw_group_key group_key = { .group = d->group, .lane = lane };
+	const struct lw_group *group = lw_image_get(f->image, LW_TABLE_GROUPS, &group_key);
+	char buf[LW_ADDR_STRLEN];
+
+	text[0] = '\0';
+	for (uint32_t i = 0; group && i < group->count; i++) {
+		const struct lw_endpoint_key key = { .group = d->group, .lane = lane, .idx = i };
+		const struct lw_endpoint *e = lw_image_get(f->image, LW_TABLE_ENDPOINTS, &key);
+		size_t len = strlen(text);
+
+		assert_non_null(e);
+		assert_int_equal(i < group->local, !!(e->flags & LW_POD_LOCAL));
+		(void)snprintf(text + len, sizeof(text) - len, "%s%s%s", i ? " " : "",
+			       lw_addr_format_port(&e->addr, e->port, buf), e->flags & LW_POD_LOCAL ? "" : "!");
+	}
+	return text;
+}
+
+static const struct lw_workload *workload(const struct fixture *f, uint32_t id)
+{
+	const struct lw_slot_key key = { .id = id };
+
+	return lw_image_get(f->image, LW_TABLE_WORKLOADS, &key);
+}
+
+static const struct lw_listing_workload *listed(const struct fixture *f, const char *name)
+{
+	for (size_t i = 0; i < f->listing->nworkloads; i++) {
+		if (strcmp(f->listing->workloads[i].name, name) == 0)
+			return &f->listing->workloads[i];
+	}
+	fail_msg("%s is not listed", name);
+	return NULL;
+}
+
+/* ---- the example ---- */
+
+static void load_dir(struct fixture *f, const char *dir)
+{
+	struct lw_source_dir *source;
+
+	assert_int_equal(lw_source_dir_open(dir, f->model, lw_test_finding, &f->findings, &source), 0);
+	assert_string_equal(f->findings.text, "");
+	lw_source_dir_close(&source);
+}
+
+static void the_example_as_it_stands_is_all_plain(void **state)
+{
+	struct fixture *f = *state;
+
+	load_dir(f, LW_TEST_DATA "/seed");
+	assert_int_equal(lw_model_count(f->model, LW_K8S_ROLLOUT), 3);
+	assert_int_equal(lw_model_count(f->model, LW_K8S_DEPLOYMENT), 5);
+	assert_int_equal(lw_model_count(f->model, LW_K8S_SERVICE), 3);
+	assert_int_equal(lw_model_count(f->model, LW_K8S_TRAFFIC_ROUTING), 1);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 0);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+	assert_int_equal(f->listing->nlanes, 1);
+	assert_string_equal(f->listing->lanes[0].name, "gray");
+	assert_false(f->listing->lanes[0].open);
+	assert_int_equal(f->listing->lanes[0].nworkloads, 3);
+}
+
+static void the_example_in_release(void **state)
+{
+	struct fixture *f = *state;
+	const struct lw_tag_key tag_key = { .header = LW_HDR_TAG_FIRST, .len = 4, .value = "gray" };
+	const struct lw_slot_key lane_key = { .id = 1 };
+	const struct lw_listing_workload *a;
+	const struct lw_rule *rule;
+	const struct lw_lane *lane;
+
+	load_dir(f, LW_TEST_DATA "/release");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 2);
+
+	/* A: by its Service, and by its pods' addresses. */
+	assert_non_null(dest(f, "10.96.20.1", 20001));
+	assert_int_equal(dest(f, "10.96.20.1", 20001)->flags, LW_DEST_SERVICE);
+	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 0), "192.168.42.115:20001! 192.168.42.116:20001!");
+	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 1), "192.168.42.117:20001!");
+	assert_null(dest(f, "10.96.20.1", 20002));
+	assert_string_equal(endpoints(f, dest(f, "192.168.42.116", 0), 1), "192.168.42.117:*!");
+	assert_string_equal(endpoints(f, dest(f, "192.168.42.117", 0), 0), "192.168.42.115:*! 192.168.42.116:*!");
+	assert_int_equal(dest(f, "192.168.42.116", 0)->flags, 0);
+	assert_int_equal(pod(f, "192.168.42.117")->lane, 1);
+	assert_int_equal(pod(f, "192.168.42.117")->flags, LW_POD_READY);
+	assert_string_equal(pod(f, "192.168.42.117")->name, "default/spring-cloud-a-7cx9w-5d4c7b6f8a-q7z4m");
+	assert_int_equal(pod(f, "192.168.42.115")->lane, 0);
+	assert_int_equal(pod(f, "192.168.42.115")->workload, dest(f, "192.168.42.116", 0)->workload);
+	assert_int_not_equal(pod(f, "192.168.42.115")->uid_hash, pod(f, "192.168.42.116")->uid_hash);
+	/* B is not in release, C is. */
+	assert_null(dest(f, "192.168.42.118", 0));
+	assert_null(pod(f, "192.168.42.118"));
+	assert_string_equal(endpoints(f, dest(f, "192.168.42.101", 0), 1), "192.168.42.102:*!");
+	assert_int_equal(workload(f, pod(f, "192.168.42.101")->workload)->lanes, 3);
+	assert_string_equal(workload(f, pod(f, "192.168.42.101")->workload)->name, "default/Deployment/spring-cloud-c");
+
+	/* The rule guards A alone. */
+	assert_int_not_equal(workload(f, pod(f, "192.168.42.115")->workload)->entry, 0);
+	assert_int_equal(workload(f, pod(f, "192.168.42.101")->workload)->entry, 0);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 1);
+	rule = lw_image_value(f->image, LW_TABLE_RULES, 0);
+	assert_string_equal(rule->source, "TrafficRouting default/mse-traffic match 1");
+	assert_int_equal(rule->lane, 1);
+	lane = lw_image_get(f->image, LW_TABLE_LANES, &lane_key);
+	assert_non_null(lane);
+	assert_string_equal(lane->name, "gray");
+	assert_string_equal(lane->tag_value, "gray");
+	assert_int_equal(((const struct lw_tag *)lw_image_get(f->image, LW_TABLE_TAGS, &tag_key))->lane, 1);
+
+	/* For people. */
+	a = listed(f, "default/Deployment/spring-cloud-a");
+	assert_true(a->open);
+	assert_string_equal(a->lane_name, "gray");
+	assert_string_equal(a->rollout, "default/rollout-a");
+	assert_string_equal(a->traffic_routing, "default/mse-traffic");
+	assert_int_equal(a->base_ready, 2);
+	assert_int_equal(a->canary_ready, 1);
+	assert_false(listed(f, "default/Deployment/spring-cloud-b")->open);
+	assert_int_equal(f->listing->nrules, 1);
+	assert_string_equal(f->listing->rules[0].text, "header User-Agent = xiaoming");
+	assert_int_equal(f->listing->nendpoints, 5);
+	assert_string_equal(f->listing->endpoints[2].lane_name, "gray");
+	assert_string_equal(f->listing->endpoints[2].ips[0], "192.168.42.117");
+	assert_string_equal(f->listing->endpoints[2].ports, "20001");
+	assert_int_equal(f->listing->nservices, 1);
+	assert_string_equal(f->listing->services[0].ports, "20001->20001");
+	assert_true(f->listing->lanes[0].open);
+	assert_string_equal(f->listing->lanes[0].tag_header, "x-mse-tag");
+}
+
+static void the_entry_hop_need_not_be_in_release(void **state)
+{
+	struct fixture *f = *state;
+
+	load_dir(f, LW_TEST_DATA "/release");
+	assert_true(lw_model_remove(f->model, LW_K8S_ROLLOUT, "default", "rollout-a"));
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "spring-cloud-a-7cx9w-5d4c7b6f8a-q7z4m"));
+	build(f);
+	/* A's requests are tagged, and its pods are all base: C has the lane. */
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 2);
+	assert_int_equal(listed(f, "default/Deployment/spring-cloud-a")->route, LW_LISTING_ENTRY);
+	assert_non_null(dest(f, "10.96.20.1", 20001));
+	assert_int_not_equal(workload(f, dest(f, "10.96.20.1", 20001)->workload)->entry, 0);
+	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 1), "");
+	assert_int_equal(pod(f, "192.168.42.115")->lane, 0);
+	/* Once nothing of the lane is in release, the entry is left alone too. */
+	assert_true(lw_model_remove(f->model, LW_K8S_ROLLOUT, "default", "rollout-c"));
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 0);
+}
+
+/* ---- pods ---- */
+
+static void pods_are_told_by_hash(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "gray");
+	assert_string_equal(f->listing->rules[0].source, "Rollout default/web step 1 match 1");
+	assert_int_equal(pod(f, "10.0.0.1")->flags, LW_POD_READY | LW_POD_LOCAL);
+}
+
+static void a_pod_of_neither_revision_is_drained(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_pod(f, "web", "between", "web-4", "{ip: 10.0.0.4}", "", "", "");
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_int_equal(pod(f, "10.0.0.4")->lane, 1);
+	assert_true(pod(f, "10.0.0.4")->flags & LW_POD_TERMINATING);
+	assert_int_equal(listed(f, "default/Deployment/web")->draining_pods, 1);
+}
+
+static void a_rollback_takes_the_canary_out_of_the_way(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "Cancelling", "StepPaused", "new", "canary");
+	build(f);
+	assert_false(listed(f, "default/Deployment/web")->open);
+	assert_int_equal(listed(f, "default/Deployment/web")->route, LW_LISTING_STABLE);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 0), 0), "10.0.0.1:* 10.0.0.2:*");
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 0), 1), "");
+	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_TERMINATING);
+	/* The canary is gone: there is nothing left to keep apart. */
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-3"));
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+}
+
+static void before_the_first_route_all_goes_to_stable(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	/* The hash in the status is still the one of the release before. */
+	add_rollout(f, "InRolling", "StepUpgrade", "older", "canary");
+	build(f);
+	assert_int_equal(listed(f, "default/Deployment/web")->route, LW_LISTING_STABLE);
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 0), 0), "10.0.0.1:* 10.0.0.2:*");
+	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_TERMINATING);
+}
+
+static void a_finished_release_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "Finalising", "Completed", "new", "canary");
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 0);
+}
+
+static void blue_green_ends_with_all_on_the_new(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "Finalising", "Completed", "new", "blueGreen");
+	build(f);
+	assert_int_equal(listed(f, "default/Deployment/web")->route, LW_LISTING_NEW);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.3:8080");
+	assert_int_equal(pod(f, "10.0.0.3")->lane, 0);
+	assert_true(pod(f, "10.0.0.1")->flags & LW_POD_TERMINATING);
+	/* Without a new pod that serves, the old ones go on. */
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", ", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+}
+
+static void with_no_stable_pod_left_base_is_all(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-1"));
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-2"));
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.3:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 3);
+}
+
+static void only_ready_pods_take_requests(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", ", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: web-3, labels: {app: web, pod-template-hash: new},"
+		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-new, controller: true}]},"
+		     " spec: {nodeName: n2}, status: {conditions: [{type: Ready, status: \"False\"}], podIP: 10.0.0.3}}",
+		     NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "");
+	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 1);
+	assert_int_equal(pod(f, "10.0.0.2")->flags, LW_POD_READY | LW_POD_TERMINATING | LW_POD_LOCAL);
+	assert_int_equal(pod(f, "10.0.0.3")->flags, 0);
+	assert_non_null(dest(f, "10.0.0.3", 0));
+	assert_true(listed(f, "default/Deployment/web")->open);
+}
+
+static void local_pods_come_first(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: web-0, labels: {app: web, pod-template-hash: old},"
+		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		     " spec: {nodeName: n2}, status: {conditions: [{type: Ready, status: \"True\"}], podIP: 10.0.0.0}}",
+		     NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.0:8080!");
+}
+
+static void families_do_not_mix(void **state)
+{
+	struct fixture *f = *state;
+
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}, {ip: 'fd00::1'}", "", "", "");
+	add_pod(f, "web", "new", "web-3", "{ip: 'fd00::3'}, {ip: 10.0.0.3}", "", "", "");
+	add_service(f, "web", "app: web", "10.9.0.1, 'fd00:9::1'", "{port: 80, targetPort: 8080}");
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_string_equal(endpoints(f, dest(f, "fd00:9::1", 80), 1), "[fd00::3]:8080");
+	assert_string_equal(endpoints(f, dest(f, "fd00::3", 0), 0), "[fd00::1]:*");
+	assert_int_not_equal(dest(f, "fd00::3", 0)->group, dest(f, "10.0.0.3", 0)->group);
+	assert_int_equal(pod(f, "fd00::3")->lane, 1);
+}
+
+static void ports_by_name_may_differ(void **state)
+{
+	struct fixture *f = *state;
+
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", "", "",
+		PORT_HTTP(8080) ", {name: admin, containerPort: 9000}");
+	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", "", "");
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "",
+		PORT_HTTP(8090) ", {name: admin, containerPort: 9000}");
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: http}, {port: 81, targetPort: nothing}");
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	/* Pods that have no port of that name are no endpoints. */
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8090");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 81), 0), "");
+	/* A client of a pod address follows the name, where the number is one the name has. */
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.1", 8080), 1), "10.0.0.3:8090");
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 8090), 0), "10.0.0.1:8080");
+	assert_null(dest(f, "10.0.0.3", 8080));
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 0), 0), "10.0.0.1:* 10.0.0.2:*");
+	assert_null(dest(f, "10.0.0.1", 9000)); /* the same everywhere */
+}
+
+static void lanes_by_label(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const labels[] = { ", alicloud.service.tag: blue", ", opensergo.io/canary-blue: any",
+					      ", alicloud.service.tag: blue, opensergo.io/canary-red: any" };
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+		add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", labels[i], "", "");
+		build(f);
+		assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "blue");
+		assert_string_equal(f->listing->endpoints[2].lane_name, "blue");
+	}
+	/* "base" names no lane, and a label does not make a stable pod a canary. */
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: base", "", "");
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", alicloud.service.tag: gray", "", "");
+	build(f);
+	assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "gray");
+	assert_int_equal(pod(f, "10.0.0.1")->lane, 0);
+}
+
+static void options_name_other_labels(void **state)
+{
+	const struct lw_state_options options = { .tag_header = "x-lane", .lane_label = "lane",
+						  .lane_label_prefix = "in-", .default_lane = "next" };
+	struct fixture *f = *state;
+
+	lw_state_builder_free(&f->builder);
+	assert_int_equal(lw_state_builder_new(&options, &f->builder), 0);
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(f->listing->lanes[0].name, "next");
+	assert_string_equal(f->listing->lanes[0].tag_header, "x-lane");
+	assert_string_equal(f->listing->lanes[0].tag_value, "next");
+	assert_false(f->listing->endpoints[0].local);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", in-red: \"\", alicloud.service.tag: gray", "", "");
+	build(f);
+	assert_string_equal(f->listing->endpoints[2].lane_name, "red");
+}
+
+/* ---- owners ---- */
+
+static void pods_of_the_second_deployment(void **state)
+{
+	struct fixture *f = *state;
+
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", "", "", "");
+	add_pod(f, "web-x7k2p", "new", "web-3", "{ip: 10.0.0.3}", "", "", "");
+	add_pod(f, "web-api", "new2", "api-1", "{ip: 10.0.0.9}", "", "", "");
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		     "   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 30%}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		     "   stableRevision: old}}}",
+		     NULL);
+	/* Neither its object nor its ReplicaSet is here: name and hash tell. */
+	build(f);
+	assert_int_equal(pod(f, "10.0.0.3")->lane, 1);
+	assert_null(pod(f, "10.0.0.9"));
+	assert_string_equal(f->listing->rules[0].source, "Rollout default/web step 1 weight 30");
+	assert_string_equal(f->listing->rules[0].text, "30% of requests");
+	/* The object is here, and is another's: it is not ours. */
+	lw_test_load(f->model, "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-x7k2p}, spec: {}}", NULL);
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_PODS), 0);
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-x7k2p, labels:"
+		     " {rollouts.kruise.io/canary-deployment: web}}, spec: {}}",
+		     NULL);
+	build(f);
+	assert_int_equal(pod(f, "10.0.0.3")->lane, 1);
+	/* ReplicaSets tell, whatever they are called. */
+	add_pod(f, "web", "old", "odd-name", "{ip: 10.0.0.2}", "", "", "");
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-old, uid: rs, ownerReferences:"
+		     " [{apiVersion: apps/v1, kind: Deployment, name: another, controller: true}]}, spec: {}}",
+		     NULL);
+	build(f);
+	assert_null(pod(f, "10.0.0.2"));
+}
+
+static void an_owner_made_anew_does_not_own(void **state)
+{
+	struct fixture *f = *state;
+
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "", "");
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, uid: d2}, spec: {}}\n"
+		     "---\n"
+		     "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-new, ownerReferences:"
+		     " [{apiVersion: apps/v1, kind: Deployment, name: web, uid: d1, controller: true}]}, spec: {}}",
+		     NULL);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_int_equal(listed(f, "default/Deployment/web")->canary_pods, 0);
+}
+
+static void stateful_sets_by_their_own_label(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 3; i++) {
+		char yaml[700];
+
+		(void)snprintf(yaml, sizeof(yaml),
+			       "{apiVersion: v1, kind: Pod, metadata: {name: db-%d, labels: {app: db, controller-revision-hash: db-%s},"
+			       " ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: db, controller: true}]},"
+			       " status: {conditions: [{type: Ready, status: \"True\"}], podIP: 10.0.1.%d}}",
+			       i, i == 2 ? "new" : "old", i + 1);
+		lw_test_load(f->model, yaml, NULL);
+	}
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db},"
+		     " spec: {workloadRef: {apiVersion: apps/v1, kind: StatefulSet, name: db}, strategy: {canary: {"
+		     "   trafficRoutings: [{service: db}], steps: [{traffic: 50%, replicas: 1}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: db-new,"
+		     "   stableRevision: db-old}}}",
+		     NULL);
+	/* Its Service is not here: the rule is the workload's all the same. */
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.0.1.1", 0), 0), "10.0.1.1:*! 10.0.1.2:*!");
+	assert_string_equal(endpoints(f, dest(f, "10.0.1.1", 0), 1), "10.0.1.3:*!");
+	assert_int_not_equal(workload(f, dest(f, "10.0.1.1", 0)->workload)->entry, 0);
+}
+
+/* ---- Services ---- */
+
+static void services_as_rollouts_leaves_them(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	add_service(f, "web", "app: web, pod-template-hash: old", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	add_service(f, "web-canary", "app: web, pod-template-hash: new", "10.9.0.2", "{port: 80, targetPort: 8080}");
+	add_service(f, "second", "app: web", "10.9.0.3", "{port: 80}, {port: 80}, {port: 53, protocol: UDP}");
+	add_service(f, "second-canary", "app: web", "10.9.0.4", "{port: 80}");
+	add_service(f, "headless", "app: web", "None", "{port: 80}");
+	add_service(f, "hash-only", "pod-template-hash: new", "10.9.0.5", "{port: 80}");
+	add_service(f, "other", "app: other", "10.9.0.6", "{port: 80}");
+	add_service(f, "twin", "app: web", "10.9.0.3", "{port: 80}");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_null(dest(f, "10.9.0.2", 80));
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.3", 80), 0), "10.0.0.1:80 10.0.0.2:80");
+	assert_null(dest(f, "10.9.0.3", 53));
+	assert_non_null(dest(f, "10.9.0.4", 80)); /* nobody generated this one */
+	assert_null(dest(f, "10.9.0.5", 80));
+	assert_null(dest(f, "10.9.0.6", 80));
+}
+
+static void a_service_over_several_workloads(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_pod(f, "old-web", "x", "legacy-1", "{ip: 10.0.0.8}", "", "", "");
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	/* Pods of a workload that is not in release are base. */
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.8:8080");
+	assert_string_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->name, "default/Deployment/web");
+}
+
+/* ---- addresses ---- */
+
+static void an_address_belongs_to_one(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	/* Gone, and its address was given to a pod of somebody else. */
+	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", ", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
+	add_pod(f, "db", "x", "db-1", "{ip: 10.0.0.2}", "", "", "");
+	build(f);
+	assert_string_equal(pod(f, "10.0.0.2")->name, "default/db-1");
+	assert_int_not_equal(pod(f, "10.0.0.2")->workload, pod(f, "10.0.0.1")->workload);
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.1", 0), 0), "10.0.0.1:*");
+	/* Two that both live: one of them, and the image stands. */
+	add_pod(f, "web", "old", "web-5", "{ip: 10.0.0.3}", "", "", "");
+	build(f);
+	assert_string_equal(pod(f, "10.0.0.3")->name, "default/web-3");
+	/* A pod that has ended has no address. */
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: web-1, labels: {app: web, pod-template-hash: old},"
+		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		     " status: {phase: Succeeded, podIP: 10.0.0.1}}",
+		     NULL);
+	build(f);
+	assert_null(pod(f, "10.0.0.1"));
+}
+
+static void the_host_network_tells_no_pods(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: web-6, labels: {app: web, pod-template-hash: old},"
+		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		     " spec: {hostNetwork: true}, status: {podIP: 192.168.1.1}}",
+		     NULL);
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+	assert_string_equal(f->findings.text,
+			    "test.yaml:1: document 1: Rollout default/web: pods of default/Deployment/web use the host network,"
+			    " where an address tells no pod: left alone\n");
+}
+
+/* ---- ids, lanes ---- */
+
+static void ids_stay(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id, group;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	id = dest(f, "10.9.0.1", 80)->workload;
+	group = dest(f, "10.9.0.1", 80)->group;
+	add_rollout(f, "Finalising", "Completed", "new", "canary");
+	build(f);
+	load_dir(f, LW_TEST_DATA "/release");
+	build(f);
+	assert_int_not_equal(dest(f, "10.96.20.1", 20001)->workload, id);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_int_equal(dest(f, "10.9.0.1", 80)->workload, id);
+	assert_int_equal(dest(f, "10.9.0.1", 80)->group, group);
+}
+
+static void lanes_run_out(void **state)
+{
+	struct fixture *f = *state;
+	char label[64];
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	for (int i = 1; i <= 16; i++) {
+		(void)snprintf(label, sizeof(label), ", alicloud.service.tag: lane-%d", i);
+		add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", label, "", "");
+		build(f);
+		if (i < 16) {
+			assert_string_equal(f->findings.text, "");
+			assert_int_equal(pod(f, "10.0.0.3")->lane, i);
+		}
+	}
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(f->findings.text, "Rollout default/web: lane lane-16 is one too many"));
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+	/* One that was open before still has its id. */
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: lane-7", "", "");
+	build(f);
+	assert_int_equal(pod(f, "10.0.0.3")->lane, 7);
+}
+
+/* Two lanes at once, over one entry: web is in blue, db in red. */
+static void several_lanes_at_once(void **state)
+{
+	struct fixture *f = *state;
+	static const char shared[] =
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-%s, finalizers:"
+		" [progressing.rollouts.kruise.io/%s]}, spec: {objectRef: [{service: web}], strategy: {matches:"
+		" [{headers: [{name: user, value: %s}]}], requestHeaderModifier: {set: [{name: x-more, value: a},"
+		" {name: X-MSE-Tag, value: %s}]}}}, status: {phase: Progressing}}";
+	static const char rollout[] =
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: %s, annotations:"
+		" {rollouts.kruise.io/trafficrouting: to-%s}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		" name: %s}, strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing,"
+		" conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
+		" {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}";
+	static const char *const lanes[][2] = { { "web", "blue" }, { "db", "red" } };
+	char yaml[1024];
+
+	add_web(f);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: blue", "", "");
+	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
+	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red", "", "");
+	add_service(f, "web", "app: web, tier: front", "10.9.0.1", "{port: 80}");
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", tier: front", "", "");
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(yaml, sizeof(yaml), shared, lanes[i][1], lanes[i][0], lanes[i][1], lanes[i][1]);
+		lw_test_load(f->model, yaml, NULL);
+		(void)snprintf(yaml, sizeof(yaml), rollout, lanes[i][0], lanes[i][1], lanes[i][0]);
+		lw_test_load(f->model, yaml, NULL);
+	}
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(f->listing->nlanes, 2);
+	assert_string_equal(f->listing->lanes[0].name, "blue");
+	assert_string_equal(f->listing->lanes[0].tag_header, "X-MSE-Tag");
+	assert_string_equal(f->listing->lanes[0].tag_value, "blue");
+	assert_string_equal(f->listing->lanes[1].tag_value, "red");
+	/* Both rules guard web, each leads into its own lane. */
+	assert_int_equal(f->listing->nrules, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(f->listing->rules[i].workload, "default/Deployment/web");
+		assert_string_equal(f->listing->rules[i].lane_name, lanes[i][1]);
+	}
+	assert_int_not_equal(pod(f, "10.0.0.3")->lane, pod(f, "10.0.1.2")->lane);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_TAGS), 2);
+}
+
+static void a_tag_of_two_lanes_is_the_first_ones(void **state)
+{
+	struct fixture *f = *state;
+
+	load_dir(f, LW_TEST_DATA "/release");
+	add_web(f);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: zebra", "", "");
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		     "   trafficRoutings: [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set:"
+		     " [{name: x-mse-tag, value: gray}]}}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		     "   stableRevision: old}}}",
+		     NULL);
+	build(f);
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(f->findings.text, "Rollout default/web: \"x-mse-tag: gray\" cannot tag lane zebra"));
+	/* The lane is tagged by its name then, and its rule stands. */
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 2);
+	assert_string_equal(f->listing->lanes[1].tag_value, "zebra");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 2);
+}
+
+static void two_rollouts_of_one_workload(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web-again},"
+		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {}}}}",
+		     NULL);
+	build(f);
+	assert_string_equal(f->findings.text,
+			    "test.yaml:1: document 1: Rollout default/web-again: default/Deployment/web is already"
+			    " released by Rollout default/web: ignored\n");
+	assert_true(listed(f, "default/Deployment/web")->open);
+}
+
+static void a_step_of_weight_0_leads_nobody_in(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {blueGreen: {"
+		     "   trafficRoutings: [{service: web}], steps: [{traffic: 0%, replicas: 100%}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		     "   blueGreenStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		     "   stableRevision: old}}}",
+		     NULL);
+	build(f);
+	assert_true(listed(f, "default/Deployment/web")->open);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(the_example_as_it_stands_is_all_plain),
+		T(the_example_in_release),
+		T(the_entry_hop_need_not_be_in_release),
+		T(pods_are_told_by_hash),
+		T(a_pod_of_neither_revision_is_drained),
+		T(a_rollback_takes_the_canary_out_of_the_way),
+		T(before_the_first_route_all_goes_to_stable),
+		T(a_finished_release_is_left_alone),
+		T(blue_green_ends_with_all_on_the_new),
+		T(with_no_stable_pod_left_base_is_all),
+		T(only_ready_pods_take_requests),
+		T(local_pods_come_first),
+		T(families_do_not_mix),
+		T(ports_by_name_may_differ),
+		T(lanes_by_label),
+		T(options_name_other_labels),
+		T(pods_of_the_second_deployment),
+		T(an_owner_made_anew_does_not_own),
+		T(stateful_sets_by_their_own_label),
+		T(services_as_rollouts_leaves_them),
+		T(a_service_over_several_workloads),
+		T(an_address_belongs_to_one),
+		T(the_host_network_tells_no_pods),
+		T(ids_stay),
+		T(lanes_run_out),
+		T(several_lanes_at_once),
+		T(a_tag_of_two_lanes_is_the_first_ones),
+		T(two_rollouts_of_one_workload),
+		T(a_step_of_weight_0_leads_nobody_in),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -71,6 +71,18 @@ int lw_bind(struct lw_bind_args *args)
 	return __sync_val_compare_and_swap(&f->punt, punt, 0) == punt ? 0 : 1;
 }
 
+SEC("syscall")
+int lw_up_opaque(struct lw_opaque_args *args)
+{
+	__u64 c = args->up;
+	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &c);
+
+	if (!up)
+		return 1;
+	__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
+	return 0;
+}
+
 /* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
 #define LW_USER_DATA_MASK (~7ull)
 

@@ -81,7 +81,8 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	st->workload = dest->workload;
 	st->group = dest->group;
 	st->role = LW_ROLE_DOWN;
-	if (!(dest->flags & LW_DEST_SERVICE))
+	/* an old state is no reason to send anybody to a pod */
+	if (!(dest->flags & LW_DEST_SERVICE) || !lw_agent_alive(conf))
 		return 0;
 	ep = lw_choose(conf->flags, slot, dest->group, 0);
 	if (!ep)

@@ -85,13 +85,14 @@ __noinline int lw_account(struct lw_flow *f, struct lw_run *r, __u32 seq)
 	return 0;
 }
 
-static __always_inline void lw_opaque(struct lw_flow *f, __u32 reason)
+__noinline int lw_opaque(struct lw_flow *f, __u32 reason)
 {
-	if (f->flags & LW_FLOW_OPAQUE)
-		return;
+	if (!f || (f->flags & LW_FLOW_OPAQUE))
+		return 0;
 	f->flags |= LW_FLOW_OPAQUE;
 	f->reason = reason;
 	lw_count(f->workload_hash, f->lane, f->evidence, reason);
+	return 0;
 }
 
 /* The last thing before a verdict: what it is for, and what the route's socket will then have taken. */
@@ -99,11 +100,9 @@ static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, str
 {
 	__u32 n = r->n + r->grown;
 
-	/*
-	 * 0: the whole message, and takes back what an earlier run for the same message asked for. A count
-	 * would stay in force after a send that was taken in part, and cover bytes of the next request.
-	 */
-	bpf_msg_apply_bytes(msg, r->n < r->size ? n : 0);
+	/* not for a whole message: the count would outlive a send taken in part, and cover the next request */
+	if (r->n < r->size)
+		bpf_msg_apply_bytes(msg, n);
 	f->sent_seq = seq + n;
 	f->flags |= LW_FLOW_SENT;
 	return SK_PASS;
@@ -148,11 +147,16 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	p.lane = fu->lane;
 	p.len = r->n + r->grown;
 	p.pid = f->pid;
-	p.flags = r->head == 2 ? LW_PUNT_IS_HEAD : 0;
+	p.flags = (r->head == 2 ? LW_PUNT_IS_HEAD : 0) | (f->flags & LW_FLOW_OPAQUE ? LW_PUNT_OPAQUE : 0);
 
 	if (bpf_msg_push_data(msg, 0, sizeof(p), 0))
 		return SK_DROP;
-	if (bpf_msg_pull_data(msg, 0, sizeof(p), 0))
+	/*
+	 * A message that was held back is kept for later sends, its ring of fragments with end marks where it
+	 * has been used (tcp_bpf_push()); a reader of the agent's socket would stop at such a mark (sk_msg_recvmsg())
+	 * and lose the rest: make it one fragment.
+	 */
+	if (bpf_msg_pull_data(msg, 0, f->flags & LW_FLOW_CORKED ? p.len + sizeof(p) : sizeof(p), 0))
 		goto undo;
 	data = (void *)(long)msg->data;
 	end = (void *)(long)msg->data_end;
@@ -164,7 +168,8 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	if (r->head)
 		f->punt = (__u64)(__u32)f->requests << 32 | 3;
 	f->punt_bytes += r->n;
-	bpf_msg_apply_bytes(msg, r->n < r->size ? p.len + sizeof(p) : 0);
+	if (r->n < r->size)
+		bpf_msg_apply_bytes(msg, p.len + sizeof(p));
 	return SK_PASS;
 undo:
 	bpf_msg_pop_data(msg, 0, sizeof(p), 0);
@@ -195,6 +200,8 @@ __noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_ru
 			lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_UP_LOST);
 			return SK_DROP;
 		}
+		if ((f->flags & LW_FLOW_OPAQUE) && !(up->flags & LW_UP_OPAQUE))
+			__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
 		return lw_done(msg, f, r, lw_redirected_seq(msg, up));
 	}
 	return lw_done(msg, f, r, r->write_seq);
@@ -416,7 +423,7 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	}
 	if (!up)
 		return LW_BUSY_NO;
-	if (up->frame.state == LW_FRAME_LOST || (up->flags & LW_UP_TUNNEL))
+	if (up->frame.state == LW_FRAME_LOST || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
 		return LW_BUSY_OPAQUE;
 	return up->req_seq != up->resp_seq;
 }
@@ -651,6 +658,8 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 			i = found;
 		} else if (room >= LW_FLOW_UPS) {
 			reason = LW_REASON_UPS_FULL;
+		} else if (busy && f->route == LW_ROUTE_PUNT) {
+			route = LW_ROUTE_PUNT; /* found out below */
 		} else if (lw_pick(f, r, target, room)) {
 			route = LW_ROUTE_PUNT;
 			i = room;
@@ -659,7 +668,8 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 		}
 	}
 	i &= LW_FLOW_UPS - 1;
-	if (busy && (route != f->route || (route == LW_ROUTE_UP && i != f->up))) {
+	/* a request behind one that is still with the agent has no route to be sure of either */
+	if (busy && (route != f->route || route == LW_ROUTE_PUNT || (route == LW_ROUTE_UP && i != f->up))) {
 		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
 		return -1;
 	}
@@ -767,6 +777,7 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 	}
 	if (look == LW_LOOK_MORE) {
 		f->held = r->size;
+		f->flags |= LW_FLOW_CORKED;
 		bpf_msg_cork_bytes(msg, r->size + 1);
 		lw_scratch_put(s);
 		return SK_PASS;
@@ -808,6 +819,9 @@ int lw_msg(struct sk_msg_md *msg)
 	struct lw_sk *st;
 	struct lw_flow *f;
 
+	/* a message the kernel held back once is used again for later sends: what was asked for it still stands */
+	bpf_msg_cork_bytes(msg, 0);
+	bpf_msg_apply_bytes(msg, 0);
 	if (!sk)
 		return SK_PASS;
 	st = bpf_sk_storage_get(&lw_sk, sk, 0, 0);

@@ -90,6 +90,8 @@ static long lw_reply_cb(__u32 i, void *arg)
 		scan->response = 1;
 		return 0;
 	}
+	if (lw_scan_closes(scan))
+		__sync_fetch_and_or(&up->flags, LW_UP_CLOSING);
 	lw_frame_response(scan, (up->head_bits >> (up->resp_seq & (LW_PIPELINE_MAX - 1))) & 1, f);
 	if (f->state == LW_FRAME_HEAD)
 		lw_response_ended(up);
@@ -119,6 +121,24 @@ static __always_inline void lw_follow_reply(struct __sk_buff *skb, struct lw_up 
 	lw_scratch_put(s);
 }
 
+/*
+ * The end of an upstream connection. Where it ends a response, or a response announced it, it is the
+ * client's end of file too, behind all its bytes. Without a verdict on the downstream socket a redirected FIN would
+ * make recv(2) fail with EFAULT (tcp_bpf_recvmsg(); tcp_bpf_recvmsg_parser() knows it): there the agent does it.
+ */
+static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up, const struct lw_config *conf,
+					__u64 down)
+{
+	if (!(conf->flags & LW_CONF_NATIVE_VERDICT))
+		return SK_PASS;
+	if (up->frame.state == LW_FRAME_CLOSE)
+		up->resp_seq = up->req_seq;
+	else if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) &&
+		 !((up->flags & LW_UP_CLOSING) && up->frame.state == LW_FRAME_HEAD && up->resp_seq == up->req_seq))
+		return SK_PASS;
+	return bpf_sk_redirect_hash(skb, &lw_down_socks, &down, BPF_F_INGRESS);
+}
+
 SEC("sk_skb/stream_verdict")
 int lw_reply(struct __sk_buff *skb)
 {
@@ -128,29 +148,29 @@ int lw_reply(struct __sk_buff *skb)
 	struct lw_config *conf;
 	struct lw_up *up;
 
-	/* a FIN: redirecting an empty skb makes the receiver fail with EFAULT */
-	if (!skb->len)
-		return SK_PASS;
 	up = bpf_map_lookup_elem(&lw_ups, &cookie);
 	if (!up)
 		return SK_PASS;
 	if (up->flags & LW_UP_ORPHAN)
-		return SK_DROP;
+		return skb->len ? SK_DROP : SK_PASS;
 	down = up->down;
-	if (!down)
+	conf = lw_conf();
+	if (!down || !conf)
 		return SK_PASS; /* waiting in a pool: the agent sees the bytes and throws the socket away */
-	if (!(up->flags & LW_UP_TUNNEL) && up->frame.state == LW_FRAME_HEAD && up->resp_seq == up->req_seq) {
+	if (!skb->len)
+		return lw_reply_fin(skb, up, conf, down);
+	if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) && up->frame.state == LW_FRAME_HEAD &&
+	    up->resp_seq == up->req_seq) {
 		/* no request is out: whatever this is, the client must not take it for an answer */
 		lw_up_closed(cookie);
 		return SK_DROP;
 	}
-	conf = lw_conf();
-	nk.slot = conf ? conf->generation & 1 : 0;
+	nk.slot = conf->generation & 1;
 	names = bpf_map_lookup_elem(&lw_names, &nk);
-	if (names)
-		lw_follow_reply(skb, up, names);
-	else
+	if (!names)
 		up->frame.state = LW_FRAME_LOST;
+	else if (!(up->flags & LW_UP_OPAQUE))
+		lw_follow_reply(skb, up, names);
 	up->bytes += skb->len;
 	return bpf_sk_redirect_hash(skb, &lw_down_socks, &down, BPF_F_INGRESS);
 }

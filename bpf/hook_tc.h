@@ -68,7 +68,7 @@ int lw_guard(struct __sk_buff *skb)
 	if (!f)
 		return LW_TC_OK;
 	due = f->route == LW_ROUTE_PUNT && f->punt;
-	if (f->route == LW_ROUTE_UP) {
+	if (!due && f->route != LW_ROUTE_PEER) {
 		c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 		up = bpf_map_lookup_elem(&lw_ups, &c);
 		due = up && !(up->flags & LW_UP_DEAD) && up->req_seq != up->resp_seq;

@@ -152,6 +152,7 @@ enum lw_header_id {
 	LW_HDR_TRANSFER_ENCODING = 2,
 	LW_HDR_UPGRADE = 3,
 	LW_HDR_COOKIE = 4,
+	LW_HDR_CONNECTION = 5,
 	LW_HDR_TAG_FIRST = 8, /* 8..15: header names of lane tags */
 	LW_HDR_TAG_LAST = 15,
 	LW_HDR_WATCHED_FIRST = 16, /* names in entry rules and modifiers */
@@ -262,6 +263,7 @@ enum lw_flow_flags {
 	LW_FLOW_FIN_HELD = 1 << 1, /* the own peer has closed; tc kept that back while a response was due */
 	LW_FLOW_UPGRADE = 1 << 2, /* the last request asked for an upgrade */
 	LW_FLOW_SENT = 1 << 3, /* sent_seq is valid */
+	LW_FLOW_CORKED = 1 << 4, /* the kernel has held a piece of a head back once */
 };
 
 struct lw_flow_up {
@@ -314,6 +316,8 @@ enum lw_up_flags {
 	LW_UP_DEAD = 1 << 0, /* FIN or RST seen, or closed */
 	LW_UP_ORPHAN = 1 << 1, /* its downstream socket is gone: late bytes are dropped */
 	LW_UP_TUNNEL = 1 << 2, /* 101, or CONNECT: bytes both ways from here on */
+	LW_UP_OPAQUE = 1 << 3, /* its downstream socket is opaque on this route: responses are not followed */
+	LW_UP_CLOSING = 1 << 4, /* the last response said that the connection ends with it */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
@@ -330,7 +334,7 @@ struct lw_up {
 	__u64 bytes; /* of responses */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
 	struct lw_frame frame; /* of the response stream */
-	__u64 scan_state[7]; /* struct lw_scan, http.h */
+	__u64 scan_state[8]; /* struct lw_scan, http.h */
 };
 
 /* lw_pools: fresh upstream sockets. The agent fills through lw_pool_put, lw_send takes. */
@@ -411,6 +415,10 @@ struct lw_bind_args {
 	__u32 pad;
 };
 #define LW_LANE_ONCE 0xffff
+/* lw_up_opaque: sets LW_UP_OPAQUE. 0, or 1: no such upstream socket */
+struct lw_opaque_args {
+	__u64 up;
+};
 /* lw_backlog: steered packets that wait on their way into a downstream socket; -1: no such flow */
 struct lw_backlog_args {
 	__u64 down;
@@ -429,9 +437,12 @@ struct lw_punt {
 	__u16 lane;
 	__u32 len; /* bytes that follow */
 	__u32 pid;
-	__u32 flags; /* LW_PUNT_HEAD: the request is a HEAD */
+	__u32 flags; /* enum lw_punt_flags */
 };
-#define LW_PUNT_IS_HEAD 1u
+enum lw_punt_flags {
+	LW_PUNT_IS_HEAD = 1 << 0, /* the request is a HEAD */
+	LW_PUNT_OPAQUE = 1 << 1, /* the connection has become opaque on this route */
+};
 
 LW_ASSERT_SIZE(struct lw_dest_key, 24);
 LW_ASSERT_SIZE(struct lw_pod_key, 20);
@@ -442,4 +453,4 @@ LW_ASSERT_SIZE(struct lw_event, 56);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
 LW_ASSERT_SIZE(struct lw_sk, 48);
-LW_ASSERT_SIZE(struct lw_up, 144);
+LW_ASSERT_SIZE(struct lw_up, 152);

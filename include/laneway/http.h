@@ -31,6 +31,7 @@ enum lw_scan_state {
 	LW_SCAN_VALUE,
 	LW_SCAN_LENGTH, /* Content-Length digits */
 	LW_SCAN_CODING, /* Transfer-Encoding, must be "chunked" */
+	LW_SCAN_OPTION, /* Connection, a list of tokens */
 	LW_SCAN_TRAIL, /* blanks behind a length or coding */
 	LW_SCAN_VALUE_LF,
 	LW_SCAN_END_LF,
@@ -47,6 +48,11 @@ enum lw_scan_flags {
 	LW_SCAN_HTTP_1_0 = 1 << 5,
 	LW_SCAN_NOT_HTTP = 1 << 6, /* error before the first line was HTTP/1.x */
 	LW_SCAN_CAPTURES_FULL = 1 << 7,
+};
+
+enum lw_scan_options {
+	LW_SCAN_CLOSE = 1 << 0, /* "Connection: close" */
+	LW_SCAN_KEEP_ALIVE = 1 << 1,
 };
 
 /* Zero but for `response`: at the start of a head. Offsets are bytes from the start of the head. */
@@ -67,10 +73,13 @@ struct lw_scan {
 	__u32 line; /* where the field line at hand starts */
 	__u32 value; /* where its value starts */
 	__u32 value_end; /* behind the last byte of it that is no blank */
+	__u8 options; /* enum lw_scan_options: seen */
+	__u8 option; /* likewise: what the token at hand may still become */
+	__u8 pad[6];
 };
-LW_ASSERT_SIZE(struct lw_scan, 56);
+LW_ASSERT_SIZE(struct lw_scan, 64);
 
-/* A field line of interest: any name the automaton knows from LW_HDR_COOKIE on. */
+/* A field line of interest: any name the automaton knows. */
 struct lw_capture {
 	__u16 line; /* where it starts */
 	__u16 line_len; /* CR LF included */
@@ -93,6 +102,9 @@ struct lw_captures {
 #define LW_CHUNKED 0x64656b6e756863ull
 #define LW_METHOD_MAX 20
 #define LW_LENGTH_DIGITS 18
+/* "close" and "keep-aliv", little endian */
+#define LW_CLOSE 0x65736f6c63ull
+#define LW_KEEP_ALI 0x696c612d7065656bull
 
 static __always_inline void lw_scan_fail(struct lw_scan *s)
 {
@@ -106,7 +118,7 @@ static __always_inline void lw_scan_capture(struct lw_scan *s, struct lw_capture
 	__u32 n;
 	struct lw_capture *c;
 
-	if (!caps || s->header < LW_HDR_COOKIE)
+	if (!caps || s->header == LW_HDR_OTHER)
 		return;
 	n = caps->n;
 	if (n >= LW_CAPTURES) {
@@ -122,6 +134,34 @@ static __always_inline void lw_scan_capture(struct lw_scan *s, struct lw_capture
 	if (!caps->first[s->header])
 		caps->first[s->header] = n + 1;
 	caps->n = n + 1;
+}
+
+/* One byte of a list of connection options (RFC 9110 7.6.1): close and keep-alive matter. */
+static __always_inline void lw_scan_option(struct lw_scan *s, __u8 c)
+{
+	__u32 i = s->count;
+	__u8 lower = c | 0x20;
+
+	if (c == ',' || c == ' ' || c == '\t' || c == '\r') {
+		if ((s->option & LW_SCAN_CLOSE) && i == 5)
+			s->options |= LW_SCAN_CLOSE;
+		if ((s->option & LW_SCAN_KEEP_ALIVE) && i == 10)
+			s->options |= LW_SCAN_KEEP_ALIVE;
+		s->option = LW_SCAN_CLOSE | LW_SCAN_KEEP_ALIVE;
+		s->count = 0;
+		return;
+	}
+	if (i > 4 || lower != (__u8)(LW_CLOSE >> (8 * (i & 7))))
+		s->option &= ~LW_SCAN_CLOSE;
+	if (i < 8 ? lower != (__u8)(LW_KEEP_ALI >> (8 * (i & 7))) : i > 9 || lower != (i == 8 ? 'v' : 'e'))
+		s->option &= ~LW_SCAN_KEEP_ALIVE;
+	s->count = i + 1;
+}
+
+/* Does the message end its connection? RFC 9112 9.3. */
+static __always_inline int lw_scan_closes(const struct lw_scan *s)
+{
+	return (s->options & LW_SCAN_CLOSE) || ((s->flags & LW_SCAN_HTTP_1_0) && !(s->options & LW_SCAN_KEEP_ALIVE));
 }
 
 /* Takes one byte of a head. Does nothing once the state is DONE or ERROR. */
@@ -275,6 +315,7 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 			s->flags |= LW_SCAN_HAS_LENGTH;
 			s->length = c - '0';
 			s->count = 1;
+			s->value_end = s->pos;
 			s->state = LW_SCAN_LENGTH;
 			break;
 		}
@@ -299,6 +340,21 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 		}
 		s->value_end = s->pos;
 		s->state = LW_SCAN_VALUE;
+		if (s->header == LW_HDR_CONNECTION) {
+			s->option = LW_SCAN_CLOSE | LW_SCAN_KEEP_ALIVE;
+			s->count = 0;
+			s->state = LW_SCAN_OPTION;
+			lw_scan_option(s, c);
+		}
+		break;
+	case LW_SCAN_OPTION:
+		if (c == '\r')
+			s->state = LW_SCAN_VALUE_LF;
+		else if ((c < ' ' && c != '\t') || c == 0x7f)
+			lw_scan_fail(s);
+		else if (c != ' ' && c != '\t')
+			s->value_end = s->pos;
+		lw_scan_option(s, c);
 		break;
 	case LW_SCAN_VALUE:
 		if (c == '\r')
@@ -316,6 +372,7 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 			}
 			s->length = s->length * 10 + (c - '0');
 			s->count++;
+			s->value_end = s->pos;
 		} else if (c == '\r') {
 			s->state = LW_SCAN_VALUE_LF;
 		} else if (c == ' ' || c == '\t') {
@@ -326,6 +383,7 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 		break;
 	case LW_SCAN_CODING:
 		if (s->count < 7) {
+			s->value_end = s->pos;
 			if ((c | 0x20) != (__u8)(LW_CHUNKED >> (8 * (s->count & 7))))
 				lw_scan_fail(s);
 			s->count++;
@@ -362,6 +420,19 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 	}
 }
 
+/* 8 bytes from any address. The kernel programs load them at once: the verifier knows the buffer, the CPU the rest. */
+static __always_inline __u64 lw_load8(const void *p)
+{
+#ifdef __bpf__
+	return *(const __u64 *)p;
+#else
+	__u64 w;
+
+	__builtin_memcpy(&w, p, sizeof(w));
+	return w;
+#endif
+}
+
 /* Of 8 bytes, how many at the front are above SP and not DEL; `blank`: SP counts as such too. */
 static __always_inline __u32 lw_scan_plain(__u64 w, __u32 blank)
 {
@@ -392,7 +463,7 @@ static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_name
 		return 1;
 	if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET) {
 		__u32 blank = s->state == LW_SCAN_VALUE;
-		__u32 n = lw_scan_plain(*(const __u64 *)(buf + (at & (size - 1))), blank);
+		__u32 n = lw_scan_plain(lw_load8(buf + (at & (size - 1))), blank);
 
 		if (n > len - at)
 			n = len - at;
@@ -460,10 +531,20 @@ enum lw_chunk_state {
 	LW_CHUNK_DATA_CR,
 	LW_CHUNK_DATA_LF,
 	LW_CHUNK_TRAILER, /* start of a trailer line or of the empty line */
+	LW_CHUNK_TRAILER_NAME,
 	LW_CHUNK_TRAILER_LINE,
 	LW_CHUNK_TRAILER_LF,
 	LW_CHUNK_END_LF,
 };
+
+/* The token characters of RFC 9110 5.6.2, 0..63 and 64..127. */
+#define LW_TOKEN_LOW 0x3ff6cfa00000000ull
+#define LW_TOKEN_HIGH 0x57ffffffc7fffffeull
+
+static __always_inline __u32 lw_is_token(__u8 c)
+{
+	return c < 0x80 && ((c & 0x40 ? LW_TOKEN_HIGH : LW_TOKEN_LOW) >> (c & 0x3f) & 1);
+}
 
 /* Takes one byte of chunk framing (never of chunk data). f->state becomes HEAD at the end, LOST on doubt. */
 static __always_inline void lw_chunk_byte(struct lw_frame *f, __u8 c)
@@ -522,10 +603,16 @@ static __always_inline void lw_chunk_byte(struct lw_frame *f, __u8 c)
 	case LW_CHUNK_TRAILER:
 		if (c == '\r')
 			f->chunk = LW_CHUNK_END_LF;
-		else if (c <= ' ' || c == 0x7f)
-			f->state = LW_FRAME_LOST;
+		else if (lw_is_token(c))
+			f->chunk = LW_CHUNK_TRAILER_NAME;
 		else
+			f->state = LW_FRAME_LOST;
+		break;
+	case LW_CHUNK_TRAILER_NAME:
+		if (c == ':')
 			f->chunk = LW_CHUNK_TRAILER_LINE;
+		else if (!lw_is_token(c))
+			f->state = LW_FRAME_LOST;
 		break;
 	case LW_CHUNK_TRAILER_LINE:
 		if (c == '\r')

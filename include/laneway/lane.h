@@ -153,8 +153,8 @@ static long lw_eval_equal_cb(__u32 i, void *arg)
 	if (at >= c->step->value_len)
 		return 1;
 	left = c->step->value_len - at;
-	a = *(const __u64 *)(c->head->buf + ((e->off + at) & (LW_HEAD_MAX - 1)));
-	b = *(const __u64 *)(c->step->value + (at & (LW_STEP_VALUE_LEN - 8)));
+	a = lw_load8(c->head->buf + ((e->off + at) & (LW_HEAD_MAX - 1)));
+	b = lw_load8(c->step->value + (at & (LW_STEP_VALUE_LEN - 8)));
 	a ^= b;
 	if (left < 8)
 		a <<= 8 * (8 - left); /* little endian: the first bytes are the low ones */

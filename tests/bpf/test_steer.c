@@ -239,6 +239,8 @@ static void cluster_ip_becomes_a_pod(void **state)
 	close(base2);
 }
 
+static char *noise(size_t n, unsigned int seed);
+
 struct exchange {
 	const char *request, *at_gray, *response;
 };
@@ -485,6 +487,8 @@ static void pipelining(void **state)
 	lab_send(c, BASE_REQUEST);
 	lab_expect(g, BASE_REQUEST);
 	lab_expect_nothing(b);
+	lab_send(g, OK(1, "1") OK(1, "2"));
+	lab_expect(c, OK(1, "1") OK(1, "2"));
 	close(c);
 	close(b);
 	close(g);
@@ -542,6 +546,96 @@ static void end_of_file_ends_the_response(void **state)
 	lab_expect_eof(c);
 	close(c);
 	close(b);
+}
+
+/* A response that announces the end of its connection brings it, behind its last byte; others do not. */
+static void announced_close_ends_the_connection(void **state)
+{
+	static const struct {
+		const char *response;
+		bool closes;
+	} rows[] = {
+		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nconnection: x, Close\r\n\r\nok", true },
+		{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true },
+		{ "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", false },
+		{ "HTTP/1.1 200 OK\r\nConnection: closed\r\nContent-Length: 2\r\n\r\nok", false },
+		{ "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int c, b, g;
+
+		open_pair(&c, &b);
+		lab_send(c, GRAY_REQUEST);
+		g = lab_accept_request(gray);
+		lab_expect(g, GRAY_TAGGED);
+		lab_send(g, rows[i].response);
+		close(g);
+		lab_expect(c, rows[i].response);
+		if (rows[i].closes)
+			lab_expect_eof(c);
+		else
+			base_turn(c, b);
+		close(c);
+		close(b);
+	}
+}
+
+/* The first request is with the agent yet when the second comes: both are answered, in order. */
+static void pipelined_behind_a_punt(void **state)
+{
+	int c, b, g;
+
+	(void)state;
+	open_pair(&c, &b);
+	lab_send(c, GRAY_REQUEST GRAY_REQUEST);
+	g = lab_accept_request(gray);
+	lab_expect(g, GRAY_TAGGED);
+	/* tagged where a socket was ready, else behind the first as it is */
+	char got[sizeof(GRAY_TAGGED)] = "";
+
+	lab_recv_n(g, got, sizeof(GRAY_REQUEST) - 1);
+	if (strstr(got, "x-mse-tag"))
+		lab_recv_n(g, got, sizeof(GRAY_TAGGED) - sizeof(GRAY_REQUEST));
+	lab_send(g, OK(1, "1") OK(1, "2"));
+	lab_expect(c, OK(1, "1") OK(1, "2"));
+	close(c);
+	close(b);
+	close(g);
+}
+
+/* What one send left behind in the kernel must not hold back or mislead a later, smaller one. */
+static void sends_of_all_sizes_after_a_split_head(void **state)
+{
+	char *body = noise(3000, 5), head[1200];
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	for (size_t cut = 1; cut < 600; cut += 37) {
+		for (size_t piece = 1; piece < 600; piece += 113) {
+			size_t n = (size_t)snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nContent-Length: 500\r\nX: %0550d\r\n\r\n", 1);
+
+			lab_send_n(c, head, cut);
+			lab_send_n(c, head + cut, n - cut);
+			for (size_t at = 0; at < 500; at += piece)
+				lab_send_n(c, body + at, 500 - at < piece ? 500 - at : piece);
+			lab_expect(b, head);
+			char got[500];
+
+			lab_recv_n(b, got, sizeof(got));
+			assert_memory_equal(got, body, sizeof(got));
+			lab_send(b, OK(0, ""));
+			lab_expect(c, OK(0, ""));
+		}
+		gray_turn(c, &g);
+	}
+	close(c);
+	close(b);
+	close(g);
+	free(body);
 }
 
 static void cut_off_response_is_reset(void **state)
@@ -846,6 +940,9 @@ int main(void)
 		cmocka_unit_test_teardown(pipelining, clean),
 		cmocka_unit_test_teardown(upgrade_stays_on_its_route, clean),
 		cmocka_unit_test_teardown(end_of_file_ends_the_response, clean),
+		cmocka_unit_test_teardown(announced_close_ends_the_connection, clean),
+		cmocka_unit_test_teardown(pipelined_behind_a_punt, clean),
+		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, clean),
 		cmocka_unit_test_teardown(cut_off_response_is_reset, clean),
 		cmocka_unit_test_teardown(idle_upstream_may_close, clean),
 		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, clean),

@@ -29,13 +29,11 @@
 #include "base/addr.h"
 #include "base/log.h"
 #include "core/rules.h"
+#include "kern/devices.h"
 #include "kern/kern.h"
 #include "kern/upstream.h"
 
 #define WAIT_MS 5000
-#define WORKLOAD 1
-#define GROUP 1
-#define VIP_GROUP 2
 #define GRAY 1
 
 static struct lab {
@@ -71,24 +69,99 @@ static void put(struct lw_image *image, enum lw_table_id t, const void *key, con
 	assert_int_equal(lw_image_put(image, t, key, value), 0);
 }
 
-static void put_pod(struct lw_image *image, const char *ip, uint16_t lane, bool ready, uint32_t *count)
+/* The group of a workload's pod addresses; the next one is of its Services. */
+static uint32_t group_of(uint32_t workload)
 {
-	struct lw_pod_key pk = { .addr = addr(ip) };
-	struct lw_pod pod = { .workload = WORKLOAD, .lane = lane, .flags = ready ? LW_POD_READY : 0, .uid_hash = pk.addr.ip[15] };
-	struct lw_dest_key dk = { .addr = pk.addr };
-	struct lw_dest dest = { .workload = WORKLOAD, .group = GROUP };
+	return 2 * workload - 1;
+}
 
+static uint32_t workload_of(const struct lab_pod *pod)
+{
+	return pod->workload ? pod->workload : LAB_WORKLOAD;
+}
+
+static bool serves(const struct lab_pod *pod)
+{
+	return !pod->unready && !pod->terminating;
+}
+
+static void put_pod(struct lw_image *image, const struct lab_pod *p)
+{
+	struct lw_pod_key pk = { .addr = addr(p->ip) };
+	struct lw_pod pod = { .workload = workload_of(p), .lane = p->lane, .uid_hash = p->uid ? p->uid : pk.addr.ip[15] };
+	struct lw_dest_key dk = { .addr = pk.addr };
+	struct lw_dest dest = { .workload = pod.workload, .group = group_of(pod.workload) };
+
+	pod.flags = (p->unready ? 0 : LW_POD_READY) | (p->terminating ? LW_POD_TERMINATING : 0) | (p->local ? LW_POD_LOCAL : 0);
 	put(image, LW_TABLE_PODS, &pk, &pod);
 	put(image, LW_TABLE_DESTS, &dk, &dest);
-	if (!ready)
-		return;
-	for (uint32_t g = GROUP; g <= VIP_GROUP; g++) {
-		struct lw_endpoint_key ek = { .group = g, .lane = lane, .idx = *count };
-		struct lw_endpoint ep = { .addr = pk.addr, .port = g == GROUP ? 0 : LAB_PORT, .flags = LW_POD_READY };
+}
 
-		put(image, LW_TABLE_ENDPOINTS, &ek, &ep);
+/* The endpoints of one workload and lane, those of this node first. */
+static void put_groups(struct lw_image *image, const struct lab_state *s, uint32_t workload, uint16_t lane)
+{
+	for (uint32_t vip = 0; vip < 2; vip++) {
+		struct lw_group_key gk = { .group = group_of(workload) + vip, .lane = lane };
+		struct lw_group group = { 0 };
+
+		for (int local = 1; local >= 0; local--)
+			for (const struct lab_pod *p = s->pods; p->ip; p++) {
+				struct lw_endpoint_key ek = { .group = gk.group, .lane = lane, .idx = group.count };
+				struct lw_endpoint ep = { .addr = addr(p->ip), .port = vip ? LAB_PORT : 0, .flags = LW_POD_READY };
+
+				if (workload_of(p) != workload || p->lane != lane || p->local != local || !serves(p))
+					continue;
+				put(image, LW_TABLE_ENDPOINTS, &ek, &ep);
+				group.count++;
+				group.local += local;
+			}
+		if (group.count)
+			put(image, LW_TABLE_GROUPS, &gk, &group);
 	}
-	++*count;
+}
+
+struct lw_image *lab_image(const struct lab_state *s)
+{
+	struct lw_image *image;
+	struct lw_rules *rules;
+	uint32_t workloads = LAB_WORKLOAD;
+	uint16_t lanes = 0;
+	char err[256] = "";
+
+	assert_int_equal(lw_image_new(&image), 0);
+	assert_int_equal(lw_rules_new(&rules), 0);
+	for (const struct lab_lane *l = s->lanes; l && l->name; l++)
+		CHECK(!lw_rules_lane(rules, ++lanes, l->name, l->header, l->value, err, sizeof(err)), "lane %s: %s", l->name, err);
+	for (const struct lab_pod *p = s->pods; p->ip; p++) {
+		put_pod(image, p);
+		if (workload_of(p) > workloads)
+			workloads = workload_of(p);
+	}
+	for (uint32_t id = LAB_WORKLOAD; id <= workloads; id++) {
+		struct lw_slot_key wk = { .id = id };
+		struct lw_workload w = { 0 };
+
+		snprintf(w.name, sizeof(w.name), "lab/Deployment/w%u", id);
+		w.name_hash = lw_name_hash(w.name);
+		for (const struct lab_pod *p = s->pods; p->ip; p++)
+			if (workload_of(p) == id && serves(p))
+				w.lanes |= 1u << p->lane;
+		if (id == LAB_WORKLOAD)
+			CHECK(!lw_rules_workload(rules, s->entries, s->nentries, &w.entry, err, sizeof(err)), "rules: %s", err);
+		put(image, LW_TABLE_WORKLOADS, &wk, &w);
+		for (uint16_t lane = 0; lane <= lanes; lane++)
+			put_groups(image, s, id, lane);
+	}
+	for (const char *const *vip = s->vips; vip && *vip; vip++) {
+		struct lw_dest_key vk = { .addr = addr(*vip), .port = LAB_VIP_PORT };
+		struct lw_dest dest = { .workload = LAB_WORKLOAD, .group = group_of(LAB_WORKLOAD) + 1, .flags = LW_DEST_SERVICE };
+
+		put(image, LW_TABLE_DESTS, &vk, &dest);
+	}
+	assert_int_equal(lw_rules_finish(rules, image), 0);
+	lw_rules_free(&rules);
+	assert_int_equal(lw_image_seal(image), 0);
+	return image;
 }
 
 static struct lw_image *build(const struct lab_options *o)
@@ -98,37 +171,27 @@ static struct lw_image *build(const struct lab_options *o)
 	static const struct lw_rules_entry entry = {
 		.conds = &cond, .nconds = 1, .lane = GRAY, .set = &set, .nset = 1, .source = "lab match 1",
 	};
-	struct lw_image *image;
-	struct lw_rules *rules;
-	struct lw_slot_key wk = { .id = WORKLOAD };
-	struct lw_workload w = { .name = "lab/Deployment/w", .lanes = 1 | (o->no_gray ? 0 : 2) };
-	struct lw_dest_key vk = { .addr = addr(LAB_VIP), .port = LAB_VIP_PORT };
-	struct lw_dest vip = { .workload = WORKLOAD, .group = VIP_GROUP, .flags = LW_DEST_SERVICE };
-	uint32_t counts[2] = { 0, 0 };
-	char err[256];
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, { 0 } };
+	static const char *const vips[] = { LAB_VIP, NULL };
+	const struct lab_pod pods[] = {
+		{ .ip = LAB_BASE }, { .ip = LAB_BASE2 }, { .ip = LAB_GRAY, .lane = GRAY, .unready = o->no_gray }, { 0 },
+	};
+	const struct lab_state standard = { .pods = pods, .lanes = lanes, .entries = &entry, .nentries = 1, .vips = vips };
 
-	assert_int_equal(lw_image_new(&image), 0);
-	assert_int_equal(lw_rules_new(&rules), 0);
-	assert_int_equal(lw_rules_lane(rules, GRAY, "gray", "x-mse-tag", "gray", err, sizeof(err)), 0);
-	assert_int_equal(lw_rules_workload(rules, &entry, 1, &w.entry, err, sizeof(err)), 0);
-	w.name_hash = lw_name_hash(w.name);
-	put(image, LW_TABLE_WORKLOADS, &wk, &w);
-	put(image, LW_TABLE_DESTS, &vk, &vip);
-	put_pod(image, LAB_BASE, 0, true, &counts[0]);
-	put_pod(image, LAB_BASE2, 0, true, &counts[0]);
-	put_pod(image, LAB_GRAY, GRAY, !o->no_gray, &counts[1]);
-	for (uint32_t g = GROUP; g <= VIP_GROUP; g++)
-		for (uint32_t lane = 0; lane < 2; lane++) {
-			struct lw_group_key gk = { .group = g, .lane = lane };
-			struct lw_group group = { .count = counts[lane] };
+	return lab_image(o->state ? o->state : &standard);
+}
 
-			if (counts[lane])
-				put(image, LW_TABLE_GROUPS, &gk, &group);
-		}
-	assert_int_equal(lw_rules_finish(rules, image), 0);
-	lw_rules_free(&rules);
-	assert_int_equal(lw_image_seal(image), 0);
-	return image;
+void lab_publish(const struct lab_state *state)
+{
+	struct lw_image *image = lab_image(state);
+
+	CHECK(!lw_kern_publish(lab.kern, image), "publish");
+	lw_image_free(&image);
+}
+
+struct lw_kern *lab_kern(void)
+{
+	return lab.kern;
 }
 
 static void write_file(const char *path, const char *text)
@@ -168,13 +231,34 @@ static void enter(void)
 	CHECK(!mount("bpf", lab.bpffs, "bpf", 0, NULL), "mount a bpffs");
 }
 
-static void agent_child(int ready)
+void lab_add_address(const char *ip)
 {
+	struct {
+		struct in6_addr addr;
+		uint32_t prefix_len;
+		int ifindex;
+	} req = { .prefix_len = 128 }; /* struct in6_ifreq, whose header does not go with the C library's */
+	struct ifreq ifr = { .ifr_name = "lo" };
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0 && !ioctl(fd, SIOCGIFINDEX, &ifr), "find lo");
+	req.ifindex = ifr.ifr_ifindex;
+	assert_int_equal(inet_pton(AF_INET6, ip, &req.addr), 1);
+	CHECK(!ioctl(fd, SIOCSIFADDR, &req), "give lo the address %s", ip);
+	close(fd);
+}
+
+static void agent_child(int ready, const struct lab_options *options)
+{
+	static const char *const guarded[] = { "lo", NULL };
+	struct lw_devices *devices;
 	struct lw_upstreams *ups;
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (lw_upstreams_start(lab.kern, loop, &(struct lw_upstreams_options){ 0 }, &ups))
+	if (lw_upstreams_start(lab.kern, loop, &(struct lw_upstreams_options){ .fail_closed = options->fail_closed }, &ups))
+		_exit(1);
+	if (options->guard && lw_devices_start(lab.kern, loop, guarded, &devices))
 		_exit(1);
 	if (write(ready, "r", 1) != 1)
 		_exit(1);
@@ -191,8 +275,8 @@ void lab_start(const struct lab_options *options)
 	enter();
 	if (getenv("LAB_DEBUG"))
 		lw_log_set_level(LW_LOG_DEBUG);
-	CHECK(!lw_kern_open(&(struct lw_kern_options){ .cgroup = lab.cgroup, .bpffs = lab.bpffs, .fail_closed = options->fail_closed },
-			    &lab.kern), "open the kernel side");
+	CHECK(!lw_kern_open(&(struct lw_kern_options){ .cgroup = lab.cgroup, .bpffs = lab.bpffs, .fail_closed = options->fail_closed,
+						      .prefer_local = options->prefer_local }, &lab.kern), "open the kernel side");
 	CHECK(lw_kern_mode(lab.kern) != LW_KERN_MODE_NONE, "this kernel fails the self-tests");
 	image = build(options);
 	CHECK(!lw_kern_publish(lab.kern, image), "publish");
@@ -202,7 +286,7 @@ void lab_start(const struct lab_options *options)
 	CHECK(!pipe(fds), "pipe");
 	lab.agent = fork();
 	if (!lab.agent)
-		agent_child(fds[1]);
+		agent_child(fds[1], options);
 	close(fds[1]);
 	CHECK(read(fds[0], &c, 1) == 1, "start the agent");
 	close(fds[0]);
@@ -231,21 +315,30 @@ void lab_stop(void)
 	rmdir(lab.cgroup);
 }
 
-static struct sockaddr_in sockaddr(const char *ip, uint16_t port)
+static socklen_t sockaddr(const char *ip, uint16_t port, struct sockaddr_storage *ret)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in *a4 = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *a6 = (struct sockaddr_in6 *)ret;
 
-	assert_int_equal(inet_pton(AF_INET, ip, &a.sin_addr), 1);
-	return a;
+	*ret = (struct sockaddr_storage){ .ss_family = strchr(ip, ':') ? AF_INET6 : AF_INET };
+	if (ret->ss_family == AF_INET6) {
+		assert_int_equal(inet_pton(AF_INET6, ip, &a6->sin6_addr), 1);
+		a6->sin6_port = htons(port);
+		return sizeof(*a6);
+	}
+	assert_int_equal(inet_pton(AF_INET, ip, &a4->sin_addr), 1);
+	a4->sin_port = htons(port);
+	return sizeof(*a4);
 }
 
 int lab_listen(const char *ip)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-	struct sockaddr_in a = sockaddr(ip, LAB_PORT);
+	struct sockaddr_storage a;
+	socklen_t len = sockaddr(ip, LAB_PORT, &a);
+	int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	CHECK(!bind(fd, (struct sockaddr *)&a, sizeof(a)) && !listen(fd, 1024), "listen on %s", ip);
+	CHECK(!bind(fd, (struct sockaddr *)&a, len) && !listen(fd, 1024), "listen on %s", ip);
 	return fd;
 }
 
@@ -281,10 +374,12 @@ static void accept_one(int listener)
 
 static uint16_t port_of(int fd, int (*name)(int, struct sockaddr *, socklen_t *))
 {
-	struct sockaddr_in a;
+	struct sockaddr_storage a;
 	socklen_t len = sizeof(a);
 
-	return name(fd, (struct sockaddr *)&a, &len) ? 0 : ntohs(a.sin_port);
+	if (name(fd, (struct sockaddr *)&a, &len))
+		return 0;
+	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
 }
 
 int lab_accept(int listener, int c)
@@ -341,14 +436,15 @@ void lab_drain(int listener)
 
 int lab_connect_from(const char *from, const char *ip, uint16_t port)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in a = sockaddr(ip, port), f;
+	struct sockaddr_storage a, f;
+	socklen_t len = sockaddr(ip, port, &a), flen;
+	int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (from) {
-		f = sockaddr(from, 0);
-		CHECK(!bind(fd, (struct sockaddr *)&f, sizeof(f)), "bind to %s", from);
+		flen = sockaddr(from, 0, &f);
+		CHECK(!bind(fd, (struct sockaddr *)&f, flen), "bind to %s", from);
 	}
-	CHECK(!connect(fd, (struct sockaddr *)&a, sizeof(a)), "connect to %s:%u", ip, port);
+	CHECK(!connect(fd, (struct sockaddr *)&a, len), "connect to %s:%u", ip, port);
 	return fd;
 }
 
@@ -424,7 +520,7 @@ void lab_expect_reset(int fd)
 }
 
 struct counting {
-	unsigned int reason;
+	int reason, evidence; /* -1: any */
 	uint64_t sum;
 };
 
@@ -432,17 +528,27 @@ static int count_one(const struct lw_stat_key *key, uint64_t count, void *arg)
 {
 	struct counting *c = arg;
 
-	if (key->reason == c->reason)
+	if ((c->reason < 0 || key->reason == c->reason) && (c->evidence < 0 || key->evidence == c->evidence))
 		c->sum += count;
 	return 0;
 }
 
-uint64_t lab_count(unsigned int reason)
+static uint64_t count_all(int reason, int evidence)
 {
-	struct counting c = { .reason = reason };
+	struct counting c = { .reason = reason, .evidence = evidence };
 
 	assert_int_equal(lw_kern_each_stat(lab.kern, count_one, &c), 0);
 	return c.sum;
+}
+
+uint64_t lab_count(unsigned int reason)
+{
+	return count_all((int)reason, -1);
+}
+
+uint64_t lab_count_evidence(unsigned int evidence)
+{
+	return count_all(-1, (int)evidence);
 }
 
 struct finding {
@@ -463,12 +569,9 @@ static int find_one(uint64_t cookie, const struct lw_flow *flow, void *arg)
 
 bool lab_flow(int fd, struct lw_flow *ret)
 {
-	struct sockaddr_in a;
-	socklen_t len = sizeof(a);
-	struct finding f = { .ret = ret };
+	struct finding f = { .ret = ret, .port = port_of(fd, getsockname) };
 
-	CHECK(!getsockname(fd, (struct sockaddr *)&a, &len), "getsockname");
-	f.port = ntohs(a.sin_port);
+	CHECK(f.port, "getsockname");
 	return lw_kern_each_flow(lab.kern, find_one, &f) == 1;
 }
 

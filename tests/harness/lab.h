@@ -12,6 +12,9 @@
 #include <sys/types.h>
 
 #include "core/image.h"
+#include "core/rules.h"
+
+struct lw_kern;
 
 #define LAB_PORT 8080
 #define LAB_BASE "127.0.0.11"
@@ -20,17 +23,50 @@
 #define LAB_VIP "127.0.0.100"
 #define LAB_VIP_PORT 80
 
+/* A state of one's own. Workload w is "lab/Deployment/w<w>"; its pods serve any port. */
+struct lab_pod {
+	const char *ip;
+	uint16_t lane; /* 0: base */
+	bool unready, terminating, local;
+	uint32_t uid; /* 0: the last byte of ip */
+	uint32_t workload; /* 0: LAB_WORKLOAD */
+};
+/* Lane id: its place in the list, from 1. */
+struct lab_lane {
+	const char *name, *header, *value;
+};
+struct lab_state {
+	const struct lab_pod *pods; /* the last one has no ip */
+	const struct lab_lane *lanes; /* the last one has no name */
+	const struct lw_rules_entry *entries; /* of LAB_WORKLOAD */
+	size_t nentries;
+	const char *const *vips; /* of LAB_WORKLOAD, port LAB_VIP_PORT; NULL-terminated; NULL: none */
+};
+#define LAB_WORKLOAD 1
+
 struct lab_options {
 	bool fail_closed;
 	bool no_gray; /* the gray pod is not ready */
 	bool no_agent; /* no child: nothing answers punts, and the heartbeat is old */
+	bool prefer_local;
+	bool guard; /* the FIN guard on the loopback device */
+	const struct lab_state *state; /* NULL: the one above */
 };
 
 /* Stops the test with a message on any failure. */
 void lab_start(const struct lab_options *options);
 void lab_stop(void);
+/* Makes another state the one in force. */
+void lab_publish(const struct lab_state *state);
+/* What lab_publish() publishes. */
+struct lw_image *lab_image(const struct lab_state *state);
+struct lw_kern *lab_kern(void);
+/* Gives the loopback device one more address, IPv6. Before it is listened on. */
+void lab_add_address(const char *ip);
 /* kill -9, and its sockets are closed when this returns. */
 void lab_kill_agent(void);
+
+/* Addresses with a colon are IPv6, with a socket of that family: "::ffff:127.0.0.11" too. */
 
 /* A listening socket on ip:LAB_PORT. */
 int lab_listen(const char *ip);
@@ -59,5 +95,7 @@ void lab_expect_reset(int fd);
 
 /* Decisions counted with this reason, all lanes and evidence. */
 uint64_t lab_count(unsigned int reason);
+/* Likewise by evidence. */
+uint64_t lab_count_evidence(unsigned int evidence);
 /* The flow of the connection whose local port is fd's. */
 bool lab_flow(int fd, struct lw_flow *ret);

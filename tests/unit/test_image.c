@@ -57,6 +57,36 @@ static void rows_come_sorted_and_are_found(void **state)
 	assert_null(image);
 }
 
+static void long_keys_sort_too(void **state)
+{
+	struct lw_image *image = new_image();
+	uint32_t seed = 1;
+
+	(void)state;
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct lw_dest_key key = { .port = (uint16_t)i };
+		const struct lw_dest value = { .workload = i };
+
+		for (size_t byte = 0; byte < sizeof(key.addr); byte++) {
+			seed = seed * 1103515245u + 12345u;
+			key.addr.ip[byte] = (uint8_t)(seed >> 16) & 3; /* many begin alike */
+		}
+		assert_int_equal(lw_image_put(image, LW_TABLE_DESTS, &key, &value), 0);
+	}
+	assert_int_equal(lw_image_seal(image), 0);
+	for (size_t row = 0; row < 1000; row++) {
+		const struct lw_dest_key *key = lw_image_key(image, LW_TABLE_DESTS, row);
+		const struct lw_dest *value = lw_image_value(image, LW_TABLE_DESTS, row);
+
+		assert_int_equal(value->workload, key->port);
+		assert_ptr_equal(lw_image_get(image, LW_TABLE_DESTS, key), value);
+		if (row > 0)
+			assert_true(memcmp(lw_image_key(image, LW_TABLE_DESTS, row - 1), key,
+					   sizeof(*key)) < 0);
+	}
+	lw_image_free(&image);
+}
+
 static void a_value_stays_with_its_key(void **state)
 {
 	struct lw_image *image = new_image();
@@ -129,9 +159,13 @@ static void nothing_is_freed_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_come_sorted_and_are_found), cmocka_unit_test(a_value_stays_with_its_key),
-		cmocka_unit_test(a_key_twice_is_refused),	  cmocka_unit_test(a_full_table_is_refused),
-		cmocka_unit_test(tables_say_what_their_maps_are), cmocka_unit_test(nothing_is_freed_twice),
+		cmocka_unit_test(rows_come_sorted_and_are_found),
+		cmocka_unit_test(long_keys_sort_too),
+		cmocka_unit_test(a_value_stays_with_its_key),
+		cmocka_unit_test(a_key_twice_is_refused),
+		cmocka_unit_test(a_full_table_is_refused),
+		cmocka_unit_test(tables_say_what_their_maps_are),
+		cmocka_unit_test(nothing_is_freed_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

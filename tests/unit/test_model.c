@@ -23,14 +23,16 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct lw_k8s_object *pod(const char *ns, const char *name, const char *labels, const char *owner, const char *ip)
+static struct lw_k8s_object *pod(const char *ns, const char *name, const char *labels,
+				 const char *owner, const char *ip)
 {
 	char yaml[1024];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: v1, kind: Pod, metadata: {namespace: %s, name: %s, labels: {%s}, ownerReferences: [%s]},"
-		       " status: {podIP: %s}}",
-		       ns, name, labels, owner, ip);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: v1, kind: Pod, metadata: {namespace: %s, name: %s, labels: {%s}, ownerReferences: [%s]},"
+		" status: {podIP: %s}}",
+		ns, name, labels, owner, ip);
 	return lw_test_object(yaml);
 }
 
@@ -69,11 +71,16 @@ static void an_upsert_moves_all_indexes(void **state)
 	const struct lw_k8s_object *now;
 	size_t count;
 
-	assert_int_equal(lw_model_upsert(model, pod("x", "a", "app: web, pod-template-hash: 7d4b9", SET, "10.0.0.1")), 0);
+	assert_int_equal(lw_model_upsert(model, pod("x", "a", "app: web, pod-template-hash: 7d4b9",
+						    SET, "10.0.0.1")),
+			 0);
 	assert_int_equal(length(lw_model_labelled(model, "x", "app", "web", &count)), 1);
 	assert_int_equal(count, 1);
-	assert_int_equal(length(lw_model_owned(model, LW_K8S_POD, "x", "apps", "ReplicaSet", "web-7d4b9")), 1);
-	assert_int_equal(length(lw_model_owned(model, LW_K8S_POD, "x", "", "ReplicaSet", "web-7d4b9")), 0);
+	assert_int_equal(
+		length(lw_model_owned(model, LW_K8S_POD, "x", "apps", "ReplicaSet", "web-7d4b9")),
+		1);
+	assert_int_equal(
+		length(lw_model_owned(model, LW_K8S_POD, "x", "", "ReplicaSet", "web-7d4b9")), 0);
 	assert_int_equal(length(lw_model_named_after(model, "x", "web")), 1);
 	assert_int_equal(length(lw_model_orphans(model, "x")), 0);
 
@@ -110,15 +117,27 @@ static void addresses_are_shared_across_kinds(void **state)
 static void only_names_by_the_pattern_tell_a_deployment(void **state)
 {
 	struct lw_model *model = *state;
-	static const char other_hash[] = "{apiVersion: apps/v1, kind: ReplicaSet, name: web-other, controller: true}";
-	static const char no_name[] = "{apiVersion: apps/v1, kind: ReplicaSet, name: -7d4b9, controller: true}";
-	static const char no_set[] = "{apiVersion: apps/v1, kind: StatefulSet, name: web-7d4b9, controller: true}";
-	static const char no_controller[] = "{apiVersion: apps/v1, kind: ReplicaSet, name: web-7d4b9}";
+	static const char other_hash[] =
+		"{apiVersion: apps/v1, kind: ReplicaSet, name: web-other, controller: true}";
+	static const char no_name[] =
+		"{apiVersion: apps/v1, kind: ReplicaSet, name: -7d4b9, controller: true}";
+	static const char no_set[] =
+		"{apiVersion: apps/v1, kind: StatefulSet, name: web-7d4b9, controller: true}";
+	static const char no_controller[] =
+		"{apiVersion: apps/v1, kind: ReplicaSet, name: web-7d4b9}";
 
-	assert_int_equal(lw_model_upsert(model, pod("x", "a", "pod-template-hash: 7d4b9", other_hash, "10.0.0.1")), 0);
-	assert_int_equal(lw_model_upsert(model, pod("x", "b", "pod-template-hash: 7d4b9", no_name, "10.0.0.2")), 0);
-	assert_int_equal(lw_model_upsert(model, pod("x", "c", "pod-template-hash: 7d4b9", no_set, "10.0.0.3")), 0);
-	assert_int_equal(lw_model_upsert(model, pod("x", "d", "pod-template-hash: 7d4b9", no_controller, "10.0.0.4")), 0);
+	assert_int_equal(lw_model_upsert(model, pod("x", "a", "pod-template-hash: 7d4b9",
+						    other_hash, "10.0.0.1")),
+			 0);
+	assert_int_equal(lw_model_upsert(model, pod("x", "b", "pod-template-hash: 7d4b9", no_name,
+						    "10.0.0.2")),
+			 0);
+	assert_int_equal(lw_model_upsert(model, pod("x", "c", "pod-template-hash: 7d4b9", no_set,
+						    "10.0.0.3")),
+			 0);
+	assert_int_equal(lw_model_upsert(model, pod("x", "d", "pod-template-hash: 7d4b9",
+						    no_controller, "10.0.0.4")),
+			 0);
 	assert_null(lw_model_named_after(model, "x", "web"));
 	assert_null(lw_model_named_after(model, "x", ""));
 	assert_int_equal(length(lw_model_orphans(model, "x")), 1);
@@ -128,10 +147,11 @@ static void extra_deployments_are_found_by_their_label(void **state)
 {
 	struct lw_model *model = *state;
 
-	lw_test_load(model,
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-x1, namespace: x,"
-		     " labels: {rollouts.kruise.io/canary-deployment: web}}, spec: {replicas: 1}}",
-		     NULL);
+	lw_test_load(
+		model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-x1, namespace: x,"
+		" labels: {rollouts.kruise.io/canary-deployment: web}}, spec: {replicas: 1}}",
+		NULL);
 	assert_int_equal(length(lw_model_extras(model, "x", "web")), 1);
 	assert_null(lw_model_extras(model, "w", "web"));
 	assert_true(lw_model_remove(model, LW_K8S_DEPLOYMENT, "x", "web-x1"));
@@ -147,9 +167,11 @@ static void many_pods_that_come_and_go_leave_nothing(void **state)
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 3000; i++) {
 			(void)snprintf(name, sizeof(name), "p%d", i);
-			(void)snprintf(labels, sizeof(labels), "app: web, only: \"%d-%d\"", round, i);
+			(void)snprintf(labels, sizeof(labels), "app: web, only: \"%d-%d\"", round,
+				       i);
 			(void)snprintf(ip, sizeof(ip), "10.%d.%d.%d", round, i / 250, i % 250 + 1);
-			assert_int_equal(lw_model_upsert(model, pod("x", name, labels, SET, ip)), 0);
+			assert_int_equal(lw_model_upsert(model, pod("x", name, labels, SET, ip)),
+					 0);
 		}
 		(void)lw_model_labelled(model, "x", "app", "web", &count);
 		assert_int_equal(count, 3000);
@@ -166,26 +188,27 @@ static void many_pods_that_come_and_go_leave_nothing(void **state)
 
 /* ---- memory of Rollouts ---- */
 
-static void roll(struct lw_model *model, int step, const char *step_state, const char *weight, const char *hash,
-		 const char *status_hash)
+static void roll(struct lw_model *model, int step, const char *step_state, const char *weight,
+		 const char *hash, const char *status_hash)
 {
 	char yaml[1500];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "apiVersion: rollouts.kruise.io/v1beta1\n"
-		       "kind: Rollout\n"
-		       "metadata: {name: web, namespace: x, annotations: {rollouts.kruise.io/hash: %s}}\n"
-		       "spec:\n"
-		       "  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n"
-		       "  strategy:\n"
-		       "    canary:\n"
-		       "      trafficRoutings: [{service: web}]\n"
-		       "      steps: [{traffic: %s}, {traffic: %s}, {traffic: %s}]\n"
-		       "status:\n"
-		       "  phase: Progressing\n"
-		       "  conditions: [{type: Progressing, status: \"True\", reason: InRolling}]\n"
-		       "  canaryStatus: {currentStepIndex: %d, currentStepState: %s, canaryRevision: r1, rolloutHash: %s}\n",
-		       hash, weight, weight, weight, step, step_state, status_hash);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"apiVersion: rollouts.kruise.io/v1beta1\n"
+		"kind: Rollout\n"
+		"metadata: {name: web, namespace: x, annotations: {rollouts.kruise.io/hash: %s}}\n"
+		"spec:\n"
+		"  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n"
+		"  strategy:\n"
+		"    canary:\n"
+		"      trafficRoutings: [{service: web}]\n"
+		"      steps: [{traffic: %s}, {traffic: %s}, {traffic: %s}]\n"
+		"status:\n"
+		"  phase: Progressing\n"
+		"  conditions: [{type: Progressing, status: \"True\", reason: InRolling}]\n"
+		"  canaryStatus: {currentStepIndex: %d, currentStepState: %s, canaryRevision: r1, rolloutHash: %s}\n",
+		hash, weight, weight, weight, step, step_state, status_hash);
 	lw_test_load(model, yaml, NULL);
 }
 

@@ -13,23 +13,23 @@
 #include "../harness/yaml_model.h"
 #include "base/addr.h"
 
-#define ROLLOUT_BETA                                     \
-	"apiVersion: rollouts.kruise.io/v1beta1\n"       \
-	"kind: Rollout\n"                                \
-	"metadata: {name: web, namespace: shop}\n"       \
-	"spec:\n"                                        \
+#define ROLLOUT_BETA                               \
+	"apiVersion: rollouts.kruise.io/v1beta1\n" \
+	"kind: Rollout\n"                          \
+	"metadata: {name: web, namespace: shop}\n" \
+	"spec:\n"                                  \
 	"  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n"
-#define ROLLOUT_ALPHA                                    \
-	"apiVersion: rollouts.kruise.io/v1alpha1\n"      \
-	"kind: Rollout\n"                                \
-	"metadata: {name: web, namespace: shop}\n"       \
-	"spec:\n"                                        \
+#define ROLLOUT_ALPHA                               \
+	"apiVersion: rollouts.kruise.io/v1alpha1\n" \
+	"kind: Rollout\n"                           \
+	"metadata: {name: web, namespace: shop}\n"  \
+	"spec:\n"                                   \
 	"  objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}}\n"
-#define ROUTING                                          \
-	"apiVersion: rollouts.kruise.io/v1alpha1\n"      \
-	"kind: TrafficRouting\n"                         \
-	"metadata: {name: entry}\n"                      \
-	"spec:\n"                                        \
+#define ROUTING                                     \
+	"apiVersion: rollouts.kruise.io/v1alpha1\n" \
+	"kind: TrafficRouting\n"                    \
+	"metadata: {name: entry}\n"                 \
+	"spec:\n"                                   \
 	"  objectRef: [{service: web}]\n"
 
 /* One bad object each, and its one line. */
@@ -67,17 +67,21 @@ static const struct {
 	  "test.yaml:6: document 1: Rollout shop/web: spec.strategy: expected canary or blueGreen, got neither" },
 	{ ROLLOUT_BETA "  strategy: {canary: {}, blueGreen: {}}\n",
 	  "test.yaml:6: document 1: Rollout shop/web: spec.strategy: expected canary or blueGreen, got both" },
-	{ ROLLOUT_BETA "  strategy:\n    canary:\n      trafficRoutings: [{service: a}, {service: b}]\n",
+	{ ROLLOUT_BETA
+	  "  strategy:\n    canary:\n      trafficRoutings: [{service: a}, {service: b}]\n",
 	  "test.yaml:8: document 1: Rollout shop/web: spec.strategy.canary.trafficRoutings: expected at most 1 items, got 2" },
-	{ ROLLOUT_BETA "  strategy:\n    canary:\n      steps:\n      - matches:\n        - headers:\n          - name: a b\n            value: c\n",
+	{ ROLLOUT_BETA
+	  "  strategy:\n    canary:\n      steps:\n      - matches:\n        - headers:\n          - name: a b\n            value: c\n",
 	  "test.yaml:11: document 1: Rollout shop/web: spec.strategy.canary.steps[0].matches[0].headers[0].name: expected HTTP token characters, 256 at most, got \"a b\"" },
-	{ ROLLOUT_BETA "  strategy:\n    canary:\n      steps:\n      - matches:\n        - headers:\n          - name: a\n            value: c\n            type: Regex\n",
+	{ ROLLOUT_BETA
+	  "  strategy:\n    canary:\n      steps:\n      - matches:\n        - headers:\n          - name: a\n            value: c\n            type: Regex\n",
 	  "test.yaml:13: document 1: Rollout shop/web: spec.strategy.canary.steps[0].matches[0].headers[0].type: expected Exact or RegularExpression, got \"Regex\"" },
 	{ ROLLOUT_ALPHA "  strategy: {canary: {steps: [{weight: 101}]}}\n",
 	  "test.yaml:6: document 1: Rollout shop/web: spec.strategy.canary.steps[0].weight: expected an integer from 0 to 100, got the integer 101" },
 	{ ROLLOUT_ALPHA "  strategy: {blueGreen: {}}\n",
 	  "test.yaml:6: document 1: Rollout shop/web: spec.strategy: expected canary, got nothing" },
-	{ ROLLOUT_ALPHA "  strategy: {canary: {}}\nstatus:\n  canaryStatus: {currentStepIndex: one}\n",
+	{ ROLLOUT_ALPHA
+	  "  strategy: {canary: {}}\nstatus:\n  canaryStatus: {currentStepIndex: one}\n",
 	  "test.yaml:8: document 1: Rollout shop/web: status.canaryStatus.currentStepIndex: expected an integer, got \"one\"" },
 	{ "apiVersion: rollouts.kruise.io/v1alpha1\nkind: TrafficRouting\nmetadata: {name: entry}\nspec: {strategy: {}}\n",
 	  "test.yaml:4: document 1: TrafficRouting default/entry: spec: expected objectRef with a service, got nothing" },
@@ -89,7 +93,8 @@ static const struct {
 	{ "kind: Pod\n", "test.yaml:1: document 1: apiVersion: expected a string" },
 	{ "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: []}]\n",
 	  "test.yaml:3: document 1: List: expected no List within a List" },
-	{ "apiVersion: v1\nkind: List\nitems: {}\n", "test.yaml:3: document 1: List: items: expected a list" },
+	{ "apiVersion: v1\nkind: List\nitems: {}\n",
+	  "test.yaml:3: document 1: List: items: expected a list" },
 };
 
 static void a_bad_object_is_one_line(void **state)
@@ -120,18 +125,23 @@ static void a_regular_expression_that_cannot_be_is_named(void **state)
 	(void)state;
 	assert_int_equal(lw_model_new(&model), 0);
 	lw_test_load(model,
-		     ROUTING "  strategy:\n    matches:\n    - headers: [{name: ok, value: a}]\n"
-			     "    - headers: [{name: user, value: '(?<=x)y', type: RegularExpression}]\n",
+		     ROUTING
+		     "  strategy:\n    matches:\n    - headers: [{name: ok, value: a}]\n"
+		     "    - headers: [{name: user, value: '(?<=x)y', type: RegularExpression}]\n",
 		     &findings);
 	assert_int_equal(findings.count, 1);
-	assert_non_null(strstr(findings.text, "test.yaml:9: document 1: TrafficRouting default/entry: spec.strategy.matches[1]: "));
+	assert_non_null(strstr(
+		findings.text,
+		"test.yaml:9: document 1: TrafficRouting default/entry: spec.strategy.matches[1]: "));
 	assert_int_equal(lw_model_count(model, LW_K8S_TRAFFIC_ROUTING), 0);
 
 	/* In a Rollout without trafficRoutings nobody uses it. */
-	lw_test_load(model,
-		     ROLLOUT_BETA "  strategy: {canary: {steps: [{matches: [{headers: [{name: user, value: '(?<=x)y',"
-				  " type: RegularExpression}]}]}]}}\n",
-		     NULL);
+	lw_test_load(
+		model,
+		ROLLOUT_BETA
+		"  strategy: {canary: {steps: [{matches: [{headers: [{name: user, value: '(?<=x)y',"
+		" type: RegularExpression}]}]}]}}\n",
+		NULL);
 	assert_int_equal(lw_model_count(model, LW_K8S_ROLLOUT), 1);
 	lw_model_free(&model);
 }
@@ -155,8 +165,9 @@ static void the_rest_of_a_list_is_read(void **state)
 		     "---\n"
 		     "apiVersion: v1\nkind: WaitingList\nmetadata: {name: w}\n",
 		     &findings);
-	assert_string_equal(findings.text,
-			    "test.yaml:6: document 1: Pod default/?: metadata.name: expected a string, got the integer 7\n");
+	assert_string_equal(
+		findings.text,
+		"test.yaml:6: document 1: Pod default/?: metadata.name: expected a string, got the integer 7\n");
 	assert_int_equal(lw_model_count(model, LW_K8S_POD), 3);
 	assert_non_null(lw_model_get(model, LW_K8S_POD, "default", "a"));
 	assert_non_null(lw_model_get(model, LW_K8S_POD, "other", "b"));
@@ -230,10 +241,11 @@ static void services(void **state)
 	struct lw_k8s_object *s;
 
 	(void)state;
-	s = lw_test_object("{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.9.0.1,"
-			   " clusterIPs: [10.9.0.1, 'fd00::1'], selector: {app: web}, ports: ["
-			   "{port: 80, targetPort: http}, {port: 81, targetPort: 8081}, {port: 82}, {port: 83, targetPort: 0},"
-			   " {port: 53, protocol: UDP}]}}");
+	s = lw_test_object(
+		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.9.0.1,"
+		" clusterIPs: [10.9.0.1, 'fd00::1'], selector: {app: web}, ports: ["
+		"{port: 80, targetPort: http}, {port: 81, targetPort: 8081}, {port: 82}, {port: 83, targetPort: 0},"
+		" {port: 53, protocol: UDP}]}}");
 	assert_int_equal(s->service.nips, 2);
 	assert_int_equal(s->service.nports, 4);
 	assert_int_equal(s->service.ports[0].target, 0);
@@ -243,15 +255,18 @@ static void services(void **state)
 	assert_int_equal(s->service.ports[3].target, 83);
 	lw_k8s_object_free(&s);
 
-	s = lw_test_object("{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: None, clusterIPs: [None],"
-			   " ports: [{port: 80}]}}");
+	s = lw_test_object(
+		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: None, clusterIPs: [None],"
+		" ports: [{port: 80}]}}");
 	assert_int_equal(s->service.nips, 0);
 	lw_k8s_object_free(&s);
-	s = lw_test_object("{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.9.0.1,"
-			   " ports: [{port: 80}]}}");
+	s = lw_test_object(
+		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: 10.9.0.1,"
+		" ports: [{port: 80}]}}");
 	assert_int_equal(s->service.nips, 1);
 	lw_k8s_object_free(&s);
-	s = lw_test_object("{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ExternalName, externalName: a.b}}");
+	s = lw_test_object(
+		"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ExternalName, externalName: a.b}}");
 	assert_true(s->service.external);
 	lw_k8s_object_free(&s);
 }
@@ -283,7 +298,8 @@ static void selectors(void **state)
 
 		while (labels.n < 4 && rows[i].labels[labels.n].key)
 			labels.n++;
-		assert_int_equal(lw_k8s_selector_matches(&d->workload.selector, &labels), rows[i].matches);
+		assert_int_equal(lw_k8s_selector_matches(&d->workload.selector, &labels),
+				 rows[i].matches);
 		assert_false(lw_k8s_selector_matches(&nothing, &labels));
 	}
 	lw_k8s_object_free(&d);
@@ -353,7 +369,8 @@ static void both_versions_come_out_alike(void **state)
 		assert_int_equal(r->steps[1].route.matches[0].conds[0].op, LW_OP_EXACT);
 		assert_int_equal(r->steps[2].route.nmatches, 0);
 		assert_true(r->steps[2].replicas_pct && r->steps[2].replicas == 50);
-		assert_string_equal(lw_k8s_pairs_get(&r->patch_labels, "alicloud.service.tag"), "gray");
+		assert_string_equal(lw_k8s_pairs_get(&r->patch_labels, "alicloud.service.tag"),
+				    "gray");
 		assert_string_equal(r->status.phase, "Progressing");
 		assert_string_equal(r->status.reason, "InRolling");
 		assert_int_equal(r->status.step, 2);
@@ -374,13 +391,14 @@ static void styles(void **state)
 		enum lw_k8s_style style;
 	} rows[] = {
 		{ "v1alpha1", "", "Deployment", "canary: {}", LW_K8S_STYLE_CANARY },
-		{ "v1alpha1", "rollouts.kruise.io/rolling-style: Partition", "Deployment", "canary: {}",
-		  LW_K8S_STYLE_PARTITION },
-		{ "v1alpha1", "rollouts.kruise.io/rolling-style: canary", "Deployment", "canary: {}",
-		  LW_K8S_STYLE_CANARY },
+		{ "v1alpha1", "rollouts.kruise.io/rolling-style: Partition", "Deployment",
+		  "canary: {}", LW_K8S_STYLE_PARTITION },
+		{ "v1alpha1", "rollouts.kruise.io/rolling-style: canary", "Deployment",
+		  "canary: {}", LW_K8S_STYLE_CANARY },
 		{ "v1alpha1", "", "CloneSet", "canary: {}", LW_K8S_STYLE_PARTITION },
 		{ "v1beta1", "", "Deployment", "canary: {}", LW_K8S_STYLE_PARTITION },
-		{ "v1beta1", "", "Deployment", "canary: {enableExtraWorkloadForCanary: true}", LW_K8S_STYLE_CANARY },
+		{ "v1beta1", "", "Deployment", "canary: {enableExtraWorkloadForCanary: true}",
+		  LW_K8S_STYLE_CANARY },
 		{ "v1beta1", "", "StatefulSet", "canary: {enableExtraWorkloadForCanary: true}",
 		  LW_K8S_STYLE_PARTITION },
 		{ "v1beta1", "", "Deployment", "blueGreen: {}", LW_K8S_STYLE_BLUE_GREEN },
@@ -392,11 +410,12 @@ static void styles(void **state)
 		bool alpha = strcmp(rows[i].version, "v1alpha1") == 0;
 		struct lw_k8s_object *object;
 
-		(void)snprintf(yaml, sizeof(yaml),
-			       "{apiVersion: rollouts.kruise.io/%s, kind: Rollout, metadata: {name: r, annotations: {%s}},"
-			       " spec: {%sworkloadRef: {apiVersion: apps/v1, kind: %s, name: w}%s, strategy: {%s}}}",
-			       rows[i].version, rows[i].annotation, alpha ? "objectRef: {" : "", rows[i].kind,
-			       alpha ? "}" : "", rows[i].strategy);
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: rollouts.kruise.io/%s, kind: Rollout, metadata: {name: r, annotations: {%s}},"
+			" spec: {%sworkloadRef: {apiVersion: apps/v1, kind: %s, name: w}%s, strategy: {%s}}}",
+			rows[i].version, rows[i].annotation, alpha ? "objectRef: {" : "",
+			rows[i].kind, alpha ? "}" : "", rows[i].strategy);
 		object = lw_test_object(yaml);
 		assert_int_equal(object->rollout.style, rows[i].style);
 		lw_k8s_object_free(&object);
@@ -405,7 +424,8 @@ static void styles(void **state)
 
 static void blue_green_status_and_matches_of_v1beta1(void **state)
 {
-	struct lw_k8s_object *object = lw_test_object(ROLLOUT_BETA
+	struct lw_k8s_object *object = lw_test_object(
+		ROLLOUT_BETA
 		"  strategy:\n"
 		"    blueGreen:\n"
 		"      disableGenerateCanaryService: true\n"

@@ -52,83 +52,94 @@ struct row {
 
 static const struct row rows[] = {
 	/* Phases: routing only in Progressing. */
-	{ "phase Healthy", CANARY, "ww", .phase = "Healthy", .route = PLAIN, .canary_hash = "", .stable_hash = "" },
+	{ "phase Healthy", CANARY, "ww", .phase = "Healthy", .route = PLAIN, .canary_hash = "",
+	  .stable_hash = "" },
 	{ "phase Initial", CANARY, "ww", .phase = "Initial", .route = PLAIN },
 	{ "phase not told", CANARY, "ww", .phase = "", .route = PLAIN },
 	{ "phase Terminating", CANARY, "ww", .phase = "Terminating", .route = PLAIN },
 	{ "phase Disabling", CANARY, "ww", .phase = "Disabling", .route = PLAIN },
 	{ "phase Disabled", CANARY, "ww", .phase = "Disabled", .route = PLAIN },
-	{ "Healthy with state frozen in StepPaused after a rollback", CANARY, "ww", .phase = "Healthy", .step = 2,
-	  .route = PLAIN, .canary_hash = "" },
+	{ "Healthy with state frozen in StepPaused after a rollback", CANARY, "ww",
+	  .phase = "Healthy", .step = 2, .route = PLAIN, .canary_hash = "" },
 
 	/* Reasons. */
-	{ "reason InRolling", CANARY, "ww", .route = LANE, .own_step = 1, .canary_hash = "new", .stable_hash = "old" },
-	{ "reason Paused", CANARY, "ww", .reason = "Paused", .step = 2, .route = LANE, .own_step = 2 },
-	{ "reason Initializing: hashes are the release before's", CANARY, "ww", .reason = "Initializing",
-	  .route = STABLE, .canary_hash = "", .stable_hash = "" },
+	{ "reason InRolling", CANARY, "ww", .route = LANE, .own_step = 1, .canary_hash = "new",
+	  .stable_hash = "old" },
+	{ "reason Paused", CANARY, "ww", .reason = "Paused", .step = 2, .route = LANE,
+	  .own_step = 2 },
+	{ "reason Initializing: hashes are the release before's", CANARY, "ww",
+	  .reason = "Initializing", .route = STABLE, .canary_hash = "", .stable_hash = "" },
 	{ "reason Initializing, v2 overtaken by v3: the stable one is remembered", PARTITION, "ww",
-	  .reason = "Initializing", .remembered_stable = "old", .canary = "", .stable = "", .route = STABLE,
-	  .canary_hash = "", .stable_hash = "old" },
-	{ "reason Cancelling, state frozen in StepPaused", CANARY, "ww", .reason = "Cancelling", .step = 2,
-	  .route = STABLE, .canary_hash = "new", .stable_hash = "old" },
-	{ "reason Finalising, canary", CANARY, "ww", .reason = "Finalising", .step = 2, .state = "Completed",
-	  .route = PLAIN },
-	{ "reason Finalising, partition", PARTITION, "ww", .reason = "Finalising", .step = 2, .state = "Completed",
-	  .route = PLAIN },
-	{ "reason Finalising, blue-green: all to new", BLUE_GREEN, "ww", .reason = "Finalising", .step = 2,
-	  .state = "Completed", .route = NEW, .canary_hash = "new", .stable_hash = "old" },
-	{ "reason Finalising, blue-green without traffic routing", BLUE_GREEN, "ww", .no_service = true,
-	  .reason = "Finalising", .route = PLAIN },
+	  .reason = "Initializing", .remembered_stable = "old", .canary = "", .stable = "",
+	  .route = STABLE, .canary_hash = "", .stable_hash = "old" },
+	{ "reason Cancelling, state frozen in StepPaused", CANARY, "ww", .reason = "Cancelling",
+	  .step = 2, .route = STABLE, .canary_hash = "new", .stable_hash = "old" },
+	{ "reason Finalising, canary", CANARY, "ww", .reason = "Finalising", .step = 2,
+	  .state = "Completed", .route = PLAIN },
+	{ "reason Finalising, partition", PARTITION, "ww", .reason = "Finalising", .step = 2,
+	  .state = "Completed", .route = PLAIN },
+	{ "reason Finalising, blue-green: all to new", BLUE_GREEN, "ww", .reason = "Finalising",
+	  .step = 2, .state = "Completed", .route = NEW, .canary_hash = "new",
+	  .stable_hash = "old" },
+	{ "reason Finalising, blue-green without traffic routing", BLUE_GREEN, "ww",
+	  .no_service = true, .reason = "Finalising", .route = PLAIN },
 	{ "reason Completed", CANARY, "ww", .reason = "Completed", .route = PLAIN },
 	{ "condition not True", CANARY, "ww", .reason = "", .route = PLAIN },
 	{ "a reason of a later version", CANARY, "ww", .reason = "Dancing", .route = PLAIN },
 
 	/* States of a step, first step. */
-	{ "step 1 BeforeStepUpgrade", CANARY, "ww", .state = "BeforeStepUpgrade", .route = STABLE, .canary_hash = "",
-	  .stable_hash = "old" },
-	{ "step 1 StepUpgrade: the canary's hash may be the release before's", CANARY, "ww", .state = "StepUpgrade",
-	  .route = STABLE, .canary_hash = "" },
-	{ "step 1 StepTrafficRouting", CANARY, "ww", .state = "StepTrafficRouting", .route = LANE, .own_step = 1,
-	  .canary_hash = "new" },
-	{ "step 1 StepMetricsAnalysis", CANARY, "ww", .state = "StepMetricsAnalysis", .route = LANE, .own_step = 1 },
+	{ "step 1 BeforeStepUpgrade", CANARY, "ww", .state = "BeforeStepUpgrade", .route = STABLE,
+	  .canary_hash = "", .stable_hash = "old" },
+	{ "step 1 StepUpgrade: the canary's hash may be the release before's", CANARY, "ww",
+	  .state = "StepUpgrade", .route = STABLE, .canary_hash = "" },
+	{ "step 1 StepTrafficRouting", CANARY, "ww", .state = "StepTrafficRouting", .route = LANE,
+	  .own_step = 1, .canary_hash = "new" },
+	{ "step 1 StepMetricsAnalysis", CANARY, "ww", .state = "StepMetricsAnalysis", .route = LANE,
+	  .own_step = 1 },
 	{ "step 1 StepPaused", CANARY, "ww", .state = "StepPaused", .route = LANE, .own_step = 1 },
 	{ "step 1 StepReady", CANARY, "ww", .state = "StepReady", .route = LANE, .own_step = 1 },
 	{ "step 1 of an unknown state", CANARY, "ww", .state = "StepDreaming", .route = STABLE },
 	{ "step 1 without a state", CANARY, "ww", .state = "", .route = STABLE },
 
 	/* Later steps. */
-	{ "step 2 BeforeStepUpgrade: step 1's", CANARY, "wm", .step = 2, .state = "BeforeStepUpgrade", .route = LANE,
-	  .own_step = 1, .canary_hash = "new" },
-	{ "step 2 StepUpgrade: step 1's", CANARY, "wm", .step = 2, .state = "StepUpgrade", .route = LANE,
-	  .own_step = 1 },
-	{ "step 2 StepTrafficRouting: its own", CANARY, "wm", .step = 2, .state = "StepTrafficRouting", .route = LANE,
+	{ "step 2 BeforeStepUpgrade: step 1's", CANARY, "wm", .step = 2,
+	  .state = "BeforeStepUpgrade", .route = LANE, .own_step = 1, .canary_hash = "new" },
+	{ "step 2 StepUpgrade: step 1's", CANARY, "wm", .step = 2, .state = "StepUpgrade",
+	  .route = LANE, .own_step = 1 },
+	{ "step 2 StepTrafficRouting: its own", CANARY, "wm", .step = 2,
+	  .state = "StepTrafficRouting", .route = LANE, .own_step = 2 },
+	{ "step 2 StepReady: its own", CANARY, "wm", .step = 2, .state = "StepReady", .route = LANE,
 	  .own_step = 2 },
-	{ "step 2 StepReady: its own", CANARY, "wm", .step = 2, .state = "StepReady", .route = LANE, .own_step = 2 },
-	{ "Completed, still InRolling: the last step's", CANARY, "wm", .step = 2, .state = "Completed", .route = LANE,
-	  .own_step = 2 },
+	{ "Completed, still InRolling: the last step's", CANARY, "wm", .step = 2,
+	  .state = "Completed", .route = LANE, .own_step = 2 },
 	{ "matches and traffic", CANARY, "b", .route = LANE, .own_step = 1 },
 
 	/* Steps without a route. */
 	{ "step with neither", CANARY, "w-", .step = 2, .route = PLAIN },
-	{ "step with neither, on entering it", CANARY, "w-", .step = 2, .state = "BeforeStepUpgrade", .route = PLAIN },
-	{ "step with neither, upgrading", CANARY, "w-", .step = 2, .state = "StepUpgrade", .route = PLAIN },
+	{ "step with neither, on entering it", CANARY, "w-", .step = 2,
+	  .state = "BeforeStepUpgrade", .route = PLAIN },
+	{ "step with neither, upgrading", CANARY, "w-", .step = 2, .state = "StepUpgrade",
+	  .route = PLAIN },
 	{ "step 1 with neither", CANARY, "-w", .state = "StepUpgrade", .route = PLAIN },
-	{ "the step before had neither, upgrading", CANARY, "-w", .step = 2, .state = "StepUpgrade", .route = PLAIN },
-	{ "the step before had neither, routed", CANARY, "-w", .step = 2, .route = LANE, .own_step = 2 },
+	{ "the step before had neither, upgrading", CANARY, "-w", .step = 2, .state = "StepUpgrade",
+	  .route = PLAIN },
+	{ "the step before had neither, routed", CANARY, "-w", .step = 2, .route = LANE,
+	  .own_step = 2 },
 
 	/* Jumps. */
-	{ "jumped from 3 back to 1, upgrading: step 3's", CANARY, "wmw", .step = 1, .state = "StepUpgrade",
-	  .previous_step = 3, .route = LANE, .own_step = 3, .canary_hash = "new" },
-	{ "jumped from 1 to 3, upgrading: step 1's", CANARY, "wmw", .step = 3, .state = "BeforeStepUpgrade",
-	  .previous_step = 1, .route = LANE, .own_step = 1 },
-	{ "jumped to 3 before step 1 was ever routed", CANARY, "wmw", .step = 3, .state = "StepUpgrade",
-	  .previous_step = -1, .route = STABLE },
-	{ "jumped to 3, not seen: index - 1", CANARY, "wmw", .step = 3, .state = "StepUpgrade", .route = LANE,
-	  .own_step = 2 },
-	{ "jumped straight to StepTrafficRouting", CANARY, "wmw", .step = 3, .state = "StepTrafficRouting",
-	  .previous_step = 1, .route = LANE, .own_step = 3 },
-	{ "remembered step is no longer in the plan", CANARY, "ww", .step = 2, .state = "StepUpgrade",
-	  .previous_step = 7, .route = STABLE },
+	{ "jumped from 3 back to 1, upgrading: step 3's", CANARY, "wmw", .step = 1,
+	  .state = "StepUpgrade", .previous_step = 3, .route = LANE, .own_step = 3,
+	  .canary_hash = "new" },
+	{ "jumped from 1 to 3, upgrading: step 1's", CANARY, "wmw", .step = 3,
+	  .state = "BeforeStepUpgrade", .previous_step = 1, .route = LANE, .own_step = 1 },
+	{ "jumped to 3 before step 1 was ever routed", CANARY, "wmw", .step = 3,
+	  .state = "StepUpgrade", .previous_step = -1, .route = STABLE },
+	{ "jumped to 3, not seen: index - 1", CANARY, "wmw", .step = 3, .state = "StepUpgrade",
+	  .route = LANE, .own_step = 2 },
+	{ "jumped straight to StepTrafficRouting", CANARY, "wmw", .step = 3,
+	  .state = "StepTrafficRouting", .previous_step = 1, .route = LANE, .own_step = 3 },
+	{ "remembered step is no longer in the plan", CANARY, "ww", .step = 2,
+	  .state = "StepUpgrade", .previous_step = 7, .route = STABLE },
 
 	/* Index out of the plan. */
 	{ "index beyond the plan", CANARY, "w", .step = 2, .route = STABLE },
@@ -136,10 +147,14 @@ static const struct row rows[] = {
 
 	/* Hashes of pods. */
 	{ "no stable revision: upstream waits", CANARY, "w", .stable = "", .route = PLAIN },
-	{ "no canary pods yet", CANARY, "w", .canary = "", .route = LANE, .own_step = 1, .canary_hash = "" },
-	{ "rollback in batches", PARTITION, "w", .canary = "old", .kind = "CloneSet", .route = STABLE },
-	{ "a plan not taken up, the old one unknown", CANARY, "w", .hash = "b", .rollout_hash = "a", .route = STABLE },
-	{ "a plan taken up", CANARY, "w", .hash = "a", .rollout_hash = "a", .route = LANE, .own_step = 1 },
+	{ "no canary pods yet", CANARY, "w", .canary = "", .route = LANE, .own_step = 1,
+	  .canary_hash = "" },
+	{ "rollback in batches", PARTITION, "w", .canary = "old", .kind = "CloneSet",
+	  .route = STABLE },
+	{ "a plan not taken up, the old one unknown", CANARY, "w", .hash = "b", .rollout_hash = "a",
+	  .route = STABLE },
+	{ "a plan taken up", CANARY, "w", .hash = "a", .rollout_hash = "a", .route = LANE,
+	  .own_step = 1 },
 	{ "no hash annotation", CANARY, "w", .rollout_hash = "a", .route = LANE, .own_step = 1 },
 	{ "no hash in the status", CANARY, "w", .hash = "a", .route = LANE, .own_step = 1 },
 
@@ -147,76 +162,84 @@ static const struct row rows[] = {
 	{ "partition, step 1 routed", PARTITION, "ww", .route = LANE, .own_step = 1 },
 	{ "partition, step replaces all, upgrading: unpinned first", PARTITION, "wW", .step = 2,
 	  .state = "BeforeStepUpgrade", .route = LANE, .own_step = 1, .base_is_all = true },
-	{ "partition, step replaces all, paused: its route was never written", PARTITION, "wW", .step = 2,
-	  .route = LANE, .own_step = 1, .base_is_all = true },
+	{ "partition, step replaces all, paused: its route was never written", PARTITION, "wW",
+	  .step = 2, .route = LANE, .own_step = 1, .base_is_all = true },
 	{ "partition, only step replaces all", PARTITION, "W", .route = PLAIN },
-	{ "canary style, a step of all pods is a step", CANARY, "wW", .step = 2, .route = LANE, .own_step = 2 },
+	{ "canary style, a step of all pods is a step", CANARY, "wW", .step = 2, .route = LANE,
+	  .own_step = 2 },
 
 	/* Blue-green. */
 	{ "blue-green, traffic 0%", BLUE_GREEN, "0w", .route = LANE, .own_step = 1 },
-	{ "blue-green, step 1 upgrading", BLUE_GREEN, "0w", .state = "StepUpgrade", .route = STABLE },
-	{ "blue-green, step of all pods", BLUE_GREEN, "wW", .step = 2, .route = LANE, .own_step = 2 },
+	{ "blue-green, step 1 upgrading", BLUE_GREEN, "0w", .state = "StepUpgrade",
+	  .route = STABLE },
+	{ "blue-green, step of all pods", BLUE_GREEN, "wW", .step = 2, .route = LANE,
+	  .own_step = 2 },
 	{ "blue-green, Cancelling", BLUE_GREEN, "ww", .reason = "Cancelling", .route = STABLE },
 
 	/* No traffic routing at all. */
-	{ "steps without trafficRoutings do nothing", CANARY, "wm", .no_service = true, .route = PLAIN },
+	{ "steps without trafficRoutings do nothing", CANARY, "wm", .no_service = true,
+	  .route = PLAIN },
 
 	/* Bound to a TrafficRouting. */
-	{ "bound, Progressing", CANARY, "-", .no_service = true, .shared_phase = "Progressing", .route = LANE,
-	  .shared_rule = true, .canary_hash = "new" },
-	{ "bound, Progressing, step 1 StepUpgrade: steps do not matter, the hash does", CANARY, "-", .no_service = true,
-	  .state = "StepUpgrade", .shared_phase = "Progressing", .route = LANE, .shared_rule = true,
-	  .canary_hash = "" },
+	{ "bound, Progressing", CANARY, "-", .no_service = true, .shared_phase = "Progressing",
+	  .route = LANE, .shared_rule = true, .canary_hash = "new" },
+	{ "bound, Progressing, step 1 StepUpgrade: steps do not matter, the hash does", CANARY, "-",
+	  .no_service = true, .state = "StepUpgrade", .shared_phase = "Progressing", .route = LANE,
+	  .shared_rule = true, .canary_hash = "" },
 	{ "bound, Progressing, steps with traffic do not matter", CANARY, "w", .no_service = true,
 	  .shared_phase = "Progressing", .route = LANE, .shared_rule = true },
-	{ "bound, Paused", CANARY, "-", .no_service = true, .reason = "Paused", .shared_phase = "Progressing",
-	  .route = LANE, .shared_rule = true },
-	{ "bound, no rule in the TrafficRouting", CANARY, "-", .no_service = true, .shared_phase = "Progressing",
-	  .shared_no_rule = true, .route = LANE },
-	{ "bound, no stable revision: the TrafficRouting does not ask", CANARY, "-", .no_service = true, .stable = "",
+	{ "bound, Paused", CANARY, "-", .no_service = true, .reason = "Paused",
 	  .shared_phase = "Progressing", .route = LANE, .shared_rule = true },
-	{ "bound, finalizer is another's", CANARY, "-", .no_service = true, .shared_phase = "Progressing",
-	  .finalizer = "progressing.rollouts.kruise.io/web-2", .route = PLAIN },
-	{ "bound, no finalizer", CANARY, "-", .no_service = true, .shared_phase = "Progressing", .finalizer = "",
+	{ "bound, no rule in the TrafficRouting", CANARY, "-", .no_service = true,
+	  .shared_phase = "Progressing", .shared_no_rule = true, .route = LANE },
+	{ "bound, no stable revision: the TrafficRouting does not ask", CANARY, "-",
+	  .no_service = true, .stable = "", .shared_phase = "Progressing", .route = LANE,
+	  .shared_rule = true },
+	{ "bound, finalizer is another's", CANARY, "-", .no_service = true,
+	  .shared_phase = "Progressing", .finalizer = "progressing.rollouts.kruise.io/web-2",
 	  .route = PLAIN },
-	{ "bound, the controller's own finalizer only", CANARY, "-", .no_service = true, .shared_phase = "Progressing",
-	  .finalizer = "rollouts.kruise.io/trafficrouting", .route = PLAIN },
-	{ "bound, TrafficRouting Healthy still", CANARY, "-", .no_service = true, .shared_phase = "Healthy",
-	  .route = STABLE },
-	{ "bound, TrafficRouting Initial", CANARY, "-", .no_service = true, .shared_phase = "Initial",
-	  .route = STABLE },
-	{ "bound, TrafficRouting has no phase yet", CANARY, "-", .no_service = true, .shared_phase = "",
-	  .route = STABLE },
-	{ "bound, TrafficRouting Finalizing", CANARY, "-", .no_service = true, .shared_phase = "Finalizing",
-	  .route = PLAIN },
-	{ "bound, TrafficRouting Terminating", CANARY, "-", .no_service = true, .shared_phase = "Terminating",
-	  .route = PLAIN },
-	{ "bound, TrafficRouting not there", CANARY, "-", .no_service = true, .shared_phase = "Progressing",
-	  .shared_missing = true, .route = PLAIN },
-	{ "bound, Initializing: the finalizer comes before any pod", CANARY, "-", .no_service = true,
-	  .reason = "Initializing", .shared_phase = "Progressing", .route = STABLE },
-	{ "bound, Cancelling", CANARY, "-", .no_service = true, .reason = "Cancelling", .shared_phase = "Finalizing",
-	  .finalizer = "", .route = STABLE },
-	{ "bound, Finalising", CANARY, "-", .no_service = true, .reason = "Finalising", .shared_phase = "Progressing",
+	{ "bound, no finalizer", CANARY, "-", .no_service = true, .shared_phase = "Progressing",
 	  .finalizer = "", .route = PLAIN },
-	{ "bound, phase Healthy with a finalizer left", CANARY, "-", .no_service = true, .phase = "Healthy",
-	  .shared_phase = "Progressing", .route = PLAIN },
+	{ "bound, the controller's own finalizer only", CANARY, "-", .no_service = true,
+	  .shared_phase = "Progressing", .finalizer = "rollouts.kruise.io/trafficrouting",
+	  .route = PLAIN },
+	{ "bound, TrafficRouting Healthy still", CANARY, "-", .no_service = true,
+	  .shared_phase = "Healthy", .route = STABLE },
+	{ "bound, TrafficRouting Initial", CANARY, "-", .no_service = true,
+	  .shared_phase = "Initial", .route = STABLE },
+	{ "bound, TrafficRouting has no phase yet", CANARY, "-", .no_service = true,
+	  .shared_phase = "", .route = STABLE },
+	{ "bound, TrafficRouting Finalizing", CANARY, "-", .no_service = true,
+	  .shared_phase = "Finalizing", .route = PLAIN },
+	{ "bound, TrafficRouting Terminating", CANARY, "-", .no_service = true,
+	  .shared_phase = "Terminating", .route = PLAIN },
+	{ "bound, TrafficRouting not there", CANARY, "-", .no_service = true,
+	  .shared_phase = "Progressing", .shared_missing = true, .route = PLAIN },
+	{ "bound, Initializing: the finalizer comes before any pod", CANARY, "-",
+	  .no_service = true, .reason = "Initializing", .shared_phase = "Progressing",
+	  .route = STABLE },
+	{ "bound, Cancelling", CANARY, "-", .no_service = true, .reason = "Cancelling",
+	  .shared_phase = "Finalizing", .finalizer = "", .route = STABLE },
+	{ "bound, Finalising", CANARY, "-", .no_service = true, .reason = "Finalising",
+	  .shared_phase = "Progressing", .finalizer = "", .route = PLAIN },
+	{ "bound, phase Healthy with a finalizer left", CANARY, "-", .no_service = true,
+	  .phase = "Healthy", .shared_phase = "Progressing", .route = PLAIN },
 
 	/* Both. */
 	{ "both in force", CANARY, "w", .shared_phase = "Progressing", .route = LANE, .own_step = 1,
 	  .shared_rule = true },
-	{ "own step has neither, shared holds", CANARY, "-", .shared_phase = "Progressing", .route = LANE,
-	  .shared_rule = true },
-	{ "own upgrading at step 1, shared holds", CANARY, "w", .state = "StepUpgrade", .shared_phase = "Progressing",
+	{ "own step has neither, shared holds", CANARY, "-", .shared_phase = "Progressing",
 	  .route = LANE, .shared_rule = true },
-	{ "own in force, shared has no finalizer", CANARY, "w", .shared_phase = "Progressing", .finalizer = "",
-	  .route = LANE, .own_step = 1 },
+	{ "own upgrading at step 1, shared holds", CANARY, "w", .state = "StepUpgrade",
+	  .shared_phase = "Progressing", .route = LANE, .shared_rule = true },
+	{ "own in force, shared has no finalizer", CANARY, "w", .shared_phase = "Progressing",
+	  .finalizer = "", .route = LANE, .own_step = 1 },
 
 	/* Labels by kind of workload. */
-	{ "StatefulSet", PARTITION, "w", .kind = "StatefulSet", .canary = "web-6d4", .route = LANE, .own_step = 1,
-	  .canary_hash = "web-6d4" },
-	{ "DaemonSet of Kruise: no stable revision, no routing", PARTITION, "w", .kind = "DaemonSet", .stable = "",
-	  .route = PLAIN },
+	{ "StatefulSet", PARTITION, "w", .kind = "StatefulSet", .canary = "web-6d4", .route = LANE,
+	  .own_step = 1, .canary_hash = "web-6d4" },
+	{ "DaemonSet of Kruise: no stable revision, no routing", PARTITION, "w",
+	  .kind = "DaemonSet", .stable = "", .route = PLAIN },
 };
 
 static const char *or_else(const char *s, const char *fallback)
@@ -253,7 +276,9 @@ static void make(const struct row *row, struct objects *o)
 		char c = row->steps[i];
 
 		o->steps[i].replicas = c >= 'A' && c <= 'Z' ? 10 : 1;
-		o->steps[i].route.weight_pct = c == 'w' || c == 'W' || c == 'b' ? 20 : c == '0' ? 0 : -1;
+		o->steps[i].route.weight_pct = c == 'w' || c == 'W' || c == 'b' ? 20 :
+					       c == '0'				? 0 :
+										  -1;
 		o->steps[i].route.matches = &o->match;
 		o->steps[i].route.nmatches = c == 'm' || c == 'M' || c == 'b';
 	}
@@ -288,22 +313,27 @@ static void check_row(const struct row *row)
 	struct objects o;
 
 	make(row, &o);
-	lw_rollout_decide(&o.rollout, row->shared_phase && !row->shared_missing ? &o.shared : NULL, &memory, 10, &d);
+	lw_rollout_decide(&o.rollout, row->shared_phase && !row->shared_missing ? &o.shared : NULL,
+			  &memory, 10, &d);
 	if (d.route != row->route)
 		fail_msg("%s: route %s, not %s: %s", row->name, lw_listing_route_name(d.route),
 			 lw_listing_route_name(row->route), d.why);
 	if (d.own_step != row->own_step || !d.own_rule != !row->own_step)
-		fail_msg("%s: rule of step %d, not %d: %s", row->name, d.own_step, row->own_step, d.why);
+		fail_msg("%s: rule of step %d, not %d: %s", row->name, d.own_step, row->own_step,
+			 d.why);
 	if (row->own_step && d.own_rule != &o.steps[row->own_step - 1].route)
 		fail_msg("%s: another step's rule", row->name);
 	if (!d.shared_rule != !row->shared_rule)
-		fail_msg("%s: shared rule %s", row->name, d.shared_rule ? "in force" : "not in force");
+		fail_msg("%s: shared rule %s", row->name,
+			 d.shared_rule ? "in force" : "not in force");
 	if (d.base_is_all != row->base_is_all)
 		fail_msg("%s: base_is_all %d", row->name, d.base_is_all);
 	if (row->canary_hash && strcmp(d.canary_hash, row->canary_hash) != 0)
-		fail_msg("%s: canary \"%s\", not \"%s\"", row->name, d.canary_hash, row->canary_hash);
+		fail_msg("%s: canary \"%s\", not \"%s\"", row->name, d.canary_hash,
+			 row->canary_hash);
 	if (row->stable_hash && strcmp(d.stable_hash, row->stable_hash) != 0)
-		fail_msg("%s: stable \"%s\", not \"%s\"", row->name, d.stable_hash, row->stable_hash);
+		fail_msg("%s: stable \"%s\", not \"%s\"", row->name, d.stable_hash,
+			 row->stable_hash);
 	if (d.why[0] == '\0' || strlen(d.why) > 150)
 		fail_msg("%s: why is \"%s\"", row->name, d.why);
 }
@@ -318,8 +348,10 @@ static void every_row_is_as_upstream(void **state)
 static void hash_label_goes_by_kind(void **state)
 {
 	static const char *const kinds[][2] = {
-		{ "Deployment", "pod-template-hash" },	      { "CloneSet", "pod-template-hash" },
-		{ "StatefulSet", "controller-revision-hash" }, { "DaemonSet", "controller-revision-hash" },
+		{ "Deployment", "pod-template-hash" },
+		{ "CloneSet", "pod-template-hash" },
+		{ "StatefulSet", "controller-revision-hash" },
+		{ "DaemonSet", "controller-revision-hash" },
 		{ "GameServerSet", "controller-revision-hash" },
 	};
 	struct lw_rollout_decision d;
@@ -373,16 +405,20 @@ static void remember_all(const char *name, const struct version *versions, size_
 	struct objects before, now;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct row row = { name, CANARY, "wwwww", .step = versions[i].step,
-					 .state = versions[i].state, .reason = versions[i].reason };
+		const struct row row = { name,
+					 CANARY,
+					 "wwwww",
+					 .step = versions[i].step,
+					 .state = versions[i].state,
+					 .reason = versions[i].reason };
 
 		make(&row, &now);
 		now.rollout.rollout.status.update_revision = or_else(versions[i].revision, "r1");
 		if (i > 0)
 			lw_rollout_remember(&before.rollout, &now.rollout, &memory);
 		if (memory.previous_step != versions[i].previous)
-			fail_msg("%s: version %zu: %d remembered, not %d", name, i, memory.previous_step,
-				 versions[i].previous);
+			fail_msg("%s: version %zu: %d remembered, not %d", name, i,
+				 memory.previous_step, versions[i].previous);
 		before = now;
 	}
 	free(memory.stable);
@@ -409,7 +445,8 @@ static void the_step_jumped_from_is_remembered(void **state)
 	static const struct version newer[] = {
 		{ 3, "StepPaused", .previous = 0 },
 		{ 4, "StepUpgrade", .previous = 3 },
-		{ 1, "BeforeStepUpgrade", .reason = "Initializing", .revision = "r2", .previous = 0 },
+		{ 1, "BeforeStepUpgrade", .reason = "Initializing", .revision = "r2",
+		  .previous = 0 },
 		{ 1, "BeforeStepUpgrade", .revision = "r2", .previous = 0 },
 	};
 
@@ -425,7 +462,8 @@ static void the_step_jumped_from_is_remembered(void **state)
 static void the_stable_revision_survives_a_reset(void **state)
 {
 	const struct row rolling = { "rolling", PARTITION, "w", .step = 1 };
-	const struct row reset = { "reset", PARTITION, "w", .reason = "Initializing", .canary = "", .stable = "" };
+	const struct row reset = { "reset",	 PARTITION,   "w", .reason = "Initializing",
+				   .canary = "", .stable = "" };
 	const struct row healthy = { "healthy", PARTITION, "w", .phase = "Healthy" };
 	struct lw_model_memory memory = {};
 	struct objects a, b;

@@ -21,8 +21,10 @@
 #include "base/cleanup.h"
 
 #define POD(name) "{apiVersion: v1, kind: Pod, metadata: {name: " name "}}\n"
-#define POD_ON(name, node) "{apiVersion: v1, kind: Pod, metadata: {name: " name "}, spec: {nodeName: " node "}}\n"
-#define BAD_POD(name) "{apiVersion: v1, kind: Pod, metadata: {name: " name "}, spec: {nodeName: 1}}\n"
+#define POD_ON(name, node) \
+	"{apiVersion: v1, kind: Pod, metadata: {name: " name "}, spec: {nodeName: " node "}}\n"
+#define BAD_POD(name) \
+	"{apiVersion: v1, kind: Pod, metadata: {name: " name "}, spec: {nodeName: 1}}\n"
 
 struct fixture {
 	char dir[64];
@@ -103,7 +105,8 @@ static int teardown(void **state)
 
 static void open_source(struct fixture *f)
 {
-	assert_int_equal(lw_source_dir_open(f->dir, f->model, lw_test_finding, &f->findings, &f->source), 0);
+	assert_int_equal(
+		lw_source_dir_open(f->dir, f->model, lw_test_finding, &f->findings, &f->source), 0);
 }
 
 /* As an event loop: dispatches until the model has changed; fails if that takes 5 s. */
@@ -143,7 +146,8 @@ static void reads_what_is_there(void **state)
 
 	write_file(f, "a.yaml", POD("a") "---\n" POD("b"));
 	write_file(f, "b.yml", POD("c"));
-	write_file(f, "c.json", "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"d\"}}");
+	write_file(f, "c.json",
+		   "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"d\"}}");
 	write_file(f, "d.txt", POD("e"));
 	write_file(f, ".e.yaml", POD("e"));
 	write_file(f, "f.yaml~", POD("e"));
@@ -242,9 +246,10 @@ static void the_last_good_version_stays(void **state)
 	wait_change(f);
 	assert_string_equal(pod(f, "a")->pod.node, "n1");
 	assert_string_equal(pod(f, "b")->pod.node, "n9");
-	(void)snprintf(line, sizeof(line),
-		       "%s/a.yaml:1: document 1: Pod default/a: spec.nodeName: expected a string, got the integer 1\n",
-		       f->dir);
+	(void)snprintf(
+		line, sizeof(line),
+		"%s/a.yaml:1: document 1: Pod default/a: spec.nodeName: expected a string, got the integer 1\n",
+		f->dir);
 	assert_string_equal(f->findings.text, line);
 	assert_int_equal(lw_source_dir_errors(f->source), 1);
 
@@ -269,7 +274,8 @@ static void the_last_good_version_stays(void **state)
 	remove_file(f, "z.yaml");
 	write_file(f, "a.yaml", POD("c") "---\n" POD("c"));
 	wait_change(f);
-	assert_non_null(strstr(f->findings.text, "Pod default/c: is in this file twice: the first counts\n"));
+	assert_non_null(strstr(f->findings.text,
+			       "Pod default/c: is in this file twice: the first counts\n"));
 	assert_int_equal(pods(f), 1);
 }
 
@@ -282,7 +288,9 @@ static void the_first_file_by_name_counts(void **state)
 	open_source(f);
 	assert_string_equal(pod(f, "a")->pod.node, "of-b");
 	assert_int_equal(f->findings.count, 1);
-	assert_non_null(strstr(f->findings.text, "/c.yaml:1: document 1: Pod default/a: is in b.yaml too: that one counts\n"));
+	assert_non_null(strstr(
+		f->findings.text,
+		"/c.yaml:1: document 1: Pod default/a: is in b.yaml too: that one counts\n"));
 	assert_int_equal(lw_source_dir_errors(f->source), 1);
 
 	/* One that comes before takes over. */
@@ -308,7 +316,7 @@ static void the_first_file_by_name_counts(void **state)
 static void a_config_map_swaps_all_files_at_once(void **state)
 {
 	struct fixture *f = *state;
-	char path[160], target[200];
+	char path[160], target[64];
 
 	for (int i = 1; i <= 2; i++) {
 		(void)snprintf(target, sizeof(target), "..%d", i);

@@ -56,53 +56,60 @@ static void build(struct fixture *f)
 	lw_image_free(&f->image);
 	lw_listing_free(&f->listing);
 	f->findings = (struct lw_test_findings){};
-	assert_int_equal(lw_state_build(f->builder, f->model, lw_test_finding, &f->findings, &f->image, &f->listing), 0);
+	assert_int_equal(lw_state_build(f->builder, f->model, lw_test_finding, &f->findings,
+					&f->image, &f->listing),
+			 0);
 }
 
 /* ---- objects ---- */
 
 /* A pod of Deployment `deployment`; more: further members of metadata, ports: "name: number" of TCP ports. */
-static void add_pod(struct fixture *f, const char *deployment, const char *hash, const char *name, const char *ips,
-		    const char *more_labels, const char *more, const char *ports)
+static void add_pod(struct fixture *f, const char *deployment, const char *hash, const char *name,
+		    const char *ips, const char *more_labels, const char *more, const char *ports)
 {
 	char yaml[2048];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: web, pod-template-hash: %s%s},"
-		       " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: %s-%s, controller: true}]%s},"
-		       " spec: {nodeName: n1, containers: [{ports: [%s]}]},"
-		       " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
-		       name, name, hash, more_labels, deployment, hash, more, ports, ips);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: web, pod-template-hash: %s%s},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: %s-%s, controller: true}]%s},"
+		" spec: {nodeName: n1, containers: [{ports: [%s]}]},"
+		" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
+		name, name, hash, more_labels, deployment, hash, more, ports, ips);
 	lw_test_load(f->model, yaml, NULL);
 }
 
 #define PORT_HTTP(n) "{name: http, containerPort: " #n "}"
 
-static void add_service(struct fixture *f, const char *name, const char *selector, const char *ips, const char *ports)
+static void add_service(struct fixture *f, const char *name, const char *selector, const char *ips,
+			const char *ports)
 {
 	char yaml[1024];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {selector: {%s}, clusterIPs: [%s],"
-		       " ports: [%s]}}",
-		       name, selector, ips, ports);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {selector: {%s}, clusterIPs: [%s],"
+		" ports: [%s]}}",
+		name, selector, ips, ports);
 	lw_test_load(f->model, yaml, NULL);
 }
 
 /* Rollout web of Deployment web, own trafficRoutings, one matching step. */
-static void add_rollout(struct fixture *f, const char *reason, const char *state, const char *canary,
-			const char *strategy)
+static void add_rollout(struct fixture *f, const char *reason, const char *state,
+			const char *canary, const char *strategy)
 {
 	char yaml[2048];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		       " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {%s: {"
-		       "   trafficRoutings: [{service: web}], steps: [{matches: [{headers: [{name: user, value: me}]}]}]}}},"
-		       " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: %s}],"
-		       "   %s: {currentStepIndex: 1, currentStepState: %s, podTemplateHash: %s, stableRevision: old}}}",
-		       strategy, reason, strcmp(strategy, "canary") == 0 ? "canaryStatus" : "blueGreenStatus", state,
-		       canary);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {%s: {"
+		"   trafficRoutings: [{service: web}], steps: [{matches: [{headers: [{name: user, value: me}]}]}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: %s}],"
+		"   %s: {currentStepIndex: 1, currentStepState: %s, podTemplateHash: %s, stableRevision: old}}}",
+		strategy, reason,
+		strcmp(strategy, "canary") == 0 ? "canaryStatus" : "blueGreenStatus", state,
+		canary);
 	lw_test_load(f->model, yaml, NULL);
 }
 
@@ -156,7 +163,8 @@ static const char *endpoints(const struct fixture *f, const struct lw_dest *d, u
 		assert_non_null(e);
 		assert_int_equal(i < group->local, !!(e->flags & LW_POD_LOCAL));
 		(void)snprintf(text + len, sizeof(text) - len, "%s%s%s", i ? " " : "",
-			       lw_addr_format_port(&e->addr, e->port, buf), e->flags & LW_POD_LOCAL ? "" : "!");
+			       lw_addr_format_port(&e->addr, e->port, buf),
+			       e->flags & LW_POD_LOCAL ? "" : "!");
 	}
 	return text;
 }
@@ -184,7 +192,8 @@ static void load_dir(struct fixture *f, const char *dir)
 {
 	struct lw_source_dir *source;
 
-	assert_int_equal(lw_source_dir_open(dir, f->model, lw_test_finding, &f->findings, &source), 0);
+	assert_int_equal(lw_source_dir_open(dir, f->model, lw_test_finding, &f->findings, &source),
+			 0);
 	assert_string_equal(f->findings.text, "");
 	lw_source_dir_close(&source);
 }
@@ -225,24 +234,30 @@ static void the_example_in_release(void **state)
 	/* A: by its Service, and by its pods' addresses. */
 	assert_non_null(dest(f, "10.96.20.1", 20001));
 	assert_int_equal(dest(f, "10.96.20.1", 20001)->flags, LW_DEST_SERVICE);
-	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 0), "192.168.42.115:20001! 192.168.42.116:20001!");
+	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 0),
+			    "192.168.42.115:20001! 192.168.42.116:20001!");
 	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 1), "192.168.42.117:20001!");
 	assert_null(dest(f, "10.96.20.1", 20002));
 	assert_string_equal(endpoints(f, dest(f, "192.168.42.116", 0), 1), "192.168.42.117:*!");
-	assert_string_equal(endpoints(f, dest(f, "192.168.42.117", 0), 0), "192.168.42.115:*! 192.168.42.116:*!");
+	assert_string_equal(endpoints(f, dest(f, "192.168.42.117", 0), 0),
+			    "192.168.42.115:*! 192.168.42.116:*!");
 	assert_int_equal(dest(f, "192.168.42.116", 0)->flags, 0);
 	assert_int_equal(pod(f, "192.168.42.117")->lane, 1);
 	assert_int_equal(pod(f, "192.168.42.117")->flags, LW_POD_READY);
-	assert_string_equal(pod(f, "192.168.42.117")->name, "default/spring-cloud-a-7cx9w-5d4c7b6f8a-q7z4m");
+	assert_string_equal(pod(f, "192.168.42.117")->name,
+			    "default/spring-cloud-a-7cx9w-5d4c7b6f8a-q7z4m");
 	assert_int_equal(pod(f, "192.168.42.115")->lane, 0);
-	assert_int_equal(pod(f, "192.168.42.115")->workload, dest(f, "192.168.42.116", 0)->workload);
-	assert_int_not_equal(pod(f, "192.168.42.115")->uid_hash, pod(f, "192.168.42.116")->uid_hash);
+	assert_int_equal(pod(f, "192.168.42.115")->workload,
+			 dest(f, "192.168.42.116", 0)->workload);
+	assert_int_not_equal(pod(f, "192.168.42.115")->uid_hash,
+			     pod(f, "192.168.42.116")->uid_hash);
 	/* B is not in release, C is. */
 	assert_null(dest(f, "192.168.42.118", 0));
 	assert_null(pod(f, "192.168.42.118"));
 	assert_string_equal(endpoints(f, dest(f, "192.168.42.101", 0), 1), "192.168.42.102:*!");
 	assert_int_equal(workload(f, pod(f, "192.168.42.101")->workload)->lanes, 3);
-	assert_string_equal(workload(f, pod(f, "192.168.42.101")->workload)->name, "default/Deployment/spring-cloud-c");
+	assert_string_equal(workload(f, pod(f, "192.168.42.101")->workload)->name,
+			    "default/Deployment/spring-cloud-c");
 
 	/* The rule guards A alone. */
 	assert_int_not_equal(workload(f, pod(f, "192.168.42.115")->workload)->entry, 0);
@@ -255,7 +270,8 @@ static void the_example_in_release(void **state)
 	assert_non_null(lane);
 	assert_string_equal(lane->name, "gray");
 	assert_string_equal(lane->tag_value, "gray");
-	assert_int_equal(((const struct lw_tag *)lw_image_get(f->image, LW_TABLE_TAGS, &tag_key))->lane, 1);
+	assert_int_equal(
+		((const struct lw_tag *)lw_image_get(f->image, LW_TABLE_TAGS, &tag_key))->lane, 1);
 
 	/* For people. */
 	a = listed(f, "default/Deployment/spring-cloud-a");
@@ -284,7 +300,8 @@ static void the_entry_hop_need_not_be_in_release(void **state)
 
 	load_dir(f, LW_TEST_DATA "/release");
 	assert_true(lw_model_remove(f->model, LW_K8S_ROLLOUT, "default", "rollout-a"));
-	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "spring-cloud-a-7cx9w-5d4c7b6f8a-q7z4m"));
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default",
+				    "spring-cloud-a-7cx9w-5d4c7b6f8a-q7z4m"));
 	build(f);
 	/* A's requests are tagged, and its pods are all base: C has the lane. */
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 2);
@@ -310,7 +327,8 @@ static void pods_are_told_by_hash(void **state)
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
 	assert_string_equal(f->findings.text, "");
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 	assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "gray");
 	assert_string_equal(f->listing->rules[0].source, "Rollout default/web step 1 match 1");
@@ -325,7 +343,8 @@ static void a_pod_of_neither_revision_is_drained(void **state)
 	add_pod(f, "web", "between", "web-4", "{ip: 10.0.0.4}", "", "", "");
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 	assert_int_equal(pod(f, "10.0.0.4")->lane, 1);
 	assert_true(pod(f, "10.0.0.4")->flags & LW_POD_TERMINATING);
@@ -387,7 +406,8 @@ static void blue_green_ends_with_all_on_the_new(void **state)
 	assert_int_equal(pod(f, "10.0.0.3")->lane, 0);
 	assert_true(pod(f, "10.0.0.1")->flags & LW_POD_TERMINATING);
 	/* Without a new pod that serves, the old ones go on. */
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", ", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "",
+		", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
 	build(f);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
 }
@@ -412,17 +432,20 @@ static void only_ready_pods_take_requests(void **state)
 
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
-	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", ", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: web-3, labels: {app: web, pod-template-hash: new},"
-		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-new, controller: true}]},"
-		     " spec: {nodeName: n2}, status: {conditions: [{type: Ready, status: \"False\"}], podIP: 10.0.0.3}}",
-		     NULL);
+	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "",
+		", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-3, labels: {app: web, pod-template-hash: new},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-new, controller: true}]},"
+		" spec: {nodeName: n2}, status: {conditions: [{type: Ready, status: \"False\"}], podIP: 10.0.0.3}}",
+		NULL);
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "");
 	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 1);
-	assert_int_equal(pod(f, "10.0.0.2")->flags, LW_POD_READY | LW_POD_TERMINATING | LW_POD_LOCAL);
+	assert_int_equal(pod(f, "10.0.0.2")->flags,
+			 LW_POD_READY | LW_POD_TERMINATING | LW_POD_LOCAL);
 	assert_int_equal(pod(f, "10.0.0.3")->flags, 0);
 	assert_non_null(dest(f, "10.0.0.3", 0));
 	assert_true(listed(f, "default/Deployment/web")->open);
@@ -434,13 +457,15 @@ static void local_pods_come_first(void **state)
 
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: web-0, labels: {app: web, pod-template-hash: old},"
-		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
-		     " spec: {nodeName: n2}, status: {conditions: [{type: Ready, status: \"True\"}], podIP: 10.0.0.0}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-0, labels: {app: web, pod-template-hash: old},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		" spec: {nodeName: n2}, status: {conditions: [{type: Ready, status: \"True\"}], podIP: 10.0.0.0}}",
+		NULL);
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.0:8080!");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080 10.0.0.0:8080!");
 }
 
 static void families_do_not_mix(void **state)
@@ -468,7 +493,8 @@ static void ports_by_name_may_differ(void **state)
 	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", "", "");
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "",
 		PORT_HTTP(8090) ", {name: admin, containerPort: 9000}");
-	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: http}, {port: 81, targetPort: nothing}");
+	add_service(f, "web", "app: web", "10.9.0.1",
+		    "{port: 80, targetPort: http}, {port: 81, targetPort: nothing}");
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
 	assert_string_equal(f->findings.text, "");
@@ -487,8 +513,10 @@ static void ports_by_name_may_differ(void **state)
 static void lanes_by_label(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const labels[] = { ", alicloud.service.tag: blue", ", opensergo.io/canary-blue: any",
-					      ", alicloud.service.tag: blue, opensergo.io/canary-red: any" };
+	static const char *const labels[] = {
+		", alicloud.service.tag: blue", ", opensergo.io/canary-blue: any",
+		", alicloud.service.tag: blue, opensergo.io/canary-red: any"
+	};
 
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
@@ -508,8 +536,10 @@ static void lanes_by_label(void **state)
 
 static void options_name_other_labels(void **state)
 {
-	const struct lw_state_options options = { .tag_header = "x-lane", .lane_label = "lane",
-						  .lane_label_prefix = "in-", .default_lane = "next" };
+	const struct lw_state_options options = { .tag_header = "x-lane",
+						  .lane_label = "lane",
+						  .lane_label_prefix = "in-",
+						  .default_lane = "next" };
 	struct fixture *f = *state;
 
 	lw_state_builder_free(&f->builder);
@@ -521,7 +551,8 @@ static void options_name_other_labels(void **state)
 	assert_string_equal(f->listing->lanes[0].tag_header, "x-lane");
 	assert_string_equal(f->listing->lanes[0].tag_value, "next");
 	assert_false(f->listing->endpoints[0].local);
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", in-red: \"\", alicloud.service.tag: gray", "", "");
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}",
+		", in-red: \"\", alicloud.service.tag: gray", "", "");
 	build(f);
 	assert_string_equal(f->listing->endpoints[2].lane_name, "red");
 }
@@ -535,14 +566,15 @@ static void pods_of_the_second_deployment(void **state)
 	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", "", "", "");
 	add_pod(f, "web-x7k2p", "new", "web-3", "{ip: 10.0.0.3}", "", "", "");
 	add_pod(f, "web-api", "new2", "api-1", "{ip: 10.0.0.9}", "", "", "");
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
-		     "   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 30%}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
-		     "   stableRevision: old}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 30%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		"   stableRevision: old}}}",
+		NULL);
 	/* Neither its object nor its ReplicaSet is here: name and hash tell. */
 	build(f);
 	assert_int_equal(pod(f, "10.0.0.3")->lane, 1);
@@ -550,7 +582,10 @@ static void pods_of_the_second_deployment(void **state)
 	assert_string_equal(f->listing->rules[0].source, "Rollout default/web step 1 weight 30");
 	assert_string_equal(f->listing->rules[0].text, "30% of requests");
 	/* The object is here, and is another's: it is not ours. */
-	lw_test_load(f->model, "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-x7k2p}, spec: {}}", NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-x7k2p}, spec: {}}",
+		NULL);
 	build(f);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_PODS), 0);
 	lw_test_load(f->model,
@@ -561,10 +596,11 @@ static void pods_of_the_second_deployment(void **state)
 	assert_int_equal(pod(f, "10.0.0.3")->lane, 1);
 	/* ReplicaSets tell, whatever they are called. */
 	add_pod(f, "web", "old", "odd-name", "{ip: 10.0.0.2}", "", "", "");
-	lw_test_load(f->model,
-		     "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-old, uid: rs, ownerReferences:"
-		     " [{apiVersion: apps/v1, kind: Deployment, name: another, controller: true}]}, spec: {}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-old, uid: rs, ownerReferences:"
+		" [{apiVersion: apps/v1, kind: Deployment, name: another, controller: true}]}, spec: {}}",
+		NULL);
 	build(f);
 	assert_null(pod(f, "10.0.0.2"));
 }
@@ -574,12 +610,13 @@ static void an_owner_made_anew_does_not_own(void **state)
 	struct fixture *f = *state;
 
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "", "");
-	lw_test_load(f->model,
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, uid: d2}, spec: {}}\n"
-		     "---\n"
-		     "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-new, ownerReferences:"
-		     " [{apiVersion: apps/v1, kind: Deployment, name: web, uid: d1, controller: true}]}, spec: {}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, uid: d2}, spec: {}}\n"
+		"---\n"
+		"{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-new, ownerReferences:"
+		" [{apiVersion: apps/v1, kind: Deployment, name: web, uid: d1, controller: true}]}, spec: {}}",
+		NULL);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
 	assert_int_equal(listed(f, "default/Deployment/web")->canary_pods, 0);
@@ -592,21 +629,23 @@ static void stateful_sets_by_their_own_label(void **state)
 	for (int i = 0; i < 3; i++) {
 		char yaml[700];
 
-		(void)snprintf(yaml, sizeof(yaml),
-			       "{apiVersion: v1, kind: Pod, metadata: {name: db-%d, labels: {app: db, controller-revision-hash: db-%s},"
-			       " ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: db, controller: true}]},"
-			       " status: {conditions: [{type: Ready, status: \"True\"}], podIP: 10.0.1.%d}}",
-			       i, i == 2 ? "new" : "old", i + 1);
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: v1, kind: Pod, metadata: {name: db-%d, labels: {app: db, controller-revision-hash: db-%s},"
+			" ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: db, controller: true}]},"
+			" status: {conditions: [{type: Ready, status: \"True\"}], podIP: 10.0.1.%d}}",
+			i, i == 2 ? "new" : "old", i + 1);
 		lw_test_load(f->model, yaml, NULL);
 	}
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db},"
-		     " spec: {workloadRef: {apiVersion: apps/v1, kind: StatefulSet, name: db}, strategy: {canary: {"
-		     "   trafficRoutings: [{service: db}], steps: [{traffic: 50%, replicas: 1}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: db-new,"
-		     "   stableRevision: db-old}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: StatefulSet, name: db}, strategy: {canary: {"
+		"   trafficRoutings: [{service: db}], steps: [{traffic: 50%, replicas: 1}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: db-new,"
+		"   stableRevision: db-old}}}",
+		NULL);
 	/* Its Service is not here: the rule is the workload's all the same. */
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.0.1.1", 0), 0), "10.0.1.1:*! 10.0.1.2:*!");
@@ -622,9 +661,12 @@ static void services_as_rollouts_leaves_them(void **state)
 
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
-	add_service(f, "web", "app: web, pod-template-hash: old", "10.9.0.1", "{port: 80, targetPort: 8080}");
-	add_service(f, "web-canary", "app: web, pod-template-hash: new", "10.9.0.2", "{port: 80, targetPort: 8080}");
-	add_service(f, "second", "app: web", "10.9.0.3", "{port: 80}, {port: 80}, {port: 53, protocol: UDP}");
+	add_service(f, "web", "app: web, pod-template-hash: old", "10.9.0.1",
+		    "{port: 80, targetPort: 8080}");
+	add_service(f, "web-canary", "app: web, pod-template-hash: new", "10.9.0.2",
+		    "{port: 80, targetPort: 8080}");
+	add_service(f, "second", "app: web", "10.9.0.3",
+		    "{port: 80}, {port: 80}, {port: 53, protocol: UDP}");
 	add_service(f, "second-canary", "app: web", "10.9.0.4", "{port: 80}");
 	add_service(f, "headless", "app: web", "None", "{port: 80}");
 	add_service(f, "hash-only", "pod-template-hash: new", "10.9.0.5", "{port: 80}");
@@ -650,8 +692,10 @@ static void a_service_over_several_workloads(void **state)
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
 	/* Pods of a workload that is not in release are base. */
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.8:8080");
-	assert_string_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->name, "default/Deployment/web");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080 10.0.0.8:8080");
+	assert_string_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->name,
+			    "default/Deployment/web");
 }
 
 /* ---- addresses ---- */
@@ -663,7 +707,8 @@ static void an_address_belongs_to_one(void **state)
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	/* Gone, and its address was given to a pod of somebody else. */
-	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", ", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
+	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "",
+		", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
 	add_pod(f, "db", "x", "db-1", "{ip: 10.0.0.2}", "", "", "");
 	build(f);
 	assert_string_equal(pod(f, "10.0.0.2")->name, "default/db-1");
@@ -674,11 +719,12 @@ static void an_address_belongs_to_one(void **state)
 	build(f);
 	assert_string_equal(pod(f, "10.0.0.3")->name, "default/web-3");
 	/* A pod that has ended has no address. */
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: web-1, labels: {app: web, pod-template-hash: old},"
-		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
-		     " status: {phase: Succeeded, podIP: 10.0.0.1}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-1, labels: {app: web, pod-template-hash: old},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		" status: {phase: Succeeded, podIP: 10.0.0.1}}",
+		NULL);
 	build(f);
 	assert_null(pod(f, "10.0.0.1"));
 }
@@ -689,16 +735,18 @@ static void the_host_network_tells_no_pods(void **state)
 
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: web-6, labels: {app: web, pod-template-hash: old},"
-		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
-		     " spec: {hostNetwork: true}, status: {podIP: 192.168.1.1}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-6, labels: {app: web, pod-template-hash: old},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		" spec: {hostNetwork: true}, status: {podIP: 192.168.1.1}}",
+		NULL);
 	build(f);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
-	assert_string_equal(f->findings.text,
-			    "test.yaml:1: document 1: Rollout default/web: pods of default/Deployment/web use the host network,"
-			    " where an address tells no pod: left alone\n");
+	assert_string_equal(
+		f->findings.text,
+		"test.yaml:1: document 1: Rollout default/web: pods of default/Deployment/web use the host network,"
+		" where an address tells no pod: left alone\n");
 }
 
 /* ---- ids, lanes ---- */
@@ -741,10 +789,12 @@ static void lanes_run_out(void **state)
 		}
 	}
 	assert_int_equal(f->findings.count, 1);
-	assert_non_null(strstr(f->findings.text, "Rollout default/web: lane lane-16 is one too many"));
+	assert_non_null(
+		strstr(f->findings.text, "Rollout default/web: lane lane-16 is one too many"));
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
 	/* One that was open before still has its id. */
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: lane-7", "", "");
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: lane-7", "",
+		"");
 	build(f);
 	assert_int_equal(pod(f, "10.0.0.3")->lane, 7);
 }
@@ -770,11 +820,13 @@ static void several_lanes_at_once(void **state)
 	add_web(f);
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: blue", "", "");
 	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
-	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red", "", "");
+	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red",
+		"", "");
 	add_service(f, "web", "app: web, tier: front", "10.9.0.1", "{port: 80}");
 	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", tier: front", "", "");
 	for (int i = 0; i < 2; i++) {
-		(void)snprintf(yaml, sizeof(yaml), shared, lanes[i][1], lanes[i][0], lanes[i][1], lanes[i][1]);
+		(void)snprintf(yaml, sizeof(yaml), shared, lanes[i][1], lanes[i][0], lanes[i][1],
+			       lanes[i][1]);
 		lw_test_load(f->model, yaml, NULL);
 		(void)snprintf(yaml, sizeof(yaml), rollout, lanes[i][0], lanes[i][1], lanes[i][0]);
 		lw_test_load(f->model, yaml, NULL);
@@ -802,19 +854,22 @@ static void a_tag_of_two_lanes_is_the_first_ones(void **state)
 
 	load_dir(f, LW_TEST_DATA "/release");
 	add_web(f);
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: zebra", "", "");
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
-		     "   trafficRoutings: [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set:"
-		     " [{name: x-mse-tag, value: gray}]}}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
-		     "   stableRevision: old}}}",
-		     NULL);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: zebra", "",
+		"");
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set:"
+		" [{name: x-mse-tag, value: gray}]}}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		"   stableRevision: old}}}",
+		NULL);
 	build(f);
 	assert_int_equal(f->findings.count, 1);
-	assert_non_null(strstr(f->findings.text, "Rollout default/web: \"x-mse-tag: gray\" cannot tag lane zebra"));
+	assert_non_null(strstr(f->findings.text,
+			       "Rollout default/web: \"x-mse-tag: gray\" cannot tag lane zebra"));
 	/* The lane is tagged by its name then, and its rule stands. */
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 2);
 	assert_string_equal(f->listing->lanes[1].tag_value, "zebra");
@@ -827,14 +882,16 @@ static void two_rollouts_of_one_workload(void **state)
 
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web-again},"
-		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {}}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web-again},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {}}}}",
+		NULL);
 	build(f);
-	assert_string_equal(f->findings.text,
-			    "test.yaml:1: document 1: Rollout default/web-again: default/Deployment/web is already"
-			    " released by Rollout default/web: ignored\n");
+	assert_string_equal(
+		f->findings.text,
+		"test.yaml:1: document 1: Rollout default/web-again: default/Deployment/web is already"
+		" released by Rollout default/web: ignored\n");
 	assert_true(listed(f, "default/Deployment/web")->open);
 }
 
@@ -843,14 +900,15 @@ static void a_step_of_weight_0_leads_nobody_in(void **state)
 	struct fixture *f = *state;
 
 	add_web(f);
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {blueGreen: {"
-		     "   trafficRoutings: [{service: web}], steps: [{traffic: 0%, replicas: 100%}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		     "   blueGreenStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
-		     "   stableRevision: old}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {blueGreen: {"
+		"   trafficRoutings: [{service: web}], steps: [{traffic: 0%, replicas: 100%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   blueGreenStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		"   stableRevision: old}}}",
+		NULL);
 	build(f);
 	assert_true(listed(f, "default/Deployment/web")->open);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);

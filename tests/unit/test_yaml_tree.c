@@ -26,12 +26,13 @@ static int see(const struct lw_tree_document *document, void *arg)
 
 	seen->count++;
 	seen->errors += document->error != NULL;
-	(void)snprintf(seen->text + len, sizeof(seen->text) - len, "%zu@%u%s %s\n", document->number, document->line,
-		       document->error ? "!" : ":",
+	(void)snprintf(seen->text + len, sizeof(seen->text) - len, "%zu@%u%s %s\n",
+		       document->number, document->line, document->error ? "!" : ":",
 		       document->error ?
 			       document->error :
-			       json_object_to_json_string_ext(document->root, JSON_C_TO_STRING_PLAIN |
-									      JSON_C_TO_STRING_NOSLASHESCAPE));
+			       json_object_to_json_string_ext(
+				       document->root,
+				       JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	if (json_object_is_type(document->root, json_type_object) &&
 	    json_object_object_get_ex(document->root, "x", &x))
 		seen->line_of_key = lw_tree_line(x);
@@ -137,16 +138,21 @@ static void anchors_and_merges(void **state)
 	(void)state;
 	assert_string_equal(read_yaml("a: &l {k: 1}\nb: *l\nc: [*l, *l]\n").text,
 			    "1@1: {\"a\":{\"k\":1},\"b\":{\"k\":1},\"c\":[{\"k\":1},{\"k\":1}]}\n");
-	assert_string_equal(read_yaml("a: &s word\nb: *s\n").text, "1@1: {\"a\":\"word\",\"b\":\"word\"}\n");
+	assert_string_equal(read_yaml("a: &s word\nb: *s\n").text,
+			    "1@1: {\"a\":\"word\",\"b\":\"word\"}\n");
 	assert_string_equal(read_yaml("a: &l {k: 1, m: 2}\nb: {<<: *l, k: 3}\n").text,
 			    "1@1: {\"a\":{\"k\":1,\"m\":2},\"b\":{\"k\":3,\"m\":2}}\n");
-	assert_string_equal(read_yaml("b: {<<: [{k: 1}, {k: 2, m: 2}]}\n").text, "1@1: {\"b\":{\"k\":1,\"m\":2}}\n");
+	assert_string_equal(read_yaml("b: {<<: [{k: 1}, {k: 2, m: 2}]}\n").text,
+			    "1@1: {\"b\":{\"k\":1,\"m\":2}}\n");
 	/* The last of a name counts, and a name of one document is none of the next's. */
-	assert_string_equal(read_yaml("a: &x 1\nb: &x 2\nc: *x\n").text, "1@1: {\"a\":1,\"b\":2,\"c\":2}\n");
+	assert_string_equal(read_yaml("a: &x 1\nb: &x 2\nc: *x\n").text,
+			    "1@1: {\"a\":1,\"b\":2,\"c\":2}\n");
 	assert_string_equal(read_yaml("a: &x 1\n---\nb: *x\n").text,
 			    "1@1: {\"a\":1}\n2@3! alias *x names no anchor\n");
-	assert_string_equal(read_yaml("a: &x [1, *x]\n").text, "1@1! alias *x is inside what it names\n");
-	assert_string_equal(read_yaml("a: {<<: 1}\n").text, "1@1! << wants a mapping, or a sequence of mappings\n");
+	assert_string_equal(read_yaml("a: &x [1, *x]\n").text,
+			    "1@1! alias *x is inside what it names\n");
+	assert_string_equal(read_yaml("a: {<<: 1}\n").text,
+			    "1@1! << wants a mapping, or a sequence of mappings\n");
 }
 
 static void aliases_of_aliases_end_somewhere(void **state)
@@ -159,8 +165,9 @@ static void aliases_of_aliases_end_somewhere(void **state)
 		size_t len = strlen(yaml);
 
 		(void)snprintf(yaml + len, sizeof(yaml) - len,
-			       "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i - 1, i - 1,
-			       i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+			       "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i,
+			       i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1,
+			       i - 1);
 	}
 	assert_int_equal(lw_yaml_each(yaml, strlen(yaml), see, &seen), 0);
 	assert_int_equal(seen.errors, 1);
@@ -173,9 +180,10 @@ static void documents_stand_alone(void **state)
 
 	(void)state;
 	seen = read_yaml("# first\na: 1\n---\nb: [1\n---\nc: 3\n...\n---\n# nothing\n---\nd: 4\n");
-	assert_string_equal(seen.text, "1@1: {\"a\":1}\n"
-				       "2@5! while parsing a flow sequence: did not find expected ',' or ']'\n"
-				       "3@5: {\"c\":3}\n4@8: null\n5@10: {\"d\":4}\n");
+	assert_string_equal(seen.text,
+			    "1@1: {\"a\":1}\n"
+			    "2@5! while parsing a flow sequence: did not find expected ',' or ']'\n"
+			    "3@5: {\"c\":3}\n4@8: null\n5@10: {\"d\":4}\n");
 	seen = read_yaml("---\na: 1\n--- {b: 2}\n");
 	assert_string_equal(seen.text, "1@1: {\"a\":1}\n2@3: {\"b\":2}\n");
 	assert_string_equal(read_yaml("%YAML 1.1\n---\na: 1\n").text, "1@1: {\"a\":1}\n");
@@ -183,7 +191,8 @@ static void documents_stand_alone(void **state)
 				      "a: 1\n")
 				    .text,
 			    "1@1: {\"a\":1}\n");
-	assert_string_equal(read_yaml("a: 1\r\n---\r\nb: 2\r\n").text, "1@1: {\"a\":1}\n2@2: {\"b\":2}\n");
+	assert_string_equal(read_yaml("a: 1\r\n---\r\nb: 2\r\n").text,
+			    "1@1: {\"a\":1}\n2@2: {\"b\":2}\n");
 	assert_string_equal(read_yaml("a: ----\n").text, "1@1: {\"a\":\"----\"}\n");
 	assert_int_equal(read_yaml("").count, 0);
 	assert_int_equal(read_yaml("# only\n\n  # comments\n").count, 0);
@@ -194,8 +203,9 @@ static void errors_name_their_line(void **state)
 	(void)state;
 	assert_string_equal(read_yaml("a: 1\n---\nb: 1\nb: 2\n").text,
 			    "1@1: {\"a\":1}\n2@4! key \"b\" stands twice in one mapping\n");
-	assert_string_equal(read_yaml("a: 1\n\tb: 2\n").text,
-			    "1@2! while scanning a plain scalar: found a tab character that violates indentation\n");
+	assert_string_equal(
+		read_yaml("a: 1\n\tb: 2\n").text,
+		"1@2! while scanning a plain scalar: found a tab character that violates indentation\n");
 	assert_string_equal(read_yaml("[1]: 2\n").text, "1@1! a key is no scalar\n");
 	assert_int_equal(read_yaml("a: \"half").errors, 1);
 	assert_int_equal(read_yaml("a: \x01\n").errors, 1);
@@ -206,7 +216,10 @@ static void values_know_their_line(void **state)
 	(void)state;
 	assert_int_equal(read_yaml("a: 1\nb:\n  c: 2\nx: 3\n").line_of_key, 4);
 	assert_int_equal(read_yaml("a: 1\n---\n# c\nx:\n- 3\n").line_of_key, 5);
-	assert_int_equal(read_json("{\"a\": [1, {\"x\": \"}\\\"\"}],\n \"b\": \"y\\\\\",\n\n\"x\": 3}").line_of_key, 4);
+	assert_int_equal(
+		read_json("{\"a\": [1, {\"x\": \"}\\\"\"}],\n \"b\": \"y\\\\\",\n\n\"x\": 3}")
+			.line_of_key,
+		4);
 	assert_int_equal(read_json("{\n\"\\u0078\":\n 3}").line_of_key, 3);
 	assert_int_equal(lw_tree_line(NULL), 0);
 }

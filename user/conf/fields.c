@@ -17,10 +17,12 @@ static void describe(struct json_object *value, char *buf, size_t size)
 		(void)snprintf(buf, size, "nothing");
 		return;
 	case json_type_boolean:
-		(void)snprintf(buf, size, "the boolean %s", json_object_get_boolean(value) ? "true" : "false");
+		(void)snprintf(buf, size, "the boolean %s",
+			       json_object_get_boolean(value) ? "true" : "false");
 		return;
 	case json_type_int:
-		(void)snprintf(buf, size, "the integer %lld", (long long)json_object_get_int64(value));
+		(void)snprintf(buf, size, "the integer %lld",
+			       (long long)json_object_get_int64(value));
 		return;
 	case json_type_double:
 		(void)snprintf(buf, size, "the number %g", json_object_get_double(value));
@@ -68,7 +70,8 @@ void lw_fields_complain(struct lw_fields *fields, const char *format, ...)
 
 /* ---- where we are ---- */
 
-static struct lw_fields_mark enter(struct lw_fields *fields, struct json_object *value, const char *key, size_t i)
+static struct lw_fields_mark enter(struct lw_fields *fields, struct json_object *value,
+				   const char *key, size_t i)
 {
 	struct lw_fields_mark mark = { strlen(fields->path), fields->line };
 	char *end = fields->path + mark.path_len;
@@ -83,12 +86,14 @@ static struct lw_fields_mark enter(struct lw_fields *fields, struct json_object 
 	return mark;
 }
 
-struct lw_fields_mark lw_fields_enter(struct lw_fields *fields, struct json_object *value, const char *key)
+struct lw_fields_mark lw_fields_enter(struct lw_fields *fields, struct json_object *value,
+				      const char *key)
 {
 	return enter(fields, value, key, 0);
 }
 
-struct lw_fields_mark lw_fields_enter_index(struct lw_fields *fields, struct json_object *value, size_t i)
+struct lw_fields_mark lw_fields_enter_index(struct lw_fields *fields, struct json_object *value,
+					    size_t i)
 {
 	return enter(fields, value, NULL, i);
 }
@@ -110,7 +115,8 @@ struct json_object *lw_fields_get(struct json_object *parent, const char *key)
 	return value;
 }
 
-static void fail_member(struct lw_fields *fields, struct json_object *value, const char *key, const char *expected)
+static void fail_member(struct lw_fields *fields, struct json_object *value, const char *key,
+			const char *expected)
 {
 	struct lw_fields_mark mark = lw_fields_enter(fields, NULL, key);
 
@@ -119,8 +125,9 @@ static void fail_member(struct lw_fields *fields, struct json_object *value, con
 }
 
 /* The member if it is of the type; NULL and perhaps a failure if not. */
-static struct json_object *typed(struct lw_fields *fields, struct json_object *parent, const char *key,
-				 enum json_type type, bool needed, const char *expected)
+static struct json_object *typed(struct lw_fields *fields, struct json_object *parent,
+				 const char *key, enum json_type type, bool needed,
+				 const char *expected)
 {
 	struct json_object *value = lw_fields_get(parent, key);
 
@@ -132,13 +139,14 @@ static struct json_object *typed(struct lw_fields *fields, struct json_object *p
 	return NULL;
 }
 
-struct json_object *lw_fields_map(struct lw_fields *fields, struct json_object *parent, const char *key, bool needed)
+struct json_object *lw_fields_map(struct lw_fields *fields, struct json_object *parent,
+				  const char *key, bool needed)
 {
 	return typed(fields, parent, key, json_type_object, needed, "a mapping");
 }
 
-struct json_object *lw_fields_array(struct lw_fields *fields, struct json_object *parent, const char *key, size_t max,
-				    size_t *ret_n)
+struct json_object *lw_fields_array(struct lw_fields *fields, struct json_object *parent,
+				    const char *key, size_t max, size_t *ret_n)
 {
 	struct json_object *value = typed(fields, parent, key, json_type_array, false, "a list");
 	struct lw_fields_mark mark;
@@ -163,9 +171,11 @@ static const char *copy(struct lw_fields *fields, const char *s)
 	return "";
 }
 
-const char *lw_fields_string(struct lw_fields *fields, struct json_object *parent, const char *key, bool needed)
+const char *lw_fields_string(struct lw_fields *fields, struct json_object *parent, const char *key,
+			     bool needed)
 {
-	struct json_object *value = typed(fields, parent, key, json_type_string, needed, "a string");
+	struct json_object *value =
+		typed(fields, parent, key, json_type_string, needed, "a string");
 
 	if (!value)
 		return "";
@@ -176,8 +186,8 @@ const char *lw_fields_string(struct lw_fields *fields, struct json_object *paren
 	return copy(fields, json_object_get_string(value));
 }
 
-int64_t lw_fields_int(struct lw_fields *fields, struct json_object *parent, const char *key, int64_t min, int64_t max,
-		      int64_t fallback)
+int64_t lw_fields_int(struct lw_fields *fields, struct json_object *parent, const char *key,
+		      int64_t min, int64_t max, int64_t fallback)
 {
 	struct json_object *value = typed(fields, parent, key, json_type_int, false, "an integer");
 	char expected[80];
@@ -188,26 +198,29 @@ int64_t lw_fields_int(struct lw_fields *fields, struct json_object *parent, cons
 	i = json_object_get_int64(value);
 	if (i >= min && i <= max)
 		return i;
-	(void)snprintf(expected, sizeof(expected), "an integer from %lld to %lld", (long long)min, (long long)max);
+	(void)snprintf(expected, sizeof(expected), "an integer from %lld to %lld", (long long)min,
+		       (long long)max);
 	fail_member(fields, value, key, expected);
 	return fallback;
 }
 
 bool lw_fields_bool(struct lw_fields *fields, struct json_object *parent, const char *key)
 {
-	struct json_object *value = typed(fields, parent, key, json_type_boolean, false, "true or false");
+	struct json_object *value =
+		typed(fields, parent, key, json_type_boolean, false, "true or false");
 
 	return value && json_object_get_boolean(value);
 }
 
-size_t lw_fields_enum(struct lw_fields *fields, struct json_object *parent, const char *key, const char *const *names,
-		      size_t fallback)
+size_t lw_fields_enum(struct lw_fields *fields, struct json_object *parent, const char *key,
+		      const char *const *names, size_t fallback)
 {
 	struct json_object *value = lw_fields_get(parent, key);
 	char expected[120] = "";
 
 	/* An empty string is what Go leaves of an absent one. */
-	if (!value || (json_object_is_type(value, json_type_string) && json_object_get_string_len(value) == 0))
+	if (!value || (json_object_is_type(value, json_type_string) &&
+		       json_object_get_string_len(value) == 0))
 		return fallback;
 	for (size_t i = 0; names[i]; i++) {
 		size_t len = strlen(expected);
@@ -215,7 +228,8 @@ size_t lw_fields_enum(struct lw_fields *fields, struct json_object *parent, cons
 		if (json_object_is_type(value, json_type_string) &&
 		    strcmp(json_object_get_string(value), names[i]) == 0)
 			return i;
-		(void)snprintf(expected + len, sizeof(expected) - len, "%s%s", i == 0 ? "" : " or ", names[i]);
+		(void)snprintf(expected + len, sizeof(expected) - len, "%s%s", i == 0 ? "" : " or ",
+			       names[i]);
 	}
 	fail_member(fields, value, key, expected);
 	return fallback;
@@ -230,8 +244,8 @@ void *lw_fields_alloc(struct lw_fields *fields, size_t count, size_t size)
 	return p;
 }
 
-struct lw_k8s_pairs lw_fields_pairs(struct lw_fields *fields, struct json_object *parent, const char *key,
-				    const char *prefix)
+struct lw_k8s_pairs lw_fields_pairs(struct lw_fields *fields, struct json_object *parent,
+				    const char *key, const char *prefix)
 {
 	struct json_object *map = lw_fields_map(fields, parent, key, false);
 	struct lw_k8s_pair *items;
@@ -256,8 +270,8 @@ struct lw_k8s_pairs lw_fields_pairs(struct lw_fields *fields, struct json_object
 	return (struct lw_k8s_pairs){ items, n };
 }
 
-const char *const *lw_fields_strings(struct lw_fields *fields, struct json_object *parent, const char *key, size_t max,
-				     size_t *ret_n)
+const char *const *lw_fields_strings(struct lw_fields *fields, struct json_object *parent,
+				     const char *key, size_t max, size_t *ret_n)
 {
 	struct json_object *array = lw_fields_array(fields, parent, key, max, ret_n);
 	struct lw_fields_mark outer, inner;

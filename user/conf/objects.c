@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
@@ -33,7 +34,8 @@ static const char *group_of(struct lw_fields *fields, const char *api_version)
 
 /* ---- metadata ---- */
 
-static void read_owner(struct lw_fields *fields, struct json_object *meta, struct lw_k8s_owner *owner)
+static void read_owner(struct lw_fields *fields, struct json_object *meta,
+		       struct lw_k8s_owner *owner)
 {
 	struct lw_fields_mark outer, inner;
 	struct json_object *array;
@@ -46,7 +48,8 @@ static void read_owner(struct lw_fields *fields, struct json_object *meta, struc
 
 		inner = lw_fields_enter_index(fields, item, i);
 		if (lw_fields_bool(fields, item, "controller")) {
-			owner->group = group_of(fields, lw_fields_string(fields, item, "apiVersion", true));
+			owner->group = group_of(fields,
+						lw_fields_string(fields, item, "apiVersion", true));
 			owner->kind = lw_fields_string(fields, item, "kind", true);
 			owner->name = lw_fields_string(fields, item, "name", true);
 			owner->uid = lw_fields_string(fields, item, "uid", false);
@@ -54,6 +57,11 @@ static void read_owner(struct lw_fields *fields, struct json_object *meta, struc
 		lw_fields_leave(fields, inner);
 	}
 	lw_fields_leave(fields, outer);
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static void read_meta(struct lw_fields *fields, struct json_object *root, struct lw_k8s_meta *meta)
@@ -71,7 +79,11 @@ static void read_meta(struct lw_fields *fields, struct json_object *root, struct
 	meta->deleting = lw_fields_string(fields, map, "deletionTimestamp", false)[0];
 	meta->labels = lw_fields_pairs(fields, map, "labels", NULL);
 	meta->annotations = lw_fields_pairs(fields, map, "annotations", ROLLOUTS_GROUP "/");
-	meta->finalizers = lw_fields_strings(fields, map, "finalizers", ITEMS_MAX, &meta->nfinalizers);
+	meta->finalizers =
+		lw_fields_strings(fields, map, "finalizers", ITEMS_MAX, &meta->nfinalizers);
+	if (meta->nfinalizers > 1)
+		qsort((void *)meta->finalizers, meta->nfinalizers, sizeof(meta->finalizers[0]),
+		      compare_strings);
 	read_owner(fields, map, &meta->owner);
 	lw_fields_leave(fields, mark);
 }
@@ -88,8 +100,8 @@ static bool has_address(const struct lw_addr *ips, size_t n, const struct lw_add
 }
 
 /* Adds the address in member key, or value itself if key is NULL; "" and "None" are none. */
-static void add_address(struct lw_fields *fields, struct json_object *value, const char *key, struct lw_addr *ips,
-			size_t *nips)
+static void add_address(struct lw_fields *fields, struct json_object *value, const char *key,
+			struct lw_addr *ips, size_t *nips)
 {
 	struct json_object *field = key ? lw_fields_get(value, key) : value;
 	struct lw_fields_mark mark = { strlen(fields->path), fields->line };
@@ -108,8 +120,9 @@ static void add_address(struct lw_fields *fields, struct json_object *value, con
 	lw_fields_leave(fields, mark);
 }
 
-static void read_addresses(struct lw_fields *fields, struct json_object *parent, const char *list, const char *list_key,
-			   const char *single, struct lw_addr **ret, size_t *ret_n)
+static void read_addresses(struct lw_fields *fields, struct json_object *parent, const char *list,
+			   const char *list_key, const char *single, struct lw_addr **ret,
+			   size_t *ret_n)
 {
 	struct lw_fields_mark outer, inner;
 	struct json_object *array;
@@ -166,7 +179,8 @@ static size_t count_ports(struct json_object *containers, size_t n)
 	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		struct json_object *ports = lw_fields_get(json_object_array_get_idx(containers, i), "ports");
+		struct json_object *ports =
+			lw_fields_get(json_object_array_get_idx(containers, i), "ports");
 
 		if (json_object_is_type(ports, json_type_array))
 			count += json_object_array_length(ports);
@@ -174,7 +188,8 @@ static size_t count_ports(struct json_object *containers, size_t n)
 	return count;
 }
 
-static void read_containers(struct lw_fields *fields, struct json_object *spec, struct lw_k8s_pod *pod)
+static void read_containers(struct lw_fields *fields, struct json_object *spec,
+			    struct lw_k8s_pod *pod)
 {
 	/* An init container that is restarted always is a sidecar, and serves. */
 	static const char *const lists[] = { "containers", "initContainers" };
@@ -183,7 +198,8 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec, 
 	size_t n[2], room = 0;
 
 	for (size_t l = 0; l < 2; l++) {
-		struct json_object *array = lw_fields_array(fields, spec, lists[l], ITEMS_MAX, &n[l]);
+		struct json_object *array =
+			lw_fields_array(fields, spec, lists[l], ITEMS_MAX, &n[l]);
 
 		room += count_ports(array, n[l]);
 	}
@@ -197,8 +213,8 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec, 
 			struct json_object *item = json_object_array_get_idx(array, i);
 
 			inner = lw_fields_enter_index(fields, item, i);
-			if (l == 0 ||
-			    strcmp(lw_fields_string(fields, item, "restartPolicy", false), "Always") == 0)
+			if (l == 0 || strcmp(lw_fields_string(fields, item, "restartPolicy", false),
+					     "Always") == 0)
 				read_container_ports(fields, item, ports, room, &pod->nports);
 			lw_fields_leave(fields, inner);
 		}
@@ -221,7 +237,8 @@ static bool condition(struct lw_fields *fields, struct json_object *status, cons
 
 		inner = lw_fields_enter_index(fields, item, i);
 		if (strcmp(lw_fields_string(fields, item, "type", true), type) == 0)
-			is_true = strcmp(lw_fields_string(fields, item, "status", true), "True") == 0;
+			is_true =
+				strcmp(lw_fields_string(fields, item, "status", true), "True") == 0;
 		lw_fields_leave(fields, inner);
 	}
 	lw_fields_leave(fields, outer);
@@ -248,7 +265,8 @@ static void read_pod(struct lw_fields *fields, struct json_object *root, struct 
 
 /* ---- Service ---- */
 
-static void read_target(struct lw_fields *fields, struct json_object *item, struct lw_k8s_service_port *port)
+static void read_target(struct lw_fields *fields, struct json_object *item,
+			struct lw_k8s_service_port *port)
 {
 	struct json_object *target = lw_fields_get(item, "targetPort");
 
@@ -267,7 +285,8 @@ static void read_target(struct lw_fields *fields, struct json_object *item, stru
 		port->target = port->port;
 }
 
-static void read_service_ports(struct lw_fields *fields, struct json_object *spec, struct lw_k8s_service *service)
+static void read_service_ports(struct lw_fields *fields, struct json_object *spec,
+			       struct lw_k8s_service *service)
 {
 	static const char *const protocols[] = { "TCP", "UDP", "SCTP", NULL };
 	struct lw_k8s_service_port *ports;
@@ -296,21 +315,25 @@ static void read_service_ports(struct lw_fields *fields, struct json_object *spe
 	lw_fields_leave(fields, outer);
 }
 
-static void read_service(struct lw_fields *fields, struct json_object *root, struct lw_k8s_service *service)
+static void read_service(struct lw_fields *fields, struct json_object *root,
+			 struct lw_k8s_service *service)
 {
 	struct json_object *spec = lw_fields_map(fields, root, "spec", true);
 	struct lw_fields_mark mark = lw_fields_enter(fields, spec, "spec");
 
-	service->external = strcmp(lw_fields_string(fields, spec, "type", false), "ExternalName") == 0;
+	service->external =
+		strcmp(lw_fields_string(fields, spec, "type", false), "ExternalName") == 0;
 	service->selector = lw_fields_pairs(fields, spec, "selector", NULL);
-	read_addresses(fields, spec, "clusterIPs", NULL, "clusterIP", &service->ips, &service->nips);
+	read_addresses(fields, spec, "clusterIPs", NULL, "clusterIP", &service->ips,
+		       &service->nips);
 	read_service_ports(fields, spec, service);
 	lw_fields_leave(fields, mark);
 }
 
 /* ---- Deployment, ReplicaSet ---- */
 
-static void read_selector(struct lw_fields *fields, struct json_object *spec, struct lw_k8s_selector *selector)
+static void read_selector(struct lw_fields *fields, struct json_object *spec,
+			  struct lw_k8s_selector *selector)
 {
 	static const char *const ops[] = { "In", "NotIn", "Exists", "DoesNotExist", NULL };
 	struct json_object *map = lw_fields_map(fields, spec, "selector", false), *array;
@@ -326,8 +349,8 @@ static void read_selector(struct lw_fields *fields, struct json_object *spec, st
 	selector->terms = terms;
 	for (size_t i = 0; terms && values && i < labels.n; i++) {
 		values[i] = labels.items[i].value;
-		terms[selector->n++] =
-			(struct lw_k8s_selector_term){ labels.items[i].key, LW_K8S_IN, &values[i], 1 };
+		terms[selector->n++] = (struct lw_k8s_selector_term){ labels.items[i].key,
+								      LW_K8S_IN, &values[i], 1 };
 	}
 	outer = lw_fields_enter(fields, array, "matchExpressions");
 	for (size_t i = 0; terms && i < n; i++) {
@@ -336,7 +359,8 @@ static void read_selector(struct lw_fields *fields, struct json_object *spec, st
 
 		inner = lw_fields_enter_index(fields, item, i);
 		term->key = lw_fields_string(fields, item, "key", true);
-		term->op = (enum lw_k8s_selector_op)lw_fields_enum(fields, item, "operator", ops, 4);
+		term->op =
+			(enum lw_k8s_selector_op)lw_fields_enum(fields, item, "operator", ops, 4);
 		if ((int)term->op == 4)
 			lw_fields_complain(fields, "expected operator, got nothing");
 		term->values = lw_fields_strings(fields, item, "values", ITEMS_MAX, &term->nvalues);
@@ -346,7 +370,8 @@ static void read_selector(struct lw_fields *fields, struct json_object *spec, st
 	lw_fields_leave(fields, outermost);
 }
 
-static void read_workload(struct lw_fields *fields, struct json_object *root, struct lw_k8s_workload *workload)
+static void read_workload(struct lw_fields *fields, struct json_object *root,
+			  struct lw_k8s_workload *workload)
 {
 	struct json_object *spec = lw_fields_map(fields, root, "spec", true);
 	struct lw_fields_mark mark = lw_fields_enter(fields, spec, "spec");
@@ -377,15 +402,18 @@ struct document {
 	unsigned int line;
 };
 
-static void report(const struct document *document, unsigned int line, const char *what, const char *text)
+static void report(const struct document *document, unsigned int line, const char *what,
+		   const char *text)
 {
 	const struct lw_objects_reader *reader = document->reader;
 
-	lw_finding_emit(reader->finding, reader->arg, LW_FINDING_ERROR, "%s:%u: document %zu: %s%s%s", reader->file,
-			line ? line : document->line, reader->document, what, what[0] ? ": " : "", text);
+	lw_finding_emit(reader->finding, reader->arg, LW_FINDING_ERROR,
+			"%s:%u: document %zu: %s%s%s", reader->file, line ? line : document->line,
+			reader->document, what, what[0] ? ": " : "", text);
 }
 
-static void say_bad(const struct document *document, enum lw_k8s_kind kind, const char *ns, const char *name)
+static void say_bad(const struct document *document, enum lw_k8s_kind kind, const char *ns,
+		    const char *name)
 {
 	if (document->reader->bad)
 		document->reader->bad(kind, ns, name, document->reader->arg);
@@ -404,7 +432,8 @@ static int find_kind(const char *api_version, const char *kind)
 	return -1;
 }
 
-static void check_version(struct lw_fields *fields, struct json_object *root, size_t kind, const char *version)
+static void check_version(struct lw_fields *fields, struct json_object *root, size_t kind,
+			  const char *version)
 {
 	struct lw_fields_mark mark;
 	char expected[100] = "";
@@ -415,7 +444,8 @@ static void check_version(struct lw_fields *fields, struct json_object *root, si
 		if (strcmp(kinds[kind].versions[i], version) == 0)
 			return;
 		(void)snprintf(expected + len, sizeof(expected) - len, "%s%s%s%s", i ? " or " : "",
-			       kinds[kind].group, kinds[kind].group[0] ? "/" : "", kinds[kind].versions[i]);
+			       kinds[kind].group, kinds[kind].group[0] ? "/" : "",
+			       kinds[kind].versions[i]);
 	}
 	mark = lw_fields_enter(fields, NULL, "apiVersion");
 	lw_fields_fail(fields, lw_fields_get(root, "apiVersion"), expected);
@@ -425,7 +455,8 @@ static void check_version(struct lw_fields *fields, struct json_object *root, si
 static int read_object(const struct document *document, struct json_object *root, size_t kind,
 		       const char *api_version)
 {
-	const char *version = strrchr(api_version, '/') ? strrchr(api_version, '/') + 1 : api_version;
+	const char *version =
+		strrchr(api_version, '/') ? strrchr(api_version, '/') + 1 : api_version;
 	const struct lw_objects_reader *reader = document->reader;
 	struct lw_k8s_object *object;
 	struct lw_fields fields = { .line = lw_tree_line(root) };
@@ -438,8 +469,8 @@ static int read_object(const struct document *document, struct json_object *root
 	fields.arena = object->arena;
 	check_version(&fields, root, kind, version);
 	read_meta(&fields, root, &object->meta);
-	object->meta.origin = lw_arena_printf(object->arena, "%s:%u: document %zu", reader->file, fields.line,
-					      reader->document);
+	object->meta.origin = lw_arena_printf(object->arena, "%s:%u: document %zu", reader->file,
+					      fields.line, reader->document);
 	if (!object->meta.origin)
 		fields.failed = fields.no_memory = true;
 
@@ -469,7 +500,8 @@ static int read_object(const struct document *document, struct json_object *root
 	if (!fields.no_memory) {
 		const char *name = object->meta.name;
 
-		(void)snprintf(what, sizeof(what), "%s %s/%s", kinds[kind].kind, object->meta.ns, name[0] ? name : "?");
+		(void)snprintf(what, sizeof(what), "%s %s/%s", kinds[kind].kind, object->meta.ns,
+			       name[0] ? name : "?");
 		report(document, fields.error_line, what, fields.error);
 		say_bad(document, object->kind, object->meta.ns, name[0] ? name : NULL);
 	}
@@ -477,11 +509,11 @@ static int read_object(const struct document *document, struct json_object *root
 	return fields.no_memory ? -ENOMEM : 0;
 }
 
-static int read_any(const struct document *document, struct json_object *root, const char *default_version,
-		    const char *default_kind, bool in_list);
+static int read_any(const struct document *document, struct json_object *root,
+		    const char *default_version, const char *default_kind, bool in_list);
 
-static int read_list(const struct document *document, struct json_object *root, const char *api_version,
-		     const char *kind)
+static int read_list(const struct document *document, struct json_object *root,
+		     const char *api_version, const char *kind)
 {
 	struct json_object *items = lw_fields_get(root, "items");
 	char item_kind[64] = "";
@@ -489,7 +521,8 @@ static int read_list(const struct document *document, struct json_object *root, 
 
 	/* Items of a PodList need not say that they are Pods; those of a List must. */
 	if (strcmp(kind, "List") != 0)
-		(void)snprintf(item_kind, sizeof(item_kind), "%.*s", (int)(strlen(kind) - strlen("List")), kind);
+		(void)snprintf(item_kind, sizeof(item_kind), "%.*s",
+			       (int)(strlen(kind) - strlen("List")), kind);
 	if (!items)
 		return 0;
 	if (!json_object_is_type(items, json_type_array)) {
@@ -498,8 +531,9 @@ static int read_list(const struct document *document, struct json_object *root, 
 		return 0;
 	}
 	for (size_t i = 0; i < json_object_array_length(items); i++) {
-		r = read_any(document, json_object_array_get_idx(items, i), item_kind[0] ? api_version : NULL,
-			     item_kind[0] ? item_kind : NULL, true);
+		r = read_any(document, json_object_array_get_idx(items, i),
+			     item_kind[0] ? api_version : NULL, item_kind[0] ? item_kind : NULL,
+			     true);
 		if (r != 0)
 			return r;
 	}
@@ -524,21 +558,23 @@ static const char *text_of(struct json_object *root, const char *key, const char
 	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
 }
 
-static int read_any(const struct document *document, struct json_object *root, const char *default_version,
-		    const char *default_kind, bool in_list)
+static int read_any(const struct document *document, struct json_object *root,
+		    const char *default_version, const char *default_kind, bool in_list)
 {
 	const char *api_version, *kind;
 	int known;
 
 	if (!json_object_is_type(root, json_type_object)) {
-		report(document, lw_tree_line(root), "", "expected an object with apiVersion and kind");
+		report(document, lw_tree_line(root), "",
+		       "expected an object with apiVersion and kind");
 		say_bad(document, LW_K8S__MAX, NULL, NULL);
 		return 0;
 	}
 	api_version = text_of(root, "apiVersion", default_version);
 	kind = text_of(root, "kind", default_kind);
 	if (!api_version || !kind) {
-		report(document, lw_tree_line(root), "", kind ? "apiVersion: expected a string" : "kind: expected a string");
+		report(document, lw_tree_line(root), "",
+		       kind ? "apiVersion: expected a string" : "kind: expected a string");
 		say_bad(document, LW_K8S__MAX, NULL, NULL);
 		return 0;
 	}
@@ -554,7 +590,8 @@ static int read_any(const struct document *document, struct json_object *root, c
 	return 0;
 }
 
-int lw_objects_read(const struct lw_objects_reader *reader, struct json_object *root, unsigned int line)
+int lw_objects_read(const struct lw_objects_reader *reader, struct json_object *root,
+		    unsigned int line)
 {
 	const struct document document = { reader, line };
 

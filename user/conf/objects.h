@@ -27,4 +27,5 @@ struct lw_objects_reader {
  * Reads one document: an object, or a List of them. Kinds that are not of core/k8s.h are passed over. A bad object
  * is one finding, and the rest goes on. 0, -ENOMEM, or what object() returned.
  */
-int lw_objects_read(const struct lw_objects_reader *reader, struct json_object *root, unsigned int line);
+int lw_objects_read(const struct lw_objects_reader *reader, struct json_object *root,
+		    unsigned int line);

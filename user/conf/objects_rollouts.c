@@ -25,7 +25,8 @@
 static bool is_token(const char *s)
 {
 	for (; *s; s++) {
-		if (!strchr("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", *s))
+		if (!strchr("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+			    *s))
 			return false;
 	}
 	return true;
@@ -38,20 +39,24 @@ static const char *read_name(struct lw_fields *fields, struct json_object *paren
 	if (!is_token(name) || strlen(name) > NAME_MAX_LEN) {
 		struct lw_fields_mark mark = lw_fields_enter(fields, NULL, "name");
 
-		lw_fields_fail(fields, lw_fields_get(parent, "name"), "HTTP token characters, 256 at most");
+		lw_fields_fail(fields, lw_fields_get(parent, "name"),
+			       "HTTP token characters, 256 at most");
 		lw_fields_leave(fields, mark);
 	}
 	return name;
 }
 
-static const char *read_value(struct lw_fields *fields, struct json_object *parent, size_t max, bool needed)
+static const char *read_value(struct lw_fields *fields, struct json_object *parent, size_t max,
+			      bool needed)
 {
 	const char *value = lw_fields_string(fields, parent, "value", needed);
 
 	if (strlen(value) > max) {
-		struct lw_fields_mark mark = lw_fields_enter(fields, lw_fields_get(parent, "value"), "value");
+		struct lw_fields_mark mark =
+			lw_fields_enter(fields, lw_fields_get(parent, "value"), "value");
 
-		lw_fields_complain(fields, "expected %zu bytes at most, got %zu", max, strlen(value));
+		lw_fields_complain(fields, "expected %zu bytes at most, got %zu", max,
+				   strlen(value));
 		lw_fields_leave(fields, mark);
 	}
 	return value;
@@ -66,16 +71,17 @@ static bool is_again(const struct lw_k8s_cond *conds, size_t n, const struct lw_
 			continue;
 		if (cond->subject == LW_SUBJECT_COOKIE) /* the same header name, canary-by-cookie */
 			return true;
-		if (cond->subject == LW_SUBJECT_HEADER ? strcasecmp(conds[i].name, cond->name) == 0 :
-							 strcmp(conds[i].name, cond->name) == 0)
+		if (cond->subject == LW_SUBJECT_HEADER ?
+			    strcasecmp(conds[i].name, cond->name) == 0 :
+			    strcmp(conds[i].name, cond->name) == 0)
 			return true;
 	}
 	return false;
 }
 
 /* headers or queryParams of a match; of equal names the first counts. */
-static void read_conds(struct lw_fields *fields, struct json_object *match, const char *key, enum lw_subject subject,
-		       struct lw_k8s_cond *conds, size_t *nconds)
+static void read_conds(struct lw_fields *fields, struct json_object *match, const char *key,
+		       enum lw_subject subject, struct lw_k8s_cond *conds, size_t *nconds)
 {
 	static const char *const types[] = { "Exact", "RegularExpression", NULL };
 	struct lw_fields_mark outer, inner;
@@ -89,13 +95,16 @@ static void read_conds(struct lw_fields *fields, struct json_object *match, cons
 		struct lw_k8s_cond cond = { .subject = subject };
 
 		inner = lw_fields_enter_index(fields, item, i);
-		cond.op = lw_fields_enum(fields, item, "type", types, 0) == 0 ? LW_OP_EXACT : LW_OP_REGEX;
+		cond.op = lw_fields_enum(fields, item, "type", types, 0) == 0 ? LW_OP_EXACT :
+										LW_OP_REGEX;
 		cond.name = read_name(fields, item);
 		cond.value = read_value(fields, item,
-					subject == LW_SUBJECT_HEADER ? HEADER_VALUE_MAX_LEN : QUERY_VALUE_MAX_LEN,
+					subject == LW_SUBJECT_HEADER ? HEADER_VALUE_MAX_LEN :
+								       QUERY_VALUE_MAX_LEN,
 					true);
 		if (subject == LW_SUBJECT_HEADER && strcasecmp(cond.name, COOKIE_HEADER) == 0)
-			cond = (struct lw_k8s_cond){ LW_SUBJECT_COOKIE, LW_OP_EXACT, cond.value, "always" };
+			cond = (struct lw_k8s_cond){ LW_SUBJECT_COOKIE, LW_OP_EXACT, cond.value,
+						     "always" };
 		if (!is_again(conds, *nconds, &cond))
 			conds[(*nconds)++] = cond;
 		lw_fields_leave(fields, inner);
@@ -103,7 +112,8 @@ static void read_conds(struct lw_fields *fields, struct json_object *match, cons
 	lw_fields_leave(fields, outer);
 }
 
-static void read_path(struct lw_fields *fields, struct json_object *match, struct lw_k8s_cond *conds, size_t *nconds)
+static void read_path(struct lw_fields *fields, struct json_object *match,
+		      struct lw_k8s_cond *conds, size_t *nconds)
 {
 	static const char *const types[] = { "Exact", "PathPrefix", "RegularExpression", NULL };
 	static const enum lw_op ops[] = { LW_OP_EXACT, LW_OP_PREFIX, LW_OP_REGEX };
@@ -126,15 +136,17 @@ static void read_path(struct lw_fields *fields, struct json_object *match, struc
 static void check_match(struct lw_fields *fields, const struct lw_k8s_match *match)
 {
 	struct lw_rules_cond conds[2 * LIST_MAX + 1];
-	struct lw_rules_entry entry = { .conds = conds, .nconds = match->n, .weight_pct = 100, .lane = 1 };
+	struct lw_rules_entry entry = {
+		.conds = conds, .nconds = match->n, .weight_pct = 100, .lane = 1
+	};
 	char err[200];
 	int r;
 
 	if (fields->failed)
 		return;
 	for (size_t i = 0; i < match->n; i++)
-		conds[i] = (struct lw_rules_cond){ match->conds[i].subject, match->conds[i].op, match->conds[i].name,
-						   match->conds[i].value };
+		conds[i] = (struct lw_rules_cond){ match->conds[i].subject, match->conds[i].op,
+						   match->conds[i].name, match->conds[i].value };
 	r = lw_rules_check(&entry, err, sizeof(err));
 	if (r == -EINVAL)
 		lw_fields_complain(fields, "%s", err);
@@ -158,15 +170,18 @@ static void read_matches(struct lw_fields *fields, struct json_object *parent, b
 	outer = lw_fields_enter(fields, array, "matches");
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
-		struct lw_k8s_cond *conds = lw_fields_new(fields, struct lw_k8s_cond, 2 * LIST_MAX + 1);
+		struct lw_k8s_cond *conds =
+			lw_fields_new(fields, struct lw_k8s_cond, 2 * LIST_MAX + 1);
 
 		inner = lw_fields_enter_index(fields, item, i);
 		if (!json_object_is_type(item, json_type_object))
 			lw_fields_fail(fields, item, "a mapping");
 		if (conds) {
-			read_conds(fields, item, "headers", LW_SUBJECT_HEADER, conds, &matches[i].n);
+			read_conds(fields, item, "headers", LW_SUBJECT_HEADER, conds,
+				   &matches[i].n);
 			if (full) {
-				read_conds(fields, item, "queryParams", LW_SUBJECT_QUERY, conds, &matches[i].n);
+				read_conds(fields, item, "queryParams", LW_SUBJECT_QUERY, conds,
+					   &matches[i].n);
 				read_path(fields, item, conds, &matches[i].n);
 			}
 			matches[i].conds = conds;
@@ -182,7 +197,8 @@ static void read_matches(struct lw_fields *fields, struct json_object *parent, b
 
 /* ---- requestHeaderModifier ---- */
 
-static const struct lw_k8s_pair *read_headers(struct lw_fields *fields, struct json_object *modifier, const char *key,
+static const struct lw_k8s_pair *read_headers(struct lw_fields *fields,
+					      struct json_object *modifier, const char *key,
 					      size_t *ret_n)
 {
 	struct lw_fields_mark outer, inner;
@@ -207,8 +223,13 @@ static const struct lw_k8s_pair *read_headers(struct lw_fields *fields, struct j
 static void check_modifier(struct lw_fields *fields, const struct lw_k8s_modifier *modifier)
 {
 	struct lw_rules_mod set[LIST_MAX], add[LIST_MAX];
-	struct lw_rules_entry entry = { .weight_pct = 100, .lane = 1, .set = set, .nset = modifier->nset,
-					.add = add, .nadd = modifier->nadd, .remove = modifier->remove,
+	struct lw_rules_entry entry = { .weight_pct = 100,
+					.lane = 1,
+					.set = set,
+					.nset = modifier->nset,
+					.add = add,
+					.nadd = modifier->nadd,
+					.remove = modifier->remove,
 					.nremove = modifier->nremove };
 	char err[200];
 	int r;
@@ -246,7 +267,8 @@ static void read_modifier(struct lw_fields *fields, struct json_object *parent, 
 /* ---- steps ---- */
 
 /* "20%"; the number, or fallback if absent. */
-static int read_percent(struct lw_fields *fields, struct json_object *parent, const char *key, int fallback)
+static int read_percent(struct lw_fields *fields, struct json_object *parent, const char *key,
+			int fallback)
 {
 	struct json_object *value = lw_fields_get(parent, key);
 	struct lw_fields_mark mark;
@@ -268,7 +290,8 @@ static int read_percent(struct lw_fields *fields, struct json_object *parent, co
 	return fallback;
 }
 
-static void read_replicas(struct lw_fields *fields, struct json_object *item, struct lw_k8s_step *step)
+static void read_replicas(struct lw_fields *fields, struct json_object *item,
+			  struct lw_k8s_step *step)
 {
 	struct json_object *value = lw_fields_get(item, "replicas");
 
@@ -301,7 +324,8 @@ static void read_step(struct lw_fields *fields, struct json_object *item, bool a
 	read_modifier(fields, item, used, &step->route.modifier);
 }
 
-static void read_steps(struct lw_fields *fields, struct json_object *strategy, bool alpha, struct lw_k8s_rollout *rollout)
+static void read_steps(struct lw_fields *fields, struct json_object *strategy, bool alpha,
+		       struct lw_k8s_rollout *rollout)
 {
 	struct lw_fields_mark outer, inner;
 	struct lw_k8s_step *steps;
@@ -326,7 +350,8 @@ static void read_steps(struct lw_fields *fields, struct json_object *strategy, b
 }
 
 /* The Service of the first of the references, "" if there is none. */
-static const char *read_service_ref(struct lw_fields *fields, struct json_object *parent, const char *key, size_t max)
+static const char *read_service_ref(struct lw_fields *fields, struct json_object *parent,
+				    const char *key, size_t max)
 {
 	struct lw_fields_mark outer, inner;
 	struct json_object *array, *first;
@@ -347,7 +372,8 @@ static const char *read_service_ref(struct lw_fields *fields, struct json_object
 
 /* ---- Rollout ---- */
 
-static void read_workload_ref(struct lw_fields *fields, struct json_object *parent, struct lw_k8s_rollout *rollout)
+static void read_workload_ref(struct lw_fields *fields, struct json_object *parent,
+			      struct lw_k8s_rollout *rollout)
 {
 	struct json_object *ref = lw_fields_map(fields, parent, "workloadRef", true);
 	struct lw_fields_mark mark = lw_fields_enter(fields, ref, "workloadRef");
@@ -358,7 +384,8 @@ static void read_workload_ref(struct lw_fields *fields, struct json_object *pare
 		rollout->workload_kind = lw_fields_string(fields, ref, "kind", true);
 		rollout->workload_name = lw_fields_string(fields, ref, "name", true);
 		slash = strchr(version, '/');
-		rollout->workload_group = lw_arena_strndup(fields->arena, version, slash ? (size_t)(slash - version) : 0);
+		rollout->workload_group = lw_arena_strndup(fields->arena, version,
+							   slash ? (size_t)(slash - version) : 0);
 		if (!rollout->workload_group) {
 			rollout->workload_group = "";
 			fields->failed = fields->no_memory = true;
@@ -367,13 +394,15 @@ static void read_workload_ref(struct lw_fields *fields, struct json_object *pare
 	lw_fields_leave(fields, mark);
 }
 
-static void read_strategy(struct lw_fields *fields, struct json_object *spec, bool alpha, const char *style,
-			  struct lw_k8s_rollout *rollout)
+static void read_strategy(struct lw_fields *fields, struct json_object *spec, bool alpha,
+			  const char *style, struct lw_k8s_rollout *rollout)
 {
 	struct json_object *strategy = lw_fields_map(fields, spec, "strategy", true);
-	struct lw_fields_mark outer = lw_fields_enter(fields, strategy, "strategy"), inner, patch_mark;
+	struct lw_fields_mark outer = lw_fields_enter(fields, strategy, "strategy"), inner,
+			      patch_mark;
 	struct json_object *canary = lw_fields_map(fields, strategy, "canary", false);
-	struct json_object *blue_green = alpha ? NULL : lw_fields_map(fields, strategy, "blueGreen", false);
+	struct json_object *blue_green =
+		alpha ? NULL : lw_fields_map(fields, strategy, "blueGreen", false);
 	struct json_object *used = blue_green ? blue_green : canary, *patch;
 	bool extra;
 
@@ -425,7 +454,8 @@ static const char *read_reason(struct lw_fields *fields, struct json_object *sta
 	return reason;
 }
 
-static void read_status(struct lw_fields *fields, struct json_object *root, struct lw_k8s_rollout *rollout)
+static void read_status(struct lw_fields *fields, struct json_object *root,
+			struct lw_k8s_rollout *rollout)
 {
 	bool blue_green = rollout->style == LW_K8S_STYLE_BLUE_GREEN;
 	const char *key = blue_green ? "blueGreenStatus" : "canaryStatus";
@@ -433,7 +463,8 @@ static void read_status(struct lw_fields *fields, struct json_object *root, stru
 	struct lw_fields_mark outer = lw_fields_enter(fields, status, "status"), inner;
 	__auto_type to = &rollout->status;
 
-	to->observed_generation = lw_fields_int(fields, status, "observedGeneration", 0, INT64_MAX, 0);
+	to->observed_generation =
+		lw_fields_int(fields, status, "observedGeneration", 0, INT64_MAX, 0);
 	to->phase = lw_fields_string(fields, status, "phase", false);
 	to->reason = read_reason(fields, status);
 	release = lw_fields_map(fields, status, key, false);
@@ -444,7 +475,8 @@ static void read_status(struct lw_fields *fields, struct json_object *root, stru
 	to->pod_template_hash = lw_fields_string(fields, release, "podTemplateHash", false);
 	to->stable_revision = lw_fields_string(fields, release, "stableRevision", false);
 	to->rollout_hash = lw_fields_string(fields, release, "rolloutHash", false);
-	to->update_revision = lw_fields_string(fields, release, blue_green ? "updatedRevision" : "canaryRevision", false);
+	to->update_revision = lw_fields_string(
+		fields, release, blue_green ? "updatedRevision" : "canaryRevision", false);
 	to->finalising_step = lw_fields_string(fields, release, "finalisingStep", false);
 	lw_fields_leave(fields, inner);
 	lw_fields_leave(fields, outer);
@@ -476,14 +508,16 @@ void lw_objects_rollout(struct lw_fields *fields, struct json_object *root, cons
 	if (alpha)
 		lw_fields_leave(fields, inner);
 	if (spec)
-		read_strategy(fields, spec, alpha, annotation(object, "rollouts.kruise.io/rolling-style"), rollout);
+		read_strategy(fields, spec, alpha,
+			      annotation(object, "rollouts.kruise.io/rolling-style"), rollout);
 	lw_fields_leave(fields, outer);
 	read_status(fields, root, rollout);
 }
 
 /* ---- TrafficRouting ---- */
 
-void lw_objects_traffic_routing(struct lw_fields *fields, struct json_object *root, struct lw_k8s_object *object)
+void lw_objects_traffic_routing(struct lw_fields *fields, struct json_object *root,
+				struct lw_k8s_object *object)
 {
 	struct lw_k8s_traffic_routing *routing = &object->traffic_routing;
 	struct json_object *spec = lw_fields_map(fields, root, "spec", true), *strategy, *status;
@@ -492,10 +526,12 @@ void lw_objects_traffic_routing(struct lw_fields *fields, struct json_object *ro
 	if (spec) {
 		routing->service = read_service_ref(fields, spec, "objectRef", LIST_MAX);
 		if (!routing->service[0] && !fields->failed)
-			lw_fields_complain(fields, "expected objectRef with a service, got nothing");
+			lw_fields_complain(fields,
+					   "expected objectRef with a service, got nothing");
 		strategy = lw_fields_map(fields, spec, "strategy", true);
 		inner = lw_fields_enter(fields, strategy, "strategy");
-		routing->route.weight_pct = (int)lw_fields_int(fields, strategy, "weight", 0, 100, -1);
+		routing->route.weight_pct =
+			(int)lw_fields_int(fields, strategy, "weight", 0, 100, -1);
 		read_matches(fields, strategy, false, true, &routing->route);
 		read_modifier(fields, strategy, true, &routing->route.modifier);
 		lw_fields_leave(fields, inner);

@@ -24,15 +24,16 @@
 #define GONE_MS 100
 /* How often a folder that has gone is looked for. */
 #define LOST_MS 1000
-#define WATCHED                                                                                      \
-	(IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | \
-	 IN_MOVE_SELF | IN_ONLYDIR)
+#define WATCHED                                                                             \
+	(IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | \
+	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 /* Rounds of one dispatch; then the event loop gets its turn. */
 #define ROUNDS_MAX 16
 
 /* An object that a file has, or had when it could last be read. */
 struct item {
-	struct item *next_same; /* the same object in other files; the list's head is in source->items */
+	struct item *
+		next_same; /* the same object in other files; the list's head is in source->items */
 	struct item *next; /* of the file */
 	struct file *file;
 	enum lw_k8s_kind kind;
@@ -60,7 +61,8 @@ struct lw_source_dir {
 	struct lw_model *model;
 	lw_finding_cb cb;
 	void *arg;
-	int inotify_fd, timer_fd, epoll_fd; /* none of the folder: its removal is only told when nobody has it open */
+	int inotify_fd, timer_fd,
+		epoll_fd; /* none of the folder: its removal is only told when nobody has it open */
 	struct file *files;
 	struct lw_bytemap items; /* struct item, by kind, namespace and name */
 	bool lost; /* the folder is gone */
@@ -79,7 +81,8 @@ struct reading {
 
 /* ---- items ---- */
 
-static size_t item_key(struct lw_bytes key[3], const unsigned char *kind, const char *ns, const char *name)
+static size_t item_key(struct lw_bytes key[3], const unsigned char *kind, const char *ns,
+		       const char *name)
 {
 	key[0] = (struct lw_bytes){ kind, 1 };
 	key[1] = LW_BYTES_STR(ns);
@@ -88,8 +91,8 @@ static size_t item_key(struct lw_bytes key[3], const unsigned char *kind, const 
 }
 
 /* Head of the items of that name in all files. */
-static struct item *same_items(const struct lw_source_dir *source, enum lw_k8s_kind kind, const char *ns,
-			       const char *name)
+static struct item *same_items(const struct lw_source_dir *source, enum lw_k8s_kind kind,
+			       const char *ns, const char *name)
 {
 	unsigned char k = (unsigned char)kind;
 	struct lw_bytes key[3];
@@ -118,7 +121,8 @@ static void free_item(struct item *item)
 }
 
 /* NULL when out of memory. */
-static struct item *add_item(struct lw_source_dir *source, struct file *file, const struct lw_k8s_object *object)
+static struct item *add_item(struct lw_source_dir *source, struct file *file,
+			     const struct lw_k8s_object *object)
 {
 	struct item *item = calloc(1, sizeof(*item));
 
@@ -142,7 +146,8 @@ static struct item *add_item(struct lw_source_dir *source, struct file *file, co
 	return NULL;
 }
 
-static int put_in_force(struct lw_source_dir *source, struct item *item, struct lw_k8s_object *object)
+static int put_in_force(struct lw_source_dir *source, struct item *item,
+			struct lw_k8s_object *object)
 {
 	item->in_force = true;
 	source->changed = true;
@@ -164,7 +169,8 @@ static int drop_item(struct lw_source_dir *source, struct item *item)
 
 	if (item->in_force) {
 		for (struct item *other = head; other; other = other->next_same) {
-			if (other->shadow && (!best || strcmp(other->file->name, best->file->name) < 0))
+			if (other->shadow &&
+			    (!best || strcmp(other->file->name, best->file->name) < 0))
 				best = other;
 		}
 		if (best)
@@ -210,12 +216,14 @@ static void complain(struct reading *reading, const char *text)
 	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s: %s", reading->path, text);
 }
 
-static void report_twice(struct reading *reading, const struct lw_k8s_object *object, const struct file *other)
+static void report_twice(struct reading *reading, const struct lw_k8s_object *object,
+			 const struct file *other)
 {
-	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s: %s %s/%s: %s%s%s", object->meta.origin,
-			lw_k8s_kind_name(object->kind), object->meta.ns, object->meta.name,
-			other ? "is in " : "is in this file twice: the first counts", other ? other->name : "",
-			other ? " too: that one counts" : "");
+	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s: %s %s/%s: %s%s%s",
+			object->meta.origin, lw_k8s_kind_name(object->kind), object->meta.ns,
+			object->meta.name,
+			other ? "is in " : "is in this file twice: the first counts",
+			other ? other->name : "", other ? " too: that one counts" : "");
 }
 
 static int on_object(struct lw_k8s_object *object, void *arg)
@@ -266,7 +274,8 @@ static void on_bad(enum lw_k8s_kind kind, const char *ns, const char *name, void
 		reading->unknown = true;
 		return;
 	}
-	for (struct item *item = same_items(reading->source, kind, ns, name); item; item = item->next_same) {
+	for (struct item *item = same_items(reading->source, kind, ns, name); item;
+	     item = item->next_same) {
 		if (item->file == reading->file)
 			item->seen = true;
 	}
@@ -286,8 +295,8 @@ static int on_document(const struct lw_tree_document *document, void *arg)
 
 	if (!document->error)
 		return lw_objects_read(&reader, document->root, document->line);
-	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s:%u: document %zu: %s", reading->path, document->line,
-			document->number, document->error);
+	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s:%u: document %zu: %s",
+			reading->path, document->line, document->number, document->error);
 	reading->unknown = true;
 	return 0;
 }
@@ -301,7 +310,8 @@ static bool has_suffix(const char *name, const char *suffix)
 
 static bool is_wanted(const char *name)
 {
-	return name[0] != '.' && (has_suffix(name, ".yaml") || has_suffix(name, ".yml") || has_suffix(name, ".json"));
+	return name[0] != '.' &&
+	       (has_suffix(name, ".yaml") || has_suffix(name, ".yml") || has_suffix(name, ".json"));
 }
 
 /* All of the file. 0, -EFBIG, -EISDIR (no regular file), or another -errno. */
@@ -486,7 +496,8 @@ static int drop_files(struct lw_source_dir *source)
 	int r = 0;
 
 	while ((file = *at)) {
-		if (file->gone_ns == 0 || file->dirty || now - file->gone_ns < GONE_MS * LW_NS_PER_MS) {
+		if (file->gone_ns == 0 || file->dirty ||
+		    now - file->gone_ns < GONE_MS * LW_NS_PER_MS) {
 			at = &file->next;
 			continue;
 		}
@@ -656,7 +667,8 @@ int lw_source_dir_open(const char *path, struct lw_model *model, lw_finding_cb c
 	if (source->epoll_fd < 0)
 		return -errno;
 	source->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (source->timer_fd < 0 || epoll_ctl(source->epoll_fd, EPOLL_CTL_ADD, source->timer_fd, &event) < 0)
+	if (source->timer_fd < 0 ||
+	    epoll_ctl(source->epoll_fd, EPOLL_CTL_ADD, source->timer_fd, &event) < 0)
 		return -errno;
 	r = watch(source);
 	if (r < 0)

@@ -67,8 +67,9 @@ static int next_event(struct reader *reader, yaml_event_t *event)
 		return -ENOMEM;
 	if (parser->error == YAML_READER_ERROR)
 		return fail(reader, parser->mark.line, "%s", parser->problem);
-	return fail(reader, parser->problem_mark.line, "%s%s%s", parser->context ? parser->context : "",
-		    parser->context ? ": " : "", parser->problem ? parser->problem : "not YAML");
+	return fail(reader, parser->problem_mark.line, "%s%s%s",
+		    parser->context ? parser->context : "", parser->context ? ": " : "",
+		    parser->problem ? parser->problem : "not YAML");
 }
 
 /* ---- scalars ---- */
@@ -131,7 +132,9 @@ static bool to_int(const char *s, int64_t *ret)
 /* [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?, and the infinities. */
 static bool to_float(const char *s, double *ret)
 {
-	static const char *const plus[] = { ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL };
+	static const char *const plus[] = {
+		".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL
+	};
 	static const char *const minus[] = { "-.inf", "-.Inf", "-.INF", NULL };
 	static const char *const none[] = { ".nan", ".NaN", ".NAN", NULL };
 	const char *p = s;
@@ -219,9 +222,10 @@ static int resolve(const char *s, size_t len, struct json_object **ret)
 
 static int read_scalar(struct reader *reader, const yaml_event_t *event, struct json_object **ret)
 {
-	const char *s = (const char *)event->data.scalar.value, *tag = (const char *)event->data.scalar.tag;
-	static const char *const resolved[] = { TAG_PREFIX "int", TAG_PREFIX "float", TAG_PREFIX "bool",
-						TAG_PREFIX "null", NULL };
+	const char *s = (const char *)event->data.scalar.value,
+		   *tag = (const char *)event->data.scalar.tag;
+	static const char *const resolved[] = { TAG_PREFIX "int", TAG_PREFIX "float",
+						TAG_PREFIX "bool", TAG_PREFIX "null", NULL };
 	size_t len = event->data.scalar.length;
 
 	(void)reader;
@@ -271,7 +275,8 @@ static void free_anchors(struct reader *reader)
 	}
 }
 
-static int read_alias(struct reader *reader, const yaml_event_t *event, struct json_object **ret, size_t *ret_nodes)
+static int read_alias(struct reader *reader, const yaml_event_t *event, struct json_object **ret,
+		      size_t *ret_nodes)
 {
 	const char *name = (const char *)event->data.alias.anchor;
 	const struct anchor *anchor = reader->anchors;
@@ -281,7 +286,8 @@ static int read_alias(struct reader *reader, const yaml_event_t *event, struct j
 	if (!anchor)
 		return fail(reader, event->start_mark.line, "alias *%.60s names no anchor", name);
 	if (!anchor->whole)
-		return fail(reader, event->start_mark.line, "alias *%.60s is inside what it names", name);
+		return fail(reader, event->start_mark.line, "alias *%.60s is inside what it names",
+			    name);
 	reader->alias_nodes += anchor->nodes;
 	if (reader->alias_nodes > LW_TREE_ALIAS_NODES_MAX)
 		return fail(reader, event->start_mark.line, "aliases stand for more than %d nodes",
@@ -293,10 +299,11 @@ static int read_alias(struct reader *reader, const yaml_event_t *event, struct j
 
 /* ---- collections ---- */
 
-static int read_node(struct reader *reader, yaml_event_t *event, unsigned int depth, struct json_object **ret,
-		     size_t *ret_nodes);
+static int read_node(struct reader *reader, yaml_event_t *event, unsigned int depth,
+		     struct json_object **ret, size_t *ret_nodes);
 
-static int read_next(struct reader *reader, unsigned int depth, struct json_object **ret, size_t *ret_nodes)
+static int read_next(struct reader *reader, unsigned int depth, struct json_object **ret,
+		     size_t *ret_nodes)
 {
 	yaml_event_t event;
 	int r;
@@ -309,7 +316,8 @@ static int read_next(struct reader *reader, unsigned int depth, struct json_obje
 	return r;
 }
 
-static int read_sequence(struct reader *reader, unsigned int depth, struct json_object *array, size_t *nodes)
+static int read_sequence(struct reader *reader, unsigned int depth, struct json_object *array,
+			 size_t *nodes)
 {
 	for (;;) {
 		struct json_object *item = NULL;
@@ -337,7 +345,8 @@ static int read_sequence(struct reader *reader, unsigned int depth, struct json_
 }
 
 /* Members of a mapping, or of the mappings in a sequence, that map has not got itself. */
-static int merge(struct reader *reader, size_t line, struct json_object *map, struct json_object *from)
+static int merge(struct reader *reader, size_t line, struct json_object *map,
+		 struct json_object *from)
 {
 	if (json_object_is_type(from, json_type_object)) {
 		json_object_object_foreach(from, key, value) {
@@ -365,8 +374,8 @@ static int merge(struct reader *reader, size_t line, struct json_object *map, st
 	return 0;
 }
 
-static int read_member(struct reader *reader, const yaml_event_t *key, unsigned int depth, struct json_object *map,
-		       struct json_object *merged, size_t *nodes)
+static int read_member(struct reader *reader, const yaml_event_t *key, unsigned int depth,
+		       struct json_object *map, struct json_object *merged, size_t *nodes)
 {
 	const char *name = (const char *)key->data.scalar.value;
 	struct json_object *value = NULL;
@@ -385,7 +394,8 @@ static int read_member(struct reader *reader, const yaml_event_t *key, unsigned 
 		if (r == 0)
 			return 0;
 	} else if (json_object_object_get_ex(map, name, NULL)) {
-		r = fail(reader, key->start_mark.line, "key \"%.100s\" stands twice in one mapping", name);
+		r = fail(reader, key->start_mark.line, "key \"%.100s\" stands twice in one mapping",
+			 name);
 	} else {
 		r = json_object_object_add(map, name, value) < 0 ? -ENOMEM : 0;
 		if (r == 0)
@@ -395,7 +405,8 @@ static int read_member(struct reader *reader, const yaml_event_t *key, unsigned 
 	return r;
 }
 
-static int read_mapping(struct reader *reader, unsigned int depth, struct json_object *map, size_t *nodes)
+static int read_mapping(struct reader *reader, unsigned int depth, struct json_object *map,
+			size_t *nodes)
 {
 	struct json_object *merged = json_object_new_array();
 	size_t line = 0;
@@ -432,12 +443,14 @@ static int read_collection(struct reader *reader, const yaml_event_t *event, uns
 	int r;
 
 	if (depth >= LW_TREE_DEPTH_MAX)
-		return fail(reader, event->start_mark.line, "nested deeper than %d", LW_TREE_DEPTH_MAX);
+		return fail(reader, event->start_mark.line, "nested deeper than %d",
+			    LW_TREE_DEPTH_MAX);
 	value = is_map ? json_object_new_object() : json_object_new_array();
 	if (!value)
 		return -ENOMEM;
 	set_line(value, reader->first_line + (unsigned int)event->start_mark.line + 1);
-	r = is_map ? read_mapping(reader, depth + 1, value, nodes) : read_sequence(reader, depth + 1, value, nodes);
+	r = is_map ? read_mapping(reader, depth + 1, value, nodes) :
+		     read_sequence(reader, depth + 1, value, nodes);
 	if (r < 0)
 		(void)json_object_put(value);
 	else
@@ -445,8 +458,8 @@ static int read_collection(struct reader *reader, const yaml_event_t *event, uns
 	return r;
 }
 
-static int read_node(struct reader *reader, yaml_event_t *event, unsigned int depth, struct json_object **ret,
-		     size_t *ret_nodes)
+static int read_node(struct reader *reader, yaml_event_t *event, unsigned int depth,
+		     struct json_object **ret, size_t *ret_nodes)
 {
 	struct json_object *value = NULL;
 	struct anchor *anchor = NULL;
@@ -461,13 +474,15 @@ static int read_node(struct reader *reader, yaml_event_t *event, unsigned int de
 		if (r == 0)
 			r = read_scalar(reader, event, &value);
 		if (r == 0)
-			set_line(value, reader->first_line + (unsigned int)event->start_mark.line + 1);
+			set_line(value,
+				 reader->first_line + (unsigned int)event->start_mark.line + 1);
 		break;
 	case YAML_SEQUENCE_START_EVENT:
 	case YAML_MAPPING_START_EVENT:
 		r = add_anchor(reader,
-			       event->type == YAML_MAPPING_START_EVENT ? event->data.mapping_start.anchor :
-									 event->data.sequence_start.anchor,
+			       event->type == YAML_MAPPING_START_EVENT ?
+				       event->data.mapping_start.anchor :
+				       event->data.sequence_start.anchor,
 			       &anchor);
 		if (r == 0)
 			r = read_collection(reader, event, depth, &value, &nodes);
@@ -512,7 +527,8 @@ static int read_document(struct reader *reader, struct json_object **ret)
 	}
 }
 
-static int hand_on(const char *text, size_t len, size_t number, unsigned int first_line, lw_tree_cb cb, void *arg)
+static int hand_on(const char *text, size_t len, size_t number, unsigned int first_line,
+		   lw_tree_cb cb, void *arg)
 {
 	struct lw_tree_document document = { .number = number, .line = first_line + 1 };
 	struct reader reader = { .first_line = first_line };
@@ -579,156 +595,5 @@ int lw_yaml_each(const char *text, size_t len, lw_tree_cb cb, void *arg)
 	}
 	if (r == 0 && begun)
 		r = hand_on(text + start, len - start, ++number, first_line, cb, arg);
-	return r;
-}
-
-/* ---- JSON ---- */
-
-struct cursor {
-	const char *p, *end;
-	unsigned int line;
-};
-
-static void skip_blanks(struct cursor *cursor)
-{
-	for (; cursor->p < cursor->end && strchr(" \t\r\n", *cursor->p) && *cursor->p; cursor->p++)
-		cursor->line += *cursor->p == '\n';
-}
-
-/* Past the string that begins here; its bytes between the quotes in *ret. */
-static void skip_string(struct cursor *cursor, const char **ret, size_t *ret_len)
-{
-	*ret = ++cursor->p;
-	while (cursor->p < cursor->end && *cursor->p != '"') {
-		cursor->p += *cursor->p == '\\';
-		cursor->p++;
-	}
-	if (cursor->p > cursor->end)
-		cursor->p = cursor->end;
-	*ret_len = (size_t)(cursor->p - *ret);
-	cursor->p++;
-}
-
-static struct json_object *member_of(struct json_object *map, const char *key, size_t len)
-{
-	struct json_object *value = NULL, *name;
-	char *quoted, plain[256];
-
-	if (len < sizeof(plain) && !memchr(key, '\\', len)) {
-		memcpy(plain, key, len);
-		plain[len] = '\0';
-		(void)json_object_object_get_ex(map, plain, &value);
-		return value;
-	}
-	if (asprintf(&quoted, "\"%.*s\"", (int)len, key) < 0)
-		return NULL;
-	name = json_tokener_parse(quoted);
-	free(quoted);
-	if (name)
-		(void)json_object_object_get_ex(map, json_object_get_string(name), &value);
-	(void)json_object_put(name);
-	return value;
-}
-
-/*
- * Walks the text of a value that json-c has accepted, and gives its tree lines. value may be NULL. False at what json-c
- * lets pass though it is no JSON: a key in single quotes.
- */
-static bool give_lines(struct cursor *cursor, struct json_object *value)
-{
-	const char *text;
-	size_t len;
-
-	skip_blanks(cursor);
-	set_line(value, cursor->line);
-	if (cursor->p >= cursor->end)
-		return true;
-	if (*cursor->p == '"') {
-		skip_string(cursor, &text, &len);
-	} else if (*cursor->p == '{' || *cursor->p == '[') {
-		char close = *cursor->p == '{' ? '}' : ']';
-		size_t i = 0;
-
-		cursor->p++;
-		for (skip_blanks(cursor); cursor->p < cursor->end && *cursor->p != close; skip_blanks(cursor)) {
-			struct json_object *item = NULL;
-
-			if (*cursor->p == ',') {
-				cursor->p++;
-				continue;
-			}
-			if (close == ']') {
-				if (json_object_is_type(value, json_type_array))
-					item = json_object_array_get_idx(value, i++);
-			} else if (*cursor->p != '"') {
-				return false;
-			} else {
-				skip_string(cursor, &text, &len);
-				if (json_object_is_type(value, json_type_object))
-					item = member_of(value, text, len);
-				skip_blanks(cursor);
-				cursor->p++; /* the colon */
-			}
-			if (!give_lines(cursor, item))
-				return false;
-		}
-		cursor->p++;
-	} else {
-		while (cursor->p < cursor->end && !strchr(" \t\r\n,]}", *cursor->p))
-			cursor->p++;
-	}
-	return true;
-}
-
-int lw_json_each(const char *text, size_t len, lw_tree_cb cb, void *arg)
-{
-	struct cursor cursor = { text, text + len, 1 };
-	struct json_tokener *tokener;
-	size_t number = 0;
-	int r = 0;
-
-	tokener = json_tokener_new_ex(LW_TREE_DEPTH_MAX);
-	if (!tokener)
-		return -ENOMEM;
-	json_tokener_set_flags(tokener,
-			       JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS | JSON_TOKENER_VALIDATE_UTF8);
-	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		cursor.p += 3;
-	for (skip_blanks(&cursor); r == 0 && cursor.p < cursor.end; skip_blanks(&cursor)) {
-		struct lw_tree_document document = { .number = ++number, .line = cursor.line };
-		size_t left = (size_t)(cursor.end - cursor.p);
-		enum json_tokener_error error;
-		bool ended;
-
-		json_tokener_reset(tokener);
-		document.root = json_tokener_parse_ex(tokener, cursor.p, left > INT32_MAX ? INT32_MAX : (int)left);
-		error = json_tokener_get_error(tokener);
-		/* A number at the very end might go on. */
-		ended = error == json_tokener_continue;
-		if (ended) {
-			document.root = json_tokener_parse_ex(tokener, "", -1);
-			error = json_tokener_get_error(tokener);
-		}
-		if (error == json_tokener_success && give_lines(&cursor, document.root)) {
-			/* The cursor is behind it. */
-		} else if (error == json_tokener_success) {
-			(void)json_object_put(document.root);
-			document.root = NULL;
-			document.line = cursor.line;
-			document.error = "a key is not in double quotes";
-			cursor.p = cursor.end;
-		} else {
-			size_t parsed = ended ? left : json_tokener_get_parse_end(tokener);
-
-			for (size_t i = 0; i < parsed && i < left; i++)
-				document.line += cursor.p[i] == '\n';
-			document.error = ended ? "the text ends in the middle of a value" :
-						 json_tokener_error_desc(error);
-			cursor.p = cursor.end;
-		}
-		r = cb(&document, arg);
-		(void)json_object_put(document.root);
-	}
-	json_tokener_free(tokener);
 	return r;
 }

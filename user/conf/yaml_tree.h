@@ -16,7 +16,8 @@ struct json_object;
 struct lw_tree_document {
 	size_t number; /* from 1 */
 	unsigned int line; /* where it begins, or what error is about */
-	struct json_object *root; /* NULL: empty, null, or an error; lw_tree's, take a reference to keep it */
+	struct json_object
+		*root; /* NULL: empty, null, or an error; lw_tree's, take a reference to keep it */
 	const char *error; /* NULL: none */
 };
 /* Returning non-zero ends the reading. */

@@ -64,6 +64,32 @@ static struct chunk *add_chunk(struct lw_arena *arena, size_t need)
 	return chunk;
 }
 
+void lw_arena_reset(struct lw_arena *arena)
+{
+	struct chunk *chunk = arena->chunks, *keep = chunk, *next;
+	size_t total = 0;
+
+	/* One chunk for all that was needed, so that the next time there is no other. */
+	for (; chunk; chunk = next) {
+		next = chunk->next;
+		total += chunk->size;
+		if (chunk != keep)
+			free(chunk);
+	}
+	arena->chunks = NULL;
+	if (!keep)
+		return;
+	if (total == keep->size) {
+		memset(keep->data, 0, keep->used);
+		keep->used = 0;
+		arena->chunks = keep;
+		return;
+	}
+	free(keep);
+	/* Without memory there is none to keep. */
+	(void)add_chunk(arena, total);
+}
+
 void *lw_arena_alloc(struct lw_arena *arena, size_t count, size_t size)
 {
 	struct chunk *chunk = arena->chunks;

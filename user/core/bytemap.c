@@ -48,7 +48,8 @@ static uint64_t hash_key(const struct lw_bytes *key, size_t nparts, size_t *ret_
 	return h;
 }
 
-static bool key_equals(const struct lw_bytemap_node *node, const struct lw_bytes *key, size_t nparts)
+static bool key_equals(const struct lw_bytemap_node *node, const struct lw_bytes *key,
+		       size_t nparts)
 {
 	const unsigned char *p = node->key;
 
@@ -64,8 +65,8 @@ static bool key_equals(const struct lw_bytemap_node *node, const struct lw_bytes
 }
 
 /* Where the pointer to the node is, or would be; NULL only in a map without buckets. */
-static struct lw_bytemap_node **find(const struct lw_bytemap *map, const struct lw_bytes *key, size_t nparts,
-				     uint64_t *ret_hash, size_t *ret_len)
+static struct lw_bytemap_node **find(const struct lw_bytemap *map, const struct lw_bytes *key,
+				     size_t nparts, uint64_t *ret_hash, size_t *ret_len)
 {
 	struct lw_bytemap_node **at;
 
@@ -73,7 +74,8 @@ static struct lw_bytemap_node **find(const struct lw_bytemap *map, const struct 
 	if (map->nbuckets == 0)
 		return NULL;
 	for (at = &map->buckets[*ret_hash & (map->nbuckets - 1)]; *at; at = &(*at)->next) {
-		if ((*at)->hash == *ret_hash && (*at)->len == *ret_len && key_equals(*at, key, nparts))
+		if ((*at)->hash == *ret_hash && (*at)->len == *ret_len &&
+		    key_equals(*at, key, nparts))
 			break;
 	}
 	return at;

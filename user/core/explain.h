@@ -2,7 +2,12 @@
 #pragma once
 /*
  * What would be decided for one request, and by which rule of which object: the decision of the kernel
- * programs, made again over the image they were filled from.
+ * programs (laneway/lane.h), made again over the image they were filled from.
+ *
+ * Weights are told, not thrown: the result is that of a request which no weight takes, and `chances` has
+ * the outcome for each weight that may take it. A weight of 100 or 0 is no chance. What is not
+ * in the image is left out: whether a pool has a socket ready, fail-closed, and that pods of this node may be
+ * preferred. The request is a GET without a body; Host is `to`, unless a header says otherwise.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,6 +17,7 @@
 #include "laneway/reasons.h"
 
 #define LW_EXPLAIN_ENDPOINTS 16
+#define LW_EXPLAIN_CHANCES 8
 #define LW_EXPLAIN_LINES 48
 #define LW_EXPLAIN_LINE_LEN 160
 
@@ -22,6 +28,16 @@ struct lw_explain_request {
 	const char *path; /* request target, query included */
 	const char *const *headers; /* "Name: value" */
 	size_t nheaders;
+};
+
+/* What a weight leaves to chance: the outcome if it takes the request. */
+struct lw_explain_chance {
+	unsigned int weight_pct; /* of the requests that no rule before it takes */
+	unsigned int lane;
+	unsigned int served_lane;
+	enum lw_reason reason;
+	char lane_name[LW_LANE_NAME_LEN];
+	char rule_source[LW_SOURCE_LEN];
 };
 
 struct lw_explain_endpoint {
@@ -40,7 +56,9 @@ struct lw_explain_result {
 	enum lw_evidence evidence;
 	enum lw_reason reason;
 	char rule_source[LW_SOURCE_LEN]; /* "" unless an entry rule held */
-	struct lw_explain_endpoint endpoints[LW_EXPLAIN_ENDPOINTS];
+	struct lw_explain_chance chances[LW_EXPLAIN_CHANCES];
+	size_t nchances;
+	struct lw_explain_endpoint endpoints[LW_EXPLAIN_ENDPOINTS]; /* one of these serves it */
 	size_t nendpoints; /* filled in above */
 	size_t endpoints_total; /* that there are */
 	char trace[LW_EXPLAIN_LINES][LW_EXPLAIN_LINE_LEN]; /* how it was decided, step by step */

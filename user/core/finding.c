@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void lw_finding_emit(lw_finding_cb cb, void *arg, enum lw_severity severity, const char *format, ...)
+void lw_finding_emit(lw_finding_cb cb, void *arg, enum lw_severity severity, const char *format,
+		     ...)
 {
 	char text[1024];
 	const struct lw_finding finding = { .severity = severity, .text = text };

@@ -19,5 +19,5 @@ struct lw_finding {
 typedef void (*lw_finding_cb)(const struct lw_finding *finding, void *arg);
 
 /* Formats and hands on; cb may be NULL. */
-void lw_finding_emit(lw_finding_cb cb, void *arg, enum lw_severity severity, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+void lw_finding_emit(lw_finding_cb cb, void *arg, enum lw_severity severity, const char *format,
+		     ...) __attribute__((format(printf, 4, 5)));

@@ -10,28 +10,30 @@
 #define SLOT_OF(type) offsetof(struct type, slot)
 
 const struct lw_table_info lw_tables[LW_TABLE__MAX] = {
-	[LW_TABLE_DESTS] = { "lw_dests", sizeof(struct lw_dest_key), sizeof(struct lw_dest), SLOT_OF(lw_dest_key),
-			     LW_MAX_DESTS },
-	[LW_TABLE_PODS] = { "lw_pods", sizeof(struct lw_pod_key), sizeof(struct lw_pod), SLOT_OF(lw_pod_key),
-			    LW_MAX_PODS },
-	[LW_TABLE_WORKLOADS] = { "lw_workloads", sizeof(struct lw_slot_key), sizeof(struct lw_workload),
-				 SLOT_OF(lw_slot_key), LW_MAX_WORKLOADS },
-	[LW_TABLE_LANES] = { "lw_lanes", sizeof(struct lw_slot_key), sizeof(struct lw_lane), SLOT_OF(lw_slot_key),
-			     LW_MAX_LANES },
-	[LW_TABLE_TAGS] = { "lw_tags", sizeof(struct lw_tag_key), sizeof(struct lw_tag), SLOT_OF(lw_tag_key),
-			    LW_MAX_LANES },
+	[LW_TABLE_DESTS] = { "lw_dests", sizeof(struct lw_dest_key), sizeof(struct lw_dest),
+			     SLOT_OF(lw_dest_key), LW_MAX_DESTS },
+	[LW_TABLE_PODS] = { "lw_pods", sizeof(struct lw_pod_key), sizeof(struct lw_pod),
+			    SLOT_OF(lw_pod_key), LW_MAX_PODS },
+	[LW_TABLE_WORKLOADS] = { "lw_workloads", sizeof(struct lw_slot_key),
+				 sizeof(struct lw_workload), SLOT_OF(lw_slot_key),
+				 LW_MAX_WORKLOADS },
+	[LW_TABLE_LANES] = { "lw_lanes", sizeof(struct lw_slot_key), sizeof(struct lw_lane),
+			     SLOT_OF(lw_slot_key), LW_MAX_LANES },
+	[LW_TABLE_TAGS] = { "lw_tags", sizeof(struct lw_tag_key), sizeof(struct lw_tag),
+			    SLOT_OF(lw_tag_key), LW_MAX_LANES },
 	[LW_TABLE_GROUPS] = { "lw_groups", sizeof(struct lw_group_key), sizeof(struct lw_group),
 			      SLOT_OF(lw_group_key), LW_MAX_GROUPS },
-	[LW_TABLE_ENDPOINTS] = { "lw_endpoints", sizeof(struct lw_endpoint_key), sizeof(struct lw_endpoint),
-				 SLOT_OF(lw_endpoint_key), LW_MAX_ENDPOINTS },
-	[LW_TABLE_STEPS] = { "lw_steps", sizeof(struct lw_slot_key), sizeof(struct lw_step), SLOT_OF(lw_slot_key),
-			     LW_MAX_STEPS },
-	[LW_TABLE_RULES] = { "lw_rules", sizeof(struct lw_slot_key), sizeof(struct lw_rule), SLOT_OF(lw_slot_key),
-			     LW_MAX_RULES },
-	[LW_TABLE_DFAS] = { "lw_dfas", sizeof(struct lw_slot_key), sizeof(struct lw_dfa), SLOT_OF(lw_slot_key),
-			    LW_MAX_DFAS },
-	[LW_TABLE_NAMES] = { "lw_names", sizeof(struct lw_slot_key), sizeof(struct lw_names), SLOT_OF(lw_slot_key),
-			     1 },
+	[LW_TABLE_ENDPOINTS] = { "lw_endpoints", sizeof(struct lw_endpoint_key),
+				 sizeof(struct lw_endpoint), SLOT_OF(lw_endpoint_key),
+				 LW_MAX_ENDPOINTS },
+	[LW_TABLE_STEPS] = { "lw_steps", sizeof(struct lw_slot_key), sizeof(struct lw_step),
+			     SLOT_OF(lw_slot_key), LW_MAX_STEPS },
+	[LW_TABLE_RULES] = { "lw_rules", sizeof(struct lw_slot_key), sizeof(struct lw_rule),
+			     SLOT_OF(lw_slot_key), LW_MAX_RULES },
+	[LW_TABLE_DFAS] = { "lw_dfas", sizeof(struct lw_slot_key), sizeof(struct lw_dfa),
+			    SLOT_OF(lw_slot_key), LW_MAX_DFAS },
+	[LW_TABLE_NAMES] = { "lw_names", sizeof(struct lw_slot_key), sizeof(struct lw_names),
+			     SLOT_OF(lw_slot_key), 1 },
 };
 
 struct table {
@@ -69,6 +71,8 @@ void lw_image_free(struct lw_image **image)
 	free(*image);
 	*image = NULL;
 }
+
+_Static_assert(sizeof(struct lw_tag_key) <= 256, "sort() counts bytes of keys in 8 bits");
 
 static int make_room(struct table *table, const struct lw_table_info *info)
 {
@@ -109,42 +113,90 @@ int lw_image_put(struct lw_image *image, enum lw_table_id id, const void *key, c
 	return 0;
 }
 
+/* One row while it is sorted: up to eight bytes of its key, the last one lowest. */
+struct sort_row {
+	uint64_t bytes;
+	uint32_t row;
+};
+
+/* Positions of the bytes that are not the same in all keys. */
+static size_t find_varying(const struct table *table, size_t key_size, uint8_t *ret)
+{
+	uint8_t differs[256] = {};
+	size_t n = 0;
+
+	for (size_t i = 1; i < table->count; i++) {
+		const unsigned char *key = table->keys + i * key_size;
+
+		for (size_t byte = 0; byte < key_size; byte++)
+			differs[byte] |= key[byte] ^ table->keys[byte];
+	}
+	for (size_t byte = 0; byte < key_size; byte++) {
+		if (differs[byte])
+			ret[n++] = (uint8_t)byte;
+	}
+	return n;
+}
+
+/* Sorts rows by their lowest n bytes, keeping the order of equal ones; the result is in *from. */
+static void sort_rows(struct sort_row **from, struct sort_row **to, size_t count, size_t n)
+{
+	size_t starts[8][257] = {};
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t byte = 0; byte < n; byte++)
+			starts[byte][((*from)[i].bytes >> (8 * byte) & 255) + 1]++;
+	}
+	for (size_t byte = 0; byte < n; byte++) {
+		struct sort_row *swap = *from;
+		size_t *start = starts[byte];
+
+		for (size_t i = 1; i < 257; i++)
+			start[i] += start[i - 1];
+		for (size_t i = 0; i < count; i++)
+			(*to)[start[swap[i].bytes >> (8 * byte) & 255]++] = swap[i];
+		*from = *to;
+		*to = swap;
+	}
+}
+
 /*
- * Sorts by the bytes of the keys, last first, leaving out those that are the same in all rows: keys are short
- * and differ in few bytes, so this is a handful of passes where comparing would take n log n.
+ * Sorts by the bytes of the keys, last first, leaving out those that are the same in all rows: keys differ in few
+ * bytes, so this is a handful of passes where comparing would take n log n.
  */
 static int sort(struct table *table, size_t key_size)
 {
-	uint32_t *from, *to, *spare;
+	struct sort_row *from, *to;
+	uint8_t varying[256];
+	size_t left;
 
+	table->order = malloc(table->count * sizeof(*table->order));
 	from = malloc(table->count * sizeof(*from));
-	to = spare = malloc(table->count * sizeof(*spare));
-	if (!from || !spare) {
+	to = malloc(table->count * sizeof(*to));
+	if (!table->order || !from || !to) {
 		free(from);
-		free(spare);
+		free(to);
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < table->count; i++)
-		from[i] = (uint32_t)i;
+		from[i].row = (uint32_t)i;
+	for (left = find_varying(table, key_size, varying); left > 0;) {
+		size_t n = left < 8 ? left : 8;
 
-	for (size_t byte = key_size; byte-- > 0;) {
-		const unsigned char *column = table->keys + byte;
-		size_t start[257] = {};
+		left -= n;
+		for (size_t i = 0; i < table->count; i++) {
+			const unsigned char *key = table->keys + from[i].row * key_size;
 
-		for (size_t i = 0; i < table->count; i++)
-			start[column[i * key_size] + 1]++;
-		if (start[column[0] + 1] == table->count)
-			continue;
-		for (size_t i = 1; i < 257; i++)
-			start[i] += start[i - 1];
-		for (size_t i = 0; i < table->count; i++)
-			to[start[column[from[i] * key_size]]++] = from[i];
-		spare = from;
-		from = to;
-		to = spare;
+			from[i].bytes = 0;
+			for (size_t byte = 0; byte < n; byte++)
+				from[i].bytes = from[i].bytes << 8 | key[varying[left + byte]];
+		}
+		sort_rows(&from, &to, table->count, n);
 	}
+	for (size_t i = 0; i < table->count; i++)
+		table->order[i] = from[i].row;
+	free(from);
 	free(to);
-	table->order = from;
 	return 0;
 }
 

@@ -59,7 +59,8 @@ static bool term_matches(const struct lw_k8s_selector_term *term, const struct l
 	return false;
 }
 
-bool lw_k8s_selector_matches(const struct lw_k8s_selector *selector, const struct lw_k8s_pairs *labels)
+bool lw_k8s_selector_matches(const struct lw_k8s_selector *selector,
+			     const struct lw_k8s_pairs *labels)
 {
 	for (size_t i = 0; i < selector->n; i++) {
 		if (!term_matches(&selector->terms[i], labels))

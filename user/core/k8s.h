@@ -52,7 +52,7 @@ struct lw_k8s_meta {
 	bool deleting; /* deletionTimestamp is set */
 	struct lw_k8s_pairs labels;
 	struct lw_k8s_pairs annotations; /* those below rollouts.kruise.io/ only */
-	const char *const *finalizers;
+	const char *const *finalizers; /* sorted by strcmp() */
 	size_t nfinalizers;
 	struct lw_k8s_owner owner;
 };
@@ -71,7 +71,8 @@ struct lw_k8s_selector {
 	const struct lw_k8s_selector_term *terms;
 	size_t n;
 };
-bool lw_k8s_selector_matches(const struct lw_k8s_selector *selector, const struct lw_k8s_pairs *labels);
+bool lw_k8s_selector_matches(const struct lw_k8s_selector *selector,
+			     const struct lw_k8s_pairs *labels);
 
 struct lw_k8s_workload { /* Deployment, ReplicaSet */
 	int32_t replicas; /* 1 where it is not told */

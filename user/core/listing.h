@@ -23,10 +23,12 @@ struct lw_listing_cond {
 /* One alternative that leads into a lane. */
 struct lw_listing_rule {
 	const char *source; /* "TrafficRouting default/mse-traffic match 1" */
-	const char *text; /* "header User-Agent = xiaoming and query a ~ ^b$", "30% of requests", "all requests" */
+	const char *
+		text; /* "header User-Agent = xiaoming and query a ~ ^b$", "30% of requests", "all requests" */
 	uint16_t lane;
 	const char *lane_name;
-	const char *workload; /* whose destinations it guards: "default/Deployment/spring-cloud-a" */
+	const char
+		*workload; /* whose destinations it guards: "default/Deployment/spring-cloud-a" */
 	const struct lw_listing_cond *conds; /* all must hold */
 	size_t nconds;
 	unsigned weight_pct; /* used when nconds is 0 */

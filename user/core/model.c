@@ -20,18 +20,21 @@ enum index_kind {
 	INDEX_NAMED_AFTER,
 	INDEX_ORPHANS,
 	INDEX_ADDRESS,
+	INDEX__MAX,
 };
 
 struct lw_model_list {
 	struct lw_model_link *head;
 	size_t count;
+	enum index_kind index;
 };
 
 struct lw_model_record {
 	struct lw_k8s_object *object;
 	struct lw_k8s_object *adopted; /* what memory.adopted points to */
 	struct lw_model_memory memory;
-	size_t index; /* in model->kinds[] */
+	struct lw_model_pod pod; /* its index is that of any kind */
+	uint64_t *labels; /* pod.labels, behind the links */
 	size_t nlinks;
 	struct lw_model_link links[]; /* those of addresses first */
 };
@@ -47,6 +50,8 @@ struct lw_model {
 	struct lw_bytemap objects; /* struct lw_model_record */
 	struct lw_bytemap lists; /* struct lw_model_list */
 	size_t empty_lists;
+	size_t links
+		[INDEX__MAX]; /* how many there are: most models have no orphans, and no extras */
 };
 
 #define MAX_PARTS 6
@@ -167,6 +172,7 @@ static struct lw_model_list *get_list(struct lw_model *model, const struct key *
 		free(list);
 		return NULL;
 	}
+	list->index = (enum index_kind)key->tag[0];
 	model->empty_lists++;
 	return list;
 }
@@ -178,8 +184,16 @@ static int prepare(struct lw_model *model, struct lw_model_record *record, const
 
 	if (!list)
 		return -ENOMEM;
-	record->links[record->nlinks++] = (struct lw_model_link){ .list = list, .object = record->object };
+	record->links[record->nlinks++] = (struct lw_model_link){
+		.list = list, .record = record, .object = record->object, .pod = &record->pod
+	};
 	return 0;
+}
+
+static void contest(struct lw_model_list *list)
+{
+	for (struct lw_model_link *link = list->head; link; link = link->next)
+		link->record->pod.contested = true;
 }
 
 static void link_all(struct lw_model *model, struct lw_model_record *record)
@@ -191,8 +205,11 @@ static void link_all(struct lw_model *model, struct lw_model_record *record)
 		if (link->next)
 			link->next->prev = link;
 		link->list->head = link;
+		model->links[link->list->index]++;
 		if (link->list->count++ == 0)
 			model->empty_lists--;
+		else if (link->list->index == INDEX_ADDRESS)
+			contest(link->list);
 	}
 }
 
@@ -218,6 +235,7 @@ static void unlink_all(struct lw_model *model, struct lw_model_record *record)
 			link->list->head = link->next;
 		if (link->next)
 			link->next->prev = link->prev;
+		model->links[link->list->index]--;
 		if (--link->list->count == 0)
 			model->empty_lists++;
 	}
@@ -256,7 +274,8 @@ static int prepare_pod(struct lw_model *model, struct lw_model_record *record)
 	int r;
 
 	for (size_t i = 0; i < meta->labels.n; i++) {
-		labelled_key(&key, meta->ns, meta->labels.items[i].key, meta->labels.items[i].value);
+		labelled_key(&key, meta->ns, meta->labels.items[i].key,
+			     meta->labels.items[i].value);
 		r = prepare(model, record, &key);
 		if (r < 0)
 			return r;
@@ -299,7 +318,8 @@ static int prepare_all(struct lw_model *model, struct lw_model_record *record)
 	}
 
 	if (object->kind == LW_K8S_POD || object->kind == LW_K8S_REPLICA_SET) {
-		owned_key(&key, object->kind, meta->ns, meta->owner.group, meta->owner.kind, meta->owner.name);
+		owned_key(&key, object->kind, meta->ns, meta->owner.group, meta->owner.kind,
+			  meta->owner.name);
 		r = prepare(model, record, &key);
 		if (r < 0)
 			return r;
@@ -313,6 +333,52 @@ static int prepare_all(struct lw_model *model, struct lw_model_record *record)
 		r = prepare(model, record, &key);
 	}
 	return r;
+}
+
+/* ---- pods ---- */
+
+uint64_t lw_model_text_hash(const char *s)
+{
+	return s && s[0] ? lw_bytes_hash(s, strlen(s), 1) | 1 : 0;
+}
+
+uint64_t lw_model_label_hash(const char *key, const char *value)
+{
+	return lw_bytes_hash(value, strlen(value), lw_bytes_hash(key, strlen(key), 2)) | 1;
+}
+
+static void fill_pod(struct lw_model_record *record)
+{
+	const struct lw_k8s_object *object = record->object;
+	const struct lw_k8s_meta *meta = &object->meta;
+
+	record->pod = (struct lw_model_pod){
+		.template_hash =
+			lw_model_text_hash(lw_k8s_pairs_get(&meta->labels, "pod-template-hash")),
+		.revision_hash = lw_model_text_hash(
+			lw_k8s_pairs_get(&meta->labels, "controller-revision-hash")),
+		.uid = lw_model_text_hash(meta->uid[0] ? meta->uid : meta->name),
+		.owner_uid = lw_model_text_hash(meta->owner.uid),
+		.node = lw_model_text_hash(object->pod.node),
+		.labels = record->labels,
+		.nlabels = meta->labels.n,
+		.ips = object->pod.ips,
+		.nips = (uint32_t)object->pod.nips,
+		.ended = strcmp(object->pod.phase, "Succeeded") == 0 ||
+			 strcmp(object->pod.phase, "Failed") == 0,
+		.ready = object->pod.ready,
+		.deleting = meta->deleting,
+		.host_network = object->pod.host_network,
+	};
+	for (size_t i = 0; i < meta->labels.n; i++)
+		record->labels[i] =
+			lw_model_label_hash(meta->labels.items[i].key, meta->labels.items[i].value);
+}
+
+const struct lw_model_pod *lw_model_pod_at(const struct lw_model *model, size_t i)
+{
+	assert(i < model->kinds[LW_K8S_POD].count);
+	return &model->kinds[LW_K8S_POD].items[i]->pod;
 }
 
 /* ---- objects ---- */
@@ -364,12 +430,16 @@ int lw_model_upsert(struct lw_model *model, struct lw_k8s_object *object)
 	else if (object->kind == LW_K8S_SERVICE)
 		max_links += object->service.nips;
 
-	record = calloc(1, sizeof(*record) + max_links * sizeof(record->links[0]));
+	record = calloc(1, sizeof(*record) + max_links * sizeof(record->links[0]) +
+				   object->meta.labels.n * sizeof(record->labels[0]));
 	if (!record) {
 		lw_k8s_object_free(&object);
 		return -ENOMEM;
 	}
 	record->object = object;
+	record->labels = (uint64_t *)&record->links[max_links];
+	if (object->kind == LW_K8S_POD)
+		fill_pod(record);
 	object_key(&key, object->kind, object->meta.ns, object->meta.name);
 	old = lw_bytemap_get(&model->objects, key.parts, key.n);
 	if (prepare_all(model, record) < 0 || records_room(records) < 0 ||
@@ -381,20 +451,21 @@ int lw_model_upsert(struct lw_model *model, struct lw_k8s_object *object)
 	object->record = record;
 	if (old) {
 		unlink_all(model, old);
-		record->index = old->index;
+		record->pod.index = old->pod.index;
 		if (object->kind == LW_K8S_ROLLOUT)
 			remember(record, old);
 		free_record(old);
 	} else {
-		record->index = records->count++;
+		record->pod.index = records->count++;
 	}
-	records->items[record->index] = record;
+	records->items[record->pod.index] = record;
 	link_all(model, record);
 	sweep(model);
 	return 0;
 }
 
-bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *ns, const char *name)
+bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
+		     const char *name)
 {
 	struct records *records = &model->kinds[kind];
 	struct lw_model_record *record;
@@ -405,8 +476,8 @@ bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *
 	if (!record)
 		return false;
 	unlink_all(model, record);
-	records->items[record->index] = records->items[--records->count];
-	records->items[record->index]->index = record->index;
+	records->items[record->pod.index] = records->items[--records->count];
+	records->items[record->pod.index]->pod.index = record->pod.index;
 	free_record(record);
 	sweep(model);
 	return true;
@@ -417,7 +488,8 @@ size_t lw_model_count(const struct lw_model *model, enum lw_k8s_kind kind)
 	return model->kinds[kind].count;
 }
 
-const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8s_kind kind, size_t i)
+const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8s_kind kind,
+					size_t i)
 {
 	assert(i < model->kinds[kind].count);
 	return model->kinds[kind].items[i]->object;
@@ -426,11 +498,11 @@ const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8
 size_t lw_model_index_of(const struct lw_model *model, const struct lw_k8s_object *object)
 {
 	(void)model;
-	return object->record->index;
+	return object->record->pod.index;
 }
 
-const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
-					 const char *name)
+const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k8s_kind kind,
+					 const char *ns, const char *name)
 {
 	struct lw_model_record *record;
 	struct key key;
@@ -440,23 +512,28 @@ const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k
 	return record ? record->object : NULL;
 }
 
-const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model, const struct lw_k8s_object *rollout)
+const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model,
+						 const struct lw_k8s_object *rollout)
 {
 	(void)model;
 	return &rollout->record->memory;
 }
 
-static const struct lw_model_link *walk(const struct lw_model *model, const struct key *key, size_t *ret_count)
+static const struct lw_model_link *walk(const struct lw_model *model, const struct key *key,
+					size_t *ret_count)
 {
-	const struct lw_model_list *list = lw_bytemap_get(&model->lists, key->parts, key->n);
+	const struct lw_model_list *list = NULL;
 
+	if (model->links[key->tag[0]] > 0)
+		list = lw_bytemap_get(&model->lists, key->parts, key->n);
 	if (ret_count)
 		*ret_count = list ? list->count : 0;
 	return list ? list->head : NULL;
 }
 
-const struct lw_model_link *lw_model_owned(const struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
-					   const char *owner_group, const char *owner_kind, const char *owner_name)
+const struct lw_model_link *lw_model_owned(const struct lw_model *model, enum lw_k8s_kind kind,
+					   const char *ns, const char *owner_group,
+					   const char *owner_kind, const char *owner_name)
 {
 	struct key key;
 
@@ -464,8 +541,9 @@ const struct lw_model_link *lw_model_owned(const struct lw_model *model, enum lw
 	return walk(model, &key, NULL);
 }
 
-const struct lw_model_link *lw_model_labelled(const struct lw_model *model, const char *ns, const char *label,
-					      const char *value, size_t *ret_count)
+const struct lw_model_link *lw_model_labelled(const struct lw_model *model, const char *ns,
+					      const char *label, const char *value,
+					      size_t *ret_count)
 {
 	struct key key;
 
@@ -473,7 +551,8 @@ const struct lw_model_link *lw_model_labelled(const struct lw_model *model, cons
 	return walk(model, &key, ret_count);
 }
 
-const struct lw_model_link *lw_model_extras(const struct lw_model *model, const char *ns, const char *deployment)
+const struct lw_model_link *lw_model_extras(const struct lw_model *model, const char *ns,
+					    const char *deployment)
 {
 	struct key key;
 
@@ -481,7 +560,8 @@ const struct lw_model_link *lw_model_extras(const struct lw_model *model, const 
 	return walk(model, &key, NULL);
 }
 
-const struct lw_model_link *lw_model_named_after(const struct lw_model *model, const char *ns, const char *deployment)
+const struct lw_model_link *lw_model_named_after(const struct lw_model *model, const char *ns,
+						 const char *deployment)
 {
 	struct key key;
 
@@ -497,8 +577,8 @@ const struct lw_model_link *lw_model_orphans(const struct lw_model *model, const
 	return walk(model, &key, NULL);
 }
 
-const struct lw_model_link *lw_model_same_address(const struct lw_model *model, const struct lw_k8s_object *object,
-						  size_t i)
+const struct lw_model_link *lw_model_same_address(const struct lw_model *model,
+						  const struct lw_k8s_object *object, size_t i)
 {
 	(void)model;
 	/* Links of addresses come first. */

@@ -36,17 +36,46 @@ void lw_model_free(struct lw_model **model);
 /* Takes the object over, also on failure. Replaces the one with its key. 0 or -ENOMEM, the model is then as before. */
 int lw_model_upsert(struct lw_model *model, struct lw_k8s_object *object);
 /* True if there was one. */
-bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *ns, const char *name);
+bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
+		     const char *name);
 
 /* Objects of a kind, densely numbered 0..count-1. The numbers change with every upsert and remove. */
 size_t lw_model_count(const struct lw_model *model, enum lw_k8s_kind kind);
-const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8s_kind kind, size_t i);
+const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8s_kind kind,
+					size_t i);
+/* Of a Pod that is in the model. */
+const struct lw_model_pod *lw_model_pod_at(const struct lw_model *model, size_t i);
 size_t lw_model_index_of(const struct lw_model *model, const struct lw_k8s_object *object);
 /* NULL if absent. */
-const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
-					 const char *name);
+const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k8s_kind kind,
+					 const char *ns, const char *name);
 /* Of a Rollout that is in the model. */
-const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model, const struct lw_k8s_object *rollout);
+const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model,
+						 const struct lw_k8s_object *rollout);
+
+/* What a build asks of every pod, in one place: objects are spread over memory, and there are many pods. */
+struct lw_model_pod {
+	size_t index; /* lw_model_index_of() */
+	/* lw_bytes_hash() of what they are called after; 0 where there is none. */
+	uint64_t template_hash; /* label pod-template-hash */
+	uint64_t revision_hash; /* label controller-revision-hash */
+	uint64_t uid;
+	uint64_t owner_uid;
+	uint64_t node;
+	const uint64_t *labels; /* lw_model_label_hash() of each */
+	size_t nlabels;
+	const struct lw_addr *ips;
+	uint32_t nips;
+	bool ended; /* it will not run again */
+	bool ready;
+	bool deleting;
+	bool host_network;
+	bool contested; /* another object has, or had, one of its addresses */
+};
+/* Never 0. */
+uint64_t lw_model_label_hash(const char *key, const char *value);
+/* Never 0, but for NULL and "". */
+uint64_t lw_model_text_hash(const char *s);
 
 /*
  * Index lookups: a list of objects, in no order. Walk it with
@@ -55,23 +84,29 @@ const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model, c
 struct lw_model_link {
 	struct lw_model_link *next, *prev;
 	struct lw_model_list *list;
+	struct lw_model_record *record;
 	const struct lw_k8s_object *object;
+	const struct lw_model_pod *pod; /* if the object is a Pod */
 };
 /* Objects of a kind (Pod, ReplicaSet) whose controller is this. Compare uids where it matters. */
-const struct lw_model_link *lw_model_owned(const struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
-					   const char *owner_group, const char *owner_kind, const char *owner_name);
+const struct lw_model_link *lw_model_owned(const struct lw_model *model, enum lw_k8s_kind kind,
+					   const char *ns, const char *owner_group,
+					   const char *owner_kind, const char *owner_name);
 /* Pods with this label. *ret_count (may be NULL): how many. */
-const struct lw_model_link *lw_model_labelled(const struct lw_model *model, const char *ns, const char *key,
-					      const char *value, size_t *ret_count);
+const struct lw_model_link *lw_model_labelled(const struct lw_model *model, const char *ns,
+					      const char *key, const char *value,
+					      size_t *ret_count);
 /* Deployments made for the canary pods of this one: label rollouts.kruise.io/canary-deployment. */
-const struct lw_model_link *lw_model_extras(const struct lw_model *model, const char *ns, const char *deployment);
+const struct lw_model_link *lw_model_extras(const struct lw_model *model, const char *ns,
+					    const char *deployment);
 /*
  * Pods of a ReplicaSet `<name>-<pod-template-hash>`: by the naming of pods of a Deployment, where the
  * ReplicaSet itself is not in the model.
  */
-const struct lw_model_link *lw_model_named_after(const struct lw_model *model, const char *ns, const char *deployment);
+const struct lw_model_link *lw_model_named_after(const struct lw_model *model, const char *ns,
+						 const char *deployment);
 /* Pods that have no controller. */
 const struct lw_model_link *lw_model_orphans(const struct lw_model *model, const char *ns);
 /* Pods and Services that have the i-th address of this one, itself included. */
-const struct lw_model_link *lw_model_same_address(const struct lw_model *model, const struct lw_k8s_object *object,
-						  size_t i);
+const struct lw_model_link *lw_model_same_address(const struct lw_model *model,
+						  const struct lw_k8s_object *object, size_t i);

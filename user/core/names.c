@@ -12,6 +12,7 @@ static const struct lw_names_entry fixed[] = {
 	{ "transfer-encoding", LW_HDR_TRANSFER_ENCODING },
 	{ "upgrade", LW_HDR_UPGRADE },
 	{ "cookie", LW_HDR_COOKIE },
+	{ "connection", LW_HDR_CONNECTION },
 };
 #define NFIXED (sizeof(fixed) / sizeof(fixed[0]))
 

@@ -20,9 +20,10 @@ static bool has_text(const char *s)
 	return s[0] != '\0';
 }
 
-static void decide(struct lw_rollout_decision *d, enum lw_listing_route route, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-static void decide(struct lw_rollout_decision *d, enum lw_listing_route route, const char *format, ...)
+static void decide(struct lw_rollout_decision *d, enum lw_listing_route route, const char *format,
+		   ...) __attribute__((format(printf, 3, 4)));
+static void decide(struct lw_rollout_decision *d, enum lw_listing_route route, const char *format,
+		   ...)
 {
 	va_list args;
 
@@ -66,15 +67,16 @@ static bool is_upgrading(const char *state)
 
 static bool is_routed(const char *state)
 {
-	return eq(state, "StepTrafficRouting") || eq(state, "StepMetricsAnalysis") || eq(state, "StepPaused") ||
-	       eq(state, "StepReady") || eq(state, "Completed");
+	return eq(state, "StepTrafficRouting") || eq(state, "StepMetricsAnalysis") ||
+	       eq(state, "StepPaused") || eq(state, "StepReady") || eq(state, "Completed");
 }
 
-void lw_rollout_remember(const struct lw_k8s_object *prev_object, const struct lw_k8s_object *next_object,
-			 struct lw_model_memory *memory)
+void lw_rollout_remember(const struct lw_k8s_object *prev_object,
+			 const struct lw_k8s_object *next_object, struct lw_model_memory *memory)
 {
 	const struct lw_k8s_rollout *prev = &prev_object->rollout, *next = &next_object->rollout;
-	bool reset = eq(next->status.phase, "Progressing") && eq(next->status.reason, "Initializing");
+	bool reset =
+		eq(next->status.phase, "Progressing") && eq(next->status.reason, "Initializing");
 
 	if (reset && is_rolling(prev) && has_text(prev->status.stable_revision)) {
 		free(memory->stable);
@@ -96,15 +98,18 @@ void lw_rollout_remember(const struct lw_k8s_object *prev_object, const struct l
 }
 
 /* Partition style, and the step leaves no pod of the old version. */
-static bool replaces_all(const struct lw_k8s_rollout *plan, const struct lw_k8s_step *step, size_t pods)
+static bool replaces_all(const struct lw_k8s_rollout *plan, const struct lw_k8s_step *step,
+			 size_t pods)
 {
 	if (plan->style != LW_K8S_STYLE_PARTITION || step->replicas < 0)
 		return false;
-	return step->replicas_pct ? step->replicas >= 100 : pods > 0 && (size_t)step->replicas >= pods;
+	return step->replicas_pct ? step->replicas >= 100 :
+				    pods > 0 && (size_t)step->replicas >= pods;
 }
 
 /* Whose route is in force while the current step's is not; 0: none. */
-static int step_before(const struct lw_k8s_rollout *plan, int step, const struct lw_model_memory *memory)
+static int step_before(const struct lw_k8s_rollout *plan, int step,
+		       const struct lw_model_memory *memory)
 {
 	int previous = memory ? memory->previous_step : 0;
 
@@ -115,7 +120,8 @@ static int step_before(const struct lw_k8s_rollout *plan, int step, const struct
 
 /* One whose current step has a rule, in a state that was understood. */
 static void decide_step(const struct lw_k8s_rollout *rollout, const struct lw_k8s_rollout *plan,
-			const struct lw_model_memory *memory, size_t pods, struct lw_rollout_decision *d)
+			const struct lw_model_memory *memory, size_t pods,
+			struct lw_rollout_decision *d)
 {
 	const char *state = rollout->status.step_state;
 	int current = rollout->status.step, in_force = current;
@@ -127,17 +133,20 @@ static void decide_step(const struct lw_k8s_rollout *rollout, const struct lw_k8
 
 	if (in_force == 0 && d->base_is_all) {
 		d->base_is_all = false;
-		decide(d, LW_LISTING_PLAIN, "step %d replaces all pods and no step routed before it", current);
+		decide(d, LW_LISTING_PLAIN,
+		       "step %d replaces all pods and no step routed before it", current);
 		return;
 	}
 	if (in_force == 0) {
-		decide(d, LW_LISTING_STABLE, "step %d is in state %s and no step routed before it: all to stable",
+		decide(d, LW_LISTING_STABLE,
+		       "step %d is in state %s and no step routed before it: all to stable",
 		       current, state);
 		return;
 	}
 	if (!has_rule(&plan->steps[in_force - 1].route)) {
 		d->base_is_all = false;
-		decide(d, LW_LISTING_PLAIN, "step %d is in state %s, and step %d, still in force, has neither traffic nor matches",
+		decide(d, LW_LISTING_PLAIN,
+		       "step %d is in state %s, and step %d, still in force, has neither traffic nor matches",
 		       current, state, in_force);
 		return;
 	}
@@ -146,25 +155,30 @@ static void decide_step(const struct lw_k8s_rollout *rollout, const struct lw_k8
 	if (in_force == current)
 		decide(d, LW_LISTING_LANE, "step %d is in state %s", current, state);
 	else
-		decide(d, LW_LISTING_LANE, "step %d is in state %s: the rule of step %d is in force", current, state,
+		decide(d, LW_LISTING_LANE,
+		       "step %d is in state %s: the rule of step %d is in force", current, state,
 		       in_force);
 }
 
 /* Rolling, with trafficRoutings of its own. */
 static void decide_own(const struct lw_k8s_rollout *rollout, const struct lw_k8s_rollout *plan,
-		       const struct lw_model_memory *memory, size_t pods, struct lw_rollout_decision *d)
+		       const struct lw_model_memory *memory, size_t pods,
+		       struct lw_rollout_decision *d)
 {
 	int current = rollout->status.step;
 
 	if (!has_text(rollout->status.stable_revision)) {
 		decide(d, LW_LISTING_PLAIN, "its status names no stable revision");
 	} else if (plan == rollout && hashes_differ(rollout)) {
-		decide(d, LW_LISTING_STABLE, "its plan was edited and is not taken up yet, and the one in force is not known");
+		decide(d, LW_LISTING_STABLE,
+		       "its plan was edited and is not taken up yet, and the one in force is not known");
 	} else if (current < 1 || (size_t)current > plan->nsteps) {
-		decide(d, LW_LISTING_STABLE, "its status names step %d of %zu", current, plan->nsteps);
+		decide(d, LW_LISTING_STABLE, "its status names step %d of %zu", current,
+		       plan->nsteps);
 	} else if (!has_rule(&plan->steps[current - 1].route)) {
 		decide(d, LW_LISTING_PLAIN, "step %d has neither traffic nor matches", current);
-	} else if (!is_upgrading(rollout->status.step_state) && !is_routed(rollout->status.step_state)) {
+	} else if (!is_upgrading(rollout->status.step_state) &&
+		   !is_routed(rollout->status.step_state)) {
 		decide(d, LW_LISTING_STABLE, "step %d is in unknown state \"%.40s\"", current,
 		       rollout->status.step_state);
 	} else {
@@ -172,16 +186,19 @@ static void decide_own(const struct lw_k8s_rollout *rollout, const struct lw_k8s
 	}
 }
 
+static int compare_finalizer(const void *key, const void *item)
+{
+	const char *finalizer = *(const char *const *)item;
+	int order = strncmp(FINALIZER_PREFIX, finalizer, strlen(FINALIZER_PREFIX));
+
+	return order ? order : strcmp(key, finalizer + strlen(FINALIZER_PREFIX));
+}
+
 static bool is_held_by(const struct lw_k8s_object *shared, const char *rollout)
 {
-	for (size_t i = 0; i < shared->meta.nfinalizers; i++) {
-		const char *finalizer = shared->meta.finalizers[i];
-
-		if (strncmp(finalizer, FINALIZER_PREFIX, strlen(FINALIZER_PREFIX)) == 0 &&
-		    eq(finalizer + strlen(FINALIZER_PREFIX), rollout))
-			return true;
-	}
-	return false;
+	return shared->meta.nfinalizers > 0 &&
+	       bsearch(rollout, shared->meta.finalizers, shared->meta.nfinalizers,
+		       sizeof(shared->meta.finalizers[0]), compare_finalizer);
 }
 
 /* Rolling, bound to a TrafficRouting. */
@@ -194,9 +211,11 @@ static void decide_shared(const struct lw_k8s_object *object, const struct lw_k8
 	if (!shared) {
 		decide(d, LW_LISTING_PLAIN, "TrafficRouting %.60s is not there", name);
 	} else if (!is_held_by(shared, object->meta.name)) {
-		decide(d, LW_LISTING_PLAIN, "TrafficRouting %.60s does not carry its finalizer", name);
+		decide(d, LW_LISTING_PLAIN, "TrafficRouting %.60s does not carry its finalizer",
+		       name);
 	} else if (eq(phase, "Progressing")) {
-		decide(d, LW_LISTING_LANE, "it is in TrafficRouting %.60s, which is Progressing", name);
+		decide(d, LW_LISTING_LANE, "it is in TrafficRouting %.60s, which is Progressing",
+		       name);
 		if (has_rule(&shared->traffic_routing.route))
 			d->shared_rule = &shared->traffic_routing.route;
 	} else if (eq(phase, "") || eq(phase, "Initial") || eq(phase, "Healthy")) {
@@ -207,14 +226,17 @@ static void decide_shared(const struct lw_k8s_object *object, const struct lw_k8
 }
 
 static void decide_rolling(const struct lw_k8s_object *object, const struct lw_k8s_object *shared,
-			   const struct lw_model_memory *memory, size_t pods, struct lw_rollout_decision *d)
+			   const struct lw_model_memory *memory, size_t pods,
+			   struct lw_rollout_decision *d)
 {
 	const struct lw_k8s_rollout *rollout = &object->rollout;
-	const struct lw_k8s_rollout *plan = memory && memory->adopted ? &memory->adopted->rollout : rollout;
+	const struct lw_k8s_rollout *plan =
+		memory && memory->adopted ? &memory->adopted->rollout : rollout;
 	struct lw_rollout_decision by_shared;
 
 	if (has_text(d->canary_hash) && eq(d->canary_hash, d->stable_hash)) {
-		decide(d, LW_LISTING_STABLE, "rolled back in batches: its canary revision is the stable one");
+		decide(d, LW_LISTING_STABLE,
+		       "rolled back in batches: its canary revision is the stable one");
 		return;
 	}
 	by_shared = *d;
@@ -235,25 +257,29 @@ static void decide_rolling(const struct lw_k8s_object *object, const struct lw_k
 
 static bool has_hash_label(const struct lw_k8s_rollout *rollout)
 {
-	return eq(rollout->workload_kind, "Deployment") || eq(rollout->workload_kind, "ReplicaSet") ||
-	       eq(rollout->workload_kind, "CloneSet");
+	return eq(rollout->workload_kind, "Deployment") ||
+	       eq(rollout->workload_kind, "ReplicaSet") || eq(rollout->workload_kind, "CloneSet");
 }
 
 void lw_rollout_decide(const struct lw_k8s_object *object, const struct lw_k8s_object *shared,
-		       const struct lw_model_memory *memory, size_t pods, struct lw_rollout_decision *d)
+		       const struct lw_model_memory *memory, size_t pods,
+		       struct lw_rollout_decision *d)
 {
 	const struct lw_k8s_rollout *rollout = &object->rollout;
 	const char *phase = rollout->status.phase, *reason = rollout->status.reason;
 
 	*d = (struct lw_rollout_decision){
-		.hash_label = has_hash_label(rollout) ? "pod-template-hash" : "controller-revision-hash",
+		.hash_label =
+			has_hash_label(rollout) ? "pod-template-hash" : "controller-revision-hash",
 		.canary_hash = rollout->status.pod_template_hash,
 		.stable_hash = rollout->status.stable_revision,
 	};
 	if (!has_text(rollout->service) && !has_text(rollout->traffic_routing)) {
-		decide(d, LW_LISTING_PLAIN, "it has no trafficRoutings and is bound to no TrafficRouting");
+		decide(d, LW_LISTING_PLAIN,
+		       "it has no trafficRoutings and is bound to no TrafficRouting");
 	} else if (!eq(phase, "Progressing")) {
-		decide(d, LW_LISTING_PLAIN, "its phase is %.20s, not Progressing", has_text(phase) ? phase : "not told");
+		decide(d, LW_LISTING_PLAIN, "its phase is %.20s, not Progressing",
+		       has_text(phase) ? phase : "not told");
 	} else if (is_rolling(rollout)) {
 		if (rollout->status.step <= 1 && !is_routed(rollout->status.step_state) &&
 		    !(memory && memory->previous_step > 0))
@@ -271,7 +297,8 @@ void lw_rollout_decide(const struct lw_k8s_object *object, const struct lw_k8s_o
 	} else if (eq(reason, "Finalising")) {
 		decide(d, LW_LISTING_PLAIN, "it is being finished");
 	} else {
-		decide(d, LW_LISTING_PLAIN, "the reason of its condition Progressing is \"%.40s\"", reason);
+		decide(d, LW_LISTING_PLAIN, "the reason of its condition Progressing is \"%.40s\"",
+		       reason);
 	}
 	/* Neither hash is kept up once a release is over. */
 	if (d->route == LW_LISTING_PLAIN && !is_rolling(rollout))

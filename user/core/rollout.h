@@ -74,7 +74,8 @@ struct lw_rollout_decision {
  * NULL. pods: how many the workload has, or wants; steps of all pods are told by it.
  */
 void lw_rollout_decide(const struct lw_k8s_object *rollout, const struct lw_k8s_object *shared,
-		       const struct lw_model_memory *memory, size_t pods, struct lw_rollout_decision *ret);
+		       const struct lw_model_memory *memory, size_t pods,
+		       struct lw_rollout_decision *ret);
 
 /* What to remember when version next takes the place of prev. previous_step and stable only. */
 void lw_rollout_remember(const struct lw_k8s_object *prev, const struct lw_k8s_object *next,

@@ -18,14 +18,17 @@ static int copy(char **ret, const char *s, const char *fallback)
 
 int lw_state_builder_new(const struct lw_state_options *options, struct lw_state_builder **ret)
 {
-	_cleanup_(lw_state_builder_free) struct lw_state_builder *builder = calloc(1, sizeof(*builder));
+	_cleanup_(lw_state_builder_free) struct lw_state_builder *builder =
+		calloc(1, sizeof(*builder));
 
 	if (!builder || copy(&builder->tag_header, options->tag_header, "x-mse-tag") < 0 ||
 	    copy(&builder->lane_label, options->lane_label, "alicloud.service.tag") < 0 ||
-	    copy(&builder->lane_label_prefix, options->lane_label_prefix, "opensergo.io/canary-") < 0 ||
+	    copy(&builder->lane_label_prefix, options->lane_label_prefix, "opensergo.io/canary-") <
+		    0 ||
 	    copy(&builder->default_lane, options->default_lane, "gray") < 0 ||
-	    copy(&builder->node, options->node, "") < 0)
+	    copy(&builder->node, options->node, "") < 0 || lw_arena_new(&builder->arena) < 0)
 		return -ENOMEM;
+	builder->node_hash = lw_model_text_hash(builder->node);
 	builder->nlanes = 1;
 	*ret = TAKE_PTR(builder);
 	return 0;
@@ -38,6 +41,7 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 	if (!builder)
 		return;
 	lw_bytemap_clear(&builder->ids);
+	lw_arena_free(&builder->arena);
 	free(builder->tag_header);
 	free(builder->lane_label);
 	free(builder->lane_label_prefix);
@@ -49,8 +53,8 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 	*builder_ptr = NULL;
 }
 
-void lw_state_report(struct lw_state *state, enum lw_severity severity, const struct lw_k8s_object *object,
-		     const char *format, ...)
+void lw_state_report(struct lw_state *state, enum lw_severity severity,
+		     const struct lw_k8s_object *object, const char *format, ...)
 {
 	const char *origin = object->meta.origin;
 	char text[768];
@@ -59,11 +63,13 @@ void lw_state_report(struct lw_state *state, enum lw_severity severity, const st
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	lw_finding_emit(state->cb, state->arg, severity, "%s%s%s %s/%s: %s", origin, origin[0] ? ": " : "",
-			lw_k8s_kind_name(object->kind), object->meta.ns, object->meta.name, text);
+	lw_finding_emit(state->cb, state->arg, severity, "%s%s%s %s/%s: %s", origin,
+			origin[0] ? ": " : "", lw_k8s_kind_name(object->kind), object->meta.ns,
+			object->meta.name, text);
 }
 
-uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key, size_t nparts)
+uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key,
+		     size_t nparts)
 {
 	struct lw_bytemap *ids = &state->builder->ids;
 	uint32_t id = (uint32_t)(uintptr_t)lw_bytemap_get(ids, key, nparts);
@@ -84,9 +90,10 @@ int lw_state_lane_id(struct lw_state *state, const char *name, const struct lw_k
 			return (int)i;
 	}
 	if (builder->nlanes == LW_MAX_LANES) {
-		lw_state_report(state, LW_FINDING_ERROR, for_whom,
-				"lane %s is one too many: %d lanes have been open since the start, and ids are not used again",
-				name, LW_MAX_LANES - 1);
+		lw_state_report(
+			state, LW_FINDING_ERROR, for_whom,
+			"lane %s is one too many: %d lanes have been open since the start, and ids are not used again",
+			name, LW_MAX_LANES - 1);
 		return 0;
 	}
 	builder->lanes[builder->nlanes] = strdup(name);
@@ -104,9 +111,7 @@ static int build(struct lw_state *state)
 {
 	int r;
 
-	r = lw_arena_new(&state->arena);
-	if (r < 0)
-		return r;
+	state->arena = state->builder->arena;
 	r = lw_image_new(&state->image);
 	if (r < 0)
 		return r;
@@ -124,7 +129,8 @@ static int build(struct lw_state *state)
 		return r;
 	r = lw_rules_finish(state->rules, state->image);
 	if (r == -E2BIG) {
-		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "a table of entry rules is full");
+		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR,
+				"a table of entry rules is full");
 		r = 0;
 	}
 	if (r < 0)
@@ -132,8 +138,8 @@ static int build(struct lw_state *state)
 	return lw_image_seal(state->image);
 }
 
-int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb, void *arg,
-		   struct lw_image **ret_image, struct lw_listing **ret_listing)
+int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
+		   void *arg, struct lw_image **ret_image, struct lw_listing **ret_listing)
 {
 	struct lw_state state = { .builder = builder, .model = model, .cb = cb, .arg = arg };
 	struct lw_listing *listing = NULL;
@@ -152,6 +158,6 @@ int lw_state_build(struct lw_state_builder *builder, const struct lw_model *mode
 	lw_rules_free(&state.rules);
 	lw_image_free(&state.image);
 	lw_bytemap_clear(&state.by_name);
-	lw_arena_free(&state.arena);
+	lw_arena_reset(builder->arena);
 	return r;
 }

@@ -34,7 +34,8 @@
 struct lw_state_options {
 	const char *tag_header; /* NULL: "x-mse-tag" */
 	const char *lane_label; /* its value names the lane; NULL: "alicloud.service.tag" */
-	const char *lane_label_prefix; /* what follows it names the lane; NULL: "opensergo.io/canary-" */
+	const char *
+		lane_label_prefix; /* what follows it names the lane; NULL: "opensergo.io/canary-" */
 	const char *default_lane; /* of canary pods that no label names; NULL: "gray" */
 	const char *node; /* pods of this node are local; NULL: none are */
 };
@@ -50,5 +51,5 @@ void lw_state_builder_free(struct lw_state_builder **builder);
  * Builds a sealed image, and the listing unless ret_listing is NULL. What cannot be programmed (a limit of
  * limits.h, a rule that does not compile) is a finding, and the rest goes in. 0 or -ENOMEM; the outputs then stay.
  */
-int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb, void *arg,
-		   struct lw_image **ret_image, struct lw_listing **ret_listing);
+int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
+		   void *arg, struct lw_image **ret_image, struct lw_listing **ret_listing);

@@ -36,26 +36,24 @@ static int put(struct lw_state *state, enum lw_table_id table, const void *key, 
 		return r;
 	if (!(state->full & (1u << table)))
 		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR,
-				"%s holds %zu rows and is full: some of the state is not in force", lw_tables[table].name,
-				lw_tables[table].max_rows);
+				"%s holds %zu rows and is full: some of the state is not in force",
+				lw_tables[table].name, lw_tables[table].max_rows);
 	state->full |= 1u << table;
 	return 1;
 }
 
 static bool is_local(const struct lw_state *state, const struct lw_state_pod *pod)
 {
-	const char *node = state->builder->node;
-
-	return node && node[0] && strcmp(pod->object->pod.node, node) == 0;
+	return state->builder->node_hash && pod->model->node == state->builder->node_hash;
 }
 
 static uint16_t flags_of(const struct lw_state *state, const struct lw_state_pod *pod)
 {
 	uint16_t flags = 0;
 
-	if (pod->object->pod.ready)
+	if (pod->model->ready)
 		flags |= LW_POD_READY;
-	if (pod->object->meta.deleting || pod->role == LW_STATE_DRAIN)
+	if (pod->model->deleting || pod->role == LW_STATE_DRAIN)
 		flags |= LW_POD_TERMINATING;
 	if (is_local(state, pod))
 		flags |= LW_POD_LOCAL;
@@ -64,7 +62,7 @@ static uint16_t flags_of(const struct lw_state *state, const struct lw_state_pod
 
 static bool takes_requests(const struct lw_state_pod *pod)
 {
-	return pod->object->pod.ready && !pod->object->meta.deleting && pod->role != LW_STATE_DRAIN;
+	return pod->model->ready && !pod->model->deleting && pod->role != LW_STATE_DRAIN;
 }
 
 static bool lost(const struct lw_state_pod *pod, size_t i)
@@ -110,8 +108,8 @@ static int add_candidate(struct candidates *candidates, const struct candidate *
 }
 
 /* Puts a pod's addresses of the family among the candidates, if it takes requests. */
-static int offer(struct lw_state *state, struct candidates *candidates, const struct lw_state_pod *pod,
-		 enum family family, uint16_t port)
+static int offer(struct lw_state *state, struct candidates *candidates,
+		 const struct lw_state_pod *pod, enum family family, uint16_t port)
 {
 	struct candidate candidate = {
 		.lane = pod->role == LW_STATE_CANARY ? pod->lane : 0,
@@ -122,10 +120,10 @@ static int offer(struct lw_state *state, struct candidates *candidates, const st
 
 	if (!takes_requests(pod))
 		return 0;
-	for (size_t i = 0; i < pod->object->pod.nips; i++) {
-		if (family_of(&pod->object->pod.ips[i]) != family || lost(pod, i))
+	for (size_t i = 0; i < pod->model->nips; i++) {
+		if (family_of(&pod->model->ips[i]) != family || lost(pod, i))
 			continue;
-		candidate.endpoint.addr = pod->object->pod.ips[i];
+		candidate.endpoint.addr = pod->model->ips[i];
 		r = add_candidate(candidates, &candidate);
 		if (r == 0 && candidate.lane != 0 && base_is_all(pod)) {
 			struct candidate too = candidate;
@@ -148,7 +146,8 @@ static int put_group(struct lw_state *state, uint32_t group, struct candidates *
 	int r;
 
 	if (candidates->n > 1)
-		qsort(candidates->items, candidates->n, sizeof(candidates->items[0]), compare_candidates);
+		qsort(candidates->items, candidates->n, sizeof(candidates->items[0]),
+		      compare_candidates);
 	while (i < candidates->n) {
 		struct lw_group value = {};
 
@@ -173,8 +172,8 @@ static int put_group(struct lw_state *state, uint32_t group, struct candidates *
 	return 0;
 }
 
-static int put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t port, uint32_t workload,
-		    uint32_t group, uint32_t flags)
+static int put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t port,
+		    uint32_t workload, uint32_t group, uint32_t flags)
 {
 	struct lw_dest_key key = { .addr = *addr, .port = port };
 	struct lw_dest value = { .workload = workload, .group = group, .flags = flags };
@@ -184,8 +183,8 @@ static int put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t
 }
 
 /* Distinct for every family, workload or Service, and port. */
-static uint32_t group_id(struct lw_state *state, char type, const char *ns, const char *name, enum family family,
-			 const char *port_name, uint16_t port)
+static uint32_t group_id(struct lw_state *state, char type, const char *ns, const char *name,
+			 enum family family, const char *port_name, uint16_t port)
 {
 	const struct lw_bytes key[] = {
 		LW_BYTES_OF(type),   LW_BYTES_STR(ns),	      LW_BYTES_STR(name),
@@ -214,11 +213,13 @@ static int find_ports(struct lw_state *state, struct lw_state_workload *workload
 
 			if (!port->name[0])
 				continue;
-			while (at < workload->nports && strcmp(workload->ports[at].name, port->name) != 0)
+			while (at < workload->nports &&
+			       strcmp(workload->ports[at].name, port->name) != 0)
 				at++;
 			if (at == workload->nports)
 				workload->ports[workload->nports++] =
-					(struct lw_state_port){ .name = port->name, .number = port->number };
+					(struct lw_state_port){ .name = port->name,
+								.number = port->number };
 			else if (workload->ports[at].number != port->number)
 				workload->ports[at].differs = true;
 		}
@@ -237,21 +238,23 @@ static uint16_t port_called(const struct lw_state_pod *pod, const char *name)
 }
 
 /* Has the pod this number already as a destination, under a port of the workload before this one? */
-static bool is_taken(const struct lw_state_workload *workload, const struct lw_state_pod *pod, size_t before,
-		     uint16_t number)
+static bool is_taken(const struct lw_state_workload *workload, const struct lw_state_pod *pod,
+		     size_t before, uint16_t number)
 {
 	for (size_t i = 0; i < before; i++) {
-		if (workload->ports[i].differs && port_called(pod, workload->ports[i].name) == number)
+		if (workload->ports[i].differs &&
+		    port_called(pod, workload->ports[i].name) == number)
 			return true;
 	}
 	return false;
 }
 
 /* The destinations of one address family and port (NULL: any) at pod addresses, and their group. */
-static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workload, enum family family,
-			 size_t port_index, struct candidates *candidates)
+static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workload,
+			 enum family family, size_t port_index, struct candidates *candidates)
 {
-	const struct lw_state_port *port = port_index < workload->nports ? &workload->ports[port_index] : NULL;
+	const struct lw_state_port *port =
+		port_index < workload->nports ? &workload->ports[port_index] : NULL;
 	uint32_t group = 0;
 	int r;
 
@@ -260,17 +263,17 @@ static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workl
 
 		if (pod->out || (port && number == 0))
 			continue;
-		for (size_t i = 0; i < pod->object->pod.nips; i++) {
-			if (family_of(&pod->object->pod.ips[i]) != family || lost(pod, i))
+		for (size_t i = 0; i < pod->model->nips; i++) {
+			if (family_of(&pod->model->ips[i]) != family || lost(pod, i))
 				continue;
 			if (group == 0)
-				group = group_id(state, 'p', workload->ns, workload->full_name, family,
-						 port ? port->name : "", 0);
+				group = group_id(state, 'p', workload->ns, workload->full_name,
+						 family, port ? port->name : "", 0);
 			if (group == 0)
 				return -ENOMEM;
 			if (port && is_taken(workload, pod, port_index, number))
 				continue;
-			r = put_dest(state, &pod->object->pod.ips[i], number, workload->id, group, 0);
+			r = put_dest(state, &pod->model->ips[i], number, workload->id, group, 0);
 			if (r < 0)
 				return r;
 		}
@@ -287,12 +290,11 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 
 	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
 		const struct lw_k8s_meta *meta = &pod->object->meta;
-		const char *uid = meta->uid[0] ? meta->uid : meta->name;
 		struct lw_pod value = {
 			.workload = workload->id,
 			.lane = pod->role == LW_STATE_BASE ? 0 : pod->lane,
 			.flags = flags_of(state, pod),
-			.uid_hash = (uint32_t)lw_bytes_hash(uid, strlen(uid), 0),
+			.uid_hash = (uint32_t)(pod->model->uid >> 32),
 		};
 		size_t ns_len = strlen(meta->ns);
 
@@ -301,10 +303,11 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 		(void)lw_str_copy(value.name, sizeof(value.name), meta->ns);
 		if (ns_len + 1 < sizeof(value.name)) {
 			value.name[ns_len] = '/';
-			(void)lw_str_copy(value.name + ns_len + 1, sizeof(value.name) - ns_len - 1, meta->name);
+			(void)lw_str_copy(value.name + ns_len + 1, sizeof(value.name) - ns_len - 1,
+					  meta->name);
 		}
-		for (size_t i = 0; i < pod->object->pod.nips; i++) {
-			struct lw_pod_key key = { .addr = pod->object->pod.ips[i] };
+		for (size_t i = 0; i < pod->model->nips; i++) {
+			struct lw_pod_key key = { .addr = pod->model->ips[i] };
 
 			if (lost(pod, i))
 				continue;
@@ -316,7 +319,8 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 	return 0;
 }
 
-static int put_workload(struct lw_state *state, struct lw_state_workload *workload, struct candidates *candidates)
+static int put_workload(struct lw_state *state, struct lw_state_workload *workload,
+			struct candidates *candidates)
 {
 	struct lw_slot_key key = { .id = workload->id };
 	struct lw_workload value = { .entry = workload->entry };
@@ -367,7 +371,8 @@ static int select_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 	(void)state;
 	if (selection->n == selection->room) {
 		size_t room = selection->room ? selection->room * 2 : 64;
-		struct lw_state_pod **pods = realloc(selection->pods, room * sizeof(struct lw_state_pod *));
+		struct lw_state_pod **pods =
+			realloc(selection->pods, room * sizeof(struct lw_state_pod *));
 
 		if (!pods)
 			return -ENOMEM;
@@ -380,14 +385,15 @@ static int select_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 	if (!workload || !workload->in_image || workload == best)
 		return 0;
 	if (!best || best->is_entry > workload->is_entry ||
-	    (best->is_entry == workload->is_entry && strcmp(workload->full_name, best->full_name) < 0))
+	    (best->is_entry == workload->is_entry &&
+	     strcmp(workload->full_name, best->full_name) < 0))
 		selection->workload = workload;
 	return 0;
 }
 
-static int put_service_port(struct lw_state *state, const struct lw_k8s_object *service, enum family family,
-			    const struct lw_k8s_service_port *port, const struct selection *selection,
-			    struct candidates *candidates)
+static int put_service_port(struct lw_state *state, const struct lw_k8s_object *service,
+			    enum family family, const struct lw_k8s_service_port *port,
+			    const struct selection *selection, struct candidates *candidates)
 {
 	const struct lw_k8s_service *spec = &service->service;
 	uint32_t group = 0;
@@ -403,16 +409,19 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 			int order = strcmp(other->ns, service->meta.ns);
 
 			if (l->object->kind == LW_K8S_SERVICE &&
-			    (order < 0 || (order == 0 && strcmp(other->name, service->meta.name) < 0)))
+			    (order < 0 ||
+			     (order == 0 && strcmp(other->name, service->meta.name) < 0)))
 				mine = false;
 		}
 		if (!mine)
 			continue;
 		if (group == 0)
-			group = group_id(state, 's', service->meta.ns, service->meta.name, family, "", port->port);
+			group = group_id(state, 's', service->meta.ns, service->meta.name, family,
+					 "", port->port);
 		if (group == 0)
 			return -ENOMEM;
-		r = put_dest(state, &spec->ips[i], port->port, selection->workload->id, group, LW_DEST_SERVICE);
+		r = put_dest(state, &spec->ips[i], port->port, selection->workload->id, group,
+			     LW_DEST_SERVICE);
 		if (r < 0)
 			return r;
 	}
@@ -440,8 +449,8 @@ static bool port_is_again(const struct lw_k8s_service *service, size_t i)
 	return false;
 }
 
-static int put_service(struct lw_state *state, const struct lw_k8s_object *service, struct selection *selection,
-		       struct candidates *candidates)
+static int put_service(struct lw_state *state, const struct lw_k8s_object *service,
+		       struct selection *selection, struct candidates *candidates)
 {
 	struct lw_state_service *in_image;
 	int r;
@@ -462,8 +471,8 @@ static int put_service(struct lw_state *state, const struct lw_k8s_object *servi
 		if (port_is_again(&service->service, i))
 			continue;
 		for (enum family family = V4; family < FAMILIES; family++) {
-			r = put_service_port(state, service, family, &service->service.ports[i], selection,
-					     candidates);
+			r = put_service_port(state, service, family, &service->service.ports[i],
+					     selection, candidates);
 			if (r < 0)
 				return r;
 		}
@@ -479,7 +488,8 @@ static int generated_services(struct lw_state *state, struct lw_bytemap *ret)
 	for (const struct lw_state_workload *w = state->workloads; w; w = w->next) {
 		struct lw_bytes key[3];
 
-		if (!w->rollout || !w->rollout->rollout.service[0] || w->rollout->rollout.no_canary_service)
+		if (!w->rollout || !w->rollout->rollout.service[0] ||
+		    w->rollout->rollout.no_canary_service)
 			continue;
 		key[0] = LW_BYTES_STR(w->ns);
 		key[1] = LW_BYTES_STR(w->rollout->rollout.service);

@@ -20,7 +20,9 @@
 
 struct lw_state_builder {
 	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
+	uint64_t node_hash; /* lw_model_text_hash() of node */
 	struct lw_bytemap ids; /* value: the id, as a pointer */
+	struct lw_arena *arena; /* of the build that is going on */
 	uint32_t last_workload, last_group;
 	char *lanes[LW_MAX_LANES]; /* names by id */
 	size_t nlanes; /* ids given out, lane 0 included */
@@ -36,6 +38,7 @@ enum lw_state_role {
 enum lw_state_extra { LW_STATE_MAIN, LW_STATE_EXTRA, LW_STATE_EXTRA_LEAVING };
 
 struct lw_state_pod {
+	const struct lw_model_pod *model;
 	const struct lw_k8s_object *object;
 	struct lw_state_workload *workload; /* NULL: of none that is known */
 	struct lw_state_pod *next; /* of the workload */
@@ -63,12 +66,13 @@ struct lw_state_port {
 };
 
 struct lw_state_workload {
-	struct lw_state_workload *next; /* by namespace and name of the Rollout, then entry workloads */
+	struct lw_state_workload
+		*next; /* by namespace and name of the Rollout, then entry workloads */
 	const char *ns, *group, *kind, *name;
 	const char *full_name; /* ns/kind/name */
 	const struct lw_k8s_object *rollout; /* NULL: an entry workload */
 	const struct lw_k8s_object *shared; /* TrafficRouting it is bound to, or NULL */
-	const struct lw_k8s_object *service; /* NULL; of an entry workload of pods that nothing owns: what selects them */
+	const struct lw_k8s_object *deployment; /* NULL: it is none, or not in the model */
 	struct lw_rollout_decision decision;
 	struct lw_state_pod *pods;
 	size_t npods; /* linked in pods */
@@ -104,7 +108,7 @@ struct lw_state {
 	const struct lw_model *model;
 	lw_finding_cb cb;
 	void *arg;
-	struct lw_arena *arena;
+	struct lw_arena *arena; /* the builder's */
 	struct lw_image *image;
 	struct lw_rules *rules;
 	struct lw_bytemap by_name; /* struct lw_state_workload by ns, group, kind, name */
@@ -117,28 +121,32 @@ struct lw_state {
 };
 
 /* A finding about an object: "ORIGIN: Kind ns/name: text". */
-void lw_state_report(struct lw_state *state, enum lw_severity severity, const struct lw_k8s_object *object,
-		     const char *format, ...) __attribute__((format(printf, 4, 5)));
+void lw_state_report(struct lw_state *state, enum lw_severity severity,
+		     const struct lw_k8s_object *object, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* state_build.c. The id of a thing, made at first sight; 0: out of memory. */
-uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key, size_t nparts);
+uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key,
+		     size_t nparts);
 /* 1..15; 0: there are no more, which is reported, or -ENOMEM. */
-int lw_state_lane_id(struct lw_state *state, const char *name, const struct lw_k8s_object *for_whom);
+int lw_state_lane_id(struct lw_state *state, const char *name,
+		     const struct lw_k8s_object *for_whom);
 /* What the image and the listing call a lane. */
 const char *lw_state_lane_name(const struct lw_state *state, uint16_t lane);
 
 /* state_pods.c. Each 0 or -ENOMEM. */
 int lw_state_add_releases(struct lw_state *state);
 /* The workload a pod belongs to, made an entry workload of the service if it is none yet. */
-int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod, const struct lw_k8s_object *service,
-			    struct lw_state_workload **ret);
+int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
+			    const struct lw_k8s_object *service, struct lw_state_workload **ret);
 /* Puts a workload in the image, if it is not there. */
 int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *workload);
 /* The same for its entry rules alone: all its pods are base. */
 int lw_state_add_as_entry(struct lw_state *state, struct lw_state_workload *workload);
 /* Calls cb for every live pod the Service selects. */
 int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *service,
-			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg), void *arg);
+			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg),
+			   void *arg);
 
 /* state_rules.c */
 int lw_state_add_rules(struct lw_state *state);

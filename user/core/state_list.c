@@ -27,8 +27,9 @@ struct list {
 const char *lw_listing_route_name(enum lw_listing_route route)
 {
 	static const char *const names[] = {
-		[LW_LISTING_PLAIN] = "plain", [LW_LISTING_STABLE] = "stable", [LW_LISTING_LANE] = "lane",
-		[LW_LISTING_NEW] = "new",     [LW_LISTING_ENTRY] = "entry",
+		[LW_LISTING_PLAIN] = "plain", [LW_LISTING_STABLE] = "stable",
+		[LW_LISTING_LANE] = "lane",   [LW_LISTING_NEW] = "new",
+		[LW_LISTING_ENTRY] = "entry",
 	};
 
 	return names[route];
@@ -93,7 +94,8 @@ static int compare_sources(const void *a, const void *b)
 	return strcmp(x->full_name, y->full_name);
 }
 
-static void list_workload(struct list *list, const struct lw_state_workload *from, struct lw_listing_workload *to)
+static void list_workload(struct list *list, const struct lw_state_workload *from,
+			  struct lw_listing_workload *to)
 {
 	*to = (struct lw_listing_workload){
 		.id = from->in_image ? from->id : 0,
@@ -110,7 +112,8 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		.open = from->open,
 		.lane_name = from->rollout ? dup(list, from->lane_name) : "",
 		.lane = from->lane,
-		.why = dup(list, from->rollout ? from->decision.why : "an entry rule guards it; it has no Rollout"),
+		.why = dup(list, from->rollout ? from->decision.why :
+						 "an entry rule guards it; it has no Rollout"),
 		.base_pods = from->base,
 		.base_ready = from->base_ready,
 		.canary_pods = from->canary,
@@ -157,7 +160,8 @@ static void list_workloads(struct list *list)
 
 /* ---- rules ---- */
 
-static void list_rule(struct list *list, const struct lw_state_workload *workload, const struct lw_state_entry *entry)
+static void list_rule(struct list *list, const struct lw_state_workload *workload,
+		      const struct lw_state_entry *entry)
 {
 	struct lw_listing_rule *to = &list->rules[list->nrules++];
 	const struct lw_k8s_match *match = NULL;
@@ -231,7 +235,9 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	const char *why = NULL;
 	size_t nopen = 0;
 
-	*lane = (struct lw_listing_lane){ .name = dup(list, name), .tag_header = "", .tag_value = "" };
+	*lane = (struct lw_listing_lane){ .name = dup(list, name),
+					  .tag_header = "",
+					  .tag_value = "" };
 	for (uint16_t id = 1; id < builder->nlanes; id++) {
 		if (strcmp(builder->lanes[id], name) == 0)
 			lane->id = id;
@@ -260,12 +266,14 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	lane->workloads = workloads;
 	lane->rules = rules;
 	if (lane->open)
-		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it", nopen, lane->nworkloads);
+		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it", nopen,
+					    lane->nworkloads);
 	else if (lane->nworkloads == 1)
 		lane->why = lw_arena_printf(list->arena, "%s: %s", workloads[0]->rollout, why);
 	else
-		lane->why = lw_arena_printf(list->arena, "none of its %zu workloads is in it; %s: %s",
-					    lane->nworkloads, workloads[0]->rollout, why);
+		lane->why =
+			lw_arena_printf(list->arena, "none of its %zu workloads is in it; %s: %s",
+					lane->nworkloads, workloads[0]->rollout, why);
 	list->failed |= !lane->why;
 }
 
@@ -319,8 +327,9 @@ static const char *ports_text(struct list *list, const struct lw_k8s_pod *pod)
 	const char *text = "";
 
 	for (size_t i = 0; i < pod->nports && text; i++)
-		text = lw_arena_printf(list->arena, "%s%s%s%s%u", text, i > 0 ? "," : "", pod->ports[i].name,
-				       pod->ports[i].name[0] ? ":" : "", pod->ports[i].number);
+		text = lw_arena_printf(list->arena, "%s%s%s%s%u", text, i > 0 ? "," : "",
+				       pod->ports[i].name, pod->ports[i].name[0] ? ":" : "",
+				       pod->ports[i].number);
 	list->failed |= !text;
 	return text;
 }
@@ -384,11 +393,11 @@ static const char *service_ports(struct list *list, const struct lw_k8s_service 
 		const struct lw_k8s_service_port *port = &service->ports[i];
 
 		if (port->target)
-			text = lw_arena_printf(list->arena, "%s%s%u->%u", text, i > 0 ? "," : "", port->port,
-					       port->target);
+			text = lw_arena_printf(list->arena, "%s%s%u->%u", text, i > 0 ? "," : "",
+					       port->port, port->target);
 		else
-			text = lw_arena_printf(list->arena, "%s%s%u->%s", text, i > 0 ? "," : "", port->port,
-					       port->target_name);
+			text = lw_arena_printf(list->arena, "%s%s%u->%s", text, i > 0 ? "," : "",
+					       port->port, port->target_name);
 	}
 	list->failed |= !text;
 	return text;

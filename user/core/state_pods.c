@@ -6,19 +6,17 @@
 #include "base/addr.h"
 #include "core/state_internal.h"
 
+/* Keys of a Service's selector that are looked at. With more it selects nothing here. */
+#define SELECTOR_MAX 64
+
 static bool eq(const char *a, const char *b)
 {
 	return strcmp(a, b) == 0;
 }
 
-static struct lw_state_pod *pod_of(struct lw_state *state, const struct lw_k8s_object *object)
+static struct lw_state_pod *pod_of(struct lw_state *state, const struct lw_model_link *link)
 {
-	return &state->pods[lw_model_index_of(state->model, object)];
-}
-
-static bool is_live(const struct lw_k8s_pod *pod)
-{
-	return !eq(pod->phase, "Succeeded") && !eq(pod->phase, "Failed");
+	return &state->pods[link->pod->index];
 }
 
 /* Both told and not the same: an object of that name that has been made anew. */
@@ -27,7 +25,8 @@ static bool other_uid(const char *a, const char *b)
 	return a[0] && b[0] && !eq(a, b);
 }
 
-static const char *lane_label(const struct lw_state_builder *builder, const struct lw_k8s_pairs *labels)
+static const char *lane_label(const struct lw_state_builder *builder,
+			      const struct lw_k8s_pairs *labels)
 {
 	const char *value = lw_k8s_pairs_get(labels, builder->lane_label);
 	size_t len = strlen(builder->lane_label_prefix);
@@ -41,55 +40,60 @@ static const char *lane_label(const struct lw_state_builder *builder, const stru
 
 /* ---- the pods of a workload ---- */
 
-static void take_pod(struct lw_state *state, struct lw_state_workload *workload, const struct lw_k8s_object *object,
+static void take_pod(struct lw_state_workload *workload, struct lw_state_pod *pod,
 		     enum lw_state_extra extra)
 {
-	struct lw_state_pod *pod = pod_of(state, object);
-
-	if (pod->workload || !is_live(&object->pod))
+	if (pod->workload || pod->model->ended)
 		return;
 	pod->workload = workload;
 	pod->extra = (uint8_t)extra;
 	pod->next = workload->pods;
 	workload->pods = pod;
 	workload->npods++;
-	if (object->pod.host_network)
+	if (pod->model->host_network)
 		workload->host_network = true;
 }
 
-static void take_owned(struct lw_state *state, struct lw_state_workload *workload, const char *group,
-		       const char *kind, const char *name, const char *uid, enum lw_state_extra extra)
+static void take_owned(struct lw_state *state, struct lw_state_workload *workload,
+		       const char *group, const char *kind, const char *name, const char *uid,
+		       enum lw_state_extra extra)
 {
+	uint64_t uid_hash = lw_model_text_hash(uid);
 	const struct lw_model_link *l;
 
-	for (l = lw_model_owned(state->model, LW_K8S_POD, workload->ns, group, kind, name); l; l = l->next) {
-		if (!other_uid(l->object->meta.owner.uid, uid))
-			take_pod(state, workload, l->object, extra);
+	for (l = lw_model_owned(state->model, LW_K8S_POD, workload->ns, group, kind, name); l;
+	     l = l->next) {
+		__builtin_prefetch(l->next);
+		if (l->pod->owner_uid == 0 || uid_hash == 0 || l->pod->owner_uid == uid_hash)
+			take_pod(workload, pod_of(state, l), extra);
 	}
 }
 
 /* Pods of a Deployment, by its ReplicaSets, and by their names where those are not in the model. */
-static void take_deployment(struct lw_state *state, struct lw_state_workload *workload, const char *name,
-			    const char *uid, enum lw_state_extra extra)
+static void take_deployment(struct lw_state *state, struct lw_state_workload *workload,
+			    const char *name, const char *uid, enum lw_state_extra extra)
 {
 	const struct lw_model_link *l;
 
-	for (l = lw_model_owned(state->model, LW_K8S_REPLICA_SET, workload->ns, "apps", "Deployment", name); l;
-	     l = l->next) {
+	for (l = lw_model_owned(state->model, LW_K8S_REPLICA_SET, workload->ns, "apps",
+				"Deployment", name);
+	     l; l = l->next) {
 		if (!other_uid(l->object->meta.owner.uid, uid))
-			take_owned(state, workload, "apps", "ReplicaSet", l->object->meta.name, l->object->meta.uid,
-				   extra);
+			take_owned(state, workload, "apps", "ReplicaSet", l->object->meta.name,
+				   l->object->meta.uid, extra);
 	}
 	for (l = lw_model_named_after(state->model, workload->ns, name); l; l = l->next) {
 		/* Most have been taken already, and need no looking up. */
-		if (!pod_of(state, l->object)->workload &&
-		    !lw_model_get(state->model, LW_K8S_REPLICA_SET, workload->ns, l->object->meta.owner.name))
-			take_pod(state, workload, l->object, extra);
+		if (!pod_of(state, l)->workload &&
+		    !lw_model_get(state->model, LW_K8S_REPLICA_SET, workload->ns,
+				  l->object->meta.owner.name))
+			take_pod(workload, pod_of(state, l), extra);
 	}
 }
 
 /* The Deployment of a pod, length of its name in *ret_len; NULL if it has none. */
-static const char *deployment_of(const struct lw_state *state, const struct lw_k8s_object *pod, size_t *ret_len)
+static const char *deployment_of(const struct lw_state *state, const struct lw_k8s_object *pod,
+				 size_t *ret_len)
 {
 	const char *hash = lw_k8s_pairs_get(&pod->meta.labels, "pod-template-hash");
 	const struct lw_k8s_object *set;
@@ -103,7 +107,8 @@ static const char *deployment_of(const struct lw_state *state, const struct lw_k
 		return eq(set->meta.owner.kind, "Deployment") ? set->meta.owner.name : NULL;
 	}
 	hash_len = hash ? strlen(hash) : 0;
-	if (hash_len == 0 || len < hash_len + 2 || !eq(pod->meta.owner.name + len - hash_len, hash) ||
+	if (hash_len == 0 || len < hash_len + 2 ||
+	    !eq(pod->meta.owner.name + len - hash_len, hash) ||
 	    pod->meta.owner.name[len - hash_len - 1] != '-')
 		return NULL;
 	*ret_len = len - hash_len - 1;
@@ -123,11 +128,12 @@ static int take_unknown_extras(struct lw_state *state, struct lw_state_workload 
 
 	if (!hash[0] || workload->rollout->rollout.style != LW_K8S_STYLE_CANARY)
 		return 0;
-	for (l = lw_model_labelled(state->model, workload->ns, "pod-template-hash", hash, NULL); l; l = l->next) {
+	for (l = lw_model_labelled(state->model, workload->ns, "pod-template-hash", hash, NULL); l;
+	     l = l->next) {
 		const char *owner;
 		size_t len;
 
-		if (pod_of(state, l->object)->workload)
+		if (pod_of(state, l)->workload)
 			continue;
 		owner = deployment_of(state, l->object, &len);
 		if (!owner || len <= name_len || strncmp(owner, workload->name, name_len) != 0 ||
@@ -138,9 +144,9 @@ static int take_unknown_extras(struct lw_state *state, struct lw_state_workload 
 			return -ENOMEM;
 		if (lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns, owner))
 			continue;
-		if (!deployment ||
-		    lw_k8s_selector_matches(&deployment->workload.selector, &l->object->meta.labels))
-			take_pod(state, workload, l->object, LW_STATE_EXTRA);
+		if (!deployment || lw_k8s_selector_matches(&deployment->workload.selector,
+							   &l->object->meta.labels))
+			take_pod(workload, pod_of(state, l), LW_STATE_EXTRA);
 	}
 	return 0;
 }
@@ -151,10 +157,12 @@ static int take_pods(struct lw_state *state, struct lw_state_workload *workload)
 	const struct lw_model_link *l;
 
 	if (!eq(workload->kind, "Deployment") || !eq(workload->group, "apps")) {
-		take_owned(state, workload, workload->group, workload->kind, workload->name, "", LW_STATE_MAIN);
+		take_owned(state, workload, workload->group, workload->kind, workload->name, "",
+			   LW_STATE_MAIN);
 		return 0;
 	}
 	deployment = lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns, workload->name);
+	workload->deployment = deployment;
 	for (l = lw_model_extras(state->model, workload->ns, workload->name); l; l = l->next)
 		take_deployment(state, workload, l->object->meta.name, l->object->meta.uid,
 				l->object->meta.deleting ? LW_STATE_EXTRA_LEAVING : LW_STATE_EXTRA);
@@ -163,8 +171,9 @@ static int take_pods(struct lw_state *state, struct lw_state_workload *workload)
 	if (deployment) {
 		/* A Deployment's ReplicaSets adopt what they select. */
 		for (l = lw_model_orphans(state->model, workload->ns); l; l = l->next) {
-			if (lw_k8s_selector_matches(&deployment->workload.selector, &l->object->meta.labels))
-				take_pod(state, workload, l->object, LW_STATE_MAIN);
+			if (lw_k8s_selector_matches(&deployment->workload.selector,
+						    &l->object->meta.labels))
+				take_pod(workload, pod_of(state, l), LW_STATE_MAIN);
 		}
 	}
 	return workload->rollout ? take_unknown_extras(state, workload, deployment) : 0;
@@ -172,54 +181,56 @@ static int take_pods(struct lw_state *state, struct lw_state_workload *workload)
 
 /* ---- which of them is what ---- */
 
-static const char *hash_of(const struct lw_state_workload *workload, const struct lw_state_pod *pod)
+/* The revisions of a workload as lw_model_text_hash() has them. */
+struct revisions {
+	bool by_template; /* else by controller-revision-hash */
+	uint64_t canary, stable;
+};
+
+static uint64_t revision_of(const struct revisions *revisions, const struct lw_state_pod *pod)
 {
-	const char *hash = lw_k8s_pairs_get(&pod->object->meta.labels, workload->decision.hash_label);
-
-	return hash ? hash : "";
-}
-
-static bool is_canary(const struct lw_state_workload *workload, const struct lw_state_pod *pod)
-{
-	const char *canary = workload->decision.canary_hash;
-
-	if (canary[0])
-		return eq(hash_of(workload, pod), canary);
-	/* Not told, or not yet: its own Deployment tells it, in a release that is rolling. */
-	return pod->extra == LW_STATE_EXTRA && workload->decision.route == LW_LISTING_LANE;
+	return revisions->by_template ? pod->model->template_hash : pod->model->revision_hash;
 }
 
 static bool is_serving(const struct lw_state_pod *pod)
 {
-	return pod->object->pod.ready && !pod->object->meta.deleting;
+	return pod->model->ready && !pod->model->deleting;
 }
 
 static void sort_roles(struct lw_state_workload *workload)
 {
-	const char *stable = workload->decision.stable_hash;
+	const struct revisions revisions = {
+		.by_template = eq(workload->decision.hash_label, "pod-template-hash"),
+		.canary = lw_model_text_hash(workload->decision.canary_hash),
+		.stable = lw_model_text_hash(workload->decision.stable_hash),
+	};
+	enum lw_listing_route route = workload->decision.route;
 	bool stable_seen = false, canary_serves = false;
 
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		if (is_canary(workload, pod)) {
+		uint64_t revision = revision_of(&revisions, pod);
+
+		/* Not told, or not yet: its own Deployment tells it, in a release that is rolling. */
+		if (revisions.canary ? revision == revisions.canary :
+				       pod->extra == LW_STATE_EXTRA && route == LW_LISTING_LANE) {
 			pod->role = LW_STATE_CANARY;
 			canary_serves |= is_serving(pod);
-		} else if (stable[0] && !pod->extra && eq(hash_of(workload, pod), stable)) {
+		} else if (revisions.stable && !pod->extra && revision == revisions.stable) {
 			stable_seen = true;
 		}
 	}
+	if (route == LW_LISTING_NEW && !canary_serves)
+		workload->decision.route = route = LW_LISTING_PLAIN;
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		const char *hash = hash_of(workload, pod);
+		uint64_t revision = revision_of(&revisions, pod);
 
 		/* Of neither revision. That is only believed where there are stable pods besides. */
-		if (pod->role == LW_STATE_BASE && (pod->extra || (stable_seen && hash[0] && !eq(hash, stable))))
+		if (pod->role == LW_STATE_BASE &&
+		    (pod->extra || (stable_seen && revision && revision != revisions.stable)))
 			pod->role = LW_STATE_DRAIN;
-	}
-	if (workload->decision.route == LW_LISTING_NEW && !canary_serves)
-		workload->decision.route = LW_LISTING_PLAIN;
-	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		if (workload->decision.route == LW_LISTING_NEW)
+		if (route == LW_LISTING_NEW)
 			pod->role = pod->role == LW_STATE_CANARY ? LW_STATE_BASE : LW_STATE_DRAIN;
-		else if (workload->decision.route == LW_LISTING_STABLE && pod->role == LW_STATE_CANARY)
+		else if (route == LW_LISTING_STABLE && pod->role == LW_STATE_CANARY)
 			pod->role = LW_STATE_DRAIN;
 	}
 }
@@ -254,7 +265,8 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 			continue;
 		pod->lane_name = lane_label(state->builder, &pod->object->meta.labels);
 		/* The least, so that the order of pods does not matter. */
-		if (pod->role == LW_STATE_CANARY && pod->lane_name && (!first || strcmp(pod->lane_name, first) < 0))
+		if (pod->role == LW_STATE_CANARY && pod->lane_name &&
+		    (!first || strcmp(pod->lane_name, first) < 0))
 			first = pod->lane_name;
 	}
 	if (!workload->lane_name)
@@ -268,35 +280,41 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 /* ---- into the image ---- */
 
 /* Clusters keep pods that are gone for a while, and addresses are used again at once. */
-static bool loses_address(const struct lw_state *state, const struct lw_k8s_object *pod, size_t i)
+static bool loses_address(const struct lw_state *state, const struct lw_state_pod *pod, size_t i)
 {
-	const struct lw_model_link *l = lw_model_same_address(state->model, pod, i);
+	const struct lw_k8s_meta *meta, *other;
+	const struct lw_model_link *l;
 
-	if (lw_addr_is_any(&pod->pod.ips[i]))
+	if (lw_addr_is_any(&pod->model->ips[i]))
 		return true;
-	for (; l; l = l->next) {
-		const struct lw_k8s_object *other = l->object;
+	if (!pod->model->contested)
+		return false;
+	for (l = lw_model_same_address(state->model, pod->object, i); l; l = l->next) {
+		int order;
 
-		if (other == pod)
+		if (l->pod == pod->model)
 			continue;
-		if (other->kind == LW_K8S_SERVICE)
+		if (l->object->kind == LW_K8S_SERVICE)
 			return true;
-		if (!is_live(&other->pod))
+		if (l->pod->ended)
 			continue;
-		if (other->pod.host_network)
+		if (l->pod->host_network)
 			return true;
-		if (pod->meta.deleting != other->meta.deleting) {
-			if (pod->meta.deleting)
+		if (pod->model->deleting != l->pod->deleting) {
+			if (pod->model->deleting)
 				return true;
-		} else if (pod->pod.ready != other->pod.ready) {
-			if (other->pod.ready)
-				return true;
-		} else {
-			int order = strcmp(other->meta.ns, pod->meta.ns);
-
-			if (order < 0 || (order == 0 && strcmp(other->meta.name, pod->meta.name) < 0))
-				return true;
+			continue;
 		}
+		if (pod->model->ready != l->pod->ready) {
+			if (l->pod->ready)
+				return true;
+			continue;
+		}
+		meta = &pod->object->meta;
+		other = &l->object->meta;
+		order = strcmp(other->ns, meta->ns);
+		if (order < 0 || (order == 0 && strcmp(other->name, meta->name) < 0))
+			return true;
 	}
 	return false;
 }
@@ -312,11 +330,11 @@ int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *work
 		return -ENOMEM;
 	workload->in_image = true;
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		size_t nips = pod->object->pod.nips < 64 ? pod->object->pod.nips : 64;
+		size_t nips = pod->model->nips < 64 ? pod->model->nips : 64;
 
-		pod->out = pod->object->pod.host_network;
+		pod->out = pod->model->host_network;
 		for (size_t i = 0; i < nips; i++)
-			pod->lost_ips |= (uint64_t)loses_address(state, pod->object, i) << i;
+			pod->lost_ips |= (uint64_t)loses_address(state, pod, i) << i;
 	}
 	return 0;
 }
@@ -330,7 +348,8 @@ int lw_state_add_as_entry(struct lw_state *state, struct lw_state_workload *work
 		pod->role = LW_STATE_BASE;
 		pod->lane = 0;
 	}
-	workload->base = workload->base_ready = workload->canary = workload->canary_ready = workload->draining = 0;
+	workload->base = workload->base_ready = workload->canary = workload->canary_ready =
+		workload->draining = 0;
 	count_roles(workload);
 	return lw_state_add_to_image(state, workload);
 }
@@ -387,9 +406,10 @@ static int sort_workload(struct lw_state *state, struct lw_state_workload *workl
 		return 0;
 	}
 	if (workload->host_network) {
-		lw_state_report(state, LW_FINDING_ERROR, workload->rollout,
-				"pods of %s use the host network, where an address tells no pod: left alone",
-				workload->full_name);
+		lw_state_report(
+			state, LW_FINDING_ERROR, workload->rollout,
+			"pods of %s use the host network, where an address tells no pod: left alone",
+			workload->full_name);
 		keep_out(workload, "its pods use the host network, where an address tells no pod");
 		return 0;
 	}
@@ -416,8 +436,8 @@ static int compare_names(const void *a, const void *b)
 	return order ? order : strcmp(x->name, y->name);
 }
 
-static size_t name_parts(struct lw_bytes key[4], const char *ns, const char *group, const char *kind,
-			 const char *name)
+static size_t name_parts(struct lw_bytes key[4], const char *ns, const char *group,
+			 const char *kind, const char *name)
 {
 	key[0] = LW_BYTES_STR(ns);
 	key[1] = LW_BYTES_STR(group);
@@ -426,18 +446,20 @@ static size_t name_parts(struct lw_bytes key[4], const char *ns, const char *gro
 	return 4;
 }
 
-static struct lw_state_workload *find_workload(const struct lw_state *state, const char *ns, const char *group,
-					       const char *kind, const char *name)
+static struct lw_state_workload *find_workload(const struct lw_state *state, const char *ns,
+					       const char *group, const char *kind,
+					       const char *name)
 {
 	struct lw_bytes key[4];
 
 	return lw_bytemap_get(&state->by_name, key, name_parts(key, ns, group, kind, name));
 }
 
-static struct lw_state_workload *new_workload(struct lw_state *state, const char *ns, const char *group,
-					      const char *kind, const char *name)
+static struct lw_state_workload *new_workload(struct lw_state *state, const char *ns,
+					      const char *group, const char *kind, const char *name)
 {
-	struct lw_state_workload *workload = lw_arena_new_array(state->arena, struct lw_state_workload, 1);
+	struct lw_state_workload *workload =
+		lw_arena_new_array(state->arena, struct lw_state_workload, 1);
 	size_t ns_len = strlen(ns), kind_len = strlen(kind), name_len = strlen(name);
 	struct lw_bytes key[4];
 	char *full;
@@ -457,9 +479,11 @@ static struct lw_state_workload *new_workload(struct lw_state *state, const char
 	workload->name = name;
 	workload->full_name = full;
 	workload->lane_name = "";
-	workload->decision.canary_hash = workload->decision.stable_hash = workload->decision.hash_label = "";
+	workload->decision.canary_hash = workload->decision.stable_hash =
+		workload->decision.hash_label = "";
 	workload->entries_end = &workload->entries;
-	if (lw_bytemap_put(&state->by_name, key, name_parts(key, ns, group, kind, name), workload) < 0)
+	if (lw_bytemap_put(&state->by_name, key, name_parts(key, ns, group, kind, name), workload) <
+	    0)
 		return NULL;
 	*state->workloads_end = workload;
 	state->workloads_end = &workload->next;
@@ -468,14 +492,13 @@ static struct lw_state_workload *new_workload(struct lw_state *state, const char
 }
 
 /* How many pods the workload wants; those it has where its object is not read. */
-static size_t pods_wanted(const struct lw_state *state, const struct lw_state_workload *workload)
+static size_t pods_wanted(const struct lw_state_workload *workload)
 {
-	const struct lw_k8s_object *deployment = NULL;
+	const struct lw_k8s_object *deployment = workload->deployment;
 
-	if (eq(workload->kind, "Deployment"))
-		deployment = lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns, workload->name);
-	return deployment && deployment->workload.replicas >= 0 ? (size_t)deployment->workload.replicas :
-								   workload->npods;
+	return deployment && deployment->workload.replicas >= 0 ?
+		       (size_t)deployment->workload.replicas :
+		       workload->npods;
 }
 
 static int add_release(struct lw_state *state, const struct lw_k8s_object *rollout)
@@ -487,8 +510,10 @@ static int add_release(struct lw_state *state, const struct lw_k8s_object *rollo
 	workload = find_workload(state, rollout->meta.ns, spec->workload_group, spec->workload_kind,
 				 spec->workload_name);
 	if (workload) {
-		lw_state_report(state, LW_FINDING_ERROR, rollout, "%s is already released by Rollout %s/%s: ignored",
-				workload->full_name, workload->rollout->meta.ns, workload->rollout->meta.name);
+		lw_state_report(state, LW_FINDING_ERROR, rollout,
+				"%s is already released by Rollout %s/%s: ignored",
+				workload->full_name, workload->rollout->meta.ns,
+				workload->rollout->meta.name);
 		return 0;
 	}
 	workload = new_workload(state, rollout->meta.ns, spec->workload_group, spec->workload_kind,
@@ -497,13 +522,13 @@ static int add_release(struct lw_state *state, const struct lw_k8s_object *rollo
 		return -ENOMEM;
 	workload->rollout = rollout;
 	if (spec->traffic_routing[0])
-		workload->shared = lw_model_get(state->model, LW_K8S_TRAFFIC_ROUTING, rollout->meta.ns,
-						spec->traffic_routing);
+		workload->shared = lw_model_get(state->model, LW_K8S_TRAFFIC_ROUTING,
+						rollout->meta.ns, spec->traffic_routing);
 	r = take_pods(state, workload);
 	if (r < 0)
 		return r;
 	lw_rollout_decide(rollout, workload->shared, lw_model_memory_of(state->model, rollout),
-			  pods_wanted(state, workload), &workload->decision);
+			  pods_wanted(workload), &workload->decision);
 	return sort_workload(state, workload);
 }
 
@@ -518,8 +543,10 @@ int lw_state_add_releases(struct lw_state *state)
 	rollouts = lw_arena_new_array(state->arena, const struct lw_k8s_object *, n);
 	if (!state->pods || !rollouts)
 		return -ENOMEM;
-	for (size_t i = 0; i < npods; i++)
+	for (size_t i = 0; i < npods; i++) {
+		state->pods[i].model = lw_model_pod_at(state->model, i);
 		state->pods[i].object = lw_model_at(state->model, LW_K8S_POD, i);
+	}
 	for (size_t i = 0; i < n; i++)
 		rollouts[i] = lw_model_at(state->model, LW_K8S_ROLLOUT, i);
 	qsort(rollouts, n, sizeof(rollouts[0]), compare_names);
@@ -531,11 +558,12 @@ int lw_state_add_releases(struct lw_state *state)
 	return 0;
 }
 
-int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod, const struct lw_k8s_object *service,
-			    struct lw_state_workload **ret)
+int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
+			    const struct lw_k8s_object *service, struct lw_state_workload **ret)
 {
 	const struct lw_k8s_meta *meta = &pod->object->meta;
-	const char *group = meta->owner.group, *kind = meta->owner.kind, *name = meta->owner.name, *deployment;
+	const char *group = meta->owner.group, *kind = meta->owner.kind, *name = meta->owner.name,
+		   *deployment;
 	struct lw_state_workload *workload = pod->workload;
 	size_t len;
 	int r;
@@ -567,7 +595,7 @@ int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod, co
 	}
 	/* A pod that nothing owns, or whose owner has been made anew. */
 	if (!pod->workload) {
-		take_pod(state, workload, pod->object, LW_STATE_MAIN);
+		take_pod(workload, pod, LW_STATE_MAIN);
 		workload->base++;
 		workload->base_ready += is_serving(pod);
 	}
@@ -583,26 +611,23 @@ static bool is_hash_key(const char *key)
 	return eq(key, "pod-template-hash") || eq(key, "controller-revision-hash");
 }
 
-static bool selects(const struct lw_k8s_pairs *selector, const struct lw_k8s_pairs *labels)
+static bool has_label(const struct lw_model_pod *pod, uint64_t label)
 {
-	for (size_t i = 0; i < selector->n; i++) {
-		const char *value;
-
-		if (is_hash_key(selector->items[i].key))
-			continue;
-		value = lw_k8s_pairs_get(labels, selector->items[i].key);
-		if (!value || !eq(value, selector->items[i].value))
-			return false;
+	for (size_t i = 0; i < pod->nlabels; i++) {
+		if (pod->labels[i] == label)
+			return true;
 	}
-	return true;
+	return false;
 }
 
 int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *service,
-			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg), void *arg)
+			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg),
+			   void *arg)
 {
 	const struct lw_k8s_pairs *selector = &service->service.selector;
 	const struct lw_model_link *fewest = NULL;
-	size_t fewest_count = SIZE_MAX;
+	size_t fewest_count = SIZE_MAX, nlabels = 0;
+	uint64_t labels[SELECTOR_MAX];
 	int r;
 
 	for (size_t i = 0; i < selector->n && fewest_count > 0; i++) {
@@ -611,6 +636,10 @@ int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *s
 
 		if (is_hash_key(selector->items[i].key))
 			continue;
+		if (nlabels == SELECTOR_MAX)
+			return 0;
+		labels[nlabels++] =
+			lw_model_label_hash(selector->items[i].key, selector->items[i].value);
 		l = lw_model_labelled(state->model, service->meta.ns, selector->items[i].key,
 				      selector->items[i].value, &count);
 		if (count < fewest_count) {
@@ -619,9 +648,12 @@ int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *s
 		}
 	}
 	for (; fewest; fewest = fewest->next) {
-		if (!is_live(&fewest->object->pod) || !selects(selector, &fewest->object->meta.labels))
-			continue;
-		r = cb(state, pod_of(state, fewest->object), arg);
+		bool selected = !fewest->pod->ended;
+
+		__builtin_prefetch(fewest->next);
+		for (size_t i = 0; i < nlabels && selected; i++)
+			selected = has_label(fewest->pod, labels[i]);
+		r = selected ? cb(state, pod_of(state, fewest), arg) : 0;
 		if (r != 0)
 			return r;
 	}

@@ -13,7 +13,8 @@
 /* ---- which tag a lane has ---- */
 
 /* The set entry that is the tag: the one with the configured name, else the first. NULL: none. */
-static const struct lw_k8s_pair *tag_of(const struct lw_state_builder *builder, const struct lw_k8s_route *route)
+static const struct lw_k8s_pair *tag_of(const struct lw_state_builder *builder,
+					const struct lw_k8s_route *route)
 {
 	for (size_t i = 0; i < route->modifier.nset; i++) {
 		if (strcasecmp(route->modifier.set[i].key, builder->tag_header) == 0)
@@ -34,12 +35,14 @@ static void tag_lane(struct lw_state *state, uint16_t id, const struct lw_k8s_ro
 		lane->tag_header = tag->key;
 		lane->tag_value = tag->value;
 		lane->tag_from = from;
-	} else if (strcasecmp(lane->tag_header, tag->key) != 0 || strcmp(lane->tag_value, tag->value) != 0) {
-		lw_state_report(state, LW_FINDING_WARNING, from,
-				"sets \"%s: %s\" for lane %s, which %s %s/%s tags \"%s: %s\": that one is the tag",
-				tag->key, tag->value, lw_state_lane_name(state, id),
-				lw_k8s_kind_name(lane->tag_from->kind), lane->tag_from->meta.ns,
-				lane->tag_from->meta.name, lane->tag_header, lane->tag_value);
+	} else if (strcasecmp(lane->tag_header, tag->key) != 0 ||
+		   strcmp(lane->tag_value, tag->value) != 0) {
+		lw_state_report(
+			state, LW_FINDING_WARNING, from,
+			"sets \"%s: %s\" for lane %s, which %s %s/%s tags \"%s: %s\": that one is the tag",
+			tag->key, tag->value, lw_state_lane_name(state, id),
+			lw_k8s_kind_name(lane->tag_from->kind), lane->tag_from->meta.ns,
+			lane->tag_from->meta.name, lane->tag_header, lane->tag_value);
 	}
 }
 
@@ -55,22 +58,24 @@ static int declare_lanes(struct lw_state *state)
 		if (!lane->used)
 			continue;
 		if (lane->tag_header) {
-			r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value, err, sizeof(err));
+			r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value,
+					  err, sizeof(err));
 			if (r != -EINVAL) {
 				if (r < 0)
 					return r;
 				continue;
 			}
 			lw_state_report(state, LW_FINDING_ERROR, lane->tag_from,
-					"\"%s: %s\" cannot tag lane %s: %s", lane->tag_header, lane->tag_value, name,
-					err);
+					"\"%s: %s\" cannot tag lane %s: %s", lane->tag_header,
+					lane->tag_value, name, err);
 		}
 		lane->tag_header = state->builder->tag_header;
 		lane->tag_value = name;
-		r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value, err, sizeof(err));
+		r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value, err,
+				  sizeof(err));
 		if (r == -EINVAL)
-			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "lane %s cannot be tagged: %s", name,
-					err);
+			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR,
+					"lane %s cannot be tagged: %s", name, err);
 		else if (r < 0)
 			return r;
 	}
@@ -85,7 +90,8 @@ struct targets {
 	const struct lw_k8s_object *service;
 };
 
-static int add_target(struct lw_state *state, struct targets *targets, struct lw_state_workload *workload)
+static int add_target(struct lw_state *state, struct targets *targets,
+		      struct lw_state_workload *workload)
 {
 	for (size_t i = 0; i < targets->n; i++) {
 		if (targets->items[i] == workload)
@@ -119,30 +125,36 @@ static int target_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 	return add_target(state, targets, workload);
 }
 
-static int find_targets(struct lw_state *state, const char *ns, const char *service, struct targets *targets)
+static int find_targets(struct lw_state *state, const char *ns, const char *service,
+			struct targets *targets)
 {
 	targets->service = lw_model_get(state->model, LW_K8S_SERVICE, ns, service);
-	return targets->service ? lw_state_each_selected(state, targets->service, target_pod, targets) : 0;
+	return targets->service ?
+		       lw_state_each_selected(state, targets->service, target_pod, targets) :
+		       0;
 }
 
 /* ---- entries ---- */
 
-static int add_entry(struct lw_state *state, struct lw_state_workload *workload, const struct lw_k8s_route *route,
-		     size_t match, uint16_t lane, const char *source)
+static int add_entry(struct lw_state *state, struct lw_state_workload *workload,
+		     const struct lw_k8s_route *route, size_t match, uint16_t lane,
+		     const char *source)
 {
 	struct lw_state_entry *entry = lw_arena_new_array(state->arena, struct lw_state_entry, 1);
 
 	if (!entry)
 		return -ENOMEM;
-	*entry = (struct lw_state_entry){ .source = source, .route = route, .match = match, .lane = lane };
+	*entry = (struct lw_state_entry){
+		.source = source, .route = route, .match = match, .lane = lane
+	};
 	*workload->entries_end = entry;
 	workload->entries_end = &entry->next;
 	return 0;
 }
 
 /* The rule's alternatives, for every target; what leads to a workload puts it in the image. */
-static int add_rule(struct lw_state *state, const struct targets *targets, const struct lw_k8s_route *route,
-		    uint16_t lane, const char *source)
+static int add_rule(struct lw_state *state, const struct targets *targets,
+		    const struct lw_k8s_route *route, uint16_t lane, const char *source)
 {
 	size_t n = route->nmatches > 0 ? route->nmatches : 1;
 	int r;
@@ -155,7 +167,8 @@ static int add_rule(struct lw_state *state, const struct targets *targets, const
 		if (route->nmatches > 0)
 			text = lw_arena_printf(state->arena, "%s match %zu", source, i + 1);
 		else
-			text = lw_arena_printf(state->arena, "%s weight %d", source, route->weight_pct);
+			text = lw_arena_printf(state->arena, "%s weight %d", source,
+					       route->weight_pct);
 		if (!text)
 			return -ENOMEM;
 		for (size_t t = 0; t < targets->n; t++) {
@@ -166,7 +179,8 @@ static int add_rule(struct lw_state *state, const struct targets *targets, const
 			r = lw_state_add_as_entry(state, workload);
 			if (r < 0)
 				return r;
-			r = add_entry(state, workload, route, route->nmatches > 0 ? i : WEIGHT, lane, text);
+			r = add_entry(state, workload, route, route->nmatches > 0 ? i : WEIGHT,
+				      lane, text);
 			if (r < 0)
 				return r;
 		}
@@ -183,7 +197,9 @@ static int add_own_rule(struct lw_state *state, struct lw_state_workload *worklo
 	int r;
 
 	r = find_targets(state, meta->ns, workload->rollout->rollout.service, &targets);
-	if (r == 0 && targets.n == 0) /* its Service is not in the model: it is the workload's by definition */
+	if (r == 0 &&
+	    targets.n ==
+		    0) /* its Service is not in the model: it is the workload's by definition */
 		r = add_target(state, &targets, workload);
 	if (r < 0)
 		return r;
@@ -238,13 +254,15 @@ static int add_shared_rule(struct lw_state *state, const struct lw_k8s_object *s
 	if (r < 0)
 		return r;
 	if (targets.n == 0)
-		lw_state_report(state, LW_FINDING_WARNING, shared,
-				"spec.objectRef[0].service: Service %s is not there or selects no pod: no request enters by it",
-				shared->traffic_routing.service);
+		lw_state_report(
+			state, LW_FINDING_WARNING, shared,
+			"spec.objectRef[0].service: Service %s is not there or selects no pod: no request enters by it",
+			shared->traffic_routing.service);
 	lane = lane_of(state, shared, route, &targets);
 	if (lane == 0)
 		return 0;
-	source = lw_arena_printf(state->arena, "TrafficRouting %s/%s", shared->meta.ns, shared->meta.name);
+	source = lw_arena_printf(state->arena, "TrafficRouting %s/%s", shared->meta.ns,
+				 shared->meta.name);
 	if (!source)
 		return -ENOMEM;
 	tag_lane(state, lane, route, shared);
@@ -286,7 +304,8 @@ static int add_shared_rules(struct lw_state *state)
 
 /* ---- compiling ---- */
 
-static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *entry, struct lw_rules_entry *ret)
+static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *entry,
+			  struct lw_rules_entry *ret)
 {
 	const struct lw_k8s_modifier *modifier = &entry->route->modifier;
 	const char *tag_header = state->lanes[entry->lane].tag_header;
@@ -311,7 +330,8 @@ static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *e
 		for (size_t i = 0; i < match->n; i++) {
 			const struct lw_k8s_cond *cond = &match->conds[i];
 
-			conds[i] = (struct lw_rules_cond){ cond->subject, cond->op, cond->name, cond->value };
+			conds[i] = (struct lw_rules_cond){ cond->subject, cond->op, cond->name,
+							   cond->value };
 		}
 		ret->conds = conds;
 		ret->nconds = match->n;
@@ -323,7 +343,8 @@ static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *e
 	for (size_t i = 0; i < modifier->nset; i++) {
 		/* The tag is put on whatever the rule sets; where they differ that was said. */
 		if (strcasecmp(modifier->set[i].key, tag_header) != 0)
-			set[ret->nset++] = (struct lw_rules_mod){ modifier->set[i].key, modifier->set[i].value };
+			set[ret->nset++] = (struct lw_rules_mod){ modifier->set[i].key,
+								  modifier->set[i].value };
 	}
 	for (size_t i = 0; i < modifier->nadd; i++)
 		add[i] = (struct lw_rules_mod){ modifier->add[i].key, modifier->add[i].value };
@@ -353,7 +374,8 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 			return r;
 		r = lw_rules_check(&entries[n], err, sizeof(err));
 		if (r == -EINVAL)
-			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "%s: %s", entry->source, err);
+			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "%s: %s",
+					entry->source, err);
 		else if (r < 0)
 			return r;
 		else
@@ -361,8 +383,8 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 	}
 	r = lw_rules_workload(state->rules, entries, n, &workload->entry, err, sizeof(err));
 	if (r == -EINVAL) {
-		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "entry rules of %s: %s", workload->full_name,
-				err);
+		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "entry rules of %s: %s",
+				workload->full_name, err);
 		r = 0;
 	}
 	return r;

@@ -87,6 +87,7 @@ int lw_kern_cleanup(const char *bpffs)
 	_cleanup_free_ char *dir = NULL;
 	int n;
 
+	libbpf_set_print(on_libbpf);
 	if (asprintf(&dir, "%s/" PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0)
 		return -ENOMEM;
 	n = unpin_dir(dir);
@@ -162,6 +163,16 @@ static int attach(struct lw_kern *kern, const char *cgroup)
 		kern->links[i] = bpf_program__attach_cgroup(progs[i], fd);
 		if (!kern->links[i])
 			return -errno;
+		if (kern->config->flags & LW_CONF_FAIL_CLOSED) {
+			/* outlives a killed agent, so that what it would have steered is refused, not passed */
+			_cleanup_free_ char *path = NULL;
+
+			if (asprintf(&path, "%s/link_%s", kern->pin_dir, bpf_program__name(progs[i]) + 3) < 0)
+				return -ENOMEM;
+			r = bpf_link__pin(kern->links[i], path);
+			if (r)
+				return r;
+		}
 		r = lw_kern_note_attached(kern, "%s (%s on %s)", bpf_program__name(progs[i]),
 					  bpf_program__section_name(progs[i]), cgroup);
 	}

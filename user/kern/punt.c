@@ -25,6 +25,7 @@ struct punt {
 	struct upstream *u; /* NULL: none yet, or none any more */
 	bool connected;
 	bool fell_back; /* to the own peer's address */
+	bool opaque; /* the client's connection has become so behind this request */
 };
 
 static void punt_free(struct lw_upstreams *ups, struct punt *p)
@@ -104,6 +105,8 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 	struct upstream *u = p->u;
 	int r;
 
+	if (p->opaque) /* before the bytes that answers may come for */
+		lw_upstream_opaque(ups, u);
 	while (p->written < p->len) {
 		ssize_t n = send(u->fd, p->data + p->written, p->len - p->written, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -258,6 +261,8 @@ static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, co
 	memcpy(p->data + p->len, data, frame->len);
 	p->len += frame->len;
 	p->seq = frame->seq;
+	if (frame->flags & LW_PUNT_OPAQUE)
+		p->opaque = true;
 	if (p->seq == 1) {
 		lw_pool_demand(ups, &pool, frame->lane, (pid_t)frame->pid);
 		punt_open(ups, p, &pool, frame->lane);

@@ -132,12 +132,18 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	int r;
 
 	(void)events;
-	if (!lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) || state.req_seq == state.resp_seq ||
+	if (!lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) ||
+	    (state.req_seq == state.resp_seq && !(state.flags & (LW_UP_CLOSING | LW_UP_TUNNEL | LW_UP_OPAQUE))) ||
 	    lw_upstream_flow(ups, u->down, &flow)) {
 		lw_upstream_close(ups, u);
 		return;
 	}
-	if (state.frame.state != LW_FRAME_CLOSE && !(state.flags & LW_UP_TUNNEL)) {
+	if (lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT &&
+	    (state.req_seq == state.resp_seq || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))) {
+		lw_upstream_close(ups, u); /* the FIN itself went on to the client */
+		return;
+	}
+	if (state.req_seq != state.resp_seq && state.frame.state != LW_FRAME_CLOSE && !(state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE))) {
 		lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
 			 (unsigned long long)u->down);
 		r = lw_downstream_reset(ups->netns, u->down, &flow);
@@ -225,6 +231,13 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 	u->state = UPSTREAM_BOUND;
 	link_down(ups, u, down);
 	return 0;
+}
+
+void lw_upstream_opaque(struct lw_upstreams *ups, const struct upstream *u)
+{
+	struct lw_opaque_args args = { .up = u->cookie };
+
+	(void)lw_kern_call(ups->kern->skel->progs.lw_up_opaque, &args, sizeof(args));
 }
 
 static void pool_put(struct lw_upstreams *ups, struct upstream *u)

@@ -66,6 +66,8 @@ struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream 
 int lw_upstream_flow(struct lw_upstreams *ups, uint64_t down, struct lw_flow *ret);
 int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u);
 int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head);
+/* Its responses are not followed any more. */
+void lw_upstream_opaque(struct lw_upstreams *ups, const struct upstream *u);
 void lw_upstream_watch(struct upstream *u);
 /* Its connection is over: closes it, and ends its downstream socket where a response was due. */
 void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u);

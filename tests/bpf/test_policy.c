@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of a request that cannot have the pod it should: fail open, fail closed, no pod in the lane, no agent.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "laneway/reasons.h"
+#include "turns.h"
+
+#define REFUSAL "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+static int base;
+
+static void start(const struct lab_options *options)
+{
+	lab_start(options);
+	base = lab_listen(LAB_BASE);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	lab_drain(base);
+	close(base);
+	lab_stop();
+	return 0;
+}
+
+/* The send is refused as a whole. */
+static void send_refused(int c, const char *text)
+{
+	ssize_t n = send(c, text, strlen(text), MSG_NOSIGNAL);
+
+	assert_int_equal(n, -1);
+	assert_int_equal(errno, EACCES);
+}
+
+/* No pod listens at the gray address. */
+static void closed_and_unreachable_is_answered_503(void **state)
+{
+	static const char head[] = "HEAD / HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n";
+	int c, b;
+
+	(void)state;
+	start(&(struct lab_options){ .fail_closed = true });
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(c, REFUSAL);
+	base_turn(c, b);
+	lab_send(c, head);
+	lab_expect(c, REFUSAL);
+	base_turn(c, b);
+	lab_expect_nothing(b);
+	close(c);
+	/* the base pod has had these connections and no other */
+	lab_expect_eof(b);
+	close(b);
+}
+
+/* A body of many messages: all of it goes to the agent, none to the base pod. */
+static void closed_and_unreachable_takes_the_body(void **state)
+{
+	enum { N = 300000, PIECE = 7000 };
+	char *body = calloc(1, N);
+	int c, b;
+
+	(void)state;
+	start(&(struct lab_options){ .fail_closed = true });
+	open_pair(LAB_BASE, base, &c, &b);
+	lab_send(c, "PUT / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 300000\r\n\r\n");
+	for (size_t at = 0; at < N; at += PIECE) {
+		size_t n = N - at < PIECE ? N - at : PIECE;
+		/* the answer may have come before the body is through: the rest has nowhere to go then */
+		ssize_t k = send(c, body + at, n, MSG_NOSIGNAL);
+
+		if (k < 0)
+			break;
+		assert_int_equal(k, n);
+	}
+	lab_expect(c, REFUSAL);
+	lab_expect_nothing(b);
+	close(c);
+	close(b);
+	free(body);
+}
+
+static void closed_without_an_agent_refuses_the_send(void **state)
+{
+	static const char post_head[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\n";
+	static const char post[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello";
+	static const char chunked[] =
+		"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel";
+	int c, b;
+
+	(void)state;
+	start(&(struct lab_options){ .fail_closed = true, .no_agent = true });
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	send_refused(c, GRAY_REQUEST);
+	base_turn(c, b);
+	send_refused(c, post);
+	base_turn(c, b);
+	/* a request refused in its middle has not begun: what follows is looked at as what it is */
+	send_refused(c, post_head);
+	base_turn(c, b);
+	send_refused(c, chunked);
+	base_turn(c, b);
+	send_refused(c, post_head);
+	send_refused(c, GRAY_REQUEST);
+	base_turn(c, b);
+	assert_int_equal(lab_count(LW_REASON_REFUSED), 6);
+	close(c);
+	close(b);
+}
+
+/* Not even an untagged request may follow a peer that is of a lane. */
+static void closed_refuses_base_requests_to_a_gray_peer(void **state)
+{
+	int gray, c, g;
+
+	(void)state;
+	start(&(struct lab_options){ .fail_closed = true, .no_agent = true });
+	gray = lab_listen(LAB_GRAY);
+	open_pair(LAB_GRAY, gray, &c, &g);
+	send_refused(c, BASE_REQUEST);
+	turn(c, g, GRAY_REQUEST, GRAY_TAGGED, OK(0, ""));
+	lab_expect_nothing(g);
+	close(c);
+	close(g);
+	close(gray);
+}
+
+static void open_and_unreachable_falls_back(void **state)
+{
+	static const char head[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n";
+	static const char at_base[] = "POST / HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n0123456789";
+	int c, b, b2;
+
+	(void)state;
+	start(&(struct lab_options){ 0 });
+	open_pair(LAB_BASE, base, &c, &b);
+	for (int i = 0; i < 3; i++) {
+		lab_send(c, head);
+		lab_send(c, "01234");
+		lab_send(c, "56789");
+		b2 = lab_accept_request(base);
+		lab_expect(b2, at_base);
+		lab_send(b2, OK(2, "b2"));
+		lab_expect(c, OK(2, "b2"));
+		base_turn(c, b);
+		close(b2);
+	}
+	close(c);
+	close(b);
+}
+
+static void open_without_an_agent_follows_the_peer(void **state)
+{
+	int gray, c, b, g;
+
+	(void)state;
+	start(&(struct lab_options){ .no_agent = true });
+	gray = lab_listen(LAB_GRAY);
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	turn(c, b, GRAY_REQUEST, GRAY_TAGGED, OK(0, ""));
+	base_turn(c, b);
+	/* a hand-over that failed, or a heartbeat that is old: counted as one of the two */
+	assert_int_equal(lab_count(LW_REASON_AGENT_STALE) + lab_count(LW_REASON_REDIRECT), 1);
+	close(c);
+	close(b);
+
+	open_pair(LAB_GRAY, gray, &c, &g);
+	turn(c, g, GRAY_REQUEST, GRAY_TAGGED, OK(0, ""));
+	assert_int_equal(lab_count(LW_REASON_AGENT_STALE) + lab_count(LW_REASON_REDIRECT), 1);
+	turn(c, g, BASE_REQUEST, BASE_REQUEST, OK(0, ""));
+	assert_int_equal(lab_count(LW_REASON_AGENT_STALE) + lab_count(LW_REASON_REDIRECT), 2);
+	close(c);
+	close(g);
+	close(gray);
+}
+
+/* The lane has no ready pod: base is right then, also where misses are refused. */
+static void no_gray_pod(const struct lab_options *options)
+{
+	static const char tagged[] = "GET / HTTP/1.1\r\nA: b\r\nX-MSE-TAG: gray\r\n\r\n";
+	int gray, c, b, g;
+	struct lw_flow f;
+
+	start(options);
+	gray = lab_listen(LAB_GRAY);
+	open_pair(LAB_BASE, base, &c, &b);
+	turn(c, b, tagged, tagged, OK(0, ""));
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.evidence, LW_EVIDENCE_TAG);
+	assert_int_equal(f.lane, 1);
+	assert_int_equal(f.reason, LW_REASON_NO_ENDPOINT);
+	assert_int_equal(lab_count(LW_REASON_NO_ENDPOINT), 1);
+	/* further on, other workloads may have the lane: the tag is put on all the same */
+	turn(c, b, GRAY_REQUEST, GRAY_TAGGED, OK(0, ""));
+	assert_int_equal(lab_count(LW_REASON_NO_ENDPOINT), 2);
+	base_turn(c, b);
+	assert_int_equal(lab_count(LW_REASON_NO_ENDPOINT), 2);
+	close(c);
+	close(b);
+
+	/* connected to the pod that is not ready: it gets nothing, tagged or not */
+	if (!options->no_agent) {
+		open_pair(LAB_GRAY, gray, &c, &g);
+		for (int i = 0; i < 2; i++) {
+			struct lw_flow_up *up;
+			int base2 = lab_listen(LAB_BASE2);
+
+			lab_send(c, i ? BASE_REQUEST : tagged);
+			do {
+				assert_true(lab_flow(c, &f));
+				up = &f.ups[f.up];
+			} while (!up->up);
+			b = lab_accept_request(up->addr.ip[15] == 11 ? base : base2);
+			lab_expect(b, i ? BASE_REQUEST : tagged);
+			lab_send(b, OK(0, ""));
+			lab_expect(c, OK(0, ""));
+			close(b);
+			lab_drain(base2);
+			close(base2);
+		}
+		lab_expect_nothing(g);
+		close(c);
+		close(g);
+	}
+	lab_drain(gray);
+	close(gray);
+}
+
+static void no_endpoint_is_base(void **state)
+{
+	(void)state;
+	no_gray_pod(&(struct lab_options){ .no_gray = true });
+}
+
+static void no_endpoint_is_base_when_closed(void **state)
+{
+	(void)state;
+	no_gray_pod(&(struct lab_options){ .no_gray = true, .fail_closed = true });
+}
+
+static void no_endpoint_is_base_without_an_agent(void **state)
+{
+	(void)state;
+	no_gray_pod(&(struct lab_options){ .no_gray = true, .fail_closed = true, .no_agent = true });
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(closed_and_unreachable_is_answered_503, teardown),
+		cmocka_unit_test_teardown(closed_and_unreachable_takes_the_body, teardown),
+		cmocka_unit_test_teardown(closed_without_an_agent_refuses_the_send, teardown),
+		cmocka_unit_test_teardown(closed_refuses_base_requests_to_a_gray_peer, teardown),
+		cmocka_unit_test_teardown(open_and_unreachable_falls_back, teardown),
+		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, teardown),
+		cmocka_unit_test_teardown(no_endpoint_is_base, teardown),
+		cmocka_unit_test_teardown(no_endpoint_is_base_when_closed, teardown),
+		cmocka_unit_test_teardown(no_endpoint_is_base_without_an_agent, teardown),
+	};
+
+	if (getenv("LAB_TEST"))
+		cmocka_set_test_filter(getenv("LAB_TEST"));
+	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+}

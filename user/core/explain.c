@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/explain.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "laneway/lane_types.h"
+
+#define QUOTE_LEN 44
+#define SOURCE_SHOWN 72
+/* Lines kept for what follows the conditions. */
+#define LINES_AFTER 12
+
+/* One decision. lane.h has no context to hand to its lookups: the one at hand is in `the_run`. */
+struct run {
+	const struct lw_image *image;
+	struct {
+		__u32 id;
+		const struct lw_step *step;
+	} visits[LW_MAX_STEPS_RUN];
+	size_t nvisits;
+	unsigned throws; /* weights met that are neither 0 nor 100 */
+	unsigned hit; /* of these, the one that takes the request, from 1; 0: none does */
+};
+
+static _Thread_local struct run *the_run;
+
+static const void *get(enum lw_table_id table, __u32 id)
+{
+	struct lw_slot_key key = { .id = id };
+
+	return lw_image_get(the_run->image, table, &key);
+}
+
+static const struct lw_step *get_step(__u32 id)
+{
+	const struct lw_step *step = get(LW_TABLE_STEPS, id);
+
+	if (step && the_run->nvisits < LW_MAX_STEPS_RUN) {
+		the_run->visits[the_run->nvisits].id = id;
+		the_run->visits[the_run->nvisits++].step = step;
+	}
+	return step;
+}
+
+static const struct lw_tag *get_tag(const struct lw_tag_key *key)
+{
+	return lw_image_get(the_run->image, LW_TABLE_TAGS, key);
+}
+
+/* Called for the step visited last. */
+static __u32 throw_dice(void)
+{
+	__u32 pct = the_run->visits[the_run->nvisits - 1].step->weight_pct;
+
+	if (pct == 0 || pct >= 100)
+		return 0;
+	return ++the_run->throws == the_run->hit ? 0 : 99;
+}
+
+static void loop(__u32 n, long (*fn)(__u32, void *), void *arg)
+{
+	for (__u32 i = 0; i < n; i++)
+		if (fn(i, arg))
+			return;
+}
+
+#define lw_get_step(slot, id) get_step(id)
+#define lw_get_rule(slot, id) ((const struct lw_rule *)get(LW_TABLE_RULES, id))
+#define lw_get_dfa(slot, id) ((const struct lw_dfa *)get(LW_TABLE_DFAS, id))
+#define lw_get_lane(slot, id) ((const struct lw_lane *)get(LW_TABLE_LANES, id))
+#define lw_get_tag(key) get_tag(key)
+#define LW_LOOP(n, fn, ctx) loop(n, fn, ctx)
+#define LW_DICE() throw_dice()
+
+#include "laneway/lane.h"
+
+struct explain {
+	const struct lw_explain_request *request;
+	struct lw_explain_result *ret;
+	struct run run;
+	struct lw_head head;
+	const struct lw_dest *dest;
+	unsigned peer_lane; /* of the pod the connection itself goes to */
+};
+
+/* ---- words ---- */
+
+static void line(struct explain *e, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void line(struct explain *e, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+	size_t len;
+
+	if (e->ret->ntrace == LW_EXPLAIN_LINES)
+		return;
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	/* cut before a whole character */
+	len = strlen(text);
+	if (len >= LW_EXPLAIN_LINE_LEN)
+		for (len = LW_EXPLAIN_LINE_LEN - 1; len && (text[len] & 0xc0) == 0x80; len--)
+			;
+	text[len] = '\0';
+	memcpy(e->ret->trace[e->ret->ntrace++], text, len + 1);
+}
+
+/* In quotes; cut to fit before a whole character, with "..." then; what a terminal would act on as '?'. */
+static const char *quote(const void *text, size_t len, char buf[static QUOTE_LEN])
+{
+	const char *from = text;
+	size_t n = len, at = 0;
+
+	if (n > QUOTE_LEN - 6)
+		for (n = QUOTE_LEN - 6; n && (from[n] & 0xc0) == 0x80; n--)
+			;
+	buf[at++] = '"';
+	for (size_t i = 0; i < n; i++)
+		buf[at++] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
+	if (n < len)
+		for (unsigned i = 0; i < 3; i++)
+			buf[at++] = '.';
+	buf[at++] = '"';
+	buf[at] = '\0';
+	return buf;
+}
+
+static const char *lane_name(unsigned lane)
+{
+	const struct lw_lane *row;
+
+	if (!lane)
+		return "base";
+	row = lw_get_lane(0, lane);
+	return row ? row->name : "unknown";
+}
+
+/* ---- the head ---- */
+
+static void put(struct explain *e, size_t *len, const char *text)
+{
+	size_t n = strlen(text);
+
+	/* one byte too many is enough to know that the head is too long */
+	if (*len + n > LW_HEAD_MAX) {
+		*len = LW_HEAD_MAX + 1;
+		return;
+	}
+	memcpy(e->head.buf + *len, text, n);
+	*len += n;
+}
+
+static int render(struct explain *e, size_t *ret_len)
+{
+	const struct lw_explain_request *q = e->request;
+	const char *path = q->path && *q->path ? q->path : "/";
+	char host[LW_ADDR_STRLEN];
+	bool has_host = false;
+	size_t len = 0;
+
+	for (size_t i = 0; i < q->nheaders; i++) {
+		const char *colon = strchr(q->headers[i], ':');
+
+		if (!colon)
+			return -EINVAL;
+		if (colon - q->headers[i] == 4 && !strncasecmp(q->headers[i], "host", 4))
+			has_host = true;
+	}
+	put(e, &len, "GET ");
+	put(e, &len, path);
+	put(e, &len, " HTTP/1.1\r\n");
+	if (!has_host) {
+		put(e, &len, "Host: ");
+		put(e, &len, lw_addr_format_port(&q->to, q->to_port, host));
+		put(e, &len, "\r\n");
+	}
+	for (size_t i = 0; i < q->nheaders; i++) {
+		put(e, &len, q->headers[i]);
+		put(e, &len, "\r\n");
+	}
+	put(e, &len, "\r\n");
+	*ret_len = len;
+	return 0;
+}
+
+/* As lw_look() of the kernel programs. OK, or why the connection would become opaque. */
+static enum lw_reason scan(struct explain *e, size_t len)
+{
+	const struct lw_names *names = get(LW_TABLE_NAMES, 0);
+	struct lw_scan *s = &e->head.scan;
+	struct lw_frame frame = {};
+
+	if (len > LW_HEAD_MAX)
+		return LW_REASON_OPAQUE_HEAD_SIZE;
+	if (!names)
+		return LW_REASON_OPAQUE_MALFORMED;
+	while (!lw_scan_step(s, names, &e->head.caps, e->head.buf, LW_HEAD_MAX, len, 0))
+		;
+	if (s->state != LW_SCAN_DONE)
+		return s->flags & LW_SCAN_NOT_HTTP ? LW_REASON_OPAQUE_NOT_HTTP :
+						     LW_REASON_OPAQUE_MALFORMED;
+	lw_frame_request(s, &frame);
+	if ((s->flags & LW_SCAN_CAPTURES_FULL) || frame.state == LW_FRAME_LOST)
+		return LW_REASON_OPAQUE_MALFORMED;
+	return LW_REASON_OK;
+}
+
+/* ---- where to ---- */
+
+static const struct lw_pod *pod_of(const struct lw_addr *addr)
+{
+	struct lw_pod_key key = { .addr = *addr };
+
+	return lw_image_get(the_run->image, LW_TABLE_PODS, &key);
+}
+
+static const struct lw_dest *dest_of(const struct lw_addr *addr, uint16_t port)
+{
+	struct lw_dest_key key = { .addr = *addr, .port = port };
+	const struct lw_dest *dest = lw_image_get(the_run->image, LW_TABLE_DESTS, &key);
+
+	if (dest)
+		return dest;
+	key.port = 0;
+	return lw_image_get(the_run->image, LW_TABLE_DESTS, &key);
+}
+
+static size_t group_count(const struct explain *e, unsigned lane)
+{
+	struct lw_group_key key = { .group = e->dest->group, .lane = lane };
+	const struct lw_group *group = lw_image_get(the_run->image, LW_TABLE_GROUPS, &key);
+
+	return group ? group->count : 0;
+}
+
+/* The lane of the endpoints. *own_peer: the connection's own peer serves it. As lw_on_request(). */
+static unsigned route(const struct explain *e, unsigned lane, enum lw_reason *reason, bool *own_peer)
+{
+	unsigned target = lane;
+
+	*own_peer = true;
+	if (lane && lane != e->peer_lane && !group_count(e, lane)) {
+		target = 0;
+		*reason = LW_REASON_NO_ENDPOINT;
+	}
+	if (target == e->peer_lane)
+		return target;
+	if (!group_count(e, target)) {
+		*reason = LW_REASON_NO_ENDPOINT;
+		return e->peer_lane;
+	}
+	*own_peer = false;
+	return target;
+}
+
+static void add_endpoint(struct explain *e, const struct lw_addr *addr, uint16_t port)
+{
+	const struct lw_pod *pod = pod_of(addr);
+	struct lw_explain_endpoint *to;
+
+	if (e->ret->nendpoints == LW_EXPLAIN_ENDPOINTS)
+		return;
+	to = &e->ret->endpoints[e->ret->nendpoints++];
+	to->addr = *addr;
+	to->port = port;
+	to->local = pod && (pod->flags & LW_POD_LOCAL);
+	(void)lw_str_copy(to->pod, sizeof(to->pod), pod ? pod->name : "");
+}
+
+static void add_endpoints(struct explain *e, unsigned lane, bool own_peer)
+{
+	const struct lw_explain_request *q = e->request;
+	size_t n = group_count(e, lane);
+
+	if (own_peer && (!(e->dest->flags & LW_DEST_SERVICE) || !n)) {
+		e->ret->endpoints_total = 1;
+		add_endpoint(e, &q->to, q->to_port);
+		return;
+	}
+	e->ret->endpoints_total = n;
+	for (size_t i = 0; i < n && i < LW_EXPLAIN_ENDPOINTS; i++) {
+		struct lw_endpoint_key key = { .group = e->dest->group, .lane = lane, .idx = i };
+		const struct lw_endpoint *ep =
+			lw_image_get(the_run->image, LW_TABLE_ENDPOINTS, &key);
+
+		if (ep)
+			add_endpoint(e, &ep->addr, ep->port ? ep->port : q->to_port);
+	}
+}
+
+static void tell_route(struct explain *e, unsigned lane, unsigned served, enum lw_reason reason,
+		       bool own_peer)
+{
+	bool service = e->dest->flags & LW_DEST_SERVICE;
+	size_t n = group_count(e, served);
+
+	if (reason == LW_REASON_NO_ENDPOINT)
+		line(e, "lane %s has no ready pod for this destination: %s",
+		     lane_name(lane),
+		     own_peer && !service ? "the request stays with the pod asked for" :
+					    "the request goes to base");
+	if (own_peer && !service)
+		line(e, "the pod asked for is in lane %s: the request goes there",
+		     lane_name(served));
+	else if (!n)
+		line(e, "no ready pod is known for this Service: the connection is left to it");
+	else
+		line(e, "lane %s has %zu ready pod%s for this destination", lane_name(served), n,
+		     n == 1 ? "" : "s");
+}
+
+/* ---- the decision in words ---- */
+
+static void tell_tags(struct explain *e)
+{
+	const struct lw_captures *caps = &e->head.caps;
+
+	for (__u32 i = 0; i < caps->n; i++) {
+		const struct lw_capture *cap = &caps->at[i];
+		const char *text = (const char *)e->head.buf + cap->line;
+		int name_len = (int)((const char *)memchr(text, ':', cap->line_len) - text);
+		char value[QUOTE_LEN];
+		__u32 lane;
+
+		if (cap->header < LW_HDR_TAG_FIRST || cap->header > LW_HDR_TAG_LAST)
+			continue;
+		lane = lw_tag_lane(&e->head, 0, i);
+		quote(e->head.buf + cap->value, cap->value_len, value);
+		if (lane == LW_LANE_UNKNOWN)
+			line(e, "tag %.*s %s names no open lane: no evidence", name_len, text, value);
+		else
+			line(e, "tag %.*s %s names lane %s", name_len, text, value,
+			     lane_name(lane));
+	}
+}
+
+/* The rule that holds if this step and those it leads to on a match do; NULL if there is none. */
+static const struct lw_rule *rule_of(const struct lw_step *step)
+{
+	__u32 next = step->on_match;
+
+	for (unsigned i = 0; i < LW_MAX_STEPS_RUN && next && !(next & LW_STEP_ENTER); i++) {
+		step = get(LW_TABLE_STEPS, next);
+		next = step ? step->on_match : LW_STEP_END;
+	}
+	return next ? lw_get_rule(0, next & ~LW_STEP_ENTER) : NULL;
+}
+
+/* `header user-agent is not "xiaoming" (it is "curl")` */
+static void tell_cond(const struct explain *e, const struct lw_step *step, bool held, char *buf,
+		      size_t size)
+{
+	static const char *const subjects[] = {
+		[LW_SUBJECT_HEADER] = "header ",
+		[LW_SUBJECT_COOKIE] = "cookie ",
+		[LW_SUBJECT_QUERY] = "parameter ",
+		[LW_SUBJECT_PATH] = "path",
+	};
+	static const char *const verbs[][2] = {
+		[LW_OP_EXACT] = { "is not", "is" },
+		[LW_OP_REGEX] = { "does not match", "matches" },
+		[LW_OP_PREFIX] = { "does not start with", "starts with" },
+	};
+	const struct lw_head *head = &e->head;
+	char value[QUOTE_LEN], actual[QUOTE_LEN], found[QUOTE_LEN + 16] = "";
+	bool slash = step->op == LW_OP_PREFIX && !step->value_len;
+
+	if (step->subject >= sizeof(subjects) / sizeof(*subjects) || !step->subject ||
+	    step->op >= sizeof(verbs) / sizeof(*verbs) || !step->op) {
+		(void)snprintf(buf, size, "unknown condition");
+		return;
+	}
+	quote(slash ? "/" : step->value, slash ? 1 : step->value_len, value);
+	if (step->subject == LW_SUBJECT_HEADER || step->subject == LW_SUBJECT_COOKIE) {
+		__u32 id = step->subject == LW_SUBJECT_COOKIE ? LW_HDR_COOKIE : step->header_id;
+		__u32 first = head->caps.first[id & (LW_HDR__MAX - 1)];
+
+		if (!first) {
+			(void)snprintf(found, sizeof(found), " (there is none)");
+		} else if (step->subject == LW_SUBJECT_HEADER) {
+			const struct lw_capture *cap = &head->caps.at[first - 1];
+
+			(void)snprintf(found, sizeof(found), " (it is %s)",
+				       quote(head->buf + cap->value, cap->value_len, actual));
+		}
+	} else if (step->subject == LW_SUBJECT_PATH) {
+		(void)snprintf(found, sizeof(found), " (it is %s)",
+			       quote(head->buf + head->eval.path, head->eval.path_len, actual));
+	}
+	(void)snprintf(buf, size, "%s%.*s %s %s%s", subjects[step->subject],
+		       step->name_len < 40 ? step->name_len : 40, step->name,
+		       verbs[step->op][held], value,
+		       held && step->op == LW_OP_EXACT ? "" : found);
+}
+
+static void tell_steps(struct explain *e)
+{
+	const struct run *run = &e->run;
+	size_t left_out = 0;
+
+	for (size_t i = 0; i < run->nvisits; i++) {
+		const struct lw_step *step = run->visits[i].step;
+		const struct lw_rule *rule = rule_of(step);
+		const struct lw_eval *eval = &e->head.eval;
+		__u32 next = i + 1 < run->nvisits ? run->visits[i + 1].id :
+			     eval->rule		  ? eval->rule :
+						    eval->step;
+		bool held = next == step->on_match;
+		char cond[160];
+
+		/* the last one is what decided */
+		if (e->ret->ntrace >= LW_EXPLAIN_LINES - LINES_AFTER && i + 1 < run->nvisits) {
+			left_out++;
+			continue;
+		}
+		if (left_out)
+			line(e, "(%zu more conditions)", left_out);
+		left_out = 0;
+		if (step->subject != LW_SUBJECT_DICE)
+			tell_cond(e, step, held, cond, sizeof(cond));
+		else if (step->weight_pct == 0 || step->weight_pct >= 100)
+			(void)snprintf(cond, sizeof(cond), "the weight is %u of 100",
+				       step->weight_pct);
+		else
+			(void)snprintf(cond, sizeof(cond),
+				       "a weight of %u of 100 decides by chance",
+				       step->weight_pct);
+		line(e, "%.*s: %s%s", SOURCE_SHOWN, rule ? rule->source : "no rule", cond,
+		     next & LW_STEP_ENTER ? ": holds" : "");
+	}
+}
+
+static void tell_decision(struct explain *e, const struct lw_decision *d)
+{
+	tell_tags(e);
+	switch (d->evidence) {
+	case LW_EVIDENCE_TAG:
+		line(e, "the tag decides: lane %s", lane_name(d->lane));
+		return;
+	case LW_EVIDENCE_AMBIGUOUS:
+		line(e, "the tags contradict each other: base");
+		return;
+	case LW_EVIDENCE_POD:
+		line(e, "the client's own requests are in its lane: %s", lane_name(d->lane));
+		return;
+	default:
+		break;
+	}
+	if (!e->run.nvisits) {
+		line(e, "the destination has no entry rule: base");
+		return;
+	}
+	tell_steps(e);
+	if (d->evidence == LW_EVIDENCE_ENTRY)
+		line(e, "the rule decides: lane %s", lane_name(d->lane));
+	else if (d->reason == LW_REASON_STEPS)
+		line(e, "over %d conditions were looked at: base", LW_MAX_STEPS_RUN);
+	else
+		line(e, "no %srule holds: base", e->run.throws ? "other " : "");
+}
+
+static void decide(struct explain *e, unsigned own_lane, __u32 entry, unsigned hit,
+		   struct lw_decision *ret)
+{
+	e->run.nvisits = 0;
+	e->run.throws = 0;
+	e->run.hit = hit;
+	lw_decide(&e->head, 0, own_lane, entry, ret);
+}
+
+/* The outcome for each weight that may take the request; throws: how many there are. */
+static void explain_chances(struct explain *e, unsigned own_lane, __u32 entry, unsigned throws)
+{
+	for (unsigned hit = 1; hit <= throws && e->ret->nchances < LW_EXPLAIN_CHANCES; hit++) {
+		struct lw_explain_chance *to = &e->ret->chances[e->ret->nchances];
+		unsigned seen = 0;
+		const struct lw_rule *rule;
+		struct lw_decision d;
+		bool own_peer;
+
+		decide(e, own_lane, entry, hit, &d);
+		for (size_t i = 0; i < e->run.nvisits && seen < hit; i++) {
+			const struct lw_step *step = e->run.visits[i].step;
+
+			if (step->subject == LW_SUBJECT_DICE && step->weight_pct &&
+			    step->weight_pct < 100) {
+				seen++;
+				to->weight_pct = step->weight_pct;
+			}
+		}
+		rule = d.rule ? lw_get_rule(0, d.rule & ~LW_STEP_ENTER) : NULL;
+		to->lane = d.lane;
+		to->reason = d.reason;
+		to->served_lane = route(e, d.lane, &to->reason, &own_peer);
+		(void)lw_str_copy(to->lane_name, sizeof(to->lane_name), lane_name(d.lane));
+		(void)lw_str_copy(to->rule_source, sizeof(to->rule_source),
+				  rule ? rule->source : "");
+		e->ret->nchances++;
+		line(e, "the %u of 100 go to lane %s%s%s (%.*s)", to->weight_pct, to->lane_name,
+		     to->served_lane == to->lane ? "" : ", served by ",
+		     to->served_lane == to->lane ? "" : lane_name(to->served_lane), SOURCE_SHOWN,
+		     to->rule_source);
+	}
+}
+
+static void explain_dest(struct explain *e)
+{
+	const struct lw_explain_request *q = e->request;
+	const struct lw_pod *pod = pod_of(&q->to);
+	char addr[LW_ADDR_STRLEN];
+
+	lw_addr_format_port(&q->to, q->to_port, addr);
+	e->dest = dest_of(&q->to, q->to_port);
+	if (!e->dest) {
+		line(e, "%s belongs to no workload in release", addr);
+		return;
+	}
+	e->ret->known = true;
+	if (e->dest->flags & LW_DEST_SERVICE) {
+		line(e, "%s is a Service's: the connection itself goes to a base pod", addr);
+		return;
+	}
+	if (pod && pod->workload == e->dest->workload)
+		e->peer_lane = pod->lane;
+	line(e, "%s is pod %s in lane %s", addr, pod ? pod->name : "", lane_name(e->peer_lane));
+}
+
+static unsigned explain_client(struct explain *e)
+{
+	const struct lw_pod *pod = pod_of(&e->request->from);
+	char addr[LW_ADDR_STRLEN];
+
+	lw_addr_format(&e->request->from, addr);
+	if (pod)
+		line(e, "client %s is pod %s in lane %s", addr, pod->name, lane_name(pod->lane));
+	else
+		line(e, "client %s is no pod of a workload in release: no lane of its own", addr);
+	return pod ? pod->lane : 0;
+}
+
+static void explain(struct explain *e, size_t head_len)
+{
+	struct lw_explain_result *ret = e->ret;
+	struct lw_decision d = {};
+	const struct lw_workload *w;
+	const struct lw_rule *rule;
+	struct lw_slot_key key = {};
+	unsigned own_lane, throws;
+	enum lw_reason reason;
+	bool own_peer = true;
+
+	explain_dest(e);
+	if (!e->dest)
+		return;
+	key.id = e->dest->workload;
+	w = lw_image_get(the_run->image, LW_TABLE_WORKLOADS, &key);
+	(void)lw_str_copy(ret->workload, sizeof(ret->workload), w ? w->name : "");
+	own_lane = explain_client(e);
+
+	reason = scan(e, head_len);
+	if (reason != LW_REASON_OK) {
+		line(e, "%s: the connection stays where it is, untouched, for good",
+		     reason == LW_REASON_OPAQUE_HEAD_SIZE ? "the head is longer than the limit" :
+							    "the request is not understood");
+		ret->reason = reason;
+		ret->served_lane = e->peer_lane;
+		(void)lw_str_copy(ret->lane_name, sizeof(ret->lane_name), "base");
+		add_endpoints(e, ret->served_lane, true);
+		return;
+	}
+
+	decide(e, own_lane, w ? w->entry : 0, 0, &d);
+	tell_decision(e, &d);
+	rule = d.rule ? lw_get_rule(0, d.rule & ~LW_STEP_ENTER) : NULL;
+	throws = e->run.throws;
+	ret->lane = d.lane;
+	ret->evidence = d.evidence;
+	ret->reason = d.reason;
+	ret->served_lane = route(e, d.lane, &ret->reason, &own_peer);
+	(void)lw_str_copy(ret->lane_name, sizeof(ret->lane_name), lane_name(d.lane));
+	(void)lw_str_copy(ret->rule_source, sizeof(ret->rule_source), rule ? rule->source : "");
+	tell_route(e, ret->lane, ret->served_lane, ret->reason, own_peer);
+	add_endpoints(e, ret->served_lane, own_peer);
+	explain_chances(e, own_lane, w ? w->entry : 0, throws);
+}
+
+int lw_explain(const struct lw_image *image, const struct lw_explain_request *request,
+	       struct lw_explain_result *ret)
+{
+	_cleanup_free_ struct explain *e = calloc(1, sizeof(*e));
+	size_t head_len;
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	memset(ret, 0, sizeof(*ret));
+	e->request = request;
+	e->ret = ret;
+	e->run.image = image;
+	r = render(e, &head_len);
+	if (r < 0)
+		return r;
+	the_run = &e->run;
+	explain(e, head_len);
+	the_run = NULL;
+	return 0;
+}

@@ -373,6 +373,9 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 		f->workload_hash = w->name_hash;
 	pod = lw_pod_of(r->slot, &f->peer);
 	f->peer_lane = pod && pod->workload == f->workload ? pod->lane : 0;
+	/* a canary that is leaving takes no new request of anybody; a base pod's clients are its own matter */
+	if (f->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))
+		f->peer_lane = LW_LANE_ONCE;
 	pod = lw_pod_of(r->slot, &f->client);
 	f->own_lane = pod ? pod->lane : 0;
 	for (i = 0; i < LW_FLOW_UPS; i++) {

@@ -123,7 +123,8 @@ static __always_inline void lw_follow_reply(struct __sk_buff *skb, struct lw_up 
 
 /*
  * The end of an upstream connection. Where it ends a response, or a response announced it, it is the
- * client's end of file too, behind all its bytes. Without a verdict on the downstream socket a redirected FIN would
+ * client's end of file too, behind all its bytes. (A FIN that came with data is not seen here: the agent then sends
+ * one of its own making.) Without a verdict on the downstream socket a redirected FIN would
  * make recv(2) fail with EFAULT (tcp_bpf_recvmsg(); tcp_bpf_recvmsg_parser() knows it): there the agent does it.
  */
 static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up, const struct lw_config *conf,
@@ -136,6 +137,7 @@ static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up,
 	else if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) &&
 		 !((up->flags & LW_UP_CLOSING) && up->frame.state == LW_FRAME_HEAD && up->resp_seq == up->req_seq))
 		return SK_PASS;
+	__sync_fetch_and_or(&up->flags, LW_UP_FIN_SENT);
 	return bpf_sk_redirect_hash(skb, &lw_down_socks, &down, BPF_F_INGRESS);
 }
 

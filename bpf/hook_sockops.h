@@ -79,6 +79,20 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
 	bpf_map_update_elem(&lw_tuples, &tuple, &cookie, BPF_ANY);
 }
 
+/* shutdown() or close(): all its bytes are on their way, an end of file belongs behind them. */
+static __always_inline void lw_down_fin(__u64 cookie)
+{
+	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &cookie);
+	__u32 i, any = 0;
+
+	if (!f)
+		return;
+	for (i = 0; i < LW_FLOW_UPS; i++)
+		any |= !!f->ups[i].up;
+	if (any || f->punt)
+		lw_emit(LW_EVENT_DOWN_FIN, cookie, 0, f, NULL);
+}
+
 /* The downstream socket is gone: its upstream sockets go with it, no other may ever have them. */
 static __always_inline void lw_down_closed(__u64 cookie)
 {
@@ -140,6 +154,8 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 	if (st->role == LW_ROLE_DOWN) {
 		if (ctx->args[1] == BPF_TCP_CLOSE)
 			lw_down_closed(st->cookie);
+		else if (ctx->args[1] == BPF_TCP_FIN_WAIT1 || ctx->args[1] == BPF_TCP_LAST_ACK)
+			lw_down_fin(st->cookie);
 	} else {
 		/* any way out of ESTABLISHED: the other side or the agent closed it */
 		lw_up_closed(st->cookie);

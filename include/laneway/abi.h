@@ -318,6 +318,7 @@ enum lw_up_flags {
 	LW_UP_TUNNEL = 1 << 2, /* 101, or CONNECT: bytes both ways from here on */
 	LW_UP_OPAQUE = 1 << 3, /* its downstream socket is opaque on this route: responses are not followed */
 	LW_UP_CLOSING = 1 << 4, /* the last response said that the connection ends with it */
+	LW_UP_FIN_SENT = 1 << 5, /* its end of file has been sent on to the downstream socket */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
@@ -375,6 +376,7 @@ enum lw_event_type {
 	LW_EVENT_TAKEN = 1, /* an upstream socket left a pool: refill */
 	LW_EVENT_DOWN_CLOSED = 2, /* close its upstream sockets */
 	LW_EVENT_UP_DEAD = 3, /* an upstream socket closed; end or reset its downstream socket if a response is due */
+	LW_EVENT_DOWN_FIN = 5, /* the client has closed its sending side: so are its upstream sockets' to be */
 	LW_EVENT_UP_RELEASED = 4, /* an upstream socket left its downstream socket: close it */
 };
 struct lw_event {

@@ -375,7 +375,7 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 			s->value_end = s->pos;
 		} else if (c == '\r') {
 			s->state = LW_SCAN_VALUE_LF;
-		} else if (c == ' ' || c == '\t') {
+		} else if (c == ' ') {
 			s->state = LW_SCAN_TRAIL;
 		} else {
 			lw_scan_fail(s);
@@ -390,7 +390,7 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 		} else if (c == '\r') {
 			s->flags |= LW_SCAN_HAS_CHUNKED;
 			s->state = LW_SCAN_VALUE_LF;
-		} else if (c == ' ' || c == '\t') {
+		} else if (c == ' ') {
 			s->flags |= LW_SCAN_HAS_CHUNKED;
 			s->state = LW_SCAN_TRAIL;
 		} else {
@@ -398,9 +398,10 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 		}
 		break;
 	case LW_SCAN_TRAIL:
+		/* RFC 9110 5.6.3 allows tabs; some readers then take the value for another one */
 		if (c == '\r')
 			s->state = LW_SCAN_VALUE_LF;
-		else if (c != ' ' && c != '\t')
+		else if (c != ' ')
 			lw_scan_fail(s);
 		break;
 	case LW_SCAN_VALUE_LF:

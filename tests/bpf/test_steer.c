@@ -240,6 +240,7 @@ static void cluster_ip_becomes_a_pod(void **state)
 }
 
 static char *noise(size_t n, unsigned int seed);
+static void pump(int c, int s, const char *data, size_t n);
 
 struct exchange {
 	const char *request, *at_gray, *response;
@@ -546,6 +547,59 @@ static void end_of_file_ends_the_response(void **state)
 	lab_expect_eof(c);
 	close(c);
 	close(b);
+}
+
+/* The end of file comes behind the last byte, however the packets fall and however slow the reader is. */
+static void end_of_file_behind_many_bytes(void **state)
+{
+	static const size_t sizes[] = { 1, 1000, 65536, 100000, 1000003, 5000000, 9000001 };
+	char *body = noise(9000001, 11);
+
+	(void)state;
+	for (size_t round = 0; round < 3; round++)
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			int c, b, g;
+
+			open_pair(&c, &b);
+			lab_send(c, GRAY_REQUEST);
+			g = lab_accept_request(gray);
+			lab_expect(g, GRAY_TAGGED);
+			lab_send(g, "HTTP/1.1 200 OK\r\n\r\n");
+			lab_expect(c, "HTTP/1.1 200 OK\r\n\r\n");
+			if (sizes[i] > 60000)
+				pump(g, c, body, sizes[i] - 60000);
+			lab_send_n(g, body + (sizes[i] > 60000 ? sizes[i] - 60000 : 0), sizes[i] > 60000 ? 60000 : sizes[i]);
+			close(g);
+			char *got = malloc(60000);
+
+			lab_recv_n(c, got, sizes[i] > 60000 ? 60000 : sizes[i]);
+			lab_expect_eof(c);
+			free(got);
+			close(c);
+			close(b);
+		}
+	free(body);
+}
+
+/* A client that has said all it has to say is still answered; the pod sees its end of file, too. */
+static void half_close_by_the_client(void **state)
+{
+	char byte;
+	int c, b, g;
+
+	(void)state;
+	open_pair(&c, &b);
+	lab_send(c, GRAY_REQUEST);
+	shutdown(c, SHUT_WR);
+	g = lab_accept_request(gray);
+	lab_expect(g, GRAY_TAGGED);
+	lab_expect_eof(g);
+	lab_send(g, OK(4, "gray"));
+	lab_expect(c, OK(4, "gray"));
+	assert_int_equal(recv(c, &byte, 1, MSG_DONTWAIT), -1);
+	close(g);
+	close(b);
+	close(c);
 }
 
 /* A response that announces the end of its connection brings it, behind its last byte; others do not. */
@@ -943,6 +997,8 @@ int main(void)
 		cmocka_unit_test_teardown(announced_close_ends_the_connection, clean),
 		cmocka_unit_test_teardown(pipelined_behind_a_punt, clean),
 		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, clean),
+		cmocka_unit_test_teardown(end_of_file_behind_many_bytes, clean),
+		cmocka_unit_test_teardown(half_close_by_the_client, clean),
 		cmocka_unit_test_teardown(cut_off_response_is_reset, clean),
 		cmocka_unit_test_teardown(idle_upstream_may_close, clean),
 		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, clean),

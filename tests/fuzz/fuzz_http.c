@@ -37,6 +37,7 @@ static void walk_requests(struct walk *walk, const uint8_t *data, size_t size)
 		*m = (struct message){ .start = off, .head_end = off + head.scan.pos };
 		m->is_head = head.scan.flags & LW_SCAN_IS_HEAD;
 		m->upgrade = head.scan.flags & LW_SCAN_HAS_UPGRADE;
+		m->closes = lw_scan_closes(&head.scan);
 		walk->n++;
 		off = walk_body(&f, data, m->head_end, size, &m->body);
 		m->complete = f.state == LW_FRAME_HEAD;

@@ -55,6 +55,7 @@ static void walk_responses(struct walk *walk, const uint8_t *data, size_t size, 
 			continue;
 		m = &walk->messages[walk->n++];
 		*m = (struct message){ .start = start, .head_end = off, .end = off, .status = scan.status };
+		m->closes = lw_scan_closes(&scan);
 		if (scan.status < 200) {
 			m->complete = true;
 		} else {

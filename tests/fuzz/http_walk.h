@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/names.h"
 #include "laneway/lane_types.h"
@@ -25,6 +26,7 @@ struct message {
 	bool complete;
 	bool is_head; /* method HEAD */
 	bool upgrade; /* asks for, or is, the end of HTTP */
+	bool closes; /* the connection ends with it */
 };
 
 struct walk {
@@ -87,6 +89,8 @@ static int ref_headers(http_parser *p)
 	r->at.head_end = r->pos + 1;
 	r->at.is_head = p->type == HTTP_REQUEST && p->method == HTTP_HEAD;
 	r->at.upgrade = p->upgrade;
+	r->at.closes = p->http_minor == 0 ? !(p->flags & F_CONNECTION_KEEP_ALIVE) :
+					    p->flags & F_CONNECTION_CLOSE;
 	if (p->type == HTTP_RESPONSE) {
 		r->at.status = p->status_code;
 		/* the library leaves to its caller which responses have no body whatever they say */
@@ -161,21 +165,17 @@ static void walk_reference(struct walk *walk, enum http_parser_type type, uint32
 
 /*
  * libhttp-parser 2.9.4 takes any header whose name only starts with "Transfer-Encoding" for one that
- * frames the message: there it is no reference.
+ * frames the message, and Proxy-Connection for Connection: there it is no reference.
  */
 static bool walk_comparable(const uint8_t *data, size_t size)
 {
-	static const char name[] = "transfer-encoding";
+	static const char name[] = "transfer-encoding", proxy[] = "proxy-connection";
 	const size_t n = sizeof(name) - 1;
 
-	for (size_t i = 0; i + n < size; i++) {
-		size_t k = 0;
-
-		while (k < n && (data[i + k] | (name[k] == '-' ? 0 : 0x20)) == name[k])
-			k++;
-		if (k == n && lw_is_token(data[i + n]))
+	for (size_t i = 0; i + n < size; i++)
+		if ((!strncasecmp((const char *)data + i, name, n) && lw_is_token(data[i + n])) ||
+		    !strncasecmp((const char *)data + i, proxy, sizeof(proxy) - 1))
 			return false;
-	}
 	return true;
 }
 
@@ -216,9 +216,13 @@ static void walk_compare(const struct walk *ours, const struct walk *ref,
 			finding("the heads differ", i, ours, ref);
 		if (a->is_head != b->is_head || a->status != b->status)
 			finding("method HEAD or status differ", i, ours, ref);
+		if (b->closes && !a->closes)
+			finding("a close was overlooked", i, ours, ref);
 		if (b->upgrade && !a->upgrade)
 			finding("an upgrade was overlooked", i, ours, ref);
 		if (ours->opaque && i + 1 == ours->n && !a->complete)
+			return;
+		if (i == MESSAGES_MAX - 1)
 			return;
 		if (a->complete && b->complete) {
 			if (a->end != b->end || a->body != b->body)

@@ -27,6 +27,7 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/rules.h"
 #include "kern/devices.h"
@@ -573,6 +574,21 @@ bool lab_flow(int fd, struct lw_flow *ret)
 
 	CHECK(f.port, "getsockname");
 	return lw_kern_each_flow(lab.kern, find_one, &f) == 1;
+}
+
+unsigned int lab_bound_to(int fd)
+{
+	uint64_t until = lw_clock_ns() + WAIT_MS * LW_NS_PER_MS;
+	struct lw_flow f;
+
+	do {
+		CHECK(lab_flow(fd, &f), "find the flow");
+		if (f.route != LW_ROUTE_PEER && f.ups[f.up].up)
+			return f.ups[f.up].addr.ip[15];
+		sched_yield();
+	} while (lw_clock_ns() < until);
+	CHECK(false, "wait for an upstream socket");
+	return 0;
 }
 
 static int dump_flow(uint64_t cookie, const struct lw_flow *f, void *arg)

@@ -99,3 +99,5 @@ uint64_t lab_count(unsigned int reason);
 uint64_t lab_count_evidence(unsigned int evidence);
 /* The flow of the connection whose local port is fd's. */
 bool lab_flow(int fd, struct lw_flow *ret);
+/* Waits until its last request has an upstream socket; the last byte of that one's address. */
+unsigned int lab_bound_to(int fd);

@@ -133,11 +133,17 @@ static const struct {
 	{ TEXT(GET "a\xe4: b\r\n\r\n"), BAD },
 	{ TEXT(GET "a\0: b\r\n\r\n"), BAD },
 	{ TEXT(GET "upgrade: h2c\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_UPGRADE },
+	{ TEXT(GET "Connection: a\x01\r\n\r\n"), BAD },
+	{ TEXT(GET "Connection: a\n\r\n"), BAD },
+	{ TEXT(GET "Connection: a, \r\n\r\n"), FINE },
 	{ TEXT(GET "upgrade:\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_UPGRADE },
 	{ TEXT(GET "x-upgrade: h2c\r\n\r\n"), FINE },
 	/* lengths */
 	{ TEXT(POST "Content-Length: 0\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH },
-	{ TEXT(POST "CONTENT-length:5 \t\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "CONTENT-length:5  \r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "Content-Length:\t5\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "Content-Length: 5\t\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "Content-Length: 5 \t\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length: 999999999999999999\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length: 1000000000000000000\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length:\r\n\r\n"), BAD },
@@ -151,7 +157,9 @@ static const struct {
 	{ TEXT(POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
 	/* codings */
 	{ TEXT(POST "Transfer-Encoding: chunked\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_CHUNKED },
-	{ TEXT(POST "transfer-encoding:CHUNKED \t\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_CHUNKED },
+	{ TEXT(POST "transfer-encoding:CHUNKED  \r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_CHUNKED },
+	{ TEXT(POST "Transfer-Encoding: chunked\t\r\n\r\n"), BAD },
+	{ TEXT(POST "Transfer-Encoding: chunked \t\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_CHUNKED },
 	{ TEXT(POST "Transfer-Encoding: gzip, chunked\r\n\r\n"), BAD },
 	{ TEXT(POST "Transfer-Encoding: chunked, identity\r\n\r\n"), BAD },
 	{ TEXT(POST "Transfer-Encoding: chunked;q=1\r\n\r\n"), BAD },
@@ -205,6 +213,8 @@ static void test_states(void **state)
 	}
 	scan(TEXT(GET "a: b"), 0);
 	seen |= 1u << head.scan.state;
+	scan(TEXT(GET "Connection: a"), 0);
+	seen |= 1u << head.scan.state;
 	assert_int_equal(seen, (1u << LW_SCAN_DONE) - 1);
 }
 
@@ -257,16 +267,26 @@ static void test_captures(void **state)
 		      "Content-Length: 3\r\nCookie:a=b; c=d\r\nx-mse-tag:\r\nX-mse-tag2: no\r\nx-mse-ta: no\r\n\r\n"),
 	     0);
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
-	assert_int_equal(head.caps.n, 4);
+	assert_int_equal(head.caps.n, 5);
 	check_capture(0, TAG, "X-MSE-Tag: gray\r\n", "gray");
 	check_capture(1, AGENT, "user-agent:\t \tcurl/8  (a  long, long value)  \t \r\n",
 		      "curl/8  (a  long, long value)");
-	check_capture(2, LW_HDR_COOKIE, "Cookie:a=b; c=d\r\n", "a=b; c=d");
-	check_capture(3, TAG, "x-mse-tag:\r\n", "");
+	check_capture(2, LW_HDR_CONTENT_LENGTH, "Content-Length: 3\r\n", "3");
+	check_capture(3, LW_HDR_COOKIE, "Cookie:a=b; c=d\r\n", "a=b; c=d");
+	check_capture(4, TAG, "x-mse-tag:\r\n", "");
 	assert_int_equal(head.caps.first[TAG], 1);
 	assert_int_equal(head.caps.first[AGENT], 2);
-	assert_int_equal(head.caps.first[LW_HDR_COOKIE], 3);
-	assert_int_equal(head.caps.first[LW_HDR_CONTENT_LENGTH], 0);
+	assert_int_equal(head.caps.first[LW_HDR_COOKIE], 4);
+	assert_int_equal(head.caps.first[LW_HDR_UPGRADE], 0);
+	/* of those that frame the message, too */
+	scan(TEXT(POST "Content-Length: 123 \r\nUpgrade: \r\nConnection: a , close \r\n\r\n"), 0);
+	assert_int_equal(head.caps.n, 3);
+	check_capture(0, LW_HDR_CONTENT_LENGTH, "Content-Length: 123 \r\n", "123");
+	check_capture(1, LW_HDR_UPGRADE, "Upgrade: \r\n", "");
+	check_capture(2, LW_HDR_CONNECTION, "Connection: a , close \r\n", "a , close");
+	scan(TEXT(POST "Transfer-Encoding: Chunked \r\n\r\n"), 0);
+	assert_int_equal(head.caps.n, 1);
+	check_capture(0, LW_HDR_TRANSFER_ENCODING, "Transfer-Encoding: Chunked \r\n", "Chunked");
 }
 
 static void test_captures_full(void **state)
@@ -379,6 +399,43 @@ static void test_responses(void **state)
 		    head.scan.status != responses[i].status)
 			fail_msg("'%s': state %u, flags %#x, status %u", responses[i].text, head.scan.state,
 				 head.scan.flags, head.scan.status);
+	}
+}
+
+static void test_closes(void **state)
+{
+	static const struct {
+		const char *version, *options;
+		int closes;
+	} rows[] = {
+		{ "1.1", "X: close", 0 },
+		{ "1.0", "X: keep-alive", 1 },
+		{ "1.1", "Connection: close", 1 },
+		{ "1.1", "connection:CLOSE", 1 },
+		{ "1.1", "Connection: keep-alive", 0 },
+		{ "1.0", "Connection: Keep-Alive", 0 },
+		{ "1.0", "Connection: keep-alive, close", 1 },
+		{ "1.1", "Connection: upgrade ,\tclose ", 1 },
+		{ "1.1", "Connection: te,close,x", 1 },
+		{ "1.1", "Connection: x\r\nConnection: close", 1 },
+		{ "1.1", "Connection: closed", 0 },
+		{ "1.1", "Connection: xclose", 0 },
+		{ "1.1", "Connection: clos", 0 },
+		{ "1.1", "Connection: close-x", 0 },
+		{ "1.1", "Connection:", 0 },
+		{ "1.0", "Connection: keep-alivex", 1 },
+		{ "1.0", "Connection: keep-aliv", 1 },
+		{ "1.0", "Connection: keepXalive", 1 },
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		snprintf(text, sizeof(text), "HTTP/%s 200 OK\r\n%s\r\n\r\n", rows[i].version, rows[i].options);
+		scan(text, strlen(text), 1);
+		assert_int_equal(head.scan.state, LW_SCAN_DONE);
+		if (lw_scan_closes(&head.scan) != rows[i].closes)
+			fail_msg("'%s'", text);
 	}
 }
 
@@ -522,7 +579,7 @@ static const struct {
 	{ TEXT("5\r\nhello\r\n0\r\n\r\n"), LW_FRAME_HEAD, 15, 5 },
 	{ TEXT("5\r\nhello\r\nA\r\n0123456789\r\n0b\r\n0123456789a\r\n0\r\n\r\nX"), LW_FRAME_HEAD, 47, 26 },
 	{ TEXT("2\r\n\r\n\r\n0\r\n\r\n"), LW_FRAME_HEAD, 12, 2 },
-	{ TEXT("1;a\r\nx\r\n0;a=b;c=\"d e\"\r\n\r\n"), LW_FRAME_HEAD, 26, 1 },
+	{ TEXT("1;a\r\nx\r\n0;a=b;c=\"d e\"\r\n\r\n"), LW_FRAME_HEAD, 25, 1 },
 	{ TEXT("1;\ta=\xe4\r\nx\r\n0\r\n\r\n"), LW_FRAME_HEAD, 16, 1 },
 	{ TEXT("0\r\na: b\r\nC:d\r\ne:\r\n\r\n"), LW_FRAME_HEAD, 20, 0 },
 	{ TEXT("5\r\nhello\r\n0\r\n"), LW_FRAME_CHUNKED, 13, 5 },
@@ -631,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_end),	     cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_captures),     cmocka_unit_test(test_captures_full),
 		cmocka_unit_test(test_value_ends),   cmocka_unit_test(test_plain_bytes),
+		cmocka_unit_test(test_closes),
 		cmocka_unit_test(test_responses),    cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_frame_request), cmocka_unit_test(test_frame_response),
 		cmocka_unit_test(test_chunks),	     cmocka_unit_test(test_tokens),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Reading typed fields out of a tree, for objects.c and objects_rollouts.c: every getter knows where it is, and the
- * first field that is not as it should be is the object's one finding. Once that has happened, getters go on
- * giving harmless values: callers look at `failed` at the end only.
+ * Reading typed fields out of a tree, for objects.c and objects_rollouts.c: every getter knows
+ * where it is, and the first field that is not as it should be is the object's one finding. Once
+ * that has happened, getters go on giving harmless values: callers look at `failed` at the end
+ * only.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,8 +47,8 @@ void lw_fields_leave(struct lw_fields *fields, struct lw_fields_mark mark);
 struct json_object *lw_fields_get(struct json_object *parent, const char *key);
 
 /*
- * Members by type. Absent and null are the same, and give NULL, "" or fallback; `needed` makes that a failure. The containers
- * are to be read between enter and leave.
+ * Members by type. Absent and null are the same, and give NULL, "" or fallback; `needed` makes that
+ * a failure. The containers are to be read between enter and leave.
  */
 struct json_object *lw_fields_map(struct lw_fields *fields, struct json_object *parent,
 				  const char *key, bool needed);

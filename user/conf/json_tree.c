@@ -9,7 +9,8 @@
 
 #include "conf/yaml_tree.h"
 
-/* json-c keeps no lines: they are found by walking the text once more, beside what it made of it. */
+/* json-c keeps no lines: they are found by walking the text once more, beside what it made of it.
+ */
 
 struct cursor {
 	const char *p, *end;
@@ -58,8 +59,8 @@ static struct json_object *member_of(struct json_object *map, const char *key, s
 }
 
 /*
- * Walks the text of a value that json-c has accepted, and gives its tree lines. value may be NULL. False at what json-c
- * lets pass though it is no JSON: a key in single quotes.
+ * Walks the text of a value that json-c has accepted, and gives its tree lines. value may be NULL.
+ * False at what json-c lets pass though it is no JSON: a key in single quotes.
  */
 static bool give_lines(struct cursor *cursor, struct json_object *value)
 {

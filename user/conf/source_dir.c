@@ -154,7 +154,8 @@ static int put_in_force(struct lw_source_dir *source, struct item *item,
 	return lw_model_upsert(source->model, object);
 }
 
-/* The item is no longer in its file's list. Another file's version takes its place, if there is one. */
+/* The item is no longer in its file's list. Another file's version takes its place, if there is
+ * one. */
 static int drop_item(struct lw_source_dir *source, struct item *item)
 {
 	struct item *head = same_items(source, item->kind, item->ns, item->name), *best = NULL;
@@ -382,7 +383,8 @@ static int read_file(struct lw_source_dir *source, struct file *file)
 	}
 	if (r == -ENOMEM)
 		return r;
-	/* Who writes now has begun before it was read, or not: what was read may be half. The close brings it here again. */
+	/* Who writes now has begun before it was read, or not: what was read may be half. The close
+	 * brings it here again. */
 	drain(source);
 	if (file->writing)
 		return 0;

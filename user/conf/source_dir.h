@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The source `--state DIR`: keeps a model equal to the objects in a folder of *.yaml, *.yml and *.json
- * files (not in its subfolders), watched with inotify.
+ * The source `--state DIR`: keeps a model equal to the objects in a folder of *.yaml, *.yml and
+ * *.json files (not in its subfolders), watched with inotify.
  *
- * A file is read when its writer has closed it or it was moved in, and only if its bytes changed. A file
- * that goes away takes its objects along 100 ms later, unless one of its name came back by then: editors
- * replace files in two steps. A document or object that is bad gives a finding; the last good version of
- * it stays, and so do, when a document cannot be read at all, the other objects the file had. The same object
- * in two files: that of the first file by name counts, the other is a finding.
- * Also follows the `..data` symlink by which ConfigMap volumes swap all files at once. A folder that goes away
- * leaves the model as it is, and is looked for once a second.
+ * A file is read when its writer has closed it or it was moved in, and only if its bytes changed. A
+ * file that goes away takes its objects along 100 ms later, unless one of its name came back by
+ * then: editors replace files in two steps. A document or object that is bad gives a finding; the
+ * last good version of it stays, and so do, when a document cannot be read at all, the other
+ * objects the file had. The same object in two files: that of the first file by name counts, the
+ * other is a finding. Also follows the `..data` symlink by which ConfigMap volumes swap all files
+ * at once. A folder that goes away leaves the model as it is, and is looked for once a second.
  */
 #include <stddef.h>
 
@@ -31,8 +31,8 @@ int lw_source_dir_open(const char *path, struct lw_model *model, lw_finding_cb c
 /* Poll it for input, then call lw_source_dir_dispatch(). */
 int lw_source_dir_fd(const struct lw_source_dir *source);
 /*
- * Never blocks. 1 if the model changed, 0 if not, -errno: -ENOENT when the folder is gone (said once; the
- * model stays as it is).
+ * Never blocks. 1 if the model changed, 0 if not, -errno: -ENOENT when the folder is gone (said
+ * once; the model stays as it is).
  */
 int lw_source_dir_dispatch(struct lw_source_dir *source);
 /* Errors that hold now, over all files. */

@@ -559,8 +559,8 @@ static bool is_marker(const char *line, size_t len, const char *marker)
 }
 
 /*
- * Documents are cut apart here and parsed one by one: the parser cannot go on after an error, and a marker at the start
- * of a line ends a document whatever it is in the middle of.
+ * Documents are cut apart here and parsed one by one: the parser cannot go on after an error, and a
+ * marker at the start of a line ends a document whatever it is in the middle of.
  */
 int lw_yaml_each(const char *text, size_t len, lw_tree_cb cb, void *arg)
 {

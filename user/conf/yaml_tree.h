@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * YAML and JSON text as trees of json-c objects that remember their lines. Scalars mean what they mean to
- * Kubernetes (sigs.k8s.io/yaml): YAML 1.1 booleans and numbers, no dates, no base 60; `<<` merges.
- * A document that cannot be read does not keep the others of its text from being read.
+ * YAML and JSON text as trees of json-c objects that remember their lines. Scalars mean what they
+ * mean to Kubernetes (sigs.k8s.io/yaml): YAML 1.1 booleans and numbers, no dates, no base 60; `<<`
+ * merges. A document that cannot be read does not keep the others of its text from being read.
  */
 #include <stddef.h>
 

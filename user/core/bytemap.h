@@ -14,7 +14,8 @@ struct lw_bytemap {
 	size_t count;
 };
 
-/* Keys are made of parts so that callers need not join them: each part's length is hashed with it. */
+/* Keys are made of parts so that callers need not join them: each part's length is hashed with it.
+ */
 struct lw_bytes {
 	const void *data;
 	size_t len;

@@ -161,8 +161,8 @@ static void sort_rows(struct sort_row **from, struct sort_row **to, size_t count
 }
 
 /*
- * Sorts by the bytes of the keys, last first, leaving out those that are the same in all rows: keys differ in few
- * bytes, so this is a handful of passes where comparing would take n log n.
+ * Sorts by the bytes of the keys, last first, leaving out those that are the same in all rows: keys
+ * differ in few bytes, so this is a handful of passes where comparing would take n log n.
  */
 static int sort(struct table *table, size_t key_size)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Kubernetes objects as far as the product reads them, typed and checked. An object lives in one arena
- * together with everything it points to, and does not change once it is in a model. Strings are never
- * NULL unless a comment says so: absent is "".
+ * Kubernetes objects as far as the product reads them, typed and checked. An object lives in one
+ * arena together with everything it points to, and does not change once it is in a model. Strings
+ * are never NULL unless a comment says so: absent is "".
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -166,7 +166,8 @@ struct lw_k8s_rollout {
 		int64_t observed_generation; /* 0: not told */
 		const char *phase;
 		const char *reason; /* of condition Progressing where it is True, else "" */
-		bool has_release; /* canaryStatus or blueGreenStatus is there; the rest is from it */
+		bool has_release; /* canaryStatus or blueGreenStatus is there; the rest is from it
+				   */
 		int32_t step; /* currentStepIndex */
 		const char *step_state;
 		const char *pod_template_hash;

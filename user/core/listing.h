@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The state in force, or about to be, as plain data for people: which lanes there are, which workloads
- * take part and which do not and why, which rules lead into them, and where the pods are. Made by
- * lw_state_build() together with the image, from the same decisions. Holds copies of everything: it
- * stays valid when the model changes. Never NULL: strings (empty where there is nothing to say).
+ * The state in force, or about to be, as plain data for people: which lanes there are, which
+ * workloads take part and which do not and why, which rules lead into them, and where the pods are.
+ * Made by lw_state_build() together with the image, from the same decisions. Holds copies of
+ * everything: it stays valid when the model changes. Never NULL: strings (empty where there is
+ * nothing to say).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,8 +24,8 @@ struct lw_listing_cond {
 /* One alternative that leads into a lane. */
 struct lw_listing_rule {
 	const char *source; /* "TrafficRouting default/mse-traffic match 1" */
-	const char *
-		text; /* "header User-Agent = xiaoming and query a ~ ^b$", "30% of requests", "all requests" */
+	const char *text; /* "header User-Agent = xiaoming and query a ~ ^b$", "30% of requests",
+			     "all requests" */
 	uint16_t lane;
 	const char *lane_name;
 	const char

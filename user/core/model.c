@@ -50,8 +50,8 @@ struct lw_model {
 	struct lw_bytemap objects; /* struct lw_model_record */
 	struct lw_bytemap lists; /* struct lw_model_list */
 	size_t empty_lists;
-	size_t links
-		[INDEX__MAX]; /* how many there are: most models have no orphans, and no extras */
+	size_t links[INDEX__MAX]; /* how many there are: most models have no orphans, and no extras
+				   */
 };
 
 #define MAX_PARTS 6
@@ -251,7 +251,8 @@ static void sweep(struct lw_model *model)
 	model->empty_lists = 0;
 }
 
-/* `web-7d4b9` of a pod labelled pod-template-hash=7d4b9 is of Deployment `web`. Length of that, or 0. */
+/* `web-7d4b9` of a pod labelled pod-template-hash=7d4b9 is of Deployment `web`. Length of that, or
+ * 0. */
 static size_t deployment_name_len(const struct lw_k8s_meta *pod)
 {
 	const char *hash = lw_k8s_pairs_get(&pod->labels, "pod-template-hash");

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * The store of Kubernetes objects, keyed by kind, namespace and name, that a source fills and
- * lw_state_build() reads. Keeps the indexes a build needs, so that a build never searches. Pure memory.
+ * lw_state_build() reads. Keeps the indexes a build needs, so that a build never searches. Pure
+ * memory.
  *
  * Besides the objects it remembers of every Rollout what the objects of one moment do not tell
  * (struct lw_model_memory); that is lost when the process ends or the Rollout is removed.
@@ -17,14 +18,16 @@ struct lw_model;
 /* Of one Rollout, from the versions seen. */
 struct lw_model_memory {
 	/*
-	 * Step whose route was in force before the current one began, which after a jump is the one jumped
-	 * from and not the one before (openkruise/rollouts pkg/controller/rollout/rollout_status.go
-	 * doStepJump). 0: not seen; -1: none was.
+	 * Step whose route was in force before the current one began, which after a jump is the one
+	 * jumped from and not the one before (openkruise/rollouts
+	 * pkg/controller/rollout/rollout_status.go doStepJump). 0: not seen; -1: none was.
 	 */
 	int previous_step;
-	/* Last version whose plan the controller had taken up; NULL while it is the current one, or none was seen. */
+	/* Last version whose plan the controller had taken up; NULL while it is the current one, or
+	 * none was seen. */
 	const struct lw_k8s_object *adopted;
-	/* Stable revision before the status was cleared for a newer release; NULL if none. Owned by the memory. */
+	/* Stable revision before the status was cleared for a newer release; NULL if none. Owned by
+	 * the memory. */
 	char *stable;
 };
 
@@ -33,13 +36,15 @@ int lw_model_new(struct lw_model **ret);
 /* Takes NULL; sets *model to NULL. */
 void lw_model_free(struct lw_model **model);
 
-/* Takes the object over, also on failure. Replaces the one with its key. 0 or -ENOMEM, the model is then as before. */
+/* Takes the object over, also on failure. Replaces the one with its key. 0 or -ENOMEM, the model is
+ * then as before. */
 int lw_model_upsert(struct lw_model *model, struct lw_k8s_object *object);
 /* True if there was one. */
 bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *ns,
 		     const char *name);
 
-/* Objects of a kind, densely numbered 0..count-1. The numbers change with every upsert and remove. */
+/* Objects of a kind, densely numbered 0..count-1. The numbers change with every upsert and remove.
+ */
 size_t lw_model_count(const struct lw_model *model, enum lw_k8s_kind kind);
 const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8s_kind kind,
 					size_t i);
@@ -53,7 +58,8 @@ const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k
 const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model,
 						 const struct lw_k8s_object *rollout);
 
-/* What a build asks of every pod, in one place: objects are spread over memory, and there are many pods. */
+/* What a build asks of every pod, in one place: objects are spread over memory, and there are many
+ * pods. */
 struct lw_model_pod {
 	size_t index; /* lw_model_index_of() */
 	/* lw_bytes_hash() of what they are called after; 0 where there is none. */
@@ -100,8 +106,8 @@ const struct lw_model_link *lw_model_labelled(const struct lw_model *model, cons
 const struct lw_model_link *lw_model_extras(const struct lw_model *model, const char *ns,
 					    const char *deployment);
 /*
- * Pods of a ReplicaSet `<name>-<pod-template-hash>`: by the naming of pods of a Deployment, where the
- * ReplicaSet itself is not in the model.
+ * Pods of a ReplicaSet `<name>-<pod-template-hash>`: by the naming of pods of a Deployment, where
+ * the ReplicaSet itself is not in the model.
  */
 const struct lw_model_link *lw_model_named_after(const struct lw_model *model, const char *ns,
 						 const char *deployment);

@@ -1,53 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What a Rollout's state means for traffic. Pure: one Rollout, the TrafficRouting it is bound to, and
- * what was remembered of earlier versions in; one decision out. Which pods exist is not asked here.
+ * What a Rollout's state means for traffic. Pure: one Rollout, the TrafficRouting it is bound to,
+ * and what was remembered of earlier versions in; one decision out. Which pods exist is not asked
+ * here. The choices, and the code of openkruise/rollouts they follow (below pkg/ if not said):
  *
- * The choices, and the upstream code they follow (openkruise/rollouts):
+ * Routing at all: only in status.phase Progressing, by the reason of condition Progressing
+ * (controller/rollout/rollout_progressing.go).
+ *   InRolling, Paused   By the step or the TrafficRouting, below.
+ *   Initializing        STABLE. A newer release overtakes (doProgressingReset: routes to stable, the
+ *                       stable Service stays pinned), or one begins. The status is that of the
+ *                       release before: of its hashes none is used, but the stable one remembered
+ *                       from while it was rolling.
+ *   Cancelling          STABLE. Rollback: routes to stable come first, and the stable Service is
+ *                       unpinned only once the pods are back (rollout_canary.go nextCanaryTask).
+ *   Finalising          PLAIN for canary and partition: the stable Service is unpinned first. NEW
+ *                       for blue-green: all to new first (rollout_bluegreen.go nextBlueGreenTask).
+ *   any other, none     PLAIN.
+ * STABLE differs from PLAIN in what this product adds: clients that were handed pod addresses by a
+ * registry do not pass the pinned Service, so the canary's pods are taken out of their way here.
+ * spec.disabled and a deletion count once the phase says so (rollout_status.go), not before.
  *
- * Routing at all. Only in status.phase Progressing (pkg/controller/rollout/rollout_progressing.go), by the
- *   reason of condition Progressing:
- *   InRolling, Paused   by the step, below, or by the TrafficRouting
- *   Initializing        a newer release overtakes (doProgressingReset: routes to stable, the stable Service
- *                       stays pinned) or one begins: STABLE; the status is that of the release before, so
- *                       neither of its hashes is used, but one remembered from while it was rolling
- *   Cancelling          rollback; routes to stable come first and the stable Service is unpinned only after
- *                       the pods are back (rollout_canary.go nextCanaryTask): STABLE
- *   Finalising          success; canary and partition: PLAIN, as the stable Service is unpinned first.
- *                       Blue-green: NEW (rollout_bluegreen.go nextBlueGreenTask: all to new first)
- *   any other, or none  PLAIN
- *   STABLE differs from PLAIN in what this product adds: clients that were handed pod addresses by a
- *   registry do not go through the pinned Service, so the canary's pods must be taken from their way.
- *   spec.disabled and a deletion count once the phase says so (rollout_status.go), not before.
- * Which pods (pkg/util/controller_finder.go): label pod-template-hash for Deployment, ReplicaSet and CloneSet,
- *   controller-revision-hash for any other kind, as Rollouts puts a controller-revision-hash of its own on pods
- *   of Deployments (pkg/controller/batchrelease/labelpatch). Canary: podTemplateHash. Stable: stableRevision.
- *   podTemplateHash is not trusted at step 1 before StepUpgrade is over: until then it may be that of the
- *   release before (rollout_canary.go runCanary); unless a jump led back there. canaryRevision and updatedRevision are hashes of upstream's
- *   own and never label values (api/v1beta1/rollout_types.go).
- *   Neither outside phase Progressing: they are not kept up then (rollout_status.go).
- *   podTemplateHash equal to stableRevision is a rollback in batches, whose "canary" is the old version: STABLE.
- * Own trafficRoutings (rollout_canary.go, rollout_bluegreen.go runCanary), state of the current step:
- *   step has neither traffic nor matches   PLAIN in every state: torn down on entering the step
- *   BeforeStepUpgrade, StepUpgrade         the previous step's route; at step 1 STABLE
- *   StepTrafficRouting                     this step's: pods are ready, and a change is all at once here
- *   StepMetricsAnalysis, StepPaused, StepReady, Completed    this step's
- *   any other state, or no such step       STABLE
- *   The previous step is the remembered one, else index - 1.
- *   Without stableRevision upstream waits (pkg/trafficrouting/manager.go): PLAIN.
- *   matches win over traffic (api/v1beta1). Partition style whose step replaces all pods: the stable Service is
- *   unpinned first and the step's own route never written: base is all pods, the rule stays the previous step's.
- * Plan being edited: status.rolloutHash differs from annotation rollouts.kruise.io/hash, or status has not
- *   observed the generation: the last plan that was taken up, if it was seen. Else, where the hashes differ, STABLE
- *   for own trafficRoutings: the plan in force is not known, and doubt is base.
- * Bound by annotation rollouts.kruise.io/trafficrouting (the spec's trafficRoutingRef has no reader upstream):
- *   in the lane while finalizer progressing.rollouts.kruise.io/<rollout> is on the TrafficRouting and its
- *   phase is Progressing (pkg/controller/trafficrouting/trafficrouting_controller.go). Steps do not matter. Phase Healthy,
- *   Initial or none with the finalizer on: STABLE, it is about to be. No finalizer, Finalizing, Terminating, or no such
- *   TrafficRouting: PLAIN.
- * With neither: PLAIN, steps' traffic and matches do nothing (pkg/trafficrouting/manager.go DoTrafficRouting).
- * With both: LANE if either says so, with the rules of those that do; else what the own says.
+ * Which pods (util/controller_finder.go): by label pod-template-hash for Deployment, ReplicaSet and
+ * CloneSet, by controller-revision-hash for any other kind: on pods of Deployments Rollouts puts one
+ * of its own making (controller/batchrelease/labelpatch). Canary is podTemplateHash, stable is
+ * stableRevision; canaryRevision and updatedRevision are upstream's own hashes and no label values
+ * (api/v1beta1/rollout_types.go). Both are kept up in phase Progressing only. At step 1 until
+ * StepUpgrade is over podTemplateHash may be that of the release before (rollout_canary.go
+ * runCanary) and is not used, unless a jump led back there. The two being equal is a rollback in
+ * batches, whose "canary" is the old version: STABLE.
+ *
+ * Own trafficRoutings (rollout_canary.go, rollout_bluegreen.go runCanary), by the step's state:
+ *   neither traffic nor matches   PLAIN in every state: torn down on entering the step.
+ *   BeforeStepUpgrade,
+ *   StepUpgrade                   The previous step's route; STABLE if there was none. The previous
+ *                                 step is the remembered one, else index - 1.
+ *   StepTrafficRouting            This step's: its pods are ready, and a change is all at once here.
+ *   StepMetricsAnalysis,
+ *   StepPaused, StepReady,
+ *   Completed                     This step's.
+ *   any other, no such step       STABLE.
+ * matches win over traffic (api/v1beta1). Without stableRevision upstream waits (trafficrouting/
+ * manager.go): PLAIN. Partition style with a step that replaces all pods: the stable Service is
+ * unpinned first and the step's own route never written, so base is all pods and the rule stays the
+ * previous step's.
+ *
+ * A plan that is edited: status.rolloutHash is not annotation rollouts.kruise.io/hash, or the status
+ * has not observed the generation. The last plan that was taken up is in force, if it was seen. If
+ * not, and the hashes differ, own trafficRoutings are STABLE: doubt is base.
+ *
+ * Bound by annotation rollouts.kruise.io/trafficrouting; the spec's trafficRoutingRef has no reader
+ * upstream (controller/trafficrouting/trafficrouting_controller.go). LANE while the finalizer
+ * progressing.rollouts.kruise.io/<rollout> is on the TrafficRouting and its phase is Progressing;
+ * steps do not matter. With the finalizer and phase Healthy, Initial or none it is about to be:
+ * STABLE. No finalizer, Finalizing, Terminating, no such TrafficRouting: PLAIN.
+ *
+ * Neither: PLAIN; steps' traffic and matches do nothing (trafficrouting/manager.go
+ * DoTrafficRouting). Both: LANE if either says so, with the rules of those that do; else what the
+ * Rollout's own say.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * From the objects to what the kernel holds: decides for every Rollout (core/rollout.h), sorts pods into
- * lanes, attaches entry rules, and writes an image. Pure memory.
+ * From the objects to what the kernel holds: decides for every Rollout (core/rollout.h), sorts pods
+ * into lanes, attaches entry rules, and writes an image. Pure memory.
  *
- * The builder keeps what must outlive a generation: ids of workloads, groups and lanes. Lane names get
- * ids 1..15 in the order in which they first open, for as long as the builder lives.
+ * The builder keeps what must outlive a generation: ids of workloads, groups and lanes. Lane names
+ * get ids 1..15 in the order in which they first open, for as long as the builder lives.
  *
- * In the image are:
- * - every workload in release whose route is not plain (core/rollout.h) and that has a pod which is not
- *   base: with no such pod there is nothing to keep apart, and its connections stay untouched;
- * - every workload that a Service of an entry rule in force selects, in release or not: the entry hop of
- *   a lane need not be in release itself, its requests are tagged all the same.
- * Pods are put in lw_pods also when they are not ready or not wanted: LW_POD_TERMINATING is set on a pod
- * being deleted, and on a pod of a lane that is closed or of a revision that is neither stable nor canary
- * (left over from a release that a newer one overtook). Such a pod is in no group.
+ * In the image is every workload in release whose route is not plain (core/rollout.h) and that has a
+ * pod which is not base: with no such pod there is nothing to keep apart, and its connections stay
+ * untouched. So is every workload that the Service of an entry rule in force selects, in release or
+ * not: the entry hop of a lane need not be in release, its requests are tagged all the same.
+ *
+ * Pods are put in lw_pods also when they are not ready or not wanted: LW_POD_TERMINATING is set on
+ * a pod being deleted, and on a pod of a lane that is closed or of a revision that is neither
+ * stable nor canary (left over from a release that a newer one overtook). Such a pod is in no group.
+ * Without a stable pod at all, base is all pods: requests have nowhere else to go.
  *
  * Destinations: each pod IP with port 0 (any), each pod IP and port whose name stands for different
- * numbers on other pods of the workload, each ClusterIP and TCP port of the Services that select the
- * workload's pods, by selectors without pod-template-hash and controller-revision-hash, which Rollouts
- * patches in (openkruise/rollouts pkg/trafficrouting/manager.go). `<service>-canary`, which Rollouts
- * generates, is none. A Service that selects pods of several workloads belongs to the first by name that
- * is in release; pods of workloads that are not in release are base there. Pods on the host network share
- * their node's address and cannot be told apart by it: their workloads stay out, with a finding.
+ * numbers on other pods of the workload, each ClusterIP and TCP port of the Services that select
+ * the workload's pods, by selectors without pod-template-hash and controller-revision-hash, which
+ * Rollouts patches in (openkruise/rollouts pkg/trafficrouting/manager.go). `<service>-canary`,
+ * which Rollouts generates, is none. A Service that selects pods of several workloads belongs to
+ * the first by name that is in release; pods of workloads that are not in release are base there.
+ * Pods on the host network share their node's address and cannot be told apart by it: their
+ * workloads stay out, with a finding.
  */
 #include <stddef.h>
 
@@ -34,8 +36,7 @@
 struct lw_state_options {
 	const char *tag_header; /* NULL: "x-mse-tag" */
 	const char *lane_label; /* its value names the lane; NULL: "alicloud.service.tag" */
-	const char *
-		lane_label_prefix; /* what follows it names the lane; NULL: "opensergo.io/canary-" */
+	const char *lane_label_prefix; /* before the lane; NULL: "opensergo.io/canary-" */
 	const char *default_lane; /* of canary pods that no label names; NULL: "gray" */
 	const char *node; /* pods of this node are local; NULL: none are */
 };
@@ -48,8 +49,9 @@ int lw_state_builder_new(const struct lw_state_options *options, struct lw_state
 void lw_state_builder_free(struct lw_state_builder **builder);
 
 /*
- * Builds a sealed image, and the listing unless ret_listing is NULL. What cannot be programmed (a limit of
- * limits.h, a rule that does not compile) is a finding, and the rest goes in. 0 or -ENOMEM; the outputs then stay.
+ * Builds a sealed image, and the listing unless ret_listing is NULL. What cannot be programmed (a
+ * limit of limits.h, a rule that does not compile) is a finding, and the rest goes in. 0 or
+ * -ENOMEM; the outputs then stay.
  */
 int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
 		   void *arg, struct lw_image **ret_image, struct lw_listing **ret_listing);

@@ -237,7 +237,8 @@ static uint16_t port_called(const struct lw_state_pod *pod, const char *name)
 	return 0;
 }
 
-/* Has the pod this number already as a destination, under a port of the workload before this one? */
+/* Has the pod this number already as a destination, under a port of the workload before this one?
+ */
 static bool is_taken(const struct lw_state_workload *workload, const struct lw_state_pod *pod,
 		     size_t before, uint16_t number)
 {

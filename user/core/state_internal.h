@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One build of state_build.h, passed through its stages: state_pods.c finds the pods of every workload and
- * sorts them, state_rules.c attaches entry rules and tags, state_emit.c writes the image, state_list.c the
- * listing. Everything here lives in the build's arena. Included by these files only.
+ * One build of state_build.h, passed through its stages: state_pods.c finds the pods of every
+ * workload and sorts them, state_rules.c attaches entry rules and tags, state_emit.c writes the
+ * image, state_list.c the listing. Everything here lives in the build's arena. Included by these
+ * files only.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -116,8 +116,8 @@ static const char *deployment_of(const struct lw_state *state, const struct lw_k
 }
 
 /*
- * Canary pods whose extra Deployment `<name>-<random>` is not in the model: they carry the canary's hash,
- * and the workload's labels (or, where that is not in the model either, its name).
+ * Canary pods whose extra Deployment `<name>-<random>` is not in the model: they carry the canary's
+ * hash, and the workload's labels (or, where that is not in the model either, its name).
  */
 static int take_unknown_extras(struct lw_state *state, struct lw_state_workload *workload,
 			       const struct lw_k8s_object *deployment)
@@ -210,7 +210,8 @@ static void sort_roles(struct lw_state_workload *workload)
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
 		uint64_t revision = revision_of(&revisions, pod);
 
-		/* Not told, or not yet: its own Deployment tells it, in a release that is rolling. */
+		/* Not told, or not yet: its own Deployment tells it, in a release that is rolling.
+		 */
 		if (revisions.canary ? revision == revisions.canary :
 				       pod->extra == LW_STATE_EXTRA && route == LW_LISTING_LANE) {
 			pod->role = LW_STATE_CANARY;
@@ -224,7 +225,8 @@ static void sort_roles(struct lw_state_workload *workload)
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
 		uint64_t revision = revision_of(&revisions, pod);
 
-		/* Of neither revision. That is only believed where there are stable pods besides. */
+		/* Of neither revision. That is only believed where there are stable pods besides.
+		 */
 		if (pod->role == LW_STATE_BASE &&
 		    (pod->extra || (stable_seen && revision && revision != revisions.stable)))
 			pod->role = LW_STATE_DRAIN;

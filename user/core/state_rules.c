@@ -217,8 +217,8 @@ static bool is_in(const struct lw_state_workload *workload, const struct lw_k8s_
 }
 
 /*
- * Into which lane: the one that its tag names, else that of the workload it guards, else the first by
- * name of Rollout. 0: nothing in it is open.
+ * Into which lane: the one that its tag names, else that of the workload it guards, else the first
+ * by name of Rollout. 0: nothing in it is open.
  */
 static uint16_t lane_of(const struct lw_state *state, const struct lw_k8s_object *shared,
 			const struct lw_k8s_route *route, const struct targets *targets)

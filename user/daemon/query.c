@@ -389,6 +389,18 @@ static void add_explanation(const struct lw_explain_result *result, struct json_
 		lw_json_add_bool(o, "local", e->local);
 	}
 	lw_json_add_int(data, "endpoints_total", (int64_t)result->endpoints_total);
+	array = lw_json_new_array(data, "chances");
+	for (size_t i = 0; i < result->nchances; i++) {
+		const struct lw_explain_chance *c = &result->chances[i];
+		struct json_object *o = lw_json_new_object(array, NULL);
+
+		lw_json_add_int(o, "weight", c->weight_pct);
+		lw_json_add_str(o, "lane", c->lane_name);
+		lw_json_add_int(o, "lane_id", c->lane);
+		lw_json_add_int(o, "served_lane_id", c->served_lane);
+		lw_json_add_str(o, "reason", reason_name(c->reason));
+		lw_json_add_str(o, "rule", c->rule_source);
+	}
 	array = lw_json_new_array(data, "trace");
 	for (size_t i = 0; i < result->ntrace; i++)
 		lw_json_add_str(array, NULL, result->trace[i]);

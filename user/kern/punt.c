@@ -3,7 +3,6 @@
  * Punted requests: no upstream socket was ready, so their bytes come here, each message behind a struct
  * lw_punt. An upstream socket is opened, the bytes are written, and the kernel side is told to go on by itself.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +24,7 @@ struct punt {
 	struct upstream *u; /* NULL: none yet, or none any more */
 	bool connected;
 	bool fell_back; /* to the own peer's address */
+	bool fin; /* the client has closed its sending side */
 	bool opaque; /* the client's connection has become so behind this request */
 };
 
@@ -53,24 +53,14 @@ void lw_punt_forget(struct lw_upstreams *ups, uint64_t down)
 		lw_upstream_close(ups, u);
 }
 
-static int tcp_pair(int ret[2])
+bool lw_punt_fin(struct lw_upstreams *ups, uint64_t down)
 {
-	_cleanup_close_ int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), a = -1, b = -1;
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(sa);
+	const struct lw_bytes key = LW_BYTES_OF(down);
+	struct punt *p = lw_bytemap_get(&ups->punts, &key, 1);
 
-	if (l < 0 || bind(l, (struct sockaddr *)&sa, sizeof(sa)) || listen(l, 1) ||
-	    getsockname(l, (struct sockaddr *)&sa, &len))
-		return -errno;
-	a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (a < 0 || connect(a, (struct sockaddr *)&sa, len))
-		return -errno;
-	b = accept4(l, NULL, NULL, SOCK_CLOEXEC);
-	if (b < 0)
-		return -errno;
-	ret[0] = TAKE_FD(a);
-	ret[1] = TAKE_FD(b);
-	return 0;
+	if (p)
+		p->fin = true;
+	return p;
 }
 
 static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *u, uint32_t seq)
@@ -131,6 +121,8 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 	r = bind_down(ups, p, u, p->seq);
 	if (r == 1)
 		return; /* another message is on its way here */
+	if (!r && p->fin)
+		lw_upstream_fin(ups, p->down);
 	punt_free(ups, p);
 	if (r)
 		lw_upstream_close(ups, u);
@@ -142,33 +134,19 @@ static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
 	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 	struct lw_pool_key key = { .netns = p->first.netns };
 	struct upstream *u;
-	int pair[2], r;
+	int r = lw_upstream_local(ups, &key, p->down, LW_FRAME_HEAD, &u);
 
-	r = tcp_pair(pair);
-	if (!r) {
-		r = lw_upstream_new(ups, pair[0], &key, LW_LANE_ONCE, &u);
-		if (r) {
-			(void)close(pair[0]);
-			(void)close(pair[1]);
-		}
-	}
 	if (r) {
 		lw_warn("answer a request that no pod takes: %s, the client waits until its own time-out", strerror(-r));
 		punt_free(ups, p);
 		return;
 	}
-	u->far = pair[1];
-	u->punt = p;
-	p->u = u;
-	r = lw_upstream_enter(ups, u);
-	if (!r)
-		r = lw_upstream_bind(ups, u, p->down, p->first.flags & LW_PUNT_IS_HEAD);
-	if (!r)
-		r = bind_down(ups, p, u, 0);
+	r = bind_down(ups, p, u, 0);
 	if (!r)
 		r = bind_down(ups, p, u, p->seq);
 	punt_free(ups, p);
-	if (r || send(u->far, answer, sizeof(answer) - 1, MSG_NOSIGNAL) < 0)
+	/* the response announces the end of the connection: its FIN follows */
+	if (r || send(u->far, answer, sizeof(answer) - 1, MSG_NOSIGNAL) < 0 || shutdown(u->far, SHUT_WR))
 		lw_upstream_close(ups, u);
 }
 
@@ -211,7 +189,7 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 		int r = lw_upstream_enter(ups, u);
 
 		if (!r)
-			r = lw_upstream_bind(ups, u, p->down, p->first.flags & LW_PUNT_IS_HEAD);
+			r = lw_upstream_bind(ups, u, p->down, p->first.flags & LW_PUNT_IS_HEAD, LW_FRAME_HEAD);
 		if (!r)
 			r = bind_down(ups, p, u, 0);
 		if (!r) {
@@ -310,7 +288,7 @@ int lw_punts_start(struct lw_upstreams *ups)
 	ups->punt_buf = malloc(PUNT_BUF);
 	if (!ups->punt_buf)
 		return -ENOMEM;
-	r = tcp_pair(pair);
+	r = lw_tcp_pair(pair);
 	if (r)
 		return r;
 	ups->punt_near = pair[0];

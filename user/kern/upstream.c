@@ -5,6 +5,7 @@
 #include "kern/upstream.h"
 
 #include <errno.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -91,6 +92,14 @@ static void unlink_down(struct lw_upstreams *ups, struct upstream *u)
 		(void)lw_bytemap_remove(&ups->by_down, &key, 1);
 }
 
+void lw_upstream_fin(struct lw_upstreams *ups, uint64_t down)
+{
+	const struct lw_bytes key = LW_BYTES_OF(down);
+
+	for (struct upstream *u = lw_bytemap_get(&ups->by_down, &key, 1); u; u = u->next)
+		(void)shutdown(u->fd, SHUT_WR);
+}
+
 /* ---- end ---- */
 
 void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
@@ -121,6 +130,20 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 	free(u);
 }
 
+/*
+ * An end of file for the downstream socket of u, behind all that u brought: the FIN of a connection of the
+ * agent's own, which lw_reply sends on like any other. A FIN needs a packet of its own to be seen there.
+ */
+static int send_fin(struct lw_upstreams *ups, const struct upstream *u)
+{
+	struct upstream *end;
+	int r = lw_upstream_local(ups, &u->key, u->down, LW_FRAME_CLOSE, &end);
+
+	if (!r && shutdown(end->far, SHUT_WR))
+		r = -errno;
+	return r;
+}
+
 /* The downstream socket awaits bytes that will not come: end it as its upstream socket ended. */
 static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 {
@@ -132,18 +155,20 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	int r;
 
 	(void)events;
-	if (!lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) ||
-	    (state.req_seq == state.resp_seq && !(state.flags & (LW_UP_CLOSING | LW_UP_TUNNEL | LW_UP_OPAQUE))) ||
+	if (!lw_upstream_state(ups, u, &state) || (state.flags & (LW_UP_ORPHAN | LW_UP_FIN_SENT)) ||
 	    lw_upstream_flow(ups, u->down, &flow)) {
 		lw_upstream_close(ups, u);
 		return;
 	}
-	if (lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT &&
-	    (state.req_seq == state.resp_seq || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))) {
-		lw_upstream_close(ups, u); /* the FIN itself went on to the client */
-		return;
-	}
-	if (state.req_seq != state.resp_seq && state.frame.state != LW_FRAME_CLOSE && !(state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE))) {
+	if (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE) || state.frame.state == LW_FRAME_CLOSE) {
+		r = 0;
+	} else if (state.req_seq == state.resp_seq) {
+		if (!(state.flags & LW_UP_CLOSING)) {
+			lw_upstream_close(ups, u); /* idle: nobody waits for anything */
+			return;
+		}
+		r = 0;
+	} else {
 		lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
 			 (unsigned long long)u->down);
 		r = lw_downstream_reset(ups->netns, u->down, &flow);
@@ -153,17 +178,21 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		lw_upstream_close(ups, u);
 		return;
 	}
-	if (lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args)) > 0) {
-		/* the reader is slow: the end of file comes behind the bytes */
-		ev_timer_set(w, 10 * END_SECONDS, 0.);
-		ev_timer_start(loop, w);
-		return;
+	if (lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) {
+		r = send_fin(ups, u);
+	} else {
+		if (lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args)) > 0) {
+			/* the reader is slow: the end of file comes behind the bytes */
+			ev_timer_set(w, 10 * END_SECONDS, 0.);
+			ev_timer_start(loop, w);
+			return;
+		}
+		r = lw_downstream_eof(u->down, &flow);
 	}
-	r = lw_downstream_eof(u->down, &flow);
-	if (r && r != -ENOENT)
+	if (r && r != -ENOENT) {
 		lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
-	if (r)
 		(void)lw_downstream_reset(ups->netns, u->down, &flow);
+	}
 	lw_upstream_close(ups, u);
 }
 
@@ -212,8 +241,8 @@ int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u)
 	return 0;
 }
 
-/* The socket belongs to down from here on; its verdict sends what comes to it there. */
-int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head)
+int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head,
+		     enum lw_frame_state frame)
 {
 	struct lw_up state = {
 		.down = down,
@@ -223,6 +252,7 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		.lane = u->lane,
 		.req_seq = 1,
 		.head_bits = is_head,
+		.frame.state = (__u8)frame,
 	};
 
 	((struct lw_scan *)state.scan_state)->response = 1;
@@ -369,6 +399,53 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	return 0;
 }
 
+int lw_tcp_pair(int ret[2])
+{
+	_cleanup_close_ int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), a = -1, b = -1;
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(sa);
+
+	if (l < 0 || bind(l, (struct sockaddr *)&sa, sizeof(sa)) || listen(l, 1) ||
+	    getsockname(l, (struct sockaddr *)&sa, &len))
+		return -errno;
+	a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (a < 0 || connect(a, (struct sockaddr *)&sa, len))
+		return -errno;
+	b = accept4(l, NULL, NULL, SOCK_CLOEXEC);
+	if (b < 0)
+		return -errno;
+	ret[0] = TAKE_FD(a);
+	ret[1] = TAKE_FD(b);
+	return 0;
+}
+
+int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, uint64_t down, enum lw_frame_state frame,
+		      struct upstream **ret)
+{
+	struct upstream *u;
+	int pair[2], r = lw_tcp_pair(pair);
+
+	if (r)
+		return r;
+	r = lw_upstream_new(ups, pair[0], key, LW_LANE_ONCE, &u);
+	if (r) {
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		return r;
+	}
+	u->far = pair[1];
+	r = lw_upstream_enter(ups, u);
+	if (!r)
+		r = lw_upstream_bind(ups, u, down, false, frame);
+	if (r) {
+		lw_upstream_close(ups, u);
+		return r;
+	}
+	lw_upstream_watch(u);
+	*ret = u;
+	return 0;
+}
+
 /* ---- pools ---- */
 
 static void pool_fill(struct lw_upstreams *ups, struct pool *p)
@@ -461,6 +538,10 @@ static int on_event(void *arg, void *data, size_t size)
 		lw_punt_forget(ups, e->down);
 		while ((u = lw_bytemap_get(&ups->by_down, &down, 1)))
 			lw_upstream_close(ups, u);
+		break;
+	case LW_EVENT_DOWN_FIN:
+		if (!lw_punt_fin(ups, e->down))
+			lw_upstream_fin(ups, e->down);
 		break;
 	case LW_EVENT_UP_DEAD:
 		u = lw_upstream_get(ups, e->up);

@@ -65,10 +65,19 @@ struct upstream *lw_upstream_get(struct lw_upstreams *ups, uint64_t cookie);
 struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u, struct lw_up *buf);
 int lw_upstream_flow(struct lw_upstreams *ups, uint64_t down, struct lw_flow *ret);
 int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u);
-int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head);
+/* The socket belongs to down from here on: its verdict sends what comes to it there. frame: where its responses stand. */
+int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head,
+		     enum lw_frame_state frame);
+/* One whose other end, ret->far, the agent itself holds; bound to down. */
+int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, uint64_t down, enum lw_frame_state frame,
+		      struct upstream **ret);
+/* Two ends of a loopback connection. */
+int lw_tcp_pair(int ret[2]);
 /* Its responses are not followed any more. */
 void lw_upstream_opaque(struct lw_upstreams *ups, const struct upstream *u);
 void lw_upstream_watch(struct upstream *u);
+/* The client's end of file, for the pods it was connected to. */
+void lw_upstream_fin(struct lw_upstreams *ups, uint64_t down);
 /* Its connection is over: closes it, and ends its downstream socket where a response was due. */
 void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u);
 void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u);
@@ -79,4 +88,6 @@ void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uin
 int lw_punts_start(struct lw_upstreams *ups);
 void lw_punts_stop(struct lw_upstreams *ups);
 void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error);
+/* The client has sent its last byte. True: there are bytes of its here, the end of file will follow them. */
+bool lw_punt_fin(struct lw_upstreams *ups, uint64_t down);
 void lw_punt_forget(struct lw_upstreams *ups, uint64_t down);

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `laneway explain` says, over an image made by core/rules.h and by hand.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/addr.h"
+#include "core/explain.h"
+#include "core/regex.h"
+#include "core/rules.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+#define GRAY 1
+#define BLUE 2
+#define EMPTY 3 /* a lane without a ready pod */
+#define WORKLOAD "default/Deployment/a"
+#define VIP "10.96.0.1"
+#define BASE_POD "10.0.0.1"
+#define GRAY_POD "10.0.0.3"
+#define CLIENT "10.0.9.9"
+#define SOURCE "TrafficRouting default/mse-traffic"
+
+struct fixture {
+	struct lw_image *image;
+	struct lw_explain_result result;
+};
+
+static struct lw_addr addr(const char *text)
+{
+	struct lw_addr a;
+
+	assert_int_equal(lw_addr_parse(text, &a), 0);
+	return a;
+}
+
+static void put(struct fixture *f, enum lw_table_id table, const void *key, const void *value)
+{
+	assert_int_equal(lw_image_put(f->image, table, key, value), 0);
+}
+
+static void put_pod(struct fixture *f, const char *ip, unsigned lane, const char *name, unsigned flags)
+{
+	struct lw_pod_key key = { .addr = addr(ip) };
+	struct lw_pod pod = { .workload = 7, .lane = lane, .flags = flags };
+	struct lw_dest_key dest_key = { .addr = addr(ip) };
+	struct lw_dest dest = { .workload = 7, .group = 1 };
+
+	snprintf(pod.name, sizeof(pod.name), "%s", name);
+	put(f, LW_TABLE_PODS, &key, &pod);
+	put(f, LW_TABLE_DESTS, &dest_key, &dest);
+}
+
+/* Group 1: by the pods' own addresses, any port; group 2: the Service's, port 80 to 8080. */
+static void put_group(struct fixture *f, unsigned lane, const char *const *ips, size_t n)
+{
+	for (unsigned group = 1; group <= 2; group++) {
+		struct lw_group_key key = { .group = group, .lane = lane };
+		struct lw_group value = { .count = n };
+
+		put(f, LW_TABLE_GROUPS, &key, &value);
+		for (size_t i = 0; i < n; i++) {
+			struct lw_endpoint_key ek = { .group = group, .lane = lane, .idx = i };
+			struct lw_endpoint ep = { .addr = addr(ips[i]), .port = group == 2 ? 8080 : 0 };
+
+			put(f, LW_TABLE_ENDPOINTS, &ek, &ep);
+		}
+	}
+}
+
+static void build(struct fixture *f, const struct lw_rules_entry *entries, size_t n)
+{
+	static const char *const names[] = { "", "gray", "blue", "empty" };
+	static const char *const base[] = { BASE_POD, "10.0.0.2" }, *const gray[] = { GRAY_POD };
+	struct lw_slot_key id = { .id = 7 };
+	struct lw_workload w = { .name = WORKLOAD };
+	struct lw_dest_key key = { .addr = addr(VIP), .port = 80 };
+	struct lw_dest dest = { .workload = 7, .group = 2, .flags = LW_DEST_SERVICE };
+	struct lw_rules *rules;
+	char err[256] = "";
+
+	lw_image_free(&f->image);
+	assert_int_equal(lw_image_new(&f->image), 0);
+	assert_int_equal(lw_rules_new(&rules), 0);
+	for (unsigned lane = GRAY; lane <= EMPTY; lane++)
+		assert_int_equal(lw_rules_lane(rules, lane, names[lane], "x-mse-tag", names[lane], err, sizeof(err)),
+				 0);
+	if (n && lw_rules_workload(rules, entries, n, &w.entry, err, sizeof(err)))
+		fail_msg("%s", err);
+	assert_int_equal(lw_rules_finish(rules, f->image), 0);
+	lw_rules_free(&rules);
+	put(f, LW_TABLE_WORKLOADS, &id, &w);
+	put(f, LW_TABLE_DESTS, &key, &dest);
+	put_pod(f, BASE_POD, 0, "default/a-1", LW_POD_READY | LW_POD_LOCAL);
+	put_pod(f, "10.0.0.2", 0, "default/a-2", LW_POD_READY);
+	put_pod(f, GRAY_POD, GRAY, "default/a-gray", LW_POD_READY);
+	put_group(f, 0, base, N(base));
+	put_group(f, GRAY, gray, N(gray));
+	assert_int_equal(lw_image_seal(f->image), 0);
+}
+
+static int setup(void **state)
+{
+	static const struct lw_rules_cond agent = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent", "xiaoming" };
+	static const struct lw_rules_cond path[] = {
+		{ LW_SUBJECT_PATH, LW_OP_PREFIX, NULL, "/api" },
+		{ LW_SUBJECT_COOKIE, LW_OP_REGEX, "user", "a.*" },
+	};
+	static const struct lw_rules_entry entries[] = {
+		{ .conds = &agent, .nconds = 1, .lane = GRAY, .source = SOURCE " match 1" },
+		{ .conds = path, .nconds = 2, .lane = EMPTY, .source = SOURCE " match 2" },
+	};
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	build(f, entries, N(entries));
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	lw_image_free(&f->image);
+	lw_regex_cache_clear();
+	free(f);
+	return 0;
+}
+
+static const struct lw_explain_result *ask(struct fixture *f, const char *from, const char *to, uint16_t port,
+					   const char *path, const char *header)
+{
+	struct lw_explain_request q = {
+		.from = addr(from),
+		.to = addr(to),
+		.to_port = port,
+		.path = path,
+		.headers = &header,
+		.nheaders = !!header,
+	};
+
+	memset(&f->result, 0xff, sizeof(f->result));
+	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+	assert_true(f->result.ntrace > 0 && f->result.ntrace <= LW_EXPLAIN_LINES);
+	return &f->result;
+}
+
+/* The trace has a line with both. */
+static void has(const struct lw_explain_result *r, const char *a, const char *b)
+{
+	for (size_t i = 0; i < r->ntrace; i++)
+		if (strstr(r->trace[i], a) && strstr(r->trace[i], b))
+			return;
+	for (size_t i = 0; i < r->ntrace; i++)
+		print_message("%s\n", r->trace[i]);
+	fail_msg("no line with '%s' and '%s'", a, b);
+}
+
+static void check(const struct lw_explain_result *r, unsigned lane, unsigned served, enum lw_evidence evidence,
+		  enum lw_reason reason)
+{
+	static const char *const names[] = { "base", "gray", "blue", "empty" };
+
+	assert_true(r->known);
+	assert_string_equal(r->workload, WORKLOAD);
+	assert_int_equal(r->lane, lane);
+	assert_string_equal(r->lane_name, names[lane]);
+	assert_int_equal(r->served_lane, served);
+	assert_int_equal(r->evidence, evidence);
+	assert_int_equal(r->reason, reason);
+}
+
+static void check_endpoint(const struct lw_explain_result *r, size_t i, const char *ip, uint16_t port,
+			   const char *pod, bool local)
+{
+	struct lw_addr want = addr(ip);
+
+	assert_true(i < r->nendpoints);
+	assert_memory_equal(&r->endpoints[i].addr, &want, sizeof(want));
+	assert_int_equal(r->endpoints[i].port, port);
+	assert_string_equal(r->endpoints[i].pod, pod);
+	assert_int_equal(r->endpoints[i].local, local);
+}
+
+static void test_unknown(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, CLIENT, "192.0.2.1", 80, "/", NULL);
+
+	assert_false(r->known);
+	assert_int_equal(r->nendpoints, 0);
+	has(r, "192.0.2.1:80", "no workload in release");
+	/* another port of the Service */
+	assert_false(ask(*state, CLIENT, VIP, 81, "/", NULL)->known);
+}
+
+static void test_base(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, CLIENT, VIP, 80, NULL, "User-Agent: curl/8");
+
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	assert_string_equal(r->rule_source, "");
+	assert_int_equal(r->nendpoints, 2);
+	assert_int_equal(r->endpoints_total, 2);
+	check_endpoint(r, 0, BASE_POD, 8080, "default/a-1", true);
+	check_endpoint(r, 1, "10.0.0.2", 8080, "default/a-2", false);
+	has(r, SOURCE " match 1", "header User-Agent is not \"xiaoming\" (it is \"curl/8\")");
+	has(r, SOURCE " match 2", "path does not start with \"/api\" (it is \"/\")");
+	has(r, "no rule holds", "base");
+	has(ask(*state, CLIENT, VIP, 80, "/", NULL), "match 1", "is not \"xiaoming\" (there is none)");
+}
+
+static void test_entry(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, CLIENT, VIP, 80, "/x?y", "user-agent: xiaoming");
+
+	check(r, GRAY, GRAY, LW_EVIDENCE_ENTRY, LW_REASON_OK);
+	assert_string_equal(r->rule_source, SOURCE " match 1");
+	assert_int_equal(r->nendpoints, 1);
+	check_endpoint(r, 0, GRAY_POD, 8080, "default/a-gray", false);
+	has(r, SOURCE " match 1", "is \"xiaoming\": holds");
+	has(r, "lane gray has 1 ready pod", "");
+	for (size_t i = 0; i < r->ntrace; i++)
+		assert_null(strstr(r->trace[i], "match 2"));
+}
+
+static void test_no_endpoint(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, CLIENT, VIP, 80, "/api/x", "Cookie: user=anna");
+
+	check(r, EMPTY, 0, LW_EVIDENCE_ENTRY, LW_REASON_NO_ENDPOINT);
+	assert_string_equal(r->rule_source, SOURCE " match 2");
+	check_endpoint(r, 0, BASE_POD, 8080, "default/a-1", true);
+	has(r, "lane empty has no ready pod", "base");
+	has(r, "match 2", "path starts with \"/api\"");
+	has(r, "match 2", "cookie user matches \"a.*\"");
+}
+
+static void test_tags(void **state)
+{
+	static const char *const both[] = { "x-mse-tag: gray", "X-MSE-TAG: blue" };
+	struct fixture *f = *state;
+	struct lw_explain_request q = {
+		.from = addr(CLIENT), .to = addr(VIP), .to_port = 80, .headers = both, .nheaders = 2
+	};
+	const struct lw_explain_result *r = ask(f, CLIENT, VIP, 80, "/", "X-MSE-Tag: gray");
+
+	check(r, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	has(r, "tag X-MSE-Tag \"gray\"", "lane gray");
+	r = ask(f, CLIENT, VIP, 80, "/", "x-mse-tag: red");
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	has(r, "\"red\"", "no open lane");
+	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+	check(&f->result, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_OK);
+	has(&f->result, "contradict", "base");
+}
+
+/* A pod asked for by its own address serves what is in its lane. */
+static void test_pods(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, GRAY_POD, BASE_POD, 1234, "/", NULL);
+
+	check(r, GRAY, GRAY, LW_EVIDENCE_POD, LW_REASON_OK);
+	assert_int_equal(r->endpoints_total, 1);
+	check_endpoint(r, 0, GRAY_POD, 1234, "default/a-gray", false);
+	has(r, "client " GRAY_POD, "lane gray");
+
+	r = ask(*state, CLIENT, BASE_POD, 1234, "/", NULL);
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	assert_int_equal(r->endpoints_total, 1);
+	check_endpoint(r, 0, BASE_POD, 1234, "default/a-1", true);
+
+	/* leaves a canary peer for base, and for a lane that is not there */
+	r = ask(*state, CLIENT, GRAY_POD, 1234, "/", NULL);
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	assert_int_equal(r->endpoints_total, 2);
+	r = ask(*state, CLIENT, GRAY_POD, 1234, "/", "x-mse-tag: blue");
+	check(r, BLUE, 0, LW_EVIDENCE_TAG, LW_REASON_NO_ENDPOINT);
+	r = ask(*state, CLIENT, GRAY_POD, 1234, "/", "x-mse-tag: gray");
+	check(r, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	assert_int_equal(r->endpoints_total, 1);
+}
+
+static void test_weights(void **state)
+{
+	static const struct lw_rules_entry entries[] = {
+		{ .weight_pct = 0, .lane = BLUE, .source = SOURCE " weight 0" },
+		{ .weight_pct = 30, .lane = GRAY, .source = SOURCE " weight 30" },
+		{ .weight_pct = 50, .lane = BLUE, .source = SOURCE " weight 50" },
+	};
+	static const struct lw_rules_entry all = { .weight_pct = 100, .lane = GRAY, .source = "all" };
+	const struct lw_explain_result *r;
+
+	build(*state, entries, N(entries));
+	for (unsigned i = 0; i < 50; i++) {
+		r = ask(*state, CLIENT, VIP, 80, "/", NULL);
+		check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+		assert_int_equal(r->nchances, 2);
+		assert_int_equal(r->chances[0].weight_pct, 30);
+		assert_int_equal(r->chances[0].lane, GRAY);
+		assert_int_equal(r->chances[0].served_lane, GRAY);
+		assert_string_equal(r->chances[0].lane_name, "gray");
+		assert_string_equal(r->chances[0].rule_source, SOURCE " weight 30");
+		assert_int_equal(r->chances[1].weight_pct, 50);
+		assert_int_equal(r->chances[1].lane, BLUE);
+		assert_int_equal(r->chances[1].served_lane, 0);
+		assert_int_equal(r->chances[1].reason, LW_REASON_NO_ENDPOINT);
+	}
+	has(r, "weight 30", "a weight of 30 of 100 decides by chance");
+	has(r, "weight 0", "the weight is 0 of 100");
+	has(r, "the 30 of 100 go to lane gray", "weight 30");
+	has(r, "the 50 of 100 go to lane blue", "served by base");
+
+	r = ask(*state, CLIENT, VIP, 80, "/", "x-mse-tag: gray");
+	assert_int_equal(r->nchances, 0);
+	build(*state, &all, 1);
+	r = ask(*state, CLIENT, VIP, 80, "/", NULL);
+	check(r, GRAY, GRAY, LW_EVIDENCE_ENTRY, LW_REASON_OK);
+	assert_int_equal(r->nchances, 0);
+}
+
+static void test_not_understood(void **state)
+{
+	struct fixture *f = *state;
+	const char *bad = "no colon";
+	struct lw_explain_request q = {
+		.from = addr(CLIENT), .to = addr(VIP), .to_port = 80, .headers = &bad, .nheaders = 1
+	};
+	const struct lw_explain_result *r;
+	char *big;
+
+	assert_int_equal(lw_explain(f->image, &q, &f->result), -EINVAL);
+	r = ask(f, CLIENT, VIP, 80, "/", "Name : value");
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OPAQUE_MALFORMED);
+	assert_int_equal(r->nendpoints, 2);
+	r = ask(f, CLIENT, VIP, 80, "/a b", "x-mse-tag: gray");
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OPAQUE_NOT_HTTP);
+	r = ask(f, CLIENT, GRAY_POD, 80, "/a b", NULL);
+	check(r, 0, GRAY, LW_EVIDENCE_NONE, LW_REASON_OPAQUE_NOT_HTTP);
+	check_endpoint(r, 0, GRAY_POD, 80, "default/a-gray", false);
+
+	for (size_t over = 0; over < 2; over++) {
+		static const char rest[] = "GET / HTTP/1.1\r\nHost: x\r\nA:\r\n\r\n";
+		size_t n = LW_HEAD_MAX - (sizeof(rest) - 1) + over;
+		const char *headers[2] = { "Host: x", NULL };
+
+		big = calloc(1, n + 3);
+		assert_non_null(big);
+		memset(big, 'v', n + 2);
+		memcpy(big, "A:", 2);
+		headers[1] = big;
+		q.headers = headers;
+		q.nheaders = 2;
+		assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+		free(big);
+		assert_int_equal(f->result.reason, over ? LW_REASON_OPAQUE_HEAD_SIZE : LW_REASON_OK);
+	}
+}
+
+/* Host is the address, unless a header says otherwise. */
+static void test_host(void **state)
+{
+	static const struct lw_rules_cond conds[] = {
+		{ LW_SUBJECT_HEADER, LW_OP_EXACT, "host", VIP ":80" },
+		{ LW_SUBJECT_HEADER, LW_OP_EXACT, "host", "a.example" },
+	};
+	static const struct lw_rules_entry entries[] = {
+		{ .conds = &conds[0], .nconds = 1, .lane = GRAY },
+		{ .conds = &conds[1], .nconds = 1, .lane = BLUE },
+	};
+
+	build(*state, entries, N(entries));
+	assert_int_equal(ask(*state, CLIENT, VIP, 80, "/", NULL)->lane, GRAY);
+	assert_int_equal(ask(*state, CLIENT, VIP, 80, "/", "HOST: a.example")->lane, BLUE);
+	assert_int_equal(ask(*state, CLIENT, VIP, 80, "/", "Host: b.example")->lane, 0);
+}
+
+/* More conditions than lines: the one that decides is told all the same. Long texts are cut at a character. */
+static void test_long(void **state)
+{
+	static struct lw_rules_cond conds[200];
+	static struct lw_rules_entry entries[200];
+	static char value[400], source[200];
+	const struct lw_explain_result *r;
+
+	for (size_t i = 0; i < sizeof(value) - 4; i += 3)
+		memcpy(value + i, "\xe7\x81\xb0", 3);
+	memset(source, 'S', sizeof(source) - 1);
+	for (size_t i = 0; i < N(conds); i++) {
+		conds[i] = (struct lw_rules_cond){ LW_SUBJECT_HEADER, LW_OP_EXACT, "a-header", value };
+		entries[i] = (struct lw_rules_entry){
+			.conds = &conds[i], .nconds = 1, .lane = GRAY, .source = source
+		};
+	}
+	conds[N(conds) - 1].value = "x";
+	build(*state, entries, N(entries));
+	r = ask(*state, CLIENT, VIP, 80, "/", "a-header: x");
+	check(r, GRAY, GRAY, LW_EVIDENCE_ENTRY, LW_REASON_OK);
+	has(r, "more conditions)", "");
+	has(r, "is \"x\"", "holds");
+	has(r, "the rule decides", "gray");
+	for (size_t i = 0; i < r->ntrace; i++)
+		for (const char *c = r->trace[i]; *c;) {
+			size_t len = (unsigned char)*c < 0x80 ? 1 : 3;
+
+			assert_true(len == 1 || !memcmp(c, "\xe7\x81\xb0", 3));
+			c += len;
+		}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_base, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_entry, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_endpoint, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_understood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
+}

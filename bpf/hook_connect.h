@@ -64,12 +64,16 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	if (!dest) {
 		key.port = 0;
 		dest = bpf_map_lookup_elem(&lw_dests, &key);
-		if (!dest)
-			return 0;
 	}
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
 	if (st && st->role == LW_ROLE_UP)
 		return 0; /* the agent's own */
+	if (!dest) {
+		/* perhaps the same socket's second try, after a first one that failed */
+		if (st)
+			st->role = 0;
+		return 0;
+	}
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return 0;

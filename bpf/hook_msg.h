@@ -837,6 +837,12 @@ int lw_msg(struct sk_msg_md *msg)
 		return SK_PASS;
 	if ((f->flags & LW_FLOW_OPAQUE) && f->route == LW_ROUTE_PEER)
 		return SK_PASS;
+	/*
+	 * Never so: names the map that the socket is in, which keeps that map, and with it the socket's place, for
+	 * as long as this program has sockets. A map that goes takes the bytes with it that its sockets have not read.
+	 */
+	if (conf->abi != LW_ABI_VERSION)
+		return bpf_msg_redirect_hash(msg, &lw_down_socks, &r.cookie, BPF_F_INGRESS);
 	if ((conf->flags & LW_CONF_STOPPED) && (f->route == LW_ROUTE_PEER || f->frame.state == LW_FRAME_HEAD))
 		return SK_PASS;
 	r.generation = conf->generation;

@@ -7,8 +7,6 @@
 
 #define LW_SOL_SOCKET 1
 #define LW_SO_RCVBUF 8
-/* Steered bytes do not wait in TCP's window: room for a window of them (docs/operations.md). */
-#define LW_DOWN_RCVBUF (4 << 20)
 
 /* A context field must be read at a constant offset: compilers like to merge two reads into one. */
 #define LW_CTX(ctx, field)                                                                        \
@@ -51,7 +49,8 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
 {
 	__u64 cookie = st->cookie;
 	struct lw_tuple tuple;
-	int size = LW_DOWN_RCVBUF;
+	struct lw_config *conf = lw_conf();
+	int size = conf ? conf->down_rcvbuf : 0;
 	struct lw_flow f = {};
 
 	lw_sock_local(ctx, &f.client, &f.peer);
@@ -68,7 +67,9 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FLOWS_FULL);
 		return;
 	}
-	bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_RCVBUF, &size, sizeof(size));
+	/* steered bytes do not wait in TCP's window: room for a window of them (docs/operations.md) */
+	if (size)
+		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_RCVBUF, &size, sizeof(size));
 	if (bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) ||
 	    bpf_sock_hash_update(ctx, &lw_down_socks, &cookie, BPF_ANY)) {
 		bpf_map_delete_elem(&lw_flows, &cookie);
@@ -147,7 +148,7 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 	if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
 		if (st->role == LW_ROLE_DOWN)
 			lw_enrol(ctx, st);
-		else
+		else if (st->role == LW_ROLE_UP)
 			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 		return 1;
 	}
@@ -156,7 +157,7 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 			lw_down_closed(st->cookie);
 		else if (ctx->args[1] == BPF_TCP_FIN_WAIT1 || ctx->args[1] == BPF_TCP_LAST_ACK)
 			lw_down_fin(st->cookie);
-	} else {
+	} else if (st->role == LW_ROLE_UP) {
 		/* any way out of ESTABLISHED: the other side or the agent closed it */
 		lw_up_closed(st->cookie);
 	}

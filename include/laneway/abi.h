@@ -35,6 +35,8 @@ struct lw_config {
 	__u64 generation; /* 0: no state yet, nothing is enrolled */
 	__u64 heartbeat_ns; /* last sign of life of the agent */
 	__u64 heartbeat_max_ns; /* older than this: the agent is taken for dead, nothing is punted */
+	__u32 down_rcvbuf; /* receive buffer of downstream sockets, bytes; 0: left to the kernel */
+	__u32 pad;
 };
 
 /* ---- state of one generation ---- */

@@ -291,7 +291,8 @@ static struct packet v6(const char *from, const char *to, uint8_t next, uint8_t 
 #define PASS -1
 #define DROP 2
 
-static void verdict(const struct packet *p, int want)
+#define verdict(p, want) check_verdict(p, want, __LINE__)
+static void check_verdict(const struct packet *p, int want, int line)
 {
 	struct lw_lanes_bpf *s = lab_kern()->skel;
 	uint8_t out[512];
@@ -299,6 +300,8 @@ static void verdict(const struct packet *p, int want)
 		    .data_size_out = sizeof(out));
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(s->progs.lw_guard), &opts), 0);
+	if ((int)opts.retval != want)
+		print_error("line %d: verdict %d\n", line, (int)opts.retval);
 	assert_int_equal((int)opts.retval, want);
 	assert_int_equal(opts.data_size_out, p->n);
 	assert_memory_equal(out, p->b, p->n);

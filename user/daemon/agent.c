@@ -357,6 +357,7 @@ static int start(struct agent *agent)
 static void stop(struct agent *agent)
 {
 	lw_control_stop(&agent->control);
+	lw_upstreams_drain(agent->upstreams);
 	lw_devices_stop(&agent->devices);
 	lw_upstreams_stop(&agent->upstreams);
 	/* An open descriptor would keep it from being unmounted. */

@@ -166,6 +166,7 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	const struct lw_query *q = flows->query;
 	const struct lw_addr *addr = &flow->peer;
 	uint16_t port = flow->peer_port;
+	unsigned int route = flow->route;
 	struct json_object *o;
 	char buf[16];
 
@@ -186,9 +187,10 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	add_addr(o, "endpoint", addr, port);
 	lw_json_add_str(o, "pod", pod_name(q, addr));
 	lw_json_add_str(o, "workload", workload_name(q, flow->workload));
-	lw_json_add_str(o, "route",
-			flow->route < sizeof(routes) / sizeof(*routes) ? routes[flow->route] :
-									 "unknown");
+	/* bound already, and not yet sent on again */
+	if (route == LW_ROUTE_PUNT && !flow->punt)
+		route = LW_ROUTE_UP;
+	lw_json_add_str(o, "route", route < sizeof(routes) / sizeof(*routes) ? routes[route] : "unknown");
 	lw_json_add_str(o, "lane", lane_name(q, flow->lane, buf));
 	lw_json_add_str(o, "evidence", evidence_name(flow->evidence));
 	lw_json_add_str(o, "reason", reason_name(flow->reason));

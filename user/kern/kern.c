@@ -18,10 +18,13 @@
 #include "base/log.h"
 #include "kern/devices.h"
 #include "kern/internal.h"
+#include "kern/leftover.h"
 
 #define PIN_DIR "laneway"
 /* The agent beats ten times as often. */
 #define HEARTBEAT_MAX_NS LW_NS_PER_SEC
+/* A fixed receive buffer ends the kernel's own tuning: only where it is no less than that would reach. */
+#define DOWN_RCVBUF (4u << 20)
 
 static int on_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -179,6 +182,26 @@ static int attach(struct lw_kern *kern, const char *cgroup)
 	return r;
 }
 
+/* Every upstream socket is a descriptor of the agent's. */
+static void raise_nofile(void)
+{
+	struct rlimit l;
+
+	if (!getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+/* Receive buffer for downstream sockets: as large as steered bytes want it, or none where the system allows little. */
+static uint32_t down_rcvbuf(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/core/rmem_max", "re");
+	unsigned long max = 0;
+
+	return f && fscanf(f, "%lu", &max) == 1 && max >= DOWN_RCVBUF ? DOWN_RCVBUF : 0;
+}
+
 int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 {
 	_cleanup_(lw_kern_close) struct lw_kern *kern = NULL;
@@ -195,6 +218,7 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 			return -ENOENT;
 		}
 	}
+	raise_nofile();
 	kern = calloc(1, sizeof(*kern));
 	if (!kern)
 		return -ENOMEM;
@@ -221,6 +245,7 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 		kern->pin_dir = NULL;
 		return -ENOMEM;
 	}
+	lw_leftover_end(kern->pin_dir);
 	r = unpin_dir(kern->pin_dir);
 	if (r < 0) {
 		lw_error("remove what an earlier agent left in '%s': %s", kern->pin_dir, strerror(-r));
@@ -248,6 +273,7 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 			      (options->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
 			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
+	kern->config->down_rcvbuf = down_rcvbuf();
 	lw_kern_heartbeat(kern);
 	r = pin_maps(kern);
 	if (r) {
@@ -261,6 +287,12 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 	}
 	*ret = TAKE_PTR(kern);
 	return 0;
+}
+
+void lw_kern_stop_steering(struct lw_kern *kern)
+{
+	if (kern->config)
+		__atomic_store_n(&kern->config->flags, kern->config->flags | LW_CONF_STOPPED, __ATOMIC_RELEASE);
 }
 
 void lw_kern_heartbeat(struct lw_kern *kern)
@@ -281,8 +313,8 @@ void lw_kern_close(struct lw_kern **kern_)
 		if (kern->links[i])
 			(void)bpf_link__destroy(kern->links[i]);
 	if (kern->config) {
-		/* connections that are still enrolled go on with their own peers */
-		__atomic_store_n(&kern->config->flags, kern->config->flags | LW_CONF_STOPPED, __ATOMIC_RELEASE);
+		/* connections that are still enrolled go on with their own peers until they close */
+		lw_kern_stop_steering(kern);
 		(void)munmap(kern->config, sizeof(*kern->config));
 	}
 	if (kern->pin_dir) {

@@ -46,6 +46,8 @@ int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image);
 uint64_t lw_kern_generation(const struct lw_kern *kern);
 /* A sign of life; without one for a second the programs stop handing anything to the agent. */
 void lw_kern_heartbeat(struct lw_kern *kern);
+/* From here on requests follow their own peers, untouched; those under way end where they are. */
+void lw_kern_stop_steering(struct lw_kern *kern);
 
 enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern);
 const char *lw_kern_mode_name(enum lw_kern_mode mode);

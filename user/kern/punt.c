@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "kern/downstream.h"
 #include "kern/internal.h"
 #include "kern/upstream_internal.h"
 
@@ -133,11 +134,14 @@ static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
 {
 	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 	struct lw_pool_key key = { .netns = p->first.netns };
+	struct lw_flow flow;
 	struct upstream *u;
 	int r = lw_upstream_local(ups, &key, p->down, LW_FRAME_HEAD, &u);
 
 	if (r) {
-		lw_warn("answer a request that no pod takes: %s, the client waits until its own time-out", strerror(-r));
+		lw_warn("answer a request that no pod takes: %s, resetting the connection", strerror(-r));
+		if (!lw_upstream_flow(ups, p->down, &flow))
+			(void)lw_downstream_reset(ups->netns, p->down, &flow);
 		punt_free(ups, p);
 		return;
 	}

@@ -34,6 +34,8 @@
 /* A fresh socket that nobody took in this time is closed. */
 #define POOL_IDLE_NS (2 * LW_NS_PER_SEC)
 #define SNDBUF_BYTES (4 << 20)
+#define DRAIN_SECONDS 5.0
+#define DRAIN_LOOK_SECONDS 0.02
 
 struct pool {
 	struct lw_pool_key key;
@@ -652,6 +654,60 @@ int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct 
 	return 0;
 }
 
+/* Is a request or response of u's downstream socket on u, and not through? */
+static bool unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow)
+{
+	struct lw_up state;
+
+	if (u->state != UPSTREAM_BOUND || lw_upstream_flow(ups, u->down, flow) || !lw_upstream_state(ups, u, &state) ||
+	    (state.flags & LW_UP_ORPHAN))
+		return false;
+	if (state.req_seq != state.resp_seq || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
+		return true;
+	return flow->route != LW_ROUTE_PEER && flow->ups[flow->up % LW_FLOW_UPS].up == u->cookie &&
+	       flow->frame.state != LW_FRAME_HEAD;
+}
+
+struct count {
+	struct lw_upstreams *ups;
+	size_t n;
+};
+
+static bool count_one(void *value, void *arg)
+{
+	struct count *c = arg;
+	struct lw_flow flow;
+
+	c->n += unfinished(c->ups, value, &flow);
+	return true;
+}
+
+static void on_drain(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct lw_upstreams *ups = w->data;
+	struct count c = { .ups = ups, .n = ups->punts.count };
+
+	(void)events;
+	lw_bytemap_filter(&ups->by_cookie, count_one, &c);
+	if (!c.n || lw_clock_ns() >= ups->drain_until_ns)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+void lw_upstreams_drain(struct lw_upstreams *ups)
+{
+	ev_timer timer;
+
+	if (!ups)
+		return;
+	lw_kern_stop_steering(ups->kern);
+	ups->drain_until_ns = lw_clock_ns() + (uint64_t)(DRAIN_SECONDS * LW_NS_PER_SEC);
+	ev_timer_init(&timer, on_drain, 0., DRAIN_LOOK_SECONDS);
+	timer.data = ups;
+	ev_timer_start(ups->loop, &timer);
+	ev_run(ups->loop, 0);
+	ev_timer_stop(ups->loop, &timer);
+}
+
 static bool collect_one(void *value, void *arg)
 {
 	struct sweep *s = arg;
@@ -686,6 +742,10 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 		s.n = 0;
 		lw_bytemap_filter(&ups->by_cookie, collect_one, &s);
 		for (size_t i = 0; i < s.n; i++) {
+			struct lw_flow flow;
+
+			if (unfinished(ups, s.stale[i], &flow))
+				(void)lw_downstream_reset(ups->netns, s.stale[i]->down, &flow);
 			if (s.stale[i]->state == UPSTREAM_READY)
 				s.stale[i]->pool->ready--;
 			if (s.stale[i]->state != UPSTREAM_BOUND)

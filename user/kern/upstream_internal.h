@@ -44,6 +44,7 @@ struct lw_upstreams {
 	bool fail_closed;
 	unsigned int pool_max;
 	unsigned int ticks;
+	uint64_t drain_until_ns;
 	ev_io ring_io;
 	ev_timer heartbeat, tick;
 	struct lw_bytemap by_cookie; /* every upstream */

@@ -89,7 +89,7 @@ for name, head in {
 hello = bytes.fromhex("16030102000100") + bytes(random.randrange(256) for _ in range(505))
 for name, first in {
     "text": b"hello\n", "TLS-like": hello, "zeros": bytes(5000), "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(40),
-    "nearly HTTP": b"GET nothing\r\n\r\n", "a lone letter": b"G", "response": b"HTTP/1.1 200 OK\r\n\r\n",
+    "nearly HTTP": b"GET nothing\r\n\r\n", "a lone letter": b"g", "response": b"HTTP/1.1 200 OK\r\n\r\n",
 }.items():
     w = Wire(ip, raw_port)
     check(f"{name}: banner", b"banner\n", w.take(7))

@@ -793,13 +793,14 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 		r->n = lw_follow_body(msg, &f->frame, s->head.scan.pos, r->size);
 		if (f->frame.state == LW_FRAME_LOST) {
 			lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);
-		} else if (flags & LW_SCAN_IS_CONNECT) {
-			lw_opaque(f, LW_REASON_OPAQUE_UPGRADE);
 		} else {
 			f->flags &= ~LW_FLOW_UPGRADE;
 			if (flags & LW_SCAN_HAS_UPGRADE)
 				f->flags |= LW_FLOW_UPGRADE;
 			v = lw_on_request(msg, f, r, &s->head);
+			/* CONNECT is the last request there is, in its lane like any other */
+			if (flags & LW_SCAN_IS_CONNECT)
+				lw_opaque(f, LW_REASON_OPAQUE_UPGRADE);
 		}
 	}
 	lw_scratch_put(s);

@@ -157,8 +157,8 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 			lw_down_closed(st->cookie);
 		else if (ctx->args[1] == BPF_TCP_FIN_WAIT1 || ctx->args[1] == BPF_TCP_LAST_ACK)
 			lw_down_fin(st->cookie);
-	} else if (st->role == LW_ROLE_UP) {
-		/* any way out of ESTABLISHED: the other side or the agent closed it */
+	} else if (st->role == LW_ROLE_UP && ctx->args[1] != BPF_TCP_FIN_WAIT1 && ctx->args[1] != BPF_TCP_FIN_WAIT2) {
+		/* the other side closed it; FIN_WAIT is our own end of file, the answer is yet to come */
 		lw_up_closed(st->cookie);
 	}
 	return 1;

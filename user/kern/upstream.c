@@ -146,7 +146,18 @@ static int send_fin(struct lw_upstreams *ups, const struct upstream *u)
 	return r;
 }
 
-/* The downstream socket awaits bytes that will not come: end it as its upstream socket ended. */
+/* Does the end of u's connection end its downstream socket's? */
+static bool ends_downstream(const struct lw_up *state)
+{
+	return (state->flags & (LW_UP_FIN_SENT | LW_UP_TUNNEL | LW_UP_OPAQUE)) || state->frame.state == LW_FRAME_CLOSE ||
+	       ((state->flags & LW_UP_CLOSING) && state->req_seq == state->resp_seq);
+}
+
+/*
+ * Brings the downstream socket to the end its upstream socket came to: a reset where bytes are missing, else an
+ * end of file, in two ways at once. The FIN in its queue is what a reader that sleeps in recv(2) gets; shutdown() is
+ * what wakes one that waits for an edge of epoll and would not look for a FIN behind the last byte.
+ */
 static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct upstream *u = w->data;
@@ -154,43 +165,43 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	struct lw_backlog_args args = { .down = u->down };
 	struct lw_flow flow;
 	struct lw_up state;
-	int r;
+	int r = 0;
 
 	(void)events;
-	if (!lw_upstream_state(ups, u, &state) || (state.flags & (LW_UP_ORPHAN | LW_UP_FIN_SENT)) ||
+	if (u->far >= 0 || !lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) ||
 	    lw_upstream_flow(ups, u->down, &flow)) {
 		lw_upstream_close(ups, u);
 		return;
 	}
-	if (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE) || state.frame.state == LW_FRAME_CLOSE) {
-		r = 0;
-	} else if (state.req_seq == state.resp_seq) {
-		if (!(state.flags & LW_UP_CLOSING)) {
-			lw_upstream_close(ups, u); /* idle: nobody waits for anything */
-			return;
+	if (!ends_downstream(&state)) {
+		if (state.req_seq != state.resp_seq) {
+			lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
+				 (unsigned long long)u->down);
+			r = lw_downstream_reset(ups->netns, u->down, &flow);
 		}
-		r = 0;
-	} else {
-		lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
-			 (unsigned long long)u->down);
-		r = lw_downstream_reset(ups->netns, u->down, &flow);
 		if (r && r != -ENOENT)
 			lw_warn("reset a client connection of process %u whose response was cut off: %s, it waits until its own time-out",
 				flow.pid, strerror(-r));
 		lw_upstream_close(ups, u);
 		return;
 	}
-	if (lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) {
+	if (lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT && !(state.flags & LW_UP_FIN_SENT) && !u->fin_made) {
+		u->fin_made = true;
 		r = send_fin(ups, u);
-	} else {
-		if (lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args)) > 0) {
-			/* the reader is slow: the end of file comes behind the bytes */
-			ev_timer_set(w, 10 * END_SECONDS, 0.);
-			ev_timer_start(loop, w);
-			return;
-		}
-		r = lw_downstream_eof(u->down, &flow);
+		if (r)
+			lw_warn("put an end of file behind a response to process %u: %s", flow.pid, strerror(-r));
+		ev_timer_set(w, END_SECONDS, 0.);
+		ev_timer_start(loop, w);
+		return;
 	}
+	/* a FIN stays at the head of the queue when all before it has gone (sk_psock_backlog()) */
+	if (lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args)) > !!(state.flags & LW_UP_FIN_SENT || u->fin_made)) {
+		/* the reader is slow: the end of file comes behind the bytes */
+		ev_timer_set(w, 10 * END_SECONDS, 0.);
+		ev_timer_start(loop, w);
+		return;
+	}
+	r = lw_downstream_eof(u->down, &flow);
 	if (r && r != -ENOENT) {
 		lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
 		(void)lw_downstream_reset(ups->netns, u->down, &flow);

@@ -23,6 +23,7 @@ struct upstream {
 	struct lw_upstreams *ups;
 	enum upstream_state state;
 	int fd;
+	bool fin_made; /* an end of file has been sent on its behalf */
 	int far; /* the other end, where the agent itself is the server; else -1 */
 	uint64_t cookie;
 	struct lw_pool_key key;

@@ -44,6 +44,16 @@ int lw_pool_drop(struct lw_pool_put_args *args)
 	return 1;
 }
 
+static __always_inline int lw_has_up(const struct lw_flow *f, __u64 up)
+{
+	__u32 i;
+
+	for (i = 0; i < LW_FLOW_UPS; i++)
+		if (f->ups[i].up == up)
+			return 1;
+	return 0;
+}
+
 SEC("syscall")
 int lw_bind(struct lw_bind_args *args)
 {
@@ -57,7 +67,7 @@ int lw_bind(struct lw_bind_args *args)
 	punt = f->punt;
 	if (!punt || punt >> 32 != args->id)
 		/* the response came, and the next request, before we were back here */
-		return args->seq && fu->up == up ? 0 : 2;
+		return args->seq && lw_has_up(f, up) ? 0 : 2;
 	if (!args->seq) {
 		fu->addr = args->addr;
 		fu->port = args->port;

@@ -355,6 +355,46 @@ static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct l
 	return bpf_map_lookup_elem(&lw_pods, &key);
 }
 
+struct lw_member_ctx {
+	struct lw_endpoint_key key;
+	const struct lw_flow_up *fu;
+	__u32 found;
+};
+
+static long lw_member_cb(__u32 i, void *arg)
+{
+	struct lw_member_ctx *c = arg;
+	const struct lw_endpoint *ep;
+
+	c->key.idx = i;
+	ep = bpf_map_lookup_elem(&lw_endpoints, &c->key);
+	if (!ep)
+		return 1;
+	if (__builtin_memcmp(&ep->addr, &c->fu->addr, sizeof(ep->addr)))
+		return 0;
+	c->found = 1;
+	return 1;
+}
+
+/* Is what ups[i] is connected to still an endpoint of its lane, and the same pod? */
+__noinline int lw_still_endpoint(struct lw_flow *f, __u32 slot, __u32 i)
+{
+	struct lw_member_ctx c = {};
+	const struct lw_pod *pod;
+
+	if (!f)
+		return 0;
+	c.fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	pod = lw_pod_of(slot, &c.fu->addr);
+	if (!pod || pod->uid_hash != c.fu->uid_hash)
+		return 0;
+	c.key.slot = slot;
+	c.key.group = f->group;
+	c.key.lane = c.fu->lane;
+	bpf_loop(LW_MAX_ENDPOINTS, lw_member_cb, &c, 0);
+	return c.found;
+}
+
 /* Brings what the flow remembers of the state to this generation. */
 __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 {
@@ -383,10 +423,7 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 
 		if (!fu->up || (busy && f->up == i))
 			continue;
-		pod = lw_pod_of(r->slot, &fu->addr);
-		if (!pod || pod->workload != f->workload || pod->lane != fu->lane ||
-		    pod->uid_hash != fu->uid_hash || !(pod->flags & LW_POD_READY) ||
-		    (pod->flags & LW_POD_TERMINATING))
+		if (!lw_still_endpoint(f, r->slot, i))
 			lw_release(f, r->cookie, i);
 	}
 	f->gen = r->generation;

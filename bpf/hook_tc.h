@@ -29,12 +29,16 @@ int lw_guard(struct __sk_buff *skb)
 
 	if (skb->protocol == bpf_htons(LW_ETH_P_IP)) {
 		__u32 saddr, daddr;
+		__u16 frag;
 
 		if (bpf_skb_load_bytes_relative(skb, 9, &b, 1, BPF_HDR_START_NET) || b != LW_IPPROTO_TCP)
 			return LW_TC_OK;
 		if (bpf_skb_load_bytes_relative(skb, 0, &b, 1, BPF_HDR_START_NET))
 			return LW_TC_OK;
 		off = (b & 0xf) * 4;
+		/* a later fragment has no TCP header */
+		if (bpf_skb_load_bytes_relative(skb, 6, &frag, 2, BPF_HDR_START_NET) || (frag & bpf_htons(0x1fff)))
+			return LW_TC_OK;
 		if (bpf_skb_load_bytes_relative(skb, off + 13, &flags, 1, BPF_HDR_START_NET) || !(flags & 5))
 			return LW_TC_OK;
 		if (bpf_skb_load_bytes_relative(skb, 12, &saddr, 4, BPF_HDR_START_NET) ||
@@ -68,10 +72,11 @@ int lw_guard(struct __sk_buff *skb)
 	if (!f)
 		return LW_TC_OK;
 	due = f->route == LW_ROUTE_PUNT && f->punt;
-	if (!due && f->route != LW_ROUTE_PEER) {
+	if (f->route != LW_ROUTE_PEER) {
 		c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 		up = bpf_map_lookup_elem(&lw_ups, &c);
-		due = up && !(up->flags & LW_UP_DEAD) && up->req_seq != up->resp_seq;
+		if (up) /* answered in full, perhaps before the agent came to say that the request is on its way */
+			due = !(up->flags & LW_UP_DEAD) && up->req_seq != up->resp_seq;
 	}
 	if (!due)
 		return LW_TC_OK;

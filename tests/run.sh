@@ -14,13 +14,7 @@ export BUILD
 logs=$BUILD/tests/log
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
-complaint='WARNING: |BUG: |Oops|general protection|Kernel panic|INFO: task .* blocked|soft lockup|refcount_t|suspicious RCU'
-
-# Lines of the kernel log after the marker; all of it when the marker has been pushed out.
-kernel_log_since() {
-	dmesg | awk -v mark="$1" '{ line[NR] = $0 } index($0, mark) { from = NR }
-		END { for (i = from + 1; i <= NR; i++) print line[i] }'
-}
+. tests/kernel_log.sh
 
 run_one() {
 	local test=$1 name log status=0 mark='' bad='' start=$SECONDS
@@ -30,15 +24,14 @@ run_one() {
 	case $name in
 	bpf/* | netns/*)
 		if [ "$(id -u)" -eq 0 ] && dmesg >/dev/null 2>&1; then
-			mark="laneway test $name $$.$RANDOM"
-			echo "$mark" >/dev/kmsg 2>/dev/null || mark=''
+			mark=$(kernel_log_mark "test $name" 2>/dev/null) || mark=''
 		fi
 		;;
 	esac
 
 	timeout --kill-after=10 "$LW_TEST_TIMEOUT" "$test" >"$log" 2>&1 </dev/null || status=$?
 	if [ -n "$mark" ]; then
-		bad=$(kernel_log_since "$mark" | grep -E "$complaint" || true)
+		bad=$(kernel_complaints_since "$mark")
 	fi
 
 	if [ -n "$bad" ]; then

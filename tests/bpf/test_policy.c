@@ -42,24 +42,28 @@ static void send_refused(int c, const char *text)
 /* No pod listens at the gray address. */
 static void closed_and_unreachable_is_answered_503(void **state)
 {
-	static const char head[] = "HEAD / HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n";
-	int c, b;
+	static const char *const reqs[] = {
+		GRAY_REQUEST, "HEAD / HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n",
+		"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello",
+	};
 
 	(void)state;
 	start(&(struct lab_options){ .fail_closed = true });
-	open_pair(LAB_BASE, base, &c, &b);
-	base_turn(c, b);
-	lab_send(c, GRAY_REQUEST);
-	lab_expect(c, REFUSAL);
-	base_turn(c, b);
-	lab_send(c, head);
-	lab_expect(c, REFUSAL);
-	base_turn(c, b);
-	lab_expect_nothing(b);
-	close(c);
-	/* the base pod has had these connections and no other */
-	lab_expect_eof(b);
-	close(b);
+	for (size_t i = 0; i < sizeof(reqs) / sizeof(reqs[0]); i++) {
+		int c, b;
+
+		open_pair(LAB_BASE, base, &c, &b);
+		base_turn(c, b);
+		lab_send(c, reqs[i]);
+		lab_expect(c, REFUSAL);
+		/* as the answer says */
+		lab_expect_eof(c);
+		lab_expect_nothing(b);
+		close(c);
+		/* the base pod has had this connection and no other */
+		lab_expect_eof(b);
+		close(b);
+	}
 }
 
 /* A body of many messages: all of it goes to the agent, none to the base pod. */

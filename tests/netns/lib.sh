@@ -57,6 +57,8 @@ cgroup2_root() { awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts; }
 
 net_is_free() { [ -z "$(ip -4 route show to root "$1.0/24")" ] && [ -z "$(ip -4 addr show to "$1.0/24")" ]; }
 
+. "$LWT_ROOT/tests/kernel_log.sh"
+
 # setup [NET]: NET is the first three bytes of the IPv4 addresses, "10.77.<n>" with a free n by default.
 setup() {
 	local n
@@ -74,8 +76,7 @@ setup() {
 	LWT_CGROUP_TOP=$(cgroup2_root)/lwt$$ LWT_CGROUP=$(cgroup2_root)/lwt$$/in
 	mkdir "$LWT_CGROUP_TOP" "$LWT_CGROUP" "$LWT_CGROUP_TOP/out"
 	echo $$ >"$LWT_CGROUP/cgroup.procs"
-	LWT_MARK="laneway-test $$ ${EPOCHREALTIME}"
-	[ ! -w /dev/kmsg ] || echo "$LWT_MARK" >/dev/kmsg
+	[ ! -w /dev/kmsg ] || LWT_MARK=$(kernel_log_mark netns)
 	mount -t bpf "lwt$$" "$LWT_BPFFS"
 
 	n=$(($$ % 200 + 20))
@@ -95,8 +96,7 @@ setup() {
 # Lines of the kernel log since setup that no run may leave behind.
 kernel_complaints() {
 	[ -w /dev/kmsg ] || return 0
-	dmesg | awk -v mark="$LWT_MARK" 'index($0, mark) { seen = 1 }
-		seen && /WARNING:|BUG:|Oops|general protection|refcount_t|use-after-free|hung_task|soft lockup|Call Trace/'
+	kernel_complaints_since "$LWT_MARK"
 }
 
 # Reads the lists without a child of its own, which would be in them.

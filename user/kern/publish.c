@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "kern/internal.h"
 
 /* Rows, and bytes of values, in one call. */
@@ -164,10 +163,6 @@ int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
 		return 0;
 	next = kern->config->generation + 1;
 	slot = next & 1;
-	/* a program that began before the last flip may still read this slot: wait until all have ended */
-	if (lw_clock_ns() - kern->flipped_ns < LW_NS_PER_SEC)
-		(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-
 	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++) {
 		const struct lw_table_info *info = &lw_tables[t];
 		uint32_t fit = BATCH_BYTES / info->value_size, max = fit < BATCH_ROWS ? fit : BATCH_ROWS;
@@ -182,23 +177,29 @@ int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
 			r = sync_pass(&b, &kern->mirrors[slot][t], image, t, true);
 		if (!r)
 			r = sync_pass(&b, &kern->mirrors[slot][t], image, t, false);
-		if (!r)
-			r = mirror_copy(image, t, &fresh[t]);
 	}
 	if (r) {
-		for (size_t t = 0; t < LW_TABLE__MAX; t++) {
-			free(fresh[t].keys);
-			free(fresh[t].values);
-		}
 		slot_reset(kern, slot);
 		return r;
 	}
 	__atomic_store_n(&kern->config->generation, next, __ATOMIC_RELEASE);
-	kern->flipped_ns = lw_clock_ns();
-	for (size_t t = 0; t < LW_TABLE__MAX; t++) {
-		free(kern->mirrors[slot][t].keys);
-		free(kern->mirrors[slot][t].values);
-		kern->mirrors[slot][t] = fresh[t];
+
+	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++)
+		r = mirror_copy(image, t, &fresh[t]);
+	for (enum lw_table_id t = 0; t < LW_TABLE__MAX; t++) {
+		struct lw_mirror *old = r ? &fresh[t] : &kern->mirrors[slot][t];
+
+		free(old->keys);
+		free(old->values);
+		if (!r)
+			*old = fresh[t];
+	}
+	kern->unknown[slot] = r;
+	/* programs that began before the store may still read the other slot: wait until all have ended */
+	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	if (kern->unknown[!slot]) {
+		slot_reset(kern, !slot);
+		kern->unknown[!slot] = false;
 	}
 	return 0;
 }

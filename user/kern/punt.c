@@ -146,8 +146,7 @@ static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
 		return;
 	}
 	r = bind_down(ups, p, u, 0);
-	if (!r)
-		r = bind_down(ups, p, u, p->seq);
+	/* what follows of the request keeps coming here, where nobody waits for it: never to the answer's far end */
 	punt_free(ups, p);
 	/* the response announces the end of the connection: its FIN follows */
 	if (r || send(u->far, answer, sizeof(answer) - 1, MSG_NOSIGNAL) < 0 || shutdown(u->far, SHUT_WR))

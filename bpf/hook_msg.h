@@ -651,7 +651,12 @@ __noinline int lw_modify(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run
 	}
 	if (err == -1)
 		lw_count(f->workload_hash, d->lane, d->evidence, LW_REASON_PUSH);
-	return err == -2 ? -2 : 0;
+	if (err == -2)
+		return -2;
+	/* each fragment would be a packet of its own (tcp_bpf_push()): make the head one again */
+	if (r->grown && h->scan.pos <= LW_HEAD_LOOK)
+		bpf_msg_pull_data(msg, 0, h->scan.pos + r->grown, 0);
+	return 0;
 }
 
 /*

@@ -263,7 +263,11 @@ static void *serve(void *arg)
 				}
 				continue;
 			}
-			k = recv(p[i].fd, req, sizeof(req) - 1, MSG_DONTWAIT);
+			k = recv(p[i].fd, req, sizeof(req) - 1, MSG_DONTWAIT | MSG_PEEK);
+			if (k > 0 && !strstr(req, "\r\n\r\n"))
+				continue; /* the rest is in another packet */
+			if (k > 0)
+				k = recv(p[i].fd, req, (size_t)k, MSG_DONTWAIT);
 			if (k <= 0) {
 				close(p[i].fd);
 				p[i] = p[--n];

@@ -10,6 +10,8 @@
 
 /* First look at a head; longer ones cost a second, larger copy. Power of two. */
 #define LW_HEAD_LOOK 2048
+/* Base requests of one flow that may wait in it to be counted. */
+#define LW_BASE_BULK 1024
 
 /* One run of the program. Plain data, so that functions checked by themselves can take it. */
 struct lw_run {
@@ -795,7 +797,10 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	if (lane && lw_modify(msg, f, r, h, &d))
 		return SK_DROP;
 	f->route = LW_ROUTE_PEER;
-	lw_count(f->workload_hash, lane, d.evidence, reason);
+	if (lane || d.evidence || reason)
+		lw_count(f->workload_hash, lane, d.evidence, reason);
+	else if (++f->base_ok >= LW_BASE_BULK)
+		lw_count_base(f);
 	return lw_done(msg, f, r, r->write_seq);
 }
 

@@ -116,6 +116,7 @@ static __always_inline void lw_down_closed(__u64 cookie)
 	}
 	if (any || f->punt)
 		lw_emit(LW_EVENT_DOWN_CLOSED, cookie, 0, f, NULL);
+	lw_count_base(f);
 	lw_flow_tuple(f, &tuple);
 	bpf_map_delete_elem(&lw_tuples, &tuple);
 	bpf_map_delete_elem(&lw_flows, &cookie);

@@ -32,7 +32,7 @@ static __always_inline int lw_agent_alive(const struct lw_config *conf)
 	return (__s64)(bpf_ktime_get_ns() - conf->heartbeat_ns) < (__s64)conf->heartbeat_max_ns;
 }
 
-static __always_inline void lw_count(__u32 workload_hash, __u32 lane, __u32 evidence, __u32 reason)
+static __always_inline void lw_count_n(__u32 workload_hash, __u32 lane, __u32 evidence, __u32 reason, __u64 n)
 {
 	struct lw_stat_key key = {
 		.lane = lane,
@@ -44,12 +44,25 @@ static __always_inline void lw_count(__u32 workload_hash, __u32 lane, __u32 evid
 
 	if (s) {
 		/* two tasks of one CPU may be here at once */
-		__sync_fetch_and_add(&s->count, 1);
+		__sync_fetch_and_add(&s->count, n);
 	} else {
-		struct lw_stat one = { .count = 1 };
+		struct lw_stat first = { .count = n };
 
-		bpf_map_update_elem(&lw_stats, &key, &one, BPF_NOEXIST);
+		bpf_map_update_elem(&lw_stats, &key, &first, BPF_NOEXIST);
 	}
+}
+
+static __always_inline void lw_count(__u32 workload_hash, __u32 lane, __u32 evidence, __u32 reason)
+{
+	lw_count_n(workload_hash, lane, evidence, reason, 1);
+}
+
+/* Base requests are most of all, and must cost least: they are counted in the flow and moved from there in bulk. */
+static __always_inline void lw_count_base(struct lw_flow *f)
+{
+	if (f->base_ok)
+		lw_count_n(f->workload_hash, 0, LW_EVIDENCE_NONE, LW_REASON_OK, f->base_ok);
+	f->base_ok = 0;
 }
 
 static __always_inline struct lw_scratch *lw_scratch_take(void)

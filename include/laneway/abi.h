@@ -307,6 +307,8 @@ struct lw_flow {
 	__u64 sk; /* kernel address of the socket: lw_backlog looks at its queue */
 	__u64 gen; /* generation that entry, workload_hash and the lanes below are of */
 	__u32 workload_hash; /* lw_workload.name_hash */
+	__u32 base_ok; /* base requests without evidence that lw_stats does not hold yet */
+	__u32 pad2;
 	__u16 peer_lane; /* lane of the own peer */
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */

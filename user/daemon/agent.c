@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/agent.h"
 
+#include <malloc.h>
 #include <errno.h>
 #include <ev.h>
 #include <limits.h>
@@ -25,6 +26,8 @@
 #include "kern/kern.h"
 #include "kern/upstream.h"
 
+/* Memory kept for the next state. */
+#define KEEP_BYTES (256 << 20)
 #define RETRY_S 1.
 
 struct agent {
@@ -395,6 +398,9 @@ int lw_agent_run(const struct lw_agent_options *options)
 		return -ENOMEM;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* a state is built and thrown away at every change: keep its memory, page faults are most of the time it takes */
+	(void)mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	/* Before anything is attached: a signal during the start is kept for the loop, which then ends. */
 	ev_signal_init(&agent.sigterm, on_stop, SIGTERM);
 	ev_signal_init(&agent.sigint, on_stop, SIGINT);

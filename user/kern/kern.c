@@ -406,9 +406,39 @@ int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struc
 	return r;
 }
 
+/* Base requests that wait in flows to be counted, by workload. */
+struct waiting {
+	struct {
+		uint32_t hash;
+		uint64_t count;
+	} at[LW_MAX_WORKLOADS];
+	size_t n;
+};
+
+static int add_waiting(uint64_t cookie, const struct lw_flow *flow, void *arg)
+{
+	struct waiting *w = arg;
+	size_t i = 0;
+
+	(void)cookie;
+	if (!flow->base_ok)
+		return 0;
+	while (i < w->n && w->at[i].hash != flow->workload_hash)
+		i++;
+	if (i == LW_MAX_WORKLOADS)
+		return 0;
+	if (i == w->n) {
+		w->at[i].hash = flow->workload_hash;
+		w->n++;
+	}
+	w->at[i].count += flow->base_ok;
+	return 0;
+}
+
 int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg)
 {
 	_cleanup_free_ struct lw_stat *values = NULL;
+	_cleanup_free_ struct waiting *waiting = calloc(1, sizeof(*waiting));
 	struct lw_stat_key key, *at = NULL;
 	int fd, r = 0, cpus = libbpf_num_possible_cpus();
 
@@ -417,8 +447,9 @@ int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *
 	if (cpus < 0)
 		return cpus;
 	values = calloc((size_t)cpus, sizeof(*values));
-	if (!values)
+	if (!values || !waiting)
 		return -ENOMEM;
+	(void)lw_kern_each_flow(kern, add_waiting, waiting);
 	fd = bpf_map__fd(kern->skel->maps.lw_stats);
 	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
 		uint64_t sum = 0;
@@ -428,7 +459,18 @@ int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *
 			continue;
 		for (int i = 0; i < cpus; i++)
 			sum += values[i].count;
+		for (size_t i = 0; !key.lane && !key.evidence && !key.reason && i < waiting->n; i++)
+			if (waiting->at[i].hash == key.workload_hash) {
+				sum += waiting->at[i].count;
+				waiting->at[i].count = 0;
+			}
 		r = cb(&key, sum, arg);
+	}
+	for (size_t i = 0; !r && i < waiting->n; i++) {
+		struct lw_stat_key only = { .workload_hash = waiting->at[i].hash };
+
+		if (waiting->at[i].count)
+			r = cb(&only, waiting->at[i].count, arg);
 	}
 	return r;
 }

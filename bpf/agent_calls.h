@@ -93,25 +93,11 @@ int lw_up_opaque(struct lw_opaque_args *args)
 	return 0;
 }
 
-/* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
-#define LW_USER_DATA_MASK (~7ull)
-
 SEC("syscall")
 int lw_backlog(struct lw_backlog_args *args)
 {
-	__u64 down = args->down, sk, psock = 0;
+	__u64 down = args->down;
 	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
-	__u32 n = 0;
 
-	if (!f || !f->sk)
-		return -1;
-	sk = f->sk;
-	bpf_probe_read_kernel(&psock, sizeof(psock), (void *)sk + bpf_core_field_offset(struct sock, sk_user_data));
-	psock &= LW_USER_DATA_MASK;
-	if (!psock)
-		return -1;
-	bpf_probe_read_kernel(&n, sizeof(n),
-			      (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_skb) +
-				      bpf_core_field_offset(struct sk_buff_head, qlen));
-	return n;
+	return f ? lw_queued(f->sk) : -1;
 }

@@ -13,6 +13,27 @@ int lw_native(struct __sk_buff *skb)
 	return SK_PASS;
 }
 
+/* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
+#define LW_USER_DATA_MASK (~7ull)
+
+/* Steered packets that wait on their way into a socket; -1: it takes none. */
+static __always_inline int lw_queued(__u64 sk)
+{
+	__u64 psock = 0;
+	__u32 n = 0;
+
+	if (!sk)
+		return -1;
+	bpf_probe_read_kernel(&psock, sizeof(psock), (void *)sk + bpf_core_field_offset(struct sock, sk_user_data));
+	psock &= LW_USER_DATA_MASK;
+	if (!psock)
+		return -1;
+	bpf_probe_read_kernel(&n, sizeof(n),
+			      (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_skb) +
+				      bpf_core_field_offset(struct sk_buff_head, qlen));
+	return n;
+}
+
 /* Of a response head, bytes looked at in one piece. */
 #define LW_REPLY_WINDOW 2048
 #define LW_REPLY_STEPS 32768
@@ -130,7 +151,7 @@ static __always_inline void lw_follow_reply(struct __sk_buff *skb, struct lw_up 
 static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up, const struct lw_config *conf,
 					__u64 down)
 {
-	if (!(conf->flags & LW_CONF_NATIVE_VERDICT))
+	if (!(conf->flags & LW_CONF_NATIVE_VERDICT) || (up->flags & LW_UP_RELAY))
 		return SK_PASS;
 	if (up->frame.state == LW_FRAME_CLOSE)
 		up->resp_seq = up->req_seq;
@@ -174,5 +195,18 @@ int lw_reply(struct __sk_buff *skb)
 	else if (!(up->flags & LW_UP_OPAQUE))
 		lw_follow_reply(skb, up, names);
 	up->bytes += skb->len;
+	if (up->flags & LW_UP_RELAY)
+		return SK_PASS;
+	/* redirected packets know no window: a slow reader's would pile up without end */
+	if (up->bytes - up->looked >= LW_BACKLOG_LOOK) {
+		struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
+
+		up->looked = up->bytes;
+		if (f && lw_queued(f->sk) > LW_BACKLOG_MAX && up->port) {
+			__sync_fetch_and_or(&up->flags, LW_UP_RELAY);
+			lw_emit(LW_EVENT_RELAY, down, cookie, NULL, NULL);
+			return SK_PASS;
+		}
+	}
 	return bpf_sk_redirect_hash(skb, &lw_down_socks, &down, BPF_F_INGRESS);
 }

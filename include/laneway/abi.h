@@ -322,6 +322,7 @@ enum lw_up_flags {
 	LW_UP_TUNNEL = 1 << 2, /* 101, or CONNECT: bytes both ways from here on */
 	LW_UP_OPAQUE = 1 << 3, /* its downstream socket is opaque on this route: responses are not followed */
 	LW_UP_CLOSING = 1 << 4, /* the last response said that the connection ends with it */
+	LW_UP_RELAY = 1 << 6, /* its reader is slow: bytes stay here, and the agent takes them over at the reader's pace */
 	LW_UP_FIN_SENT = 1 << 5, /* its end of file has been sent on to the downstream socket */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
@@ -337,6 +338,7 @@ struct lw_up {
 	__u32 head_bits; /* bit (n % 32): request n was HEAD */
 	__u32 pad;
 	__u64 bytes; /* of responses */
+	__u64 looked; /* bytes when the reader's backlog was last looked at */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
 	struct lw_frame frame; /* of the response stream */
 	__u64 scan_state[8]; /* struct lw_scan, http.h */
@@ -381,6 +383,7 @@ enum lw_event_type {
 	LW_EVENT_DOWN_CLOSED = 2, /* close its upstream sockets */
 	LW_EVENT_UP_DEAD = 3, /* an upstream socket closed; end or reset its downstream socket if a response is due */
 	LW_EVENT_DOWN_FIN = 5, /* the client has closed its sending side: so are its upstream sockets' to be */
+	LW_EVENT_RELAY = 6, /* an upstream socket has got LW_UP_RELAY */
 	LW_EVENT_UP_RELEASED = 4, /* an upstream socket left its downstream socket: close it */
 };
 struct lw_event {
@@ -459,4 +462,4 @@ LW_ASSERT_SIZE(struct lw_event, 56);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
 LW_ASSERT_SIZE(struct lw_sk, 48);
-LW_ASSERT_SIZE(struct lw_up, 152);
+LW_ASSERT_SIZE(struct lw_up, 160);

@@ -39,6 +39,10 @@
 #define LW_PIPELINE_MAX 32
 /* Bytes of one downstream socket that may wait in the agent. More: the send is refused. */
 #define LW_PUNT_MAX_BYTES (16 << 20)
+/* Steered packets waiting for one reader. More: the agent carries the rest, and TCP holds the pod back. */
+#define LW_BACKLOG_MAX 256
+/* Bytes of responses between two looks at that. */
+#define LW_BACKLOG_LOOK (256 << 10)
 /* Windows of chunk framing looked at in one run of a program. */
 #define LW_CHUNK_WINDOWS 32768
 

@@ -123,6 +123,10 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 	} else if (u->state == UPSTREAM_BOUND) {
 		unlink_down(ups, u);
 	}
+	if (u->relay_of)
+		u->relay_of->relay = NULL;
+	if (u->relay)
+		u->relay->relay_of = NULL;
 	ev_io_stop(ups->loop, &u->io);
 	ev_timer_stop(ups->loop, &u->timer);
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
@@ -146,8 +150,14 @@ static int send_fin(struct lw_upstreams *ups, const struct upstream *u)
 	return r;
 }
 
-/* Does the end of u's connection end its downstream socket's? */
-static bool ends_downstream(const struct lw_up *state)
+int lw_upstream_backlog(struct lw_upstreams *ups, uint64_t down)
+{
+	struct lw_backlog_args args = { .down = down };
+
+	return lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args));
+}
+
+bool lw_upstream_ends_downstream(const struct lw_up *state)
 {
 	return (state->flags & (LW_UP_FIN_SENT | LW_UP_TUNNEL | LW_UP_OPAQUE)) || state->frame.state == LW_FRAME_CLOSE ||
 	       ((state->flags & LW_UP_CLOSING) && state->req_seq == state->resp_seq);
@@ -162,7 +172,6 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 {
 	struct upstream *u = w->data;
 	struct lw_upstreams *ups = u->ups;
-	struct lw_backlog_args args = { .down = u->down };
 	struct lw_flow flow;
 	struct lw_up state;
 	int r = 0;
@@ -173,7 +182,7 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		lw_upstream_close(ups, u);
 		return;
 	}
-	if (!ends_downstream(&state)) {
+	if (!lw_upstream_ends_downstream(&state)) {
 		if (state.req_seq != state.resp_seq) {
 			lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
 				 (unsigned long long)u->down);
@@ -195,7 +204,7 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		return;
 	}
 	/* a FIN stays at the head of the queue when all before it has gone (sk_psock_backlog()) */
-	if (lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args)) > !!(state.flags & LW_UP_FIN_SENT || u->fin_made)) {
+	if (lw_upstream_backlog(ups, u->down) > !!(state.flags & LW_UP_FIN_SENT || u->fin_made)) {
 		/* the reader is slow: the end of file comes behind the bytes */
 		ev_timer_set(w, 10 * END_SECONDS, 0.);
 		ev_timer_start(loop, w);
@@ -215,6 +224,8 @@ void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u)
 		lw_upstream_close(ups, u);
 		return;
 	}
+	if (u->relay)
+		return; /* its last bytes are read first */
 	ev_io_stop(ups->loop, &u->io);
 	if (!ev_is_active(&u->timer)) {
 		ev_timer_init(&u->timer, on_end, END_SECONDS, 0.);
@@ -232,6 +243,10 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 
 	(void)loop;
 	(void)events;
+	if (u->relay) {
+		lw_relay_pump(u->ups, u);
+		return;
+	}
 	/* a packet on its way to the verdict makes the socket look readable for a moment */
 	if (recv(u->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
 		return;
@@ -561,6 +576,11 @@ static int on_event(void *arg, void *data, size_t size)
 		if (u && u->state != UPSTREAM_CONNECTING)
 			lw_upstream_ended(ups, u);
 		break;
+	case LW_EVENT_RELAY:
+		u = lw_upstream_get(ups, e->up);
+		if (u && u->state == UPSTREAM_BOUND && !u->relay)
+			lw_relay_start(ups, u);
+		break;
 	case LW_EVENT_UP_RELEASED:
 		u = lw_upstream_get(ups, e->up);
 		if (u)
@@ -770,5 +790,6 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 	lw_bytemap_clear(&ups->by_down);
 	ring_buffer__free(ups->ring);
 	lw_netns_free(&ups->netns);
+	free(ups->relay_buf);
 	free(ups);
 }

@@ -28,6 +28,8 @@ struct upstream {
 	uint64_t cookie;
 	struct lw_pool_key key;
 	uint16_t lane;
+	struct upstream *relay; /* a connection of the agent's own: what is read from fd goes on by it */
+	struct upstream *relay_of; /* the other way round */
 	struct pool *pool; /* while CONNECTING or READY for one */
 	struct punt *punt; /* the request it was opened for, until that is on its way */
 	uint64_t down; /* while BOUND */
@@ -57,6 +59,7 @@ struct lw_upstreams {
 	ev_io punt_io;
 	char *punt_buf;
 	size_t punt_len;
+	char *relay_buf;
 };
 
 /* upstream.c */
@@ -80,11 +83,20 @@ void lw_upstream_opaque(struct lw_upstreams *ups, const struct upstream *u);
 void lw_upstream_watch(struct upstream *u);
 /* The client's end of file, for the pods it was connected to. */
 void lw_upstream_fin(struct lw_upstreams *ups, uint64_t down);
+/* Does the end of its connection end its downstream socket's? */
+bool lw_upstream_ends_downstream(const struct lw_up *state);
+int lw_upstream_backlog(struct lw_upstreams *ups, uint64_t down);
 /* Its connection is over: closes it, and ends its downstream socket where a response was due. */
 void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u);
 void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u);
 /* One more socket of this kind was wanted. */
 void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid);
+
+/* relay.c */
+/* The reader of u's downstream socket is slow: from here on the agent moves the bytes. */
+void lw_relay_start(struct lw_upstreams *ups, struct upstream *u);
+/* Moves what there is, as far as the reader keeps up. */
+void lw_relay_pump(struct lw_upstreams *ups, struct upstream *u);
 
 /* punt.c */
 int lw_punts_start(struct lw_upstreams *ups);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Responses to slow readers. A packet redirected to a socket waits there without a window: the pod could send for
+ * ever. Past LW_BACKLOG_MAX packets the rest of what an upstream socket brings stays in its own queue, where TCP
+ * holds the pod back, and the agent carries it over a loopback connection of its own, no faster than it is read.
+ * There is no way back on that socket: bytes would overtake others.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "kern/downstream.h"
+#include "kern/internal.h"
+#include "kern/upstream_internal.h"
+
+#define RELAY_BUF (128 << 10)
+/* Packets that may wait for the reader when more are sent on. */
+#define BACKLOG_LOW 32
+#define LOOK_SECONDS 0.005
+
+static void on_look(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct upstream *u = w->data;
+
+	(void)loop;
+	(void)events;
+	lw_relay_pump(u->ups, u);
+}
+
+static void give_up(struct lw_upstreams *ups, struct upstream *u, const char *what, int error)
+{
+	struct lw_flow flow;
+
+	lw_warn("%s for a slow client: %s, resetting it", what, strerror(error));
+	if (!lw_upstream_flow(ups, u->down, &flow))
+		(void)lw_downstream_reset(ups->netns, u->down, &flow);
+	lw_upstream_close(ups, u);
+}
+
+void lw_relay_start(struct lw_upstreams *ups, struct upstream *u)
+{
+	int r = 0;
+
+	if (!ups->relay_buf) {
+		ups->relay_buf = malloc(RELAY_BUF);
+		if (!ups->relay_buf)
+			r = -ENOMEM;
+	}
+	if (!r)
+		r = lw_upstream_local(ups, &(struct lw_pool_key){ .netns = u->key.netns }, u->down, LW_FRAME_HEAD, &u->relay);
+	if (r) {
+		give_up(ups, u, "make a connection", -r);
+		return;
+	}
+	u->relay->relay_of = u;
+	lw_upstream_opaque(ups, u->relay);
+	ev_timer_stop(ups->loop, &u->timer);
+	lw_relay_pump(ups, u);
+}
+
+/* The last byte has been read: what follows from the end is as for any upstream socket. */
+static void ended(struct lw_upstreams *ups, struct upstream *u)
+{
+	struct upstream *relay = u->relay;
+	struct lw_up state;
+
+	if (lw_upstream_state(ups, u, &state) && lw_upstream_ends_downstream(&state)) {
+		/* its FIN is the client's; then it is over, too */
+		(void)shutdown(relay->far, SHUT_WR);
+		lw_upstream_close(ups, u);
+		return;
+	}
+	relay->relay_of = NULL;
+	u->relay = NULL;
+	lw_upstream_ended(ups, u);
+}
+
+void lw_relay_pump(struct lw_upstreams *ups, struct upstream *u)
+{
+	for (;;) {
+		ssize_t n, sent = 0;
+
+		if (lw_upstream_backlog(ups, u->down) > BACKLOG_LOW) {
+			ev_io_stop(ups->loop, &u->io);
+			ev_timer_stop(ups->loop, &u->timer);
+			ev_timer_init(&u->timer, on_look, LOOK_SECONDS, 0.);
+			ev_timer_start(ups->loop, &u->timer);
+			return;
+		}
+		n = recv(u->fd, ups->relay_buf, RELAY_BUF, MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN) {
+			lw_upstream_watch(u);
+			return;
+		}
+		if (n <= 0) {
+			ended(ups, u);
+			return;
+		}
+		/* the near end's verdict takes everything at once: this does not wait */
+		while (sent < n) {
+			ssize_t k = send(u->relay->far, ups->relay_buf + sent, (size_t)(n - sent), MSG_NOSIGNAL);
+
+			if (k < 0) {
+				give_up(ups, u, "send on", errno);
+				return;
+			}
+			sent += k;
+		}
+	}
+}

@@ -6,7 +6,7 @@
 
 #define LW_ABI_VERSION 1
 
-/* Lanes open at once, lane 0 (base) included. More: the source reports an error for the lane. */
+/* Lanes in an agent's life, lane 0 (base) included. More: the source reports an error for the lane. */
 #define LW_MAX_LANES 16
 /* Workloads in release at once. More: the source reports an error for the workload, it stays direct. */
 #define LW_MAX_WORKLOADS 4096
@@ -22,8 +22,9 @@
 /* Steps one request may take through the entry rules of its destination. More: base, counted. */
 #define LW_MAX_STEPS_RUN 512
 
-/* Flows (enrolled downstream sockets) and upstream sockets on a node. Full: not enrolled, counted. */
+/* Flows (enrolled downstream sockets) on a node. Full: not enrolled, counted. */
 #define LW_MAX_FLOWS 65536
+/* Upstream sockets. Full: the connection whose request needs one is reset. */
 #define LW_MAX_UPSTREAMS 65536
 /* Upstream sockets one downstream socket may hold (one a lane). More: miss, own peer, counted. */
 #define LW_FLOW_UPS 4

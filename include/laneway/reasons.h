@@ -20,7 +20,7 @@
 	X(REDIRECT, "redirect", "the kernel refused the hand-over: own peer")                  \
 	X(REFUSED, "refused", "a miss, and the configuration says to refuse")                  \
 	X(STEPS, "steps", "too many entry rules for one request: base")                        \
-	X(SCRATCH, "scratch", "no scratch buffer free on this CPU: own peer")                  \
+	X(SCRATCH, "scratch", "no scratch buffer free on this CPU: opaque")                  \
 	X(PUSH, "push", "the header could not be put on the request")                          \
 	X(OPAQUE_NOT_HTTP, "opaque-not-http", "not HTTP/1.x")                                  \
 	X(OPAQUE_MALFORMED, "opaque-malformed", "framing in doubt")                            \

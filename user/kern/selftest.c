@@ -2,7 +2,7 @@
 /*
  * Self-tests: in a child process with a network namespace of its own, loopback connections are treated
  * as laneway treats applications', and read the way applications read. A way of enrolling that fails one
- * is not used; see DESIGN in docs/ARCHITECTURE.md, "Which mode".
+ * is not used; see docs/ARCHITECTURE.md, "Which mode".
  */
 #include <arpa/inet.h>
 #include <errno.h>

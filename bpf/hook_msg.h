@@ -372,7 +372,7 @@ static long lw_member_cb(__u32 i, void *arg)
 	ep = bpf_map_lookup_elem(&lw_endpoints, &c->key);
 	if (!ep)
 		return 1;
-	if (__builtin_memcmp(&ep->addr, &c->fu->addr, sizeof(ep->addr)))
+	if (!lw_addr_equal(&ep->addr, &c->fu->addr))
 		return 0;
 	c->found = 1;
 	return 1;

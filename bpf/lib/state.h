@@ -94,10 +94,12 @@ static __always_inline void lw_addr4(struct lw_addr *a, __u32 be)
 	w[3] = be;
 }
 
-/* By words: callers' addresses are 4-byte aligned. */
-static __always_inline void lw_addr_copy(struct lw_addr *to, const struct lw_addr *from)
+/* By words: addresses are 4-byte aligned. Not memcmp(): older compilers call it, and there is none. */
+static __always_inline int lw_addr_equal(const struct lw_addr *a, const struct lw_addr *b)
 {
-	*to = *from;
+	const __u32 *x = (const __u32 *)a->ip, *y = (const __u32 *)b->ip;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
 }
 
 /*

@@ -2,6 +2,7 @@
 #include "lab.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
@@ -203,6 +204,23 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
+/* Of runs that were killed before they could take theirs away. */
+static void sweep_cgroups(const char *root)
+{
+	DIR *d = opendir(root);
+	struct dirent *e;
+	char path[512];
+	int pid;
+
+	while (d && (e = readdir(d)))
+		if (sscanf(e->d_name, "lwlab.%d", &pid) == 1 && kill(pid, 0) && errno == ESRCH) {
+			snprintf(path, sizeof(path), "%s/%s", root, e->d_name);
+			rmdir(path);
+		}
+	if (d)
+		closedir(d);
+}
+
 static void enter(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
@@ -217,6 +235,7 @@ static void enter(void)
 	if (f)
 		fclose(f);
 	CHECK(root[0], "find the cgroup2 root");
+	sweep_cgroups(root);
 	snprintf(lab.cgroup, sizeof(lab.cgroup), "%s/lwlab.%d", root, (int)getpid());
 	CHECK(!mkdir(lab.cgroup, 0755), "make '%s'", lab.cgroup);
 	snprintf(path, sizeof(path), "%s/cgroup.procs", lab.cgroup);

@@ -190,7 +190,8 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	/* bound already, and not yet sent on again */
 	if (route == LW_ROUTE_PUNT && !flow->punt)
 		route = LW_ROUTE_UP;
-	lw_json_add_str(o, "route", route < sizeof(routes) / sizeof(*routes) ? routes[route] : "unknown");
+	lw_json_add_str(o, "route",
+			route < sizeof(routes) / sizeof(*routes) ? routes[route] : "unknown");
 	lw_json_add_str(o, "lane", lane_name(q, flow->lane, buf));
 	lw_json_add_str(o, "evidence", evidence_name(flow->evidence));
 	lw_json_add_str(o, "reason", reason_name(flow->reason));

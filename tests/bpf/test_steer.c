@@ -952,6 +952,7 @@ static void pool_serves_connections_in_a_row(void **state)
 
 static void base_goes_on_without_the_agent(void **state)
 {
+	uint64_t redirects;
 	int c, b, g = -1;
 
 	(void)state;
@@ -959,6 +960,7 @@ static void base_goes_on_without_the_agent(void **state)
 	gray_turn(c, &g);
 	base_turn(c, b);
 	lab_kill_agent();
+	redirects = lab_count(LW_REASON_REDIRECT);
 	lab_expect_eof(g);
 	base_turn(c, b);
 	/* first the hand-over to the agent fails, then its heartbeat is old: the own peer takes the request */
@@ -968,7 +970,7 @@ static void base_goes_on_without_the_agent(void **state)
 		lab_send(b, OK(4, "base"));
 		lab_expect(c, OK(4, "base"));
 	}
-	assert_true(lab_count(LW_REASON_REDIRECT) > 0);
+	assert_true(lab_count(LW_REASON_REDIRECT) > redirects);
 	close(c);
 	close(b);
 	open_pair(&c, &b);

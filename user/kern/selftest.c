@@ -10,6 +10,7 @@
 #include <linux/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -246,6 +247,8 @@ static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mod
 	int r;
 
 	*mode = LW_KERN_MODE_NONE;
+	/* the event loop's handler would interrupt the waits when a sender below ends */
+	(void)signal(SIGCHLD, SIG_DFL);
 	if (unshare(CLONE_NEWNET))
 		return -errno;
 	r = loopback_up();

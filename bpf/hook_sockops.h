@@ -88,6 +88,7 @@ static __always_inline void lw_down_fin(__u64 cookie)
 
 	if (!f)
 		return;
+	f->flags |= LW_FLOW_FIN_SENT;
 	for (i = 0; i < LW_FLOW_UPS; i++)
 		any |= !!f->ups[i].up;
 	if (any || f->punt)

@@ -266,6 +266,7 @@ enum lw_flow_flags {
 	LW_FLOW_UPGRADE = 1 << 2, /* the last request asked for an upgrade */
 	LW_FLOW_SENT = 1 << 3, /* sent_seq is valid */
 	LW_FLOW_CORKED = 1 << 4, /* the kernel has held a piece of a head back once */
+	LW_FLOW_FIN_SENT = 1 << 5, /* the application has closed its sending side */
 };
 
 struct lw_flow_up {

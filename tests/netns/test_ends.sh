@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 setup
 app web gray
+pod b0 web base
 pod b1 web base --idle 400
 pod c1 web canary
 pod c2 web canary --idle 400
@@ -16,7 +17,7 @@ agent_start
 B1=http://${POD_IP[b1]}:$LWT_PORT tag='x-mse-tag: gray'
 
 # Two connections held, one bound to each canary pod; then c1 drains with a request running.
-hold client "${POD_IP[b1]}" "$LWT_PORT"
+hold client "${POD_IP[b0]}" "$LWT_PORT"
 until_ok 10 "a request at c1" eval '[[ $(hold_get "$tag" /id) == "200 c1gray"* ]]'
 hold_send "$tag" /slow/1200
 bound() { [ "$(lw flows -o json | jq '[.flows[] | select(.lane == "gray" and .pod == "default/c1" and .requests > 1)] | length')" -ge 1 ]; }

@@ -94,6 +94,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 static void punt_write(struct lw_upstreams *ups, struct punt *p)
 {
 	struct upstream *u = p->u;
+	struct lw_flow flow;
 	int r;
 
 	if (p->opaque) /* before the bytes that answers may come for */
@@ -122,7 +123,8 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 	r = bind_down(ups, p, u, p->seq);
 	if (r == 1)
 		return; /* another message is on its way here */
-	if (!r && p->fin)
+	/* the word of it may have come before the request itself: they come on two ways */
+	if (!r && (p->fin || (!lw_upstream_flow(ups, p->down, &flow) && (flow.flags & LW_FLOW_FIN_SENT))))
 		lw_upstream_fin(ups, p->down);
 	punt_free(ups, p);
 	if (r)

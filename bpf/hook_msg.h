@@ -178,10 +178,49 @@ undo:
 	return SK_DROP;
 }
 
+/*
+ * Sets where the verdict takes r->n bytes: to the upstream socket, or past its connection. `first`: a request
+ * starts with them. 0: the upstream socket is gone; it cannot be taken back otherwise.
+ */
+enum lw_to_up {
+	LW_TO_UP_LOST,
+	LW_TO_UP_WIRE,
+	LW_TO_UP_BYPASS,
+};
+__noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u64 cookie, __u32 first)
+{
+	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &cookie);
+
+	if (!f || !r || !up || (up->flags & LW_UP_DEAD))
+		return LW_TO_UP_LOST;
+	/* a message that was once held back has end marks on its ring (lw_punt()) */
+	if ((r->flags & LW_CONF_BYPASS) && !(f->flags & (LW_FLOW_CORKED | LW_FLOW_OPAQUE)) &&
+	    lw_request_may_bypass(up, cookie, r->n, first) &&
+	    bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS) == SK_PASS)
+		return LW_TO_UP_BYPASS;
+	if (bpf_msg_redirect_hash(msg, &lw_up_socks, &cookie, 0) != SK_PASS)
+		return LW_TO_UP_LOST;
+	if (!(up->flags & LW_UP_REQ_WIRE))
+		__sync_fetch_and_or(&up->flags, LW_UP_REQ_WIRE);
+	return LW_TO_UP_WIRE;
+}
+
+/* The last thing before the verdict of lw_to_up(). */
+static __always_inline int lw_sent_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_up *up,
+				      int how)
+{
+	if (how == LW_TO_UP_WIRE)
+		return lw_done(msg, f, r, lw_redirected_seq(msg, up));
+	if (r->n < r->size)
+		bpf_msg_apply_bytes(msg, r->n + r->grown);
+	return SK_PASS;
+}
+
 /* Sends r->n bytes, which do not start a request, on the route they belong to. */
 __noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
 {
 	struct lw_up *up;
+	int how;
 	__u64 c;
 
 	if (!f || !r)
@@ -195,16 +234,16 @@ __noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_ru
 	}
 	if (f->route == LW_ROUTE_UP) {
 		c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+		how = lw_to_up(msg, f, r, c, 0);
 		up = bpf_map_lookup_elem(&lw_ups, &c);
-		if (!up || (up->flags & LW_UP_DEAD) ||
-		    bpf_msg_redirect_hash(msg, &lw_up_socks, &c, 0) != SK_PASS) {
+		if (how == LW_TO_UP_LOST || !up) {
 			/* half a request is at a pod that is gone: there is nowhere right for the rest */
 			lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_UP_LOST);
 			return SK_DROP;
 		}
 		if ((f->flags & LW_FLOW_OPAQUE) && !(up->flags & LW_UP_OPAQUE))
 			__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
-		return lw_done(msg, f, r, lw_redirected_seq(msg, up));
+		return lw_sent_up(msg, f, r, up, how);
 	}
 	return lw_done(msg, f, r, r->write_seq);
 }
@@ -348,13 +387,6 @@ __noinline int lw_release(struct lw_flow *f, __u64 cookie, __u32 i)
 	lw_emit(LW_EVENT_UP_RELEASED, cookie, c, f, fu);
 	fu->up = 0;
 	return 0;
-}
-
-static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct lw_addr *addr)
-{
-	struct lw_pod_key key = { .addr = *addr, .slot = slot };
-
-	return bpf_map_lookup_elem(&lw_pods, &key);
 }
 
 struct lw_member_ctx {
@@ -672,6 +704,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	__u32 busy = lw_is_busy(f, r), lane, target, i = 0, reason, route = LW_ROUTE_PEER;
 	__u32 is_head = !!(h->scan.flags & LW_SCAN_IS_HEAD), fin_held = f->flags & LW_FLOW_FIN_HELD;
 	struct lw_up *up;
+	int how;
 	__u64 c;
 
 	if (busy == LW_BUSY_OPAQUE) {
@@ -742,8 +775,8 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 			lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
 			return -1;
 		}
-		if (up && bpf_msg_redirect_hash(msg, &lw_up_socks, &c, 0) == SK_PASS) {
-			__u32 seq = lw_redirected_seq(msg, up);
+		how = up ? lw_to_up(msg, f, r, c, 1) : LW_TO_UP_LOST;
+		if (up && how != LW_TO_UP_LOST) {
 			__u32 bit = 1u << (up->req_seq & (LW_PIPELINE_MAX - 1));
 
 			if (lane && lw_modify(msg, f, r, h, &d))
@@ -759,7 +792,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 			f->evidence = d.evidence;
 			f->reason = reason;
 			lw_count(f->workload_hash, lane, d.evidence, reason);
-			return lw_done(msg, f, r, seq);
+			return lw_sent_up(msg, f, r, up, how);
 		}
 		lw_release(f, r->cookie, i);
 		reason = LW_REASON_REDIRECT;

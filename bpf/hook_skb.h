@@ -13,19 +13,12 @@ int lw_native(struct __sk_buff *skb)
 	return SK_PASS;
 }
 
-/* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
-#define LW_USER_DATA_MASK (~7ull)
-
 /* Steered packets that wait on their way into a socket; -1: it takes none. */
 static __always_inline int lw_queued(__u64 sk)
 {
-	__u64 psock = 0;
+	__u64 psock = sk ? lw_psock_of(sk) : 0;
 	__u32 n = 0;
 
-	if (!sk)
-		return -1;
-	bpf_probe_read_kernel(&psock, sizeof(psock), (void *)sk + bpf_core_field_offset(struct sock, sk_user_data));
-	psock &= LW_USER_DATA_MASK;
 	if (!psock)
 		return -1;
 	bpf_probe_read_kernel(&n, sizeof(n),
@@ -39,12 +32,12 @@ static __always_inline int lw_queued(__u64 sk)
 #define LW_REPLY_STEPS 32768
 
 struct lw_reply_ctx {
-	struct __sk_buff *skb;
+	void *ctx; /* of the program: where the bytes are */
 	struct lw_up *up;
 	struct lw_head *head;
 	const struct lw_names *names;
-	__u32 off; /* in skb */
-	__u32 len; /* of skb */
+	__u32 off; /* in what the program was given */
+	__u32 len; /* of it */
 };
 
 static __always_inline void lw_response_ended(struct lw_up *up)
@@ -54,16 +47,14 @@ static __always_inline void lw_response_ended(struct lw_up *up)
 	((struct lw_scan *)up->scan_state)->response = 1;
 }
 
-/* One step through the bytes of an skb: a run of body, or a window of head or chunk framing. */
-static long lw_reply_cb(__u32 i, void *arg)
+/* One step through the bytes: a run of body, or a window of head or chunk framing. load: n bytes from c->off into buf */
+static __always_inline long lw_reply_step(struct lw_reply_ctx *c, long (*load)(struct lw_reply_ctx *c, void *buf, __u32 n))
 {
-	struct lw_reply_ctx *c = arg;
 	struct lw_up *up = c->up;
 	struct lw_frame *f = &up->frame;
 	struct lw_scan *scan = (struct lw_scan *)up->scan_state;
 	__u32 n = c->len - c->off, skipped;
 
-	(void)i;
 	if (c->off >= c->len || f->state == LW_FRAME_LOST)
 		return 1;
 	skipped = lw_frame_skip(f, n);
@@ -77,7 +68,7 @@ static long lw_reply_cb(__u32 i, void *arg)
 		n = LW_REPLY_WINDOW;
 	if (f->state == LW_FRAME_CHUNKED && n > LW_WINDOW)
 		n = LW_WINDOW;
-	if (n < 1 || bpf_skb_load_bytes(c->skb, c->off, c->head->buf, n)) {
+	if (n < 1 || load(c, c->head->buf, n)) {
 		f->state = LW_FRAME_LOST;
 		return 1;
 	}
@@ -119,15 +110,16 @@ static long lw_reply_cb(__u32 i, void *arg)
 	return 0;
 }
 
-static __always_inline void lw_follow_reply(struct __sk_buff *skb, struct lw_up *up, const struct lw_names *names)
+/* Follows response bytes. cb: one step through them; c: all but head filled. */
+static __always_inline void lw_follow_reply(struct lw_reply_ctx *c, long (*cb)(__u32 i, void *arg))
 {
-	struct lw_reply_ctx c = { .skb = skb, .up = up, .names = names, .len = skb->len };
+	struct lw_up *up = c->up;
 	struct lw_scratch *s;
 
 	if (up->frame.state == LW_FRAME_LOST || up->frame.state == LW_FRAME_CLOSE)
 		return;
-	if (up->frame.state == LW_FRAME_LENGTH && up->frame.left > c.len) {
-		up->frame.left -= c.len;
+	if (up->frame.state == LW_FRAME_LENGTH && up->frame.left > c->len) {
+		up->frame.left -= c->len;
 		return;
 	}
 	s = lw_scratch_take();
@@ -135,11 +127,22 @@ static __always_inline void lw_follow_reply(struct __sk_buff *skb, struct lw_up 
 		up->frame.state = LW_FRAME_LOST;
 		return;
 	}
-	c.head = &s->head;
-	bpf_loop(LW_REPLY_STEPS, lw_reply_cb, &c, 0);
-	if (c.off < c.len)
+	c->head = &s->head;
+	bpf_loop(LW_REPLY_STEPS, cb, c, 0);
+	if (c->off < c->len)
 		up->frame.state = LW_FRAME_LOST;
 	lw_scratch_put(s);
+}
+
+static __always_inline long lw_load_skb(struct lw_reply_ctx *c, void *buf, __u32 n)
+{
+	return bpf_skb_load_bytes(c->ctx, c->off, buf, n);
+}
+
+static long lw_reply_skb_cb(__u32 i, void *arg)
+{
+	(void)i;
+	return lw_reply_step(arg, lw_load_skb);
 }
 
 /*
@@ -192,8 +195,11 @@ int lw_reply(struct __sk_buff *skb)
 	names = bpf_map_lookup_elem(&lw_names, &nk);
 	if (!names)
 		up->frame.state = LW_FRAME_LOST;
-	else if (!(up->flags & LW_UP_OPAQUE))
-		lw_follow_reply(skb, up, names);
+	else if (!(up->flags & LW_UP_OPAQUE)) {
+		struct lw_reply_ctx c = { .ctx = skb, .up = up, .names = names, .len = skb->len };
+
+		lw_follow_reply(&c, lw_reply_skb_cb);
+	}
 	up->bytes += skb->len;
 	if (up->flags & LW_UP_RELAY)
 		return SK_PASS;

@@ -133,20 +133,101 @@ static __always_inline void lw_up_closed(__u64 cookie)
 	lw_emit(LW_EVENT_UP_DEAD, up->down, cookie, NULL, NULL);
 }
 
+/* The upstream connection `local` to `peer` as its other end sees it. */
+static __always_inline void lw_far_tuple(struct bpf_sock_ops *ctx, struct lw_tuple *t, __u32 far)
+{
+	__u16 local = LW_CTX(ctx, local_port), remote = bpf_ntohl(LW_CTX(ctx, remote_port));
+
+	if (far) {
+		lw_sock_local(ctx, &t->local, &t->peer);
+		t->local_port = local;
+		t->peer_port = remote;
+	} else {
+		lw_sock_local(ctx, &t->peer, &t->local);
+		t->peer_port = local;
+		t->local_port = remote;
+	}
+}
+
+/* An upstream socket has its ports and is about to send SYN: its pod may be on this node. */
+static __always_inline void lw_up_connecting(struct bpf_sock_ops *ctx, struct lw_sk *st)
+{
+	struct lw_connecting c = { .up = st->cookie };
+	struct lw_config *conf = lw_conf();
+	struct lw_tuple t = {};
+
+	if (!conf || !(conf->flags & LW_CONF_BYPASS))
+		return;
+	lw_far_tuple(ctx, &t, 0);
+	c.sk = (__u64)ctx->sk;
+	bpf_map_update_elem(&lw_connecting, &t, &c, BPF_ANY);
+}
+
+/*
+ * A socket accepted by a pod that is in a lane. If it is the other end of an upstream connection, requests and
+ * responses may take the bypass. Addresses alone would not prove it, a pod can give itself any; that both
+ * ends agree on both initial sequence numbers does (RFC 9293, 3.4.1).
+ */
+static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct lw_config *conf = lw_conf();
+	struct lw_connecting *c;
+	const struct lw_pod *pod;
+	struct lw_tuple t = {};
+	struct lw_far far = {};
+	struct lw_sk *st;
+	__u64 up;
+
+	if (!conf || !(conf->flags & LW_CONF_BYPASS) || (conf->flags & LW_CONF_STOPPED))
+		return;
+	lw_far_tuple(ctx, &t, 1);
+	pod = lw_pod_of(conf->generation & 1, &t.local);
+	if (!pod || !pod->lane)
+		return;
+	c = bpf_map_lookup_elem(&lw_connecting, &t);
+	if (!c)
+		return;
+	up = c->up;
+	far.up_sk = c->sk;
+	far.sk = (__u64)sk;
+	if (LW_TCP_FIELD(far.up_sk, snd_una) != LW_CTX(ctx, rcv_nxt) ||
+	    LW_TCP_FIELD(far.up_sk, rcv_nxt) != LW_CTX(ctx, snd_nxt))
+		return;
+	bpf_map_delete_elem(&lw_connecting, &t);
+	st = bpf_sk_storage_get(&lw_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return;
+	st->role = LW_ROLE_FAR;
+	st->cookie = up;
+	if (bpf_sock_hash_update(ctx, &lw_far_socks, &up, BPF_NOEXIST))
+		return;
+	bpf_map_update_elem(&lw_fars, &up, &far, BPF_ANY);
+}
+
 SEC("sockops")
 int lw_sockops(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk;
 	struct lw_sk *st;
 
-	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_STATE_CB)
+	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_STATE_CB &&
+	    ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB)
 		return 1;
 	sk = ctx->sk;
 	if (!sk)
 		return 1;
+	if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
+		lw_far_accepted(ctx, sk);
+		return 1;
+	}
 	st = bpf_sk_storage_get(&lw_sk, sk, 0, 0);
 	if (!st)
 		return 1;
+	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+		if (st->role == LW_ROLE_UP)
+			lw_up_connecting(ctx, st);
+		return 1;
+	}
 	if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
 		if (st->role == LW_ROLE_DOWN)
 			lw_enrol(ctx, st);
@@ -161,7 +242,11 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 			lw_down_fin(st->cookie);
 	} else if (st->role == LW_ROLE_UP && ctx->args[1] != BPF_TCP_FIN_WAIT1 && ctx->args[1] != BPF_TCP_FIN_WAIT2) {
 		/* the other side closed it; FIN_WAIT is our own end of file, the answer is yet to come */
-		lw_up_closed(st->cookie);
+		__u64 up = st->cookie;
+
+		lw_up_closed(up);
+		if (ctx->args[1] == BPF_TCP_CLOSE)
+			bpf_map_delete_elem(&lw_fars, &up);
 	}
 	return 1;
 }

@@ -8,11 +8,13 @@
 
 #include "lib/state.h"
 #include "lib/events.h"
+#include "lib/bypass.h"
 
 #include "hook_connect.h"
 #include "hook_sockops.h"
 #include "hook_msg.h"
 #include "hook_skb.h"
+#include "hook_far.h"
 #include "hook_tc.h"
 #include "agent_calls.h"
 

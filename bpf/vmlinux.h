@@ -8,16 +8,31 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct sock_common {
+	unsigned char skc_state;
+};
+
 struct sock {
+	struct sock_common __sk_common;
 	void *sk_user_data;
+	struct {
+		struct {
+			int counter;
+		} rmem_alloc;
+	} sk_backlog;
 };
 
 struct sk_buff_head {
 	__u32 qlen;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct sk_psock {
 	struct sk_buff_head ingress_skb;
+	struct list_head ingress_msg;
 };
 
 struct sk_msg {

@@ -67,6 +67,33 @@ struct {
 	__type(value, __u64);
 } lw_up_socks SEC(".maps");
 
+/*
+ * Pods' ends of upstream connections, by the upstream socket's cookie; these carry lw_far_msg. lw_sockops
+ * writes. Full: that connection has no bypass.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, LW_MAX_UPSTREAMS);
+	__type(key, __u64);
+	__type(value, __u64);
+} lw_far_socks SEC(".maps");
+
+/* lw_sockops makes and deletes, lw_msg reads. Full: as above. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LW_MAX_UPSTREAMS);
+	__type(key, __u64);
+	__type(value, struct lw_far);
+} lw_fars SEC(".maps");
+
+/* lw_sockops makes when an upstream socket connects, and takes when its pod accepts. Full: the oldest goes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LW_MAX_CONNECTING);
+	__type(key, struct lw_tuple);
+	__type(value, struct lw_connecting);
+} lw_connecting SEC(".maps");
+
 /* The agent's socket that takes punted messages, key 0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);

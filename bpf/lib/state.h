@@ -65,6 +65,13 @@ static __always_inline void lw_count_base(struct lw_flow *f)
 	f->base_ok = 0;
 }
 
+static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct lw_addr *addr)
+{
+	struct lw_pod_key key = { .addr = *addr, .slot = slot };
+
+	return bpf_map_lookup_elem(&lw_pods, &key);
+}
+
 static __always_inline struct lw_scratch *lw_scratch_take(void)
 {
 	struct lw_scratch *s;

@@ -27,6 +27,7 @@ enum lw_config_flags {
 	LW_CONF_PREFER_LOCAL = 1 << 1, /* choose pods of this node where there are any */
 	LW_CONF_NATIVE_VERDICT = 1 << 2, /* downstream sockets carry the pass-all verdict too */
 	LW_CONF_STOPPED = 1 << 3, /* the agent has ended: requests follow the own peer, untouched */
+	LW_CONF_BYPASS = 1 << 4, /* between sockets of this node steered bytes need no TCP */
 };
 
 struct lw_config {
@@ -226,6 +227,7 @@ struct lw_names {
 enum lw_role {
 	LW_ROLE_DOWN = 1,
 	LW_ROLE_UP = 2,
+	LW_ROLE_FAR = 3,
 };
 /* lw_sk: sk_storage of every socket that takes part; of a downstream socket what connect knew. */
 struct lw_sk {
@@ -325,6 +327,8 @@ enum lw_up_flags {
 	LW_UP_CLOSING = 1 << 4, /* the last response said that the connection ends with it */
 	LW_UP_RELAY = 1 << 6, /* its reader is slow: bytes stay here, and the agent takes them over at the reader's pace */
 	LW_UP_FIN_SENT = 1 << 5, /* its end of file has been sent on to the downstream socket */
+	LW_UP_REQ_WIRE = 1 << 7, /* bytes of requests have gone over the connection, and may not have been read yet */
+	LW_UP_RESP_WIRE = 1 << 8, /* likewise of responses */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
@@ -337,12 +341,25 @@ struct lw_up {
 	__u32 req_seq; /* requests sent; written by lw_send only */
 	__u32 resp_seq; /* final responses ended; written by lw_reply only */
 	__u32 head_bits; /* bit (n % 32): request n was HEAD */
+	__u32 passed_req; /* bytes that took the bypass since the pod had read all of them; written by lw_msg only */
+	__u32 passed_resp; /* likewise of responses, and the downstream socket; written by lw_far_msg only */
 	__u32 pad;
 	__u64 bytes; /* of responses */
 	__u64 looked; /* bytes when the reader's backlog was last looked at */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
 	struct lw_frame frame; /* of the response stream */
 	__u64 scan_state[8]; /* struct lw_scan, http.h */
+};
+
+/* lw_fars, key: an upstream socket's cookie. The pod's end of its connection is on this node, in lw_far_socks. */
+struct lw_far {
+	__u64 sk; /* kernel address of the pod's socket; read only, and only what a wrong answer could not hurt */
+	__u64 up_sk; /* kernel address of the upstream socket */
+};
+/* lw_connecting, key: lw_tuple as the pod sees it. An upstream socket on its way to its pod. */
+struct lw_connecting {
+	__u64 up; /* cookie */
+	__u64 sk; /* kernel address */
 };
 
 /* lw_pools: fresh upstream sockets. The agent fills through lw_pool_put, lw_send takes. */
@@ -358,9 +375,9 @@ struct lw_pool {
 	__u64 misses;
 };
 
-/* lw_tuples: an enrolled connection as tc sees it, for the FIN guard. */
+/* lw_tuples: an enrolled connection as tc sees it, for the FIN guard. lw_connecting: as the pod sees it. */
 struct lw_tuple {
-	struct lw_addr local; /* of the downstream socket */
+	struct lw_addr local;
 	struct lw_addr peer;
 	__u16 local_port;
 	__u16 peer_port;
@@ -463,4 +480,4 @@ LW_ASSERT_SIZE(struct lw_event, 56);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
 LW_ASSERT_SIZE(struct lw_sk, 48);
-LW_ASSERT_SIZE(struct lw_up, 160);
+LW_ASSERT_SIZE(struct lw_up, 168);

@@ -44,6 +44,10 @@
 #define LW_BACKLOG_MAX 256
 /* Bytes of responses between two looks at that. */
 #define LW_BACKLOG_LOOK (256 << 10)
+/* Unread bytes of one direction that went from socket to socket. More: the rest takes TCP, which knows a window. */
+#define LW_BYPASS_MAX (1 << 20)
+/* Upstream connections of this node being opened at one moment. More: the oldest stays without the bypass. */
+#define LW_MAX_CONNECTING 8192
 /* Windows of chunk framing looked at in one run of a program. */
 #define LW_CHUNK_WINDOWS 32768
 

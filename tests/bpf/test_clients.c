@@ -556,10 +556,10 @@ static size_t fill(int s, const char *data, size_t n)
 	return out;
 }
 
-/* Nobody reads an answer of 30 MB: it waits at the server, not in the kernel's memory. */
+/* Nobody reads an answer of 80 MB: it waits at the server, not in the kernel's memory. */
 static void slow_reader(void **state)
 {
-	enum { N = 30000000 };
+	enum { N = 80000000 };
 	char *body = noise(N, 8), *got = malloc(N), head[64];
 
 	(void)state;

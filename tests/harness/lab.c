@@ -296,7 +296,8 @@ void lab_start(const struct lab_options *options)
 	if (getenv("LAB_DEBUG"))
 		lw_log_set_level(LW_LOG_DEBUG);
 	CHECK(!lw_kern_open(&(struct lw_kern_options){ .cgroup = lab.cgroup, .bpffs = lab.bpffs, .fail_closed = options->fail_closed,
-						      .prefer_local = options->prefer_local }, &lab.kern), "open the kernel side");
+						      .prefer_local = options->prefer_local,
+						      .no_bypass = options->no_bypass || getenv("LAB_NO_BYPASS") }, &lab.kern), "open the kernel side");
 	CHECK(lw_kern_mode(lab.kern) != LW_KERN_MODE_NONE, "this kernel fails the self-tests");
 	image = build(options);
 	CHECK(!lw_kern_publish(lab.kern, image), "publish");

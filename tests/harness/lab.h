@@ -49,6 +49,7 @@ struct lab_options {
 	bool no_gray; /* the gray pod is not ready */
 	bool no_agent; /* no child: nothing answers punts, and the heartbeat is old */
 	bool prefer_local;
+	bool no_bypass; /* so too where LAB_NO_BYPASS is set */
 	bool guard; /* the FIN guard on the loopback device */
 	const struct lab_state *state; /* NULL: the one above */
 };

@@ -293,7 +293,8 @@ static int start_kern(struct agent *agent)
 	r = lw_kern_open(&(struct lw_kern_options){ .cgroup = o->cgroup,
 						    .bpffs = o->bpffs,
 						    .fail_closed = o->fail_closed,
-						    .prefer_local = o->prefer_local },
+						    .prefer_local = o->prefer_local,
+						    .no_bypass = o->no_bypass },
 			 &agent->kern);
 	if (r < 0)
 		return r;

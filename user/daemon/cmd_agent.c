@@ -42,6 +42,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_LANE_LABEL,
 		OPT_FAIL_CLOSED,
 		OPT_PREFER_LOCAL,
+		OPT_NO_BYPASS,
 		OPT_LOG_LEVEL,
 		OPT_LOG_FORMAT,
 		OPT_POOL_MAX,
@@ -56,6 +57,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
 		{ "fail-closed", no_argument, NULL, OPT_FAIL_CLOSED },
 		{ "prefer-local", no_argument, NULL, OPT_PREFER_LOCAL },
+		{ "no-bypass", no_argument, NULL, OPT_NO_BYPASS },
 		{ "socket", required_argument, NULL, 's' },
 		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 		{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
@@ -106,6 +108,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			break;
 		case OPT_PREFER_LOCAL:
 			agent.prefer_local = true;
+			break;
+		case OPT_NO_BYPASS:
+			agent.no_bypass = true;
 			break;
 		case OPT_LOG_LEVEL:
 			if (lw_log_level_parse(optarg, &level) < 0)
@@ -158,6 +163,7 @@ const struct lw_cmd lw_cmd_agent = {
 		"      --device PATTERN      host side of the pods' network devices, such as 'veth*'; may\n"
 		"                            be given often\n"
 		"      --prefer-local        choose pods on this node where there are any\n"
+		"      --no-bypass           steered bytes take TCP also between pods of this node\n"
 		"      --fail-closed         refuse a request that cannot reach its lane, instead of\n"
 		"                            letting it follow its own connection\n"
 		"      --tag-header NAME     header that carries the lane where no rule sets one (x-mse-tag)\n"

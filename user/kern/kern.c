@@ -162,6 +162,11 @@ static int attach(struct lw_kern *kern, const char *cgroup)
 		r = attach_map(kern, s->progs.lw_native, s->maps.lw_down_socks, BPF_SK_SKB_VERDICT, "sk_skb");
 	if (!r)
 		r = attach_map(kern, s->progs.lw_reply, s->maps.lw_up_socks, BPF_SK_SKB_VERDICT, "sk_skb");
+	/* what holds for downstream sockets holds for the pods' ends: both send natively and receive past TCP */
+	if (!r)
+		r = attach_map(kern, s->progs.lw_far_msg, s->maps.lw_far_socks, BPF_SK_MSG_VERDICT, "sk_msg");
+	if (!r && kern->mode == LW_KERN_MODE_VERDICT)
+		r = attach_map(kern, s->progs.lw_native, s->maps.lw_far_socks, BPF_SK_SKB_VERDICT, "sk_skb");
 	for (size_t i = 0; !r && i < LW_KERN_LINKS; i++) {
 		kern->links[i] = bpf_program__attach_cgroup(progs[i], fd);
 		if (!kern->links[i])
@@ -271,6 +276,7 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 	kern->config->abi = LW_ABI_VERSION;
 	kern->config->flags = (options->fail_closed ? LW_CONF_FAIL_CLOSED : 0) |
 			      (options->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
+			      (options->no_bypass ? 0 : LW_CONF_BYPASS) |
 			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
 	kern->config->down_rcvbuf = down_rcvbuf();

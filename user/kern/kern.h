@@ -16,6 +16,7 @@ struct lw_kern_options {
 	const char *bpffs; /* bpffs root; NULL: /sys/fs/bpf, mounted if it is not */
 	bool fail_closed;
 	bool prefer_local;
+	bool no_bypass; /* steered bytes take TCP also between two pods of this node */
 };
 
 /* How sockets may be enrolled on this kernel, as the self-tests found. */

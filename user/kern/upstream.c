@@ -280,6 +280,7 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		.lane = u->lane,
 		.req_seq = 1,
 		.head_bits = is_head,
+		.flags = LW_UP_REQ_WIRE, /* the agent writes the first request */
 		.frame.state = (__u8)frame,
 	};
 

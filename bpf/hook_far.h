@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * lw_far_msg: every send of a pod on its end of an upstream connection, where that end is on this node. Response
+ * bytes go into the receive queue of the downstream socket that asked, as far as lib/bypass.h allows; the rest takes
+ * the connection and comes to lw_reply.
+ */
+
+static __always_inline long lw_load_msg(struct lw_reply_ctx *c, void *buf, __u32 n)
+{
+	struct sk_msg_md *msg = c->ctx;
+
+	if (bpf_msg_pull_data(msg, c->off, c->off + n, 0))
+		return -1;
+	return bpf_probe_read_kernel(buf, n, (void *)(long)msg->data);
+}
+
+static long lw_reply_msg_cb(__u32 i, void *arg)
+{
+	(void)i;
+	return lw_reply_step(arg, lw_load_msg);
+}
+
+SEC("sk_msg")
+int lw_far_msg(struct sk_msg_md *msg)
+{
+	struct lw_reply_ctx c = { .ctx = msg, .len = msg->size };
+	struct bpf_sock *sk = msg->sk;
+	struct lw_slot_key nk = {};
+	const struct lw_scan *scan;
+	struct lw_config *conf = lw_conf();
+	struct tcp_sock *tp;
+	struct lw_flow *f;
+	struct lw_sk *st;
+	struct lw_up *up;
+	__u64 cookie, down;
+
+	if (!sk || !conf)
+		return SK_PASS;
+	st = bpf_sk_storage_get(&lw_sk, sk, 0, 0);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!st || st->role != LW_ROLE_FAR || !tp)
+		return SK_PASS;
+	cookie = st->cookie;
+	up = bpf_map_lookup_elem(&lw_ups, &cookie);
+	if (!up)
+		return SK_PASS;
+	/* see lw_msg: keeps the map, and with it the bytes that its sockets have not read */
+	if (conf->abi != LW_ABI_VERSION)
+		return bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS);
+	down = up->down;
+	if (!down || (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)) ||
+	    up->frame.state == LW_FRAME_LOST || up->frame.state == LW_FRAME_CLOSE)
+		goto wire;
+	f = bpf_map_lookup_elem(&lw_flows, &down);
+	if (!f)
+		goto wire;
+	scan = (const struct lw_scan *)up->scan_state;
+	if (up->frame.state == LW_FRAME_HEAD && !scan->pos) {
+		/* a response begins, and if nobody asked for it lw_reply will know what to do */
+		if (up->resp_seq == up->req_seq)
+			goto wire;
+		if (up->flags & LW_UP_RESP_WIRE) {
+			/* all has arrived, and is in the downstream socket's queue by now */
+			if (tp->write_seq != tp->snd_una || lw_queued(f->sk))
+				return SK_PASS;
+			__sync_fetch_and_and(&up->flags, ~LW_UP_RESP_WIRE);
+		}
+	}
+	if (up->flags & LW_UP_RESP_WIRE)
+		return SK_PASS;
+	if (lw_queue_is_empty(f->sk))
+		up->passed_resp = 0;
+	if (up->passed_resp + c.len > LW_BYPASS_MAX)
+		goto wire;
+	nk.slot = conf->generation & 1;
+	c.names = bpf_map_lookup_elem(&lw_names, &nk);
+	if (!c.names || bpf_msg_redirect_hash(msg, &lw_down_socks, &down, BPF_F_INGRESS) != SK_PASS)
+		goto wire;
+	up->passed_resp += c.len;
+	up->bytes += c.len;
+	c.up = up;
+	lw_follow_reply(&c, lw_reply_msg_cb);
+	return SK_PASS;
+wire:
+	__sync_fetch_and_or(&up->flags, LW_UP_RESP_WIRE);
+	return SK_PASS;
+}

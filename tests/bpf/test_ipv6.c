@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "laneway/reasons.h"
+#include "both_ways.h"
 #include "turns.h"
 
 #define BASE6 "fd00::11"
@@ -219,7 +220,5 @@ int main(void)
 		cmocka_unit_test_teardown(ends_are_carried_over, clean),
 	};
 
-	if (getenv("LAB_TEST"))
-		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("ipv6", tests, setup, teardown);
+	return RUN_BOTH_WAYS("ipv6", tests, setup, teardown);
 }

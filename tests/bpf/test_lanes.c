@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "laneway/reasons.h"
+#include "both_ways.h"
 #include "turns.h"
 
 #define BLUE "127.0.0.31"
@@ -484,7 +485,5 @@ int main(void)
 		cmocka_unit_test_teardown(upstream_sockets_run_out, clean),
 	};
 
-	if (getenv("LAB_TEST"))
-		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("lanes", tests, setup, teardown);
+	return RUN_BOTH_WAYS("lanes", tests, setup, teardown);
 }

@@ -17,6 +17,8 @@
 
 #include "laneway/reasons.h"
 #include "../harness/lab.h"
+#include "both_ways.h"
+#include "two_pods.h"
 
 #define BASE_REQUEST "GET /a HTTP/1.1\r\nHost: w\r\n\r\n"
 #define GRAY_REQUEST "GET /b HTTP/1.1\r\nHost: w\r\nUser-Agent: xiaoming\r\n\r\n"
@@ -24,24 +26,10 @@
 #define GRAY_TAGGED "GET /b HTTP/1.1\r\nx-mse-tag:        gray\r\nHost: w\r\nUser-Agent: xiaoming\r\n\r\n"
 #define OK(body_len, body) "HTTP/1.1 200 OK\r\nContent-Length: " #body_len "\r\n\r\n" body
 
-static int base, gray;
-
 static int setup(void **state)
 {
 	(void)state;
-	lab_start(&(struct lab_options){ 0 });
-	base = lab_listen(LAB_BASE);
-	gray = lab_listen(LAB_GRAY);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	close(base);
-	close(gray);
-	lab_stop();
-	return 0;
+	return two_pods_start(&(struct lab_options){ 0 });
 }
 
 static void base_request_is_untouched(void **state)
@@ -164,14 +152,6 @@ static void other_values_are_base(void **state)
 }
 
 /* Whatever a test left behind is gone before the next: a failure stays its own. */
-static int clean(void **state)
-{
-	(void)state;
-	lab_drain(base);
-	lab_drain(gray);
-	return 0;
-}
-
 static void untagged_leaves_the_gray_pod(void **state)
 {
 	int c = lab_connect(LAB_GRAY, LAB_PORT), g = lab_accept(gray, c), b, base2 = lab_listen(LAB_BASE2);
@@ -983,38 +963,36 @@ static void base_goes_on_without_the_agent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(base_request_is_untouched, clean),
-		cmocka_unit_test_teardown(requests_alternate_on_one_connection, clean),
-		cmocka_unit_test_teardown(tagged_request_goes_as_it_is, clean),
-		cmocka_unit_test_teardown(other_values_are_base, clean),
-		cmocka_unit_test_teardown(untagged_leaves_the_gray_pod, clean),
-		cmocka_unit_test_teardown(gray_pods_own_requests_are_gray, clean),
-		cmocka_unit_test_teardown(cluster_ip_becomes_a_pod, clean),
-		cmocka_unit_test_teardown(framing_through_gray, clean),
-		cmocka_unit_test_teardown(heads_in_pieces, clean),
-		cmocka_unit_test_teardown(heads_up_to_16k, clean),
-		cmocka_unit_test_teardown(doubt_is_opaque, clean),
-		cmocka_unit_test_teardown(head_over_16k_is_opaque, clean),
-		cmocka_unit_test_teardown(pipelining, clean),
-		cmocka_unit_test_teardown(upgrade_stays_on_its_route, clean),
-		cmocka_unit_test_teardown(end_of_file_ends_the_response, clean),
-		cmocka_unit_test_teardown(announced_close_ends_the_connection, clean),
-		cmocka_unit_test_teardown(pipelined_behind_a_punt, clean),
-		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, clean),
-		cmocka_unit_test_teardown(end_of_file_behind_many_bytes, clean),
-		cmocka_unit_test_teardown(half_close_by_the_client, clean),
-		cmocka_unit_test_teardown(cut_off_response_is_reset, clean),
-		cmocka_unit_test_teardown(idle_upstream_may_close, clean),
-		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, clean),
-		cmocka_unit_test_teardown(refused_gray_falls_back, clean),
-		cmocka_unit_test_teardown(big_bodies_in_part, clean),
-		cmocka_unit_test_teardown(many_chunks, clean),
-		cmocka_unit_test_teardown(answers_do_not_mix, clean),
-		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, clean),
-		cmocka_unit_test_teardown(base_goes_on_without_the_agent, clean),
+		cmocka_unit_test_teardown(base_request_is_untouched, two_pods_clean),
+		cmocka_unit_test_teardown(requests_alternate_on_one_connection, two_pods_clean),
+		cmocka_unit_test_teardown(tagged_request_goes_as_it_is, two_pods_clean),
+		cmocka_unit_test_teardown(other_values_are_base, two_pods_clean),
+		cmocka_unit_test_teardown(untagged_leaves_the_gray_pod, two_pods_clean),
+		cmocka_unit_test_teardown(gray_pods_own_requests_are_gray, two_pods_clean),
+		cmocka_unit_test_teardown(cluster_ip_becomes_a_pod, two_pods_clean),
+		cmocka_unit_test_teardown(framing_through_gray, two_pods_clean),
+		cmocka_unit_test_teardown(heads_in_pieces, two_pods_clean),
+		cmocka_unit_test_teardown(heads_up_to_16k, two_pods_clean),
+		cmocka_unit_test_teardown(doubt_is_opaque, two_pods_clean),
+		cmocka_unit_test_teardown(head_over_16k_is_opaque, two_pods_clean),
+		cmocka_unit_test_teardown(pipelining, two_pods_clean),
+		cmocka_unit_test_teardown(upgrade_stays_on_its_route, two_pods_clean),
+		cmocka_unit_test_teardown(end_of_file_ends_the_response, two_pods_clean),
+		cmocka_unit_test_teardown(announced_close_ends_the_connection, two_pods_clean),
+		cmocka_unit_test_teardown(pipelined_behind_a_punt, two_pods_clean),
+		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, two_pods_clean),
+		cmocka_unit_test_teardown(end_of_file_behind_many_bytes, two_pods_clean),
+		cmocka_unit_test_teardown(half_close_by_the_client, two_pods_clean),
+		cmocka_unit_test_teardown(cut_off_response_is_reset, two_pods_clean),
+		cmocka_unit_test_teardown(idle_upstream_may_close, two_pods_clean),
+		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, two_pods_clean),
+		cmocka_unit_test_teardown(refused_gray_falls_back, two_pods_clean),
+		cmocka_unit_test_teardown(big_bodies_in_part, two_pods_clean),
+		cmocka_unit_test_teardown(many_chunks, two_pods_clean),
+		cmocka_unit_test_teardown(answers_do_not_mix, two_pods_clean),
+		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, two_pods_clean),
+		cmocka_unit_test_teardown(base_goes_on_without_the_agent, two_pods_clean),
 	};
 
-	if (getenv("LAB_TEST"))
-		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("steer", tests, setup, teardown);
+	return RUN_BOTH_WAYS("steer", tests, setup, two_pods_stop);
 }

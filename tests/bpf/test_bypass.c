@@ -212,6 +212,36 @@ static void unread_body_is_not_overtaken(void **state)
 	close_all(c, b, g);
 }
 
+/* The same with a body that is still on the wire, as the pod has no room for it. */
+static void body_on_the_wire_is_not_overtaken(void **state)
+{
+	enum { N = 3000000 };
+	char *body = noise(N), *got = malloc(N), head[128];
+	int c, b, g, size = 65536;
+	size_t out = 0;
+
+	(void)state;
+	assert_non_null(got);
+	open_gray(&c, &b, &g);
+	assert_int_equal(setsockopt(g, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	snprintf(head, sizeof(head), PUT, (int)N);
+	lab_send(c, head);
+	lab_expect(g, head);
+	while (out < N)
+		send_what_is_taken(c, body, N, &out);
+	lab_send(g, OK(0, ""));
+	lab_expect(c, OK(0, ""));
+	lab_send(c, GET);
+	lab_recv_n(g, got, N);
+	assert_memory_equal(got, body, N);
+	lab_expect(g, GET);
+	lab_send(g, OK(2, "ok"));
+	lab_expect(c, OK(2, "ok"));
+	close_all(c, b, g);
+	free(body);
+	free(got);
+}
+
 /* A client that asks and asks and reads nothing: what waits for it in the queue has a bound. */
 static void unread_answers_are_bounded(void **state)
 {
@@ -355,6 +385,7 @@ int main(void)
 		cmocka_unit_test_teardown(base_pods_get_theirs_by_tcp, two_pods_clean),
 		cmocka_unit_test_teardown(what_is_not_read_takes_tcp, two_pods_clean),
 		cmocka_unit_test_teardown(unread_body_is_not_overtaken, two_pods_clean),
+		cmocka_unit_test_teardown(body_on_the_wire_is_not_overtaken, two_pods_clean),
 		cmocka_unit_test_teardown(unread_answers_are_bounded, two_pods_clean),
 		cmocka_unit_test_teardown(pipelined_answers_keep_their_order, two_pods_clean),
 		cmocka_unit_test_teardown(addresses_prove_nothing, two_pods_clean),

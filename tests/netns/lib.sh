@@ -70,6 +70,7 @@ setup() {
 	trap 'teardown $?' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
+	trap 'exit 141' PIPE
 	mkdir "$LWT_STATE" "$LWT_BPFFS"
 	LWT_CGROUP_HOME=$(cgroup2_root)$(sed -n 's/^0:://p' /proc/self/cgroup)
 	[ -d "$LWT_CGROUP_HOME" ] || skip "no cgroup2 here"
@@ -116,7 +117,7 @@ cgroup_kill() {
 teardown() {
 	local status=$1 ns complaints
 	trap - EXIT
-	trap '' INT TERM HUP
+	trap '' INT TERM HUP PIPE
 	set +e
 	disown -a
 	if [ "$status" != 0 ] && [ "$status" != 77 ]; then

@@ -179,11 +179,11 @@ undo:
 }
 
 /*
- * Sets where the verdict takes r->n bytes: to the upstream socket, or past its connection. `first`: a request
- * starts with them. 0: the upstream socket is gone; it cannot be taken back otherwise.
+ * Sets where the verdict takes r->n bytes: to the upstream socket, or past its connection to the pod's. `first`: a
+ * request starts with them. Only where it says LOST has nothing been set, and another route may be tried.
  */
 enum lw_to_up {
-	LW_TO_UP_LOST,
+	LW_TO_UP_LOST, /* the upstream socket is gone */
 	LW_TO_UP_WIRE,
 	LW_TO_UP_BYPASS,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * sockops: enrols downstream sockets when they are established, and notices the end of downstream and
- * upstream sockets in the same instant the kernel does.
+ * sockops: enrols downstream sockets when they are established, finds the pods' ends of upstream connections on this
+ * node, and notices the end of downstream and upstream sockets in the same instant the kernel does.
  */
 
 #define LW_SOL_SOCKET 1
@@ -133,7 +133,7 @@ static __always_inline void lw_up_closed(__u64 cookie)
 	lw_emit(LW_EVENT_UP_DEAD, up->down, cookie, NULL, NULL);
 }
 
-/* The upstream connection `local` to `peer` as its other end sees it. */
+/* The tuple of the connection as the pod sees it; `far`: ctx is the pod's end, else the upstream socket. */
 static __always_inline void lw_far_tuple(struct bpf_sock_ops *ctx, struct lw_tuple *t, __u32 far)
 {
 	__u16 local = LW_CTX(ctx, local_port), remote = bpf_ntohl(LW_CTX(ctx, remote_port));

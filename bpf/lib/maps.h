@@ -51,7 +51,7 @@ struct {
 	__type(value, struct lw_sk);
 } lw_sk SEC(".maps");
 
-/* Downstream sockets; these carry lw_send. lw_sockops writes. Full: not enrolled. */
+/* Downstream sockets; these carry lw_msg. lw_sockops writes. Full: not enrolled. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, LW_MAX_FLOWS);
@@ -102,7 +102,7 @@ struct {
 	__type(value, __u64);
 } lw_punt_sock SEC(".maps");
 
-/* lw_sockops makes and deletes, lw_send writes, the agent and lw_guard read. Full: not enrolled, counted. */
+/* lw_sockops makes and deletes, lw_msg writes, the agent and lw_guard read. Full: not enrolled, counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_FLOWS);
@@ -118,7 +118,7 @@ struct {
 	__type(value, struct lw_up);
 } lw_ups SEC(".maps");
 
-/* lw_pool_put fills, lw_send takes. Full: the agent keeps no pool for that endpoint, requests are punted. */
+/* lw_pool_put fills, lw_msg takes. Full: the agent keeps no pool for that endpoint, requests are punted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_POOLS);

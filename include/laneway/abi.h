@@ -227,11 +227,11 @@ struct lw_names {
 enum lw_role {
 	LW_ROLE_DOWN = 1,
 	LW_ROLE_UP = 2,
-	LW_ROLE_FAR = 3,
+	LW_ROLE_FAR = 3, /* a pod's end of an upstream connection, on this node */
 };
 /* lw_sk: sk_storage of every socket that takes part; of a downstream socket what connect knew. */
 struct lw_sk {
-	__u64 cookie;
+	__u64 cookie; /* its own; LW_ROLE_FAR: of the upstream socket at the other end */
 	__u64 netns;
 	struct lw_addr asked;
 	__u16 asked_port;
@@ -338,8 +338,8 @@ struct lw_up {
 	__u16 port;
 	__u16 lane;
 	__u32 flags; /* enum lw_up_flags */
-	__u32 req_seq; /* requests sent; written by lw_send only */
-	__u32 resp_seq; /* final responses ended; written by lw_reply only */
+	__u32 req_seq; /* requests sent; written by lw_msg only */
+	__u32 resp_seq; /* final responses ended; written by lw_reply and lw_far_msg, whichever has the bytes */
 	__u32 head_bits; /* bit (n % 32): request n was HEAD */
 	__u32 passed_req; /* bytes that took the bypass since the pod had read all of them; written by lw_msg only */
 	__u32 passed_resp; /* likewise of responses, and the downstream socket; written by lw_far_msg only */
@@ -362,7 +362,7 @@ struct lw_connecting {
 	__u64 sk; /* kernel address */
 };
 
-/* lw_pools: fresh upstream sockets. The agent fills through lw_pool_put, lw_send takes. */
+/* lw_pools: fresh upstream sockets. The agent fills through lw_pool_put, lw_msg takes. */
 struct lw_pool_key {
 	__u64 netns;
 	struct lw_addr addr;

@@ -3,14 +3,13 @@
 /*
  * sk_skb verdicts. lw_reply, on upstream sockets: response bytes go to the downstream socket that asked,
  * and the responses' framing is followed, so that "a response is due" is known. lw_native, on downstream sockets
- * of kernels that need it: takes what the peer sent, nothing else.
+ * and pods' ends of kernels that need it: takes what the peer sent, nothing else.
  */
 
 SEC("sk_skb/stream_verdict")
 int lw_native(struct __sk_buff *skb)
 {
-	(void)skb;
-	return SK_PASS;
+	return lw_stream_trim(skb);
 }
 
 /* Steered packets that wait on their way into a socket; -1: it takes none. */
@@ -174,6 +173,8 @@ int lw_reply(struct __sk_buff *skb)
 	struct lw_config *conf;
 	struct lw_up *up;
 
+	if (lw_stream_trim(skb) != SK_PASS)
+		return SK_DROP;
 	up = bpf_map_lookup_elem(&lw_ups, &cookie);
 	if (!up)
 		return SK_PASS;

@@ -118,6 +118,7 @@ static __always_inline void lw_down_closed(__u64 cookie)
 	if (any || f->punt)
 		lw_emit(LW_EVENT_DOWN_CLOSED, cookie, 0, f, NULL);
 	lw_count_base(f);
+	bpf_map_delete_elem(&lw_streams, &cookie);
 	lw_flow_tuple(f, &tuple);
 	bpf_map_delete_elem(&lw_tuples, &tuple);
 	bpf_map_delete_elem(&lw_flows, &cookie);
@@ -199,7 +200,8 @@ static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf
 		return;
 	st->role = LW_ROLE_FAR;
 	st->cookie = up;
-	if (bpf_sock_hash_update(ctx, &lw_far_socks, &up, BPF_NOEXIST))
+	if (bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) ||
+	    bpf_sock_hash_update(ctx, &lw_far_socks, &up, BPF_NOEXIST))
 		return;
 	bpf_map_update_elem(&lw_fars, &up, &far, BPF_ANY);
 }
@@ -235,7 +237,12 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 		return 1;
 	}
-	if (st->role == LW_ROLE_DOWN) {
+	if (st->role == LW_ROLE_FAR) {
+		__u64 cookie = bpf_get_socket_cookie(ctx);
+
+		if (ctx->args[1] == BPF_TCP_CLOSE)
+			bpf_map_delete_elem(&lw_streams, &cookie);
+	} else if (st->role == LW_ROLE_DOWN) {
 		if (ctx->args[1] == BPF_TCP_CLOSE)
 			lw_down_closed(st->cookie);
 		else if (ctx->args[1] == BPF_TCP_FIN_WAIT1 || ctx->args[1] == BPF_TCP_LAST_ACK)

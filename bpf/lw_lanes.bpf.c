@@ -9,6 +9,7 @@
 #include "lib/state.h"
 #include "lib/events.h"
 #include "lib/bypass.h"
+#include "lib/stream.h"
 
 #include "hook_connect.h"
 #include "hook_sockops.h"

@@ -26,6 +26,14 @@ struct sk_buff_head {
 	__u32 qlen;
 };
 
+struct sk_buff {
+	char cb[48];
+};
+
+struct tcp_skb_cb {
+	__u32 seq;
+};
+
 struct list_head {
 	struct list_head *next;
 };

@@ -94,6 +94,18 @@ struct {
 	__type(value, struct lw_connecting);
 } lw_connecting SEC(".maps");
 
+/*
+ * What has arrived at each socket with a verdict program. The programs make; lw_sockops and the agent delete with
+ * the socket. There is room for all of them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_STREAMS);
+	__type(key, __u64);
+	__type(value, struct lw_stream);
+} lw_streams SEC(".maps");
+
 /* The agent's socket that takes punted messages, key 0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);

@@ -362,6 +362,12 @@ struct lw_connecting {
 	__u64 sk; /* kernel address */
 };
 
+/* lw_streams, key: cookie of a socket that carries a verdict program. What has arrived at it. */
+struct lw_stream {
+	__u32 next; /* TCP sequence number behind the last byte that the program was given */
+	__u32 twice; /* bytes yet to be taken off, for they came twice. Not 0 for good: it failed, nothing is delivered any more */
+};
+
 /* lw_pools: fresh upstream sockets. The agent fills through lw_pool_put, lw_msg takes. */
 struct lw_pool_key {
 	__u64 netns;

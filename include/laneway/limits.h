@@ -26,6 +26,8 @@
 #define LW_MAX_FLOWS 65536
 /* Upstream sockets. Full: the connection whose request needs one is reset. */
 #define LW_MAX_UPSTREAMS 65536
+/* Sockets with a verdict program: downstream, upstream, and the pods' ends of these. */
+#define LW_MAX_STREAMS (LW_MAX_FLOWS + 2 * LW_MAX_UPSTREAMS)
 /* Upstream sockets one downstream socket may hold (one a lane). More: miss, own peer, counted. */
 #define LW_FLOW_UPS 4
 /* Fresh upstream sockets waiting for one client namespace and endpoint. */

@@ -135,6 +135,7 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 	ev_io_stop(ups->loop, &u->io);
 	ev_timer_stop(ups->loop, &u->timer);
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
+	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_streams), &u->cookie);
 	(void)lw_bytemap_remove(&ups->by_cookie, &key, 1);
 	(void)lw_close(u->fd);
 	(void)lw_close(u->far);

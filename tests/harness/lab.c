@@ -251,6 +251,18 @@ static void enter(void)
 	CHECK(!mount("bpf", lab.bpffs, "bpf", 0, NULL), "mount a bpffs");
 }
 
+static bool is_bindable(const struct in6_addr *addr)
+{
+	const struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = *addr };
+	uint64_t until = lw_clock_ns() + WAIT_MS * LW_NS_PER_MS;
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+	while ((r = bind(fd, (const struct sockaddr *)&a, sizeof(a))) && lw_clock_ns() < until)
+		sched_yield();
+	close(fd);
+	return !r;
+}
+
 void lab_add_address(const char *ip)
 {
 	struct {
@@ -266,6 +278,8 @@ void lab_add_address(const char *ip)
 	assert_int_equal(inet_pton(AF_INET6, ip, &req.addr), 1);
 	CHECK(!ioctl(fd, SIOCSIFADDR, &req), "give lo the address %s", ip);
 	close(fd);
+	/* a worker of the kernel's takes "tentative" off it (addrconf_dad_work()); until then nothing can be bound to it */
+	CHECK(is_bindable(&req.addr), "use the address %s", ip);
 }
 
 static void agent_child(int ready, const struct lab_options *options)

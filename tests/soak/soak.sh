@@ -18,7 +18,7 @@ release web web <<-END
 	matches: [{headers: [{name: x-user, value: xiaoming}]}]
 	requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}
 END
-agent_start
+agent_start ${SOAK_AGENT:-}
 
 # Kilobytes: resident memory of the agent; kernel slab; what the agent's maps and programs have locked; TCP pages.
 declare -A RSS SLAB

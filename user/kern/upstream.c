@@ -33,7 +33,8 @@
 #define POOL_SHARE 0.1
 /* A fresh socket that nobody took in this time is closed. */
 #define POOL_IDLE_NS (2 * LW_NS_PER_SEC)
-#define SNDBUF_BYTES (4 << 20)
+/* Each of its two. The kernel doubles it, and by itself would let the second grow to tcp_rmem[2]: a slow reader's share. */
+#define BUFFER_BYTES (4 << 20)
 #define DRAIN_SECONDS 5.0
 #define DRAIN_LOOK_SECONDS 0.02
 
@@ -408,13 +409,14 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	socklen_t len = lw_addr_to_sockaddr(&key->addr, key->port, &sa);
 	_cleanup_close_ int fd = -1;
 	struct upstream *u;
-	int one = 1, size = SNDBUF_BYTES, r;
+	int one = 1, size = BUFFER_BYTES, r;
 
 	fd = lw_netns_socket(ups->netns, key->netns, pid, sa.ss_family, SOCK_STREAM, IPPROTO_TCP);
 	if (fd < 0)
 		return fd;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	r = lw_upstream_new(ups, fd, key, lane, &u);
 	if (r)
 		return r;

@@ -530,6 +530,7 @@ static size_t fill(int s, const char *data, size_t n)
 	while (out < n && poll(&p, 1, 500) == 1) {
 		ssize_t k = send(s, data + out, n - out, MSG_DONTWAIT | MSG_NOSIGNAL);
 
+		assert_true(k > 0 || errno == EAGAIN);
 		if (k > 0)
 			out += (size_t)k;
 	}

@@ -42,6 +42,7 @@ void lw_relay_start(struct lw_upstreams *ups, struct upstream *u)
 {
 	int r = 0;
 
+	u->relayed = true;
 	if (!ups->relay_buf) {
 		ups->relay_buf = malloc(RELAY_BUF);
 		if (!ups->relay_buf)

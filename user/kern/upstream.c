@@ -105,6 +105,20 @@ void lw_upstream_fin(struct lw_upstreams *ups, uint64_t down)
 
 /* ---- end ---- */
 
+/*
+ * Nobody will read the rest of the response that u is in the middle of. The kernel says so to the pod by itself only
+ * where unread bytes are in TCP's own queue, not where the verdict has taken them: the pod would go on asking for a
+ * window, with a full buffer, until TIME_WAIT is over.
+ */
+static bool is_cut_off(struct lw_upstreams *ups, const struct upstream *u)
+{
+	struct lw_up state;
+
+	return u->state == UPSTREAM_BOUND && lw_upstream_state(ups, u, &state) && !(state.flags & LW_UP_DEAD) &&
+	       (state.frame.state == LW_FRAME_LENGTH || state.frame.state == LW_FRAME_CHUNKED ||
+		state.frame.state == LW_FRAME_CLOSE || (state.flags & LW_UP_RELAY));
+}
+
 void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 {
 	const struct lw_bytes key = LW_BYTES_OF(u->cookie);
@@ -135,6 +149,8 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 		u->relay->relay_of = NULL;
 	ev_io_stop(ups->loop, &u->io);
 	ev_timer_stop(ups->loop, &u->timer);
+	if (is_cut_off(ups, u))
+		(void)setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_streams), &u->cookie);
 	(void)lw_bytemap_remove(&ups->by_cookie, &key, 1);
@@ -225,6 +241,17 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	lw_upstream_close(ups, u);
 }
 
+/*
+ * LW_EVENT_RELAY is on its way, or was lost: what can be read from the socket is the client's, and the rest of a
+ * response.
+ */
+static bool wants_relay(struct lw_upstreams *ups, const struct upstream *u)
+{
+	struct lw_up state;
+
+	return !u->relayed && lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_RELAY);
+}
+
 void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u)
 {
 	if (u->state != UPSTREAM_BOUND) {
@@ -233,6 +260,10 @@ void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u)
 	}
 	if (u->relay)
 		return; /* its last bytes are read first */
+	if (wants_relay(ups, u)) {
+		lw_relay_start(ups, u);
+		return;
+	}
 	ev_io_stop(ups->loop, &u->io);
 	if (!ev_is_active(&u->timer)) {
 		ev_timer_init(&u->timer, on_end, END_SECONDS, 0.);
@@ -242,7 +273,7 @@ void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u)
 
 /* ---- begin ---- */
 
-/* Nothing may be read from a fresh socket; a bound one's bytes never come here. Only an end does. */
+/* Nothing may be read from a fresh socket; a bound one's bytes come here for a slow reader only. Else an end does. */
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct upstream *u = w->data;

@@ -30,6 +30,7 @@ struct upstream {
 	uint16_t lane;
 	struct upstream *relay; /* a connection of the agent's own: what is read from fd goes on by it */
 	struct upstream *relay_of; /* the other way round */
+	bool relayed; /* relay has been set once */
 	struct pool *pool; /* while CONNECTING or READY for one */
 	struct punt *punt; /* the request it was opened for, until that is on its way */
 	uint64_t down; /* while BOUND */

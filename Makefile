@@ -151,6 +151,8 @@ demo: ## the story of a release, in a terminal; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/demo/demo.sh
 bench: $(BIN) $(TOOL_BIN) ## ratios to a direct connection, HAProxy and nginx beside it; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/bench/bench.sh
+bench-state: $(BIN) $(TOOL_BIN) ## how long a rollout's step takes among 1,000 workloads; root
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/bench/state.sh
 soak: $(BIN) $(TOOL_BIN) ## a million requests, each answer checked; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/soak/soak.sh
 
@@ -204,7 +206,7 @@ help: ## this list
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns demo bench soak fuzz \
+.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns demo bench bench-state soak fuzz \
 	check deps install man clean help
 .DEFAULT_GOAL := all
 

@@ -373,7 +373,7 @@ static void measure(struct lw_state_builder *builder, struct lw_model *model, co
 	uint64_t gen = lw_kern_generation(lab_kern()), t0, t1, t2;
 
 	t0 = lw_clock_ns();
-	assert_int_equal(lw_state_build(builder, model, lw_test_finding, &findings, &image, NULL), 0);
+	assert_int_equal(lw_state_build(builder, model, lw_test_finding, &findings, &image), 0);
 	t1 = lw_clock_ns();
 	assert_int_equal(lw_kern_publish(lab_kern(), image), 0);
 	t2 = lw_clock_ns();

@@ -57,8 +57,9 @@ static void build(struct fixture *f)
 	lw_listing_free(&f->listing);
 	f->findings = (struct lw_test_findings){};
 	assert_int_equal(lw_state_build(f->builder, f->model, lw_test_finding, &f->findings,
-					&f->image, &f->listing),
+					&f->image),
 			 0);
+	assert_int_equal(lw_state_list(f->builder, &f->listing), 0);
 }
 
 /* ---- objects ---- */
@@ -315,6 +316,39 @@ static void the_entry_hop_need_not_be_in_release(void **state)
 	build(f);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 0);
+}
+
+/* The pods of a workload between two releases are found only when somebody asks for them. */
+static void the_entry_hop_may_be_between_releases(void **state)
+{
+	static const char rollout[] =
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: rollout-a, annotations:"
+		" {rollouts.kruise.io/trafficrouting: mse-traffic}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		" name: spring-cloud-a}, strategy: {canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}},"
+		" status: {phase: Healthy, conditions: [{type: Progressing, status: \"False\", reason: Completed}]}}";
+	struct fixture *f = *state;
+	const struct lw_listing_workload *a;
+
+	load_dir(f, LW_TEST_DATA "/release");
+	lw_test_load(f->model, rollout, NULL);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	a = listed(f, "default/Deployment/spring-cloud-a");
+	assert_int_equal(a->route, LW_LISTING_ENTRY);
+	assert_int_equal(a->base_pods, 3);
+	/* also the pod of its extra Deployment, whose name another workload might have */
+	assert_int_equal(workload(f, pod(f, "192.168.42.117")->workload)->entry,
+			 workload(f, dest(f, "10.96.20.1", 20001)->workload)->entry);
+	assert_int_equal(pod(f, "192.168.42.117")->lane, 0);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 2);
+
+	/* With no rule that leads there it stays out, and its pods are listed all the same. */
+	assert_true(lw_model_remove(f->model, LW_K8S_TRAFFIC_ROUTING, "default", "mse-traffic"));
+	build(f);
+	a = listed(f, "default/Deployment/spring-cloud-a");
+	assert_int_equal(a->route, LW_LISTING_PLAIN);
+	assert_int_equal(a->base_pods + a->canary_pods + a->draining_pods, 3);
+	assert_null(pod(f, "192.168.42.117"));
 }
 
 /* ---- pods ---- */
@@ -922,6 +956,7 @@ int main(void)
 		T(the_example_as_it_stands_is_all_plain),
 		T(the_example_in_release),
 		T(the_entry_hop_need_not_be_in_release),
+		T(the_entry_hop_may_be_between_releases),
 		T(pods_are_told_by_hash),
 		T(a_pod_of_neither_revision_is_drained),
 		T(a_rollback_takes_the_canary_out_of_the_way),

@@ -376,12 +376,6 @@ static void fill_pod(struct lw_model_record *record)
 			lw_model_label_hash(meta->labels.items[i].key, meta->labels.items[i].value);
 }
 
-const struct lw_model_pod *lw_model_pod_at(const struct lw_model *model, size_t i)
-{
-	assert(i < model->kinds[LW_K8S_POD].count);
-	return &model->kinds[LW_K8S_POD].items[i]->pod;
-}
-
 /* ---- objects ---- */
 
 static int records_room(struct records *records)

@@ -48,8 +48,6 @@ bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *
 size_t lw_model_count(const struct lw_model *model, enum lw_k8s_kind kind);
 const struct lw_k8s_object *lw_model_at(const struct lw_model *model, enum lw_k8s_kind kind,
 					size_t i);
-/* Of a Pod that is in the model. */
-const struct lw_model_pod *lw_model_pod_at(const struct lw_model *model, size_t i);
 size_t lw_model_index_of(const struct lw_model *model, const struct lw_k8s_object *object);
 /* NULL if absent. */
 const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k8s_kind kind,

@@ -41,6 +41,7 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 	if (!builder)
 		return;
 	lw_bytemap_clear(&builder->ids);
+	lw_bytemap_clear(&builder->last.by_name);
 	lw_arena_free(&builder->arena);
 	free(builder->tag_header);
 	free(builder->lane_label);
@@ -138,26 +139,35 @@ static int build(struct lw_state *state)
 	return lw_image_seal(state->image);
 }
 
-int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
-		   void *arg, struct lw_image **ret_image, struct lw_listing **ret_listing)
+/* Takes back what the last build has left for lw_state_list(). */
+static void forget(struct lw_state_builder *builder)
 {
-	struct lw_state state = { .builder = builder, .model = model, .cb = cb, .arg = arg };
-	struct lw_listing *listing = NULL;
+	lw_bytemap_clear(&builder->last.by_name);
+	lw_arena_reset(builder->arena);
+	builder->last = (struct lw_state){};
+}
+
+int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
+		   void *arg, struct lw_image **ret_image)
+{
+	struct lw_state *state = &builder->last;
 	int r;
 
-	state.workloads_end = &state.workloads;
-	state.services_end = &state.services;
-	r = build(&state);
-	if (r == 0 && ret_listing)
-		r = lw_state_list(&state, &listing);
-	if (r == 0) {
-		*ret_image = TAKE_PTR(state.image);
-		if (ret_listing)
-			*ret_listing = listing;
-	}
-	lw_rules_free(&state.rules);
-	lw_image_free(&state.image);
-	lw_bytemap_clear(&state.by_name);
-	lw_arena_reset(builder->arena);
+	forget(builder);
+	*state = (struct lw_state){ .builder = builder, .model = model, .cb = cb, .arg = arg };
+	state->workloads_end = &state->workloads;
+	state->services_end = &state->services;
+	r = build(state);
+	if (r == 0)
+		*ret_image = TAKE_PTR(state->image);
+	lw_rules_free(&state->rules);
+	lw_image_free(&state->image);
 	return r;
+}
+
+int lw_state_list(struct lw_state_builder *builder, struct lw_listing **ret)
+{
+	int r = lw_state_take_rest(&builder->last);
+
+	return r < 0 ? r : lw_state_list_all(&builder->last, ret);
 }

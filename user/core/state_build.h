@@ -49,9 +49,13 @@ int lw_state_builder_new(const struct lw_state_options *options, struct lw_state
 void lw_state_builder_free(struct lw_state_builder **builder);
 
 /*
- * Builds a sealed image, and the listing unless ret_listing is NULL. What cannot be programmed (a
- * limit of limits.h, a rule that does not compile) is a finding, and the rest goes in. 0 or
- * -ENOMEM; the outputs then stay.
+ * Builds a sealed image. What cannot be programmed (a limit of limits.h, a rule that does not compile) is a
+ * finding, and the rest goes in. 0 or -ENOMEM; *ret_image then stays.
  */
 int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
-		   void *arg, struct lw_image **ret_image, struct lw_listing **ret_listing);
+		   void *arg, struct lw_image **ret_image);
+/*
+ * The listing of the last build, which must have succeeded, and the model must not have changed since. By
+ * itself, because nobody waits for it: the image can be in force before. 0 or -ENOMEM; *ret then stays.
+ */
+int lw_state_list(struct lw_state_builder *builder, struct lw_listing **ret);

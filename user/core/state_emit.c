@@ -514,18 +514,77 @@ static bool is_generated(const struct lw_bytemap *generated, const struct lw_k8s
 	return lw_bytemap_get(generated, key, 2);
 }
 
+/* Labels of the pods in the image, by hash: a set with room to spare, 0 for an empty place. */
+struct labels {
+	uint64_t *hashes;
+	size_t mask;
+};
+
+static void add_label(struct labels *labels, uint64_t hash)
+{
+	size_t at = hash & labels->mask;
+
+	while (labels->hashes[at] && labels->hashes[at] != hash)
+		at = (at + 1) & labels->mask;
+	labels->hashes[at] = hash;
+}
+
+static bool has_label(const struct labels *labels, uint64_t hash)
+{
+	size_t at = hash & labels->mask;
+
+	while (labels->hashes[at] && labels->hashes[at] != hash)
+		at = (at + 1) & labels->mask;
+	return labels->hashes[at] != 0;
+}
+
+static int find_labels(struct lw_state *state, struct labels *ret)
+{
+	size_t n = 0, room = 64;
+
+	for (const struct lw_state_workload *w = state->workloads; w; w = w->next)
+		for (const struct lw_state_pod *pod = w->in_image ? w->pods : NULL; pod; pod = pod->next)
+			n += pod->model->nlabels;
+	while (room < 2 * n)
+		room *= 2;
+	ret->mask = room - 1;
+	ret->hashes = lw_arena_new_array(state->arena, uint64_t, room);
+	if (!ret->hashes)
+		return -ENOMEM;
+	for (const struct lw_state_workload *w = state->workloads; w; w = w->next)
+		for (const struct lw_state_pod *pod = w->in_image ? w->pods : NULL; pod; pod = pod->next)
+			for (size_t i = 0; i < pod->model->nlabels; i++)
+				add_label(ret, pod->model->labels[i]);
+	return 0;
+}
+
+/* May it select a pod in the image? Most Services need no further look. */
+static bool may_select(const struct labels *labels, const struct lw_k8s_service *service)
+{
+	for (size_t i = 0; i < service->selector.n; i++) {
+		const struct lw_k8s_pair *item = &service->selector.items[i];
+
+		if (!lw_state_is_hash_key(item->key) && !has_label(labels, lw_model_label_hash(item->key, item->value)))
+			return false;
+	}
+	return true;
+}
+
 static int put_services(struct lw_state *state, struct candidates *candidates)
 {
 	struct lw_bytemap generated = {};
 	struct selection selection = {};
+	struct labels labels;
 	int r;
 
-	r = generated_services(state, &generated);
+	r = find_labels(state, &labels);
+	if (r == 0)
+		r = generated_services(state, &generated);
 	for (size_t i = 0; r == 0 && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
 		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
 
 		if (!service->service.external && service->service.nips > 0 &&
-		    !is_generated(&generated, &service->meta))
+		    may_select(&labels, &service->service) && !is_generated(&generated, &service->meta))
 			r = put_service(state, service, &selection, candidates);
 	}
 	lw_bytemap_clear(&generated);

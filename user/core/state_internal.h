@@ -19,15 +19,7 @@
 #include "core/rules.h"
 #include "core/state_build.h"
 
-struct lw_state_builder {
-	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
-	uint64_t node_hash; /* lw_model_text_hash() of node */
-	struct lw_bytemap ids; /* value: the id, as a pointer */
-	struct lw_arena *arena; /* of the build that is going on */
-	uint32_t last_workload, last_group;
-	char *lanes[LW_MAX_LANES]; /* names by id */
-	size_t nlanes; /* ids given out, lane 0 included */
-};
+struct lw_state_builder;
 
 enum lw_state_role {
 	LW_STATE_BASE,
@@ -84,6 +76,7 @@ struct lw_state_workload {
 	bool in_image;
 	bool is_entry; /* in the image for its entry rules alone */
 	bool host_network;
+	bool untaken; /* its route is plain, and nobody has asked for its pods yet: they have no workload */
 	uint32_t id; /* of lw_workloads, while in the image */
 	uint32_t entry; /* lw_workload.entry */
 	struct lw_state_entry *entries, **entries_end;
@@ -113,12 +106,24 @@ struct lw_state {
 	struct lw_image *image;
 	struct lw_rules *rules;
 	struct lw_bytemap by_name; /* struct lw_state_workload by ns, group, kind, name */
-	struct lw_state_pod *pods; /* by their number in the model */
+	struct lw_state_pod *pods; /* by their number in the model; empty until somebody asks for it */
 	struct lw_state_workload *workloads, **workloads_end;
 	size_t nworkloads;
+	size_t nuntaken;
 	struct lw_state_lane lanes[LW_MAX_LANES];
 	struct lw_state_service *services, **services_end; /* in the image */
 	uint32_t full; /* bit t: table t ran full, and was reported */
+};
+
+struct lw_state_builder {
+	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
+	uint64_t node_hash; /* lw_model_text_hash() of node */
+	struct lw_bytemap ids; /* value: the id, as a pointer */
+	struct lw_arena *arena; /* of the last build */
+	uint32_t last_workload, last_group;
+	char *lanes[LW_MAX_LANES]; /* names by id */
+	size_t nlanes; /* ids given out, lane 0 included */
+	struct lw_state last; /* the last build; its image and rules have been handed out */
 };
 
 /* A finding about an object: "ORIGIN: Kind ns/name: text". */
@@ -137,6 +142,8 @@ const char *lw_state_lane_name(const struct lw_state *state, uint16_t lane);
 
 /* state_pods.c. Each 0 or -ENOMEM. */
 int lw_state_add_releases(struct lw_state *state);
+/* The pods of workloads that have stayed out of the image, for the listing. */
+int lw_state_take_rest(struct lw_state *state);
 /* The workload a pod belongs to, made an entry workload of the service if it is none yet. */
 int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
 			    const struct lw_k8s_object *service, struct lw_state_workload **ret);
@@ -144,6 +151,8 @@ int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
 int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *workload);
 /* The same for its entry rules alone: all its pods are base. */
 int lw_state_add_as_entry(struct lw_state *state, struct lw_state_workload *workload);
+/* A label that Rollouts patches into the stable Service's selector. */
+bool lw_state_is_hash_key(const char *key);
 /* Calls cb for every live pod the Service selects. */
 int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *service,
 			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg),
@@ -158,4 +167,4 @@ const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_ent
 int lw_state_emit(struct lw_state *state);
 
 /* state_list.c */
-int lw_state_list(struct lw_state *state, struct lw_listing **ret);
+int lw_state_list_all(struct lw_state *state, struct lw_listing **ret);

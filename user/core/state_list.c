@@ -427,7 +427,7 @@ static void list_services(struct list *list)
 	list->out->listing.nservices = n;
 }
 
-int lw_state_list(struct lw_state *state, struct lw_listing **ret)
+int lw_state_list_all(struct lw_state *state, struct lw_listing **ret)
 {
 	struct list list = { .state = state };
 	struct lw_listing *listing;

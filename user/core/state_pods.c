@@ -16,7 +16,11 @@ static bool eq(const char *a, const char *b)
 
 static struct lw_state_pod *pod_of(struct lw_state *state, const struct lw_model_link *link)
 {
-	return &state->pods[link->pod->index];
+	struct lw_state_pod *pod = &state->pods[link->pod->index];
+
+	pod->model = link->pod;
+	pod->object = link->object;
+	return pod;
 }
 
 /* Both told and not the same: an object of that name that has been made anew. */
@@ -151,12 +155,17 @@ static int take_unknown_extras(struct lw_state *state, struct lw_state_workload 
 	return 0;
 }
 
+static bool is_deployment(const struct lw_state_workload *workload)
+{
+	return eq(workload->kind, "Deployment") && eq(workload->group, "apps");
+}
+
 static int take_pods(struct lw_state *state, struct lw_state_workload *workload)
 {
 	const struct lw_k8s_object *deployment;
 	const struct lw_model_link *l;
 
-	if (!eq(workload->kind, "Deployment") || !eq(workload->group, "apps")) {
+	if (!is_deployment(workload)) {
 		take_owned(state, workload, workload->group, workload->kind, workload->name, "",
 			   LW_STATE_MAIN);
 		return 0;
@@ -493,21 +502,24 @@ static struct lw_state_workload *new_workload(struct lw_state *state, const char
 	return workload;
 }
 
-/* How many pods the workload wants; those it has where its object is not read. */
-static size_t pods_wanted(const struct lw_state_workload *workload)
+/* How many pods the workload wants; -1: its object does not tell. */
+static int pods_wanted(const struct lw_state_workload *workload)
 {
-	const struct lw_k8s_object *deployment = workload->deployment;
+	return workload->deployment ? workload->deployment->workload.replicas : -1;
+}
 
-	return deployment && deployment->workload.replicas >= 0 ?
-		       (size_t)deployment->workload.replicas :
-		       workload->npods;
+static void decide(struct lw_state *state, struct lw_state_workload *workload, size_t wanted)
+{
+	lw_rollout_decide(workload->rollout, workload->shared,
+			  lw_model_memory_of(state->model, workload->rollout), wanted,
+			  &workload->decision);
 }
 
 static int add_release(struct lw_state *state, const struct lw_k8s_object *rollout)
 {
 	const struct lw_k8s_rollout *spec = &rollout->rollout;
 	struct lw_state_workload *workload;
-	int r;
+	int r, wanted;
 
 	workload = find_workload(state, rollout->meta.ns, spec->workload_group, spec->workload_kind,
 				 spec->workload_name);
@@ -526,12 +538,77 @@ static int add_release(struct lw_state *state, const struct lw_k8s_object *rollo
 	if (spec->traffic_routing[0])
 		workload->shared = lw_model_get(state->model, LW_K8S_TRAFFIC_ROUTING,
 						rollout->meta.ns, spec->traffic_routing);
+	if (is_deployment(workload))
+		workload->deployment = lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns,
+						    workload->name);
+	wanted = pods_wanted(workload);
+	if (wanted >= 0) {
+		/* Most are between two releases: their pods are left alone, and need not be found. */
+		decide(state, workload, (size_t)wanted);
+		if (workload->decision.route == LW_LISTING_PLAIN) {
+			workload->untaken = true;
+			state->nuntaken++;
+			return 0;
+		}
+	}
 	r = take_pods(state, workload);
 	if (r < 0)
 		return r;
-	lw_rollout_decide(rollout, workload->shared, lw_model_memory_of(state->model, rollout),
-			  pods_wanted(workload), &workload->decision);
+	if (wanted < 0)
+		decide(state, workload, workload->npods);
 	return sort_workload(state, workload);
+}
+
+/* The pods of a workload that add_release() has passed by. */
+static int take_untaken(struct lw_state *state, struct lw_state_workload *workload)
+{
+	int r;
+
+	if (!workload || !workload->untaken)
+		return 0;
+	workload->untaken = false;
+	state->nuntaken--;
+	r = take_pods(state, workload);
+	return r < 0 ? r : sort_workload(state, workload);
+}
+
+int lw_state_take_rest(struct lw_state *state)
+{
+	int r = 0;
+
+	for (struct lw_state_workload *w = state->workloads; r == 0 && w && state->nuntaken > 0; w = w->next)
+		r = take_untaken(state, w);
+	return r;
+}
+
+/* Those that the pod may be of. */
+static int take_for(struct lw_state *state, const struct lw_state_pod *pod)
+{
+	const struct lw_k8s_meta *meta = &pod->object->meta;
+	const char *deployment;
+	size_t len;
+	int r = 0;
+
+	if (state->nuntaken == 0)
+		return 0;
+	if (!meta->owner.kind[0]) /* any may adopt it */
+		return lw_state_take_rest(state);
+	deployment = deployment_of(state, pod->object, &len);
+	if (!deployment)
+		return take_untaken(state, find_workload(state, meta->ns, meta->owner.group, meta->owner.kind,
+							 meta->owner.name));
+	/* its own, or that of the Deployment whose extra one, `<name>-<random>`, it is of */
+	for (size_t i = len; r == 0 && i > 0; i--) {
+		const char *name;
+
+		if (i < len && deployment[i] != '-')
+			continue;
+		name = lw_arena_strndup(state->arena, deployment, i);
+		if (!name)
+			return -ENOMEM;
+		r = take_untaken(state, find_workload(state, meta->ns, "apps", "Deployment", name));
+	}
+	return r;
 }
 
 int lw_state_add_releases(struct lw_state *state)
@@ -545,10 +622,6 @@ int lw_state_add_releases(struct lw_state *state)
 	rollouts = lw_arena_new_array(state->arena, const struct lw_k8s_object *, n);
 	if (!state->pods || !rollouts)
 		return -ENOMEM;
-	for (size_t i = 0; i < npods; i++) {
-		state->pods[i].model = lw_model_pod_at(state->model, i);
-		state->pods[i].object = lw_model_at(state->model, LW_K8S_POD, i);
-	}
 	for (size_t i = 0; i < n; i++)
 		rollouts[i] = lw_model_at(state->model, LW_K8S_ROLLOUT, i);
 	qsort(rollouts, n, sizeof(rollouts[0]), compare_names);
@@ -570,6 +643,12 @@ int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
 	size_t len;
 	int r;
 
+	if (!workload) {
+		r = take_for(state, pod);
+		if (r < 0)
+			return r;
+		workload = pod->workload;
+	}
 	if (workload) {
 		*ret = workload;
 		return 0;
@@ -607,8 +686,7 @@ int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
 
 /* ---- Services ---- */
 
-/* Rollouts patches these into the stable Service's selector. */
-static bool is_hash_key(const char *key)
+bool lw_state_is_hash_key(const char *key)
 {
 	return eq(key, "pod-template-hash") || eq(key, "controller-revision-hash");
 }
@@ -636,7 +714,7 @@ int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *s
 		const struct lw_model_link *l;
 		size_t count;
 
-		if (is_hash_key(selector->items[i].key))
+		if (lw_state_is_hash_key(selector->items[i].key))
 			continue;
 		if (nlabels == SELECTOR_MAX)
 			return 0;

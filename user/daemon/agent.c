@@ -114,11 +114,11 @@ static int publish(struct agent *agent)
 	_cleanup_(lw_listing_free) struct lw_listing *listing = NULL;
 	_cleanup_(lw_image_free) struct lw_image *image = NULL;
 	_cleanup_(lw_findings_clear) struct lw_findings found = {}, before = {};
-	uint64_t begin_ns = lw_clock_ns();
+	uint64_t begin_ns = lw_clock_ns(), in_force_us;
 	int r;
 
 	agent->pending = true;
-	r = lw_state_build(agent->builder, agent->model, lw_findings_add, &found, &image, &listing);
+	r = lw_state_build(agent->builder, agent->model, lw_findings_add, &found, &image);
 	if (r < 0) {
 		lw_warn("build the state: %s, retrying", strerror(-r));
 		retry_later(agent);
@@ -135,6 +135,13 @@ static int publish(struct agent *agent)
 		retry_later(agent);
 		return r;
 	}
+	in_force_us = (lw_kern_in_force_ns(agent->kern) - begin_ns) / 1000;
+	r = lw_state_list(agent->builder, &listing);
+	if (r < 0) {
+		lw_warn("list the state: %s, retrying", strerror(-r));
+		retry_later(agent);
+		return r;
+	}
 	lw_image_free(&agent->image);
 	lw_listing_free(&agent->listing);
 	agent->image = TAKE_PTR(image);
@@ -143,7 +150,7 @@ static int publish(struct agent *agent)
 	lw_seen_add(&agent->seen, agent->image);
 	lw_info("generation %llu in force after %llu us: %zu lanes, %zu workloads, %zu pods",
 		(unsigned long long)lw_kern_generation(agent->kern),
-		(unsigned long long)((lw_clock_ns() - begin_ns) / 1000),
+		(unsigned long long)in_force_us,
 		lw_image_rows(agent->image, LW_TABLE_LANES),
 		lw_image_rows(agent->image, LW_TABLE_WORKLOADS),
 		lw_image_rows(agent->image, LW_TABLE_PODS));

@@ -46,8 +46,9 @@ static int read_state(const char *dir, const struct lw_state_options *options, s
 			       &check->source);
 	if (r < 0)
 		return r;
-	return lw_state_build(check->builder, check->model, lw_findings_add, &check->findings,
-			      &check->image, &check->listing);
+	r = lw_state_build(check->builder, check->model, lw_findings_add, &check->findings,
+			   &check->image);
+	return r < 0 ? r : lw_state_list(check->builder, &check->listing);
 }
 
 static struct json_object *report(const struct check *check)

@@ -27,6 +27,7 @@ struct lw_kern {
 	char *attached[LW_KERN_ATTACHED + 1];
 	size_t nattached;
 	struct lw_mirror mirrors[2][LW_TABLE__MAX];
+	uint64_t in_force_ns;
 	bool unknown[2]; /* the mirror is not what the kernel has: reset before it is written again */
 };
 

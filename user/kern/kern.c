@@ -345,6 +345,11 @@ void lw_kern_close(struct lw_kern **kern_)
 	free(kern);
 }
 
+uint64_t lw_kern_in_force_ns(const struct lw_kern *kern)
+{
+	return kern->in_force_ns;
+}
+
 uint64_t lw_kern_generation(const struct lw_kern *kern)
 {
 	return kern->config ? kern->config->generation : 0;

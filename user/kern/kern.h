@@ -42,8 +42,13 @@ void lw_kern_close(struct lw_kern **kern);
 /* Removes every pin and program of an agent that is gone, without one. Number of things removed, or -errno. */
 int lw_kern_cleanup(const char *bpffs);
 
-/* Makes a sealed image the state in force, all at once. 0 or -errno, the old state then stays. */
+/*
+ * Makes a sealed image the state in force, all at once, and returns when no program reads the old one any more. 0 or
+ * -errno, the old state then stays.
+ */
 int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image);
+/* When the state in force became so, lw_clock_ns(). */
+uint64_t lw_kern_in_force_ns(const struct lw_kern *kern);
 uint64_t lw_kern_generation(const struct lw_kern *kern);
 /* A sign of life; without one for a second the programs stop handing anything to the agent. */
 void lw_kern_heartbeat(struct lw_kern *kern);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "kern/internal.h"
 
 /* Rows, and bytes of values, in one call. */
@@ -159,6 +160,7 @@ int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
 	uint32_t slot;
 	int r = 0;
 
+	kern->in_force_ns = lw_clock_ns();
 	if (kern->mode == LW_KERN_MODE_NONE)
 		return 0;
 	next = kern->config->generation + 1;
@@ -183,6 +185,7 @@ int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
 		return r;
 	}
 	__atomic_store_n(&kern->config->generation, next, __ATOMIC_RELEASE);
+	kern->in_force_ns = lw_clock_ns();
 
 	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++)
 		r = mirror_copy(image, t, &fresh[t]);

@@ -150,8 +150,7 @@ static int publish(struct agent *agent)
 	lw_seen_add(&agent->seen, agent->image);
 	lw_info("generation %llu in force after %llu us: %zu lanes, %zu workloads, %zu pods",
 		(unsigned long long)lw_kern_generation(agent->kern),
-		(unsigned long long)in_force_us,
-		lw_image_rows(agent->image, LW_TABLE_LANES),
+		(unsigned long long)in_force_us, lw_image_rows(agent->image, LW_TABLE_LANES),
 		lw_image_rows(agent->image, LW_TABLE_WORKLOADS),
 		lw_image_rows(agent->image, LW_TABLE_PODS));
 	return 0;

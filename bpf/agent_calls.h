@@ -10,14 +10,8 @@ int lw_pool_put(struct lw_pool_put_args *args)
 	__u64 up = args->up;
 	__u32 i, max = args->max;
 
-	if (!p) {
-		struct lw_pool empty = {};
-
-		bpf_map_update_elem(&lw_pools, &key, &empty, BPF_NOEXIST);
-		p = bpf_map_lookup_elem(&lw_pools, &key);
-		if (!p)
-			return 1;
-	}
+	if (!p)
+		return 1;
 	for (i = 0; i < LW_POOL_SLOTS; i++) {
 		if (i >= max)
 			break;

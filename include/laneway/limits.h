@@ -31,7 +31,7 @@
 /* Upstream sockets one downstream socket may hold (one a lane). More: miss, own peer, counted. */
 #define LW_FLOW_UPS 4
 /* Fresh upstream sockets waiting for one client namespace and endpoint. */
-#define LW_POOL_SLOTS 16
+#define LW_POOL_SLOTS 64
 #define LW_MAX_POOLS 16384
 
 /* A request or response head. Longer: the connection becomes opaque. Power of two. */

@@ -12,7 +12,7 @@
 #   haproxy, nginx  the proxy in front, over the direct network; a header that its rule sends to the canary
 #
 # BENCH_ROUNDS (5), BENCH_SECONDS (1) a round and variant, BENCH_CASES ("1 16 256 close"), BENCH_SIZES ("small 1MB"),
-# BENCH_VARIANTS; BENCH_NO_AGENT=1 leaves Laneway out (to try the rest).
+# BENCH_VARIANTS, BENCH_AGENT (more options of the agent); BENCH_NO_AGENT=1 leaves Laneway out (to try the rest).
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
 need wrk haproxy nginx python3
 DIR=$LWT_ROOT/tests/bench
@@ -119,7 +119,7 @@ END
 (outside exec_pod proxy nginx -c "$LWT_TMP/nginx/nginx.conf" -e "$LWT_TMP/nginx.log" -g 'daemon off;') &
 wait_port proxy 8081
 wait_port proxy 8082
-[ -n "${BENCH_NO_AGENT:-}" ] || agent_start
+[ -n "${BENCH_NO_AGENT:-}" ] || agent_start ${BENCH_AGENT:-}
 
 declare -A URL=(
 	[direct]=http://${PLAIN_IP[b1]}:$OUT_PORT [untouched]=http://$LWT_NET.240:$LWT_PORT

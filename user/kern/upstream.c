@@ -31,6 +31,9 @@
 #define POOL_RATE_MIN 2.0
 /* Share of a second's takes held ready. */
 #define POOL_SHARE 0.1
+#define POOL_FEW 8
+/* Beyond the first few, this share: the agent is back with fresh ones within so much of a second, also when it is busy. */
+#define POOL_SHARE_MORE 0.01
 /* A fresh socket that nobody took in this time is closed. */
 #define POOL_IDLE_NS (2 * LW_NS_PER_SEC)
 /* Each of its two. The kernel doubles it, and by itself would let the second grow to tcp_rmem[2]: a slow reader's share. */
@@ -522,6 +525,8 @@ static void pool_fill(struct lw_upstreams *ups, struct pool *p)
 
 	if (p->rate >= POOL_RATE_MIN) {
 		want = (unsigned int)(p->rate * POOL_SHARE) + 1;
+		if (want > POOL_FEW)
+			want = POOL_FEW + (unsigned int)(p->rate * POOL_SHARE_MORE);
 		if (want > ups->pool_max)
 			want = ups->pool_max;
 	}
@@ -538,13 +543,17 @@ static void pool_fill(struct lw_upstreams *ups, struct pool *p)
 void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid)
 {
 	const struct lw_bytes bytes = LW_BYTES_OF(*key);
+	static const struct lw_pool empty;
 	struct pool *p = lw_bytemap_get(&ups->pools, &bytes, 1);
+	int fd = bpf_map__fd(ups->kern->skel->maps.lw_pools);
 
 	if (!p) {
-		if (ups->pools.count >= LW_MAX_POOLS)
+		/* full: requests there are punted */
+		if (bpf_map_update_elem(fd, key, &empty, BPF_ANY))
 			return;
 		p = calloc(1, sizeof(*p));
 		if (!p || lw_bytemap_put(&ups->pools, &bytes, 1, p)) {
+			(void)bpf_map_delete_elem(fd, key);
 			free(p);
 			return;
 		}

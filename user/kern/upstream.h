@@ -10,7 +10,7 @@
 #include "kern/kern.h"
 
 /* Fresh sockets held ready for one client namespace and endpoint, at most. */
-#define LW_POOL_MAX_DEFAULT 8
+#define LW_POOL_MAX_DEFAULT 64
 
 struct lw_upstreams;
 

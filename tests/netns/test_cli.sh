@@ -33,6 +33,7 @@ exits 2 "no command" "$LANEWAY"
 exits 2 "no such command" "$LANEWAY" steer
 exits 2 "agent without a folder" "$LANEWAY" agent
 exits 2 "a bad header name" "$LANEWAY" agent --state "$LWT_STATE" --tag-header 'a b'
+exits 2 "an empty prefix" "$LANEWAY" agent --state "$LWT_STATE" --lane-label-prefix ''
 exits 2 "a bad pool size" "$LANEWAY" agent --state "$LWT_STATE" --pool-max 0
 exits 2 "explain without a target" "$LANEWAY" explain --from 10.0.0.1
 exits 2 "explain to no port" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2
@@ -55,6 +56,8 @@ exits 0 "cleanup of nothing" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "
 exits 0 "check" "$LANEWAY" check "$LWT_STATE" -o json
 expect_eq "check: lanes" "gray" "$(jq -r '.lanes[] | select(.open) | .name' "$LWT_TMP/out")"
 expect_eq "check: errors" 0 "$(jq .errors "$LWT_TMP/out")"
+exits 0 "check, other labels" "$LANEWAY" check "$LWT_STATE" -o json --lane-label none --lane-label-prefix alicloud.service.
+expect_eq "check, other labels" "tag" "$(jq -r '.lanes[] | select(.open) | .name' "$LWT_TMP/out")"
 exits 0 "check as tables" "$LANEWAY" check "$LWT_STATE"
 expect_like "check as tables" "*x-mse-tag: gray*" "$(out)"
 mkdir "$LWT_TMP/bad"

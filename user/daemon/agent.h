@@ -15,7 +15,7 @@ struct lw_agent_options {
 	const char *bpffs; /* NULL: /sys/fs/bpf */
 	const char *const *devices; /* NULL-terminated patterns; NULL: none */
 	const char *node; /* NULL: the host's name */
-	const char *tag_header, *lane_label; /* NULL: the default */
+	const char *tag_header, *lane_label, *lane_label_prefix; /* NULL: the default */
 	bool fail_closed, prefer_local, no_bypass;
 	unsigned int pool_max; /* 0: the default */
 };

@@ -40,6 +40,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_NODE,
 		OPT_TAG_HEADER,
 		OPT_LANE_LABEL,
+		OPT_LANE_LABEL_PREFIX,
 		OPT_FAIL_CLOSED,
 		OPT_PREFER_LOCAL,
 		OPT_NO_BYPASS,
@@ -55,6 +56,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "node", required_argument, NULL, OPT_NODE },
 		{ "tag-header", required_argument, NULL, OPT_TAG_HEADER },
 		{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
+		{ "lane-label-prefix", required_argument, NULL, OPT_LANE_LABEL_PREFIX },
 		{ "fail-closed", no_argument, NULL, OPT_FAIL_CLOSED },
 		{ "prefer-local", no_argument, NULL, OPT_PREFER_LOCAL },
 		{ "no-bypass", no_argument, NULL, OPT_NO_BYPASS },
@@ -102,6 +104,12 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			break;
 		case OPT_LANE_LABEL:
 			agent.lane_label = optarg;
+			break;
+		case OPT_LANE_LABEL_PREFIX:
+			if (!optarg[0])
+				return lw_cmd_usage(
+					cmd, "--lane-label-prefix is how a label begins, not ''");
+			agent.lane_label_prefix = optarg;
 			break;
 		case OPT_FAIL_CLOSED:
 			agent.fail_closed = true;
@@ -168,6 +176,8 @@ const struct lw_cmd lw_cmd_agent = {
 		"                            letting it follow its own connection\n"
 		"      --tag-header NAME     header that carries the lane where no rule sets one (x-mse-tag)\n"
 		"      --lane-label NAME     pod label whose value names its lane (alicloud.service.tag)\n"
+		"      --lane-label-prefix P pod label that begins so and goes on with its lane\n"
+		"                            (opensergo.io/canary-)\n"
 		"      --pool-max N          upstream sockets to hold ready for each client namespace\n"
 		"                            and endpoint, at most (" TEXT(
 			LW_POOL_MAX_DEFAULT) ")\n"

@@ -85,11 +85,12 @@ static void show(const struct check *check, struct json_object *data)
 
 static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 {
-	enum { OPT_NODE = LW_OPT_OWN, OPT_TAG_HEADER, OPT_LANE_LABEL };
+	enum { OPT_NODE = LW_OPT_OWN, OPT_TAG_HEADER, OPT_LANE_LABEL, OPT_LANE_LABEL_PREFIX };
 	static const struct option options[] = {
 		{ "node", required_argument, NULL, OPT_NODE },
 		{ "tag-header", required_argument, NULL, OPT_TAG_HEADER },
 		{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
+		{ "lane-label-prefix", required_argument, NULL, OPT_LANE_LABEL_PREFIX },
 		{ "output", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
@@ -111,6 +112,12 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			break;
 		case OPT_LANE_LABEL:
 			state.lane_label = optarg;
+			break;
+		case OPT_LANE_LABEL_PREFIX:
+			if (!optarg[0])
+				return lw_cmd_usage(
+					cmd, "--lane-label-prefix is how a label begins, not ''");
+			state.lane_label_prefix = optarg;
 			break;
 		default:
 			if (!lw_cmd_client_option(cmd, &client, opt, &code))
@@ -145,6 +152,7 @@ const struct lw_cmd lw_cmd_check = {
 		"      --node NAME           as for the agent\n"
 		"      --tag-header NAME     as for the agent\n"
 		"      --lane-label NAME     as for the agent\n"
+		"      --lane-label-prefix P as for the agent\n"
 		"  -o, --output table|json   how to print (table)\n"
 		"  -h, --help                this text\n",
 	.run = run,

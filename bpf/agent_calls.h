@@ -93,5 +93,5 @@ int lw_backlog(struct lw_backlog_args *args)
 	__u64 down = args->down;
 	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
 
-	return f ? lw_queued(f->sk) : -1;
+	return f ? lw_backlogged(f->sk) : -1;
 }

@@ -26,6 +26,21 @@ static __always_inline int lw_queued(__u64 sk)
 	return n;
 }
 
+/*
+ * Likewise, but 0 once an end of file has gone into the socket's queue: sk_psock_backlog() takes that empty packet for a
+ * hard error, leaves it where it is and stops for good.
+ */
+#define LW_PSOCK_TX_ENABLED 1ul
+static __always_inline int lw_backlogged(__u64 sk)
+{
+	__u64 psock = sk ? lw_psock_of(sk) : 0;
+	unsigned long state = LW_PSOCK_TX_ENABLED;
+
+	if (psock)
+		bpf_probe_read_kernel(&state, sizeof(state), (void *)psock + bpf_core_field_offset(struct sk_psock, state));
+	return state & LW_PSOCK_TX_ENABLED ? lw_queued(sk) : 0;
+}
+
 /* Of a response head, bytes looked at in one piece. */
 #define LW_REPLY_WINDOW 2048
 #define LW_REPLY_STEPS 32768

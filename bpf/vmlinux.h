@@ -41,6 +41,7 @@ struct list_head {
 struct sk_psock {
 	struct sk_buff_head ingress_skb;
 	struct list_head ingress_msg;
+	unsigned long state;
 };
 
 struct sk_msg {

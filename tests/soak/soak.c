@@ -47,6 +47,11 @@ struct client {
 	uint64_t rng;
 	int fd;
 	int target;
+	unsigned int requests; /* of the connection at hand, the current one included */
+	int last_tag; /* of the one before; -1: none */
+	bool reading; /* the current one has been sent */
+	int why; /* what fill() last said to line() */
+	uint64_t since_us; /* when the current one began */
 	char in[65536];
 	size_t start, end;
 	char *body; /* what to send, framed */
@@ -72,6 +77,28 @@ __attribute__((format(printf, 1, 2))) static void report(const char *format, ...
 	va_end(ap);
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void report_lost(const struct client *c, const char *id, int tag, int r, const char *head)
+{
+	struct sockaddr_storage a = { 0 };
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info), alen = sizeof(a);
+
+	(void)getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	(void)getsockname(c->fd, (struct sockaddr *)&a, &alen);
+	report("lost: %s to target %d from port %u, tag %d, request %u of its connection, the one before with tag %d: %s %s after %llu us, "
+	       "TCP state %u\n%.200s\n",
+	       id, c->target, ntohs(((struct sockaddr_in *)&a)->sin_port), tag, c->requests, c->last_tag, c->reading ? "reading" : "sending", strerror(-r),
+	       (unsigned long long)(now_us() - c->since_us), info.tcpi_state, head);
+}
+
 static int client_connect(struct client *c)
 {
 	struct timeval timeout = { .tv_sec = 30 };
@@ -79,6 +106,8 @@ static int client_connect(struct client *c)
 
 	c->target = (int)draw(c, (uint64_t)opt.ntarget);
 	c->start = c->end = 0;
+	c->requests = 0;
+	c->last_tag = -1;
 	c->fd = socket(opt.target[c->target].ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -errno;
@@ -143,9 +172,16 @@ static char *line(struct client *c)
 				eol[-1] = 0;
 			return p;
 		}
-		if (fill(c) <= 0)
+		c->why = fill(c);
+		if (c->why <= 0)
 			return NULL;
 	}
+}
+
+/* After line() has returned NULL: an early end of file is EPIPE. */
+static int why(const struct client *c)
+{
+	return c->why < 0 ? c->why : -EPIPE;
 }
 
 /* Reads n body bytes and compares them with the pattern. 0, 1 when they differ, -errno. */
@@ -192,7 +228,7 @@ static int read_answer(struct client *c, bool is_head, uint64_t seed, bool patte
 		memset(a, 0, sizeof(*a));
 		l = line(c);
 		if (!l)
-			return -EPIPE;
+			return why(c);
 		if (strncmp(l, "HTTP/1.1 ", 9))
 			return -EPROTO;
 		a->status = atoi(l + 9);
@@ -217,7 +253,7 @@ static int read_answer(struct client *c, bool is_head, uint64_t seed, bool patte
 				a->close = !strcasecmp(value, "close");
 		}
 		if (!l)
-			return -EPIPE;
+			return why(c);
 	} while (a->status < 200);
 	if (is_head || a->status == 204 || a->status == 304)
 		return 0;
@@ -246,13 +282,15 @@ static int read_answer(struct client *c, bool is_head, uint64_t seed, bool patte
 				return r;
 			bad |= r;
 			l = line(c);
-			if (!l || *l)
+			if (!l)
+				return why(c);
+			if (*l)
 				return -EPROTO;
 		}
 		while (l && (l = line(c)) && *l)
 			;
 		a->length = offset;
-		return l ? bad : -EPIPE;
+		return l ? bad : why(c);
 	}
 	a->close = true;
 	for (int bad = 0;;) {
@@ -310,6 +348,9 @@ static bool one(struct client *c, uint64_t n)
 	struct answer a;
 	int r = 0;
 
+	c->requests++;
+	c->since_us = now_us();
+	c->reading = false;
 	if (what == GET_CLOSE)
 		size %= 50000;
 	has_body = what == POST_ECHO || what == POST_CHUNKED || what == PUT_HASH || what == EXPECT_HASH;
@@ -360,15 +401,17 @@ static bool one(struct client *c, uint64_t n)
 		if (!r)
 			r = send_all(c, c->body, body_len);
 	}
+	c->reading = !r;
 	if (!r)
 		r = read_answer(c, what == HEAD_SIZE, seed,
 				what == GET_SIZE || what == GET_CHUNKED || what == GET_CLOSE || what == POST_ECHO || what == POST_CHUNKED,
 				&a);
 	if (r < 0) {
 		atomic_fetch_add(&lost, 1);
-		report("lost: %s to target %d, tag %d: %s\n%.200s\n", id, c->target, tag, strerror(-r), head);
+		report_lost(c, id, tag, r, head);
 		return false;
 	}
+	c->last_tag = tag;
 	gray = strstr(a.pod, opt.mark) != NULL;
 	snprintf(want, sizeof(want), "%s", tag ? opt.tag : "");
 	if (has_body)

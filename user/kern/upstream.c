@@ -229,9 +229,11 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		ev_timer_start(loop, w);
 		return;
 	}
-	/* a FIN stays at the head of the queue when all before it has gone (sk_psock_backlog()) */
-	if (lw_upstream_backlog(ups, u->down) > !!(state.flags & LW_UP_FIN_SENT || u->fin_made)) {
-		/* the reader is slow: the end of file comes behind the bytes */
+	if (lw_upstream_backlog(ups, u->down) > 0) {
+		/*
+		 * The end of file comes behind the bytes, and shutdown() behind the end of file: a reader that it wakes
+		 * before gets EAGAIN, which is no answer to a blocking recv() (tcp_bpf_recvmsg_parser()).
+		 */
 		ev_timer_set(w, 10 * END_SECONDS, 0.);
 		ev_timer_start(loop, w);
 		return;

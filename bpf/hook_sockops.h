@@ -6,6 +6,7 @@
  */
 
 #define LW_SOL_SOCKET 1
+#define LW_SO_SNDBUF 7
 #define LW_SO_RCVBUF 8
 
 /* A context field must be read at a constant offset: compilers like to merge two reads into one. */
@@ -50,7 +51,7 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
 	__u64 cookie = st->cookie;
 	struct lw_tuple tuple;
 	struct lw_config *conf = lw_conf();
-	int size = conf ? conf->down_rcvbuf : 0;
+	int rcvbuf = conf ? conf->down_rcvbuf : 0, sndbuf = conf ? conf->down_sndbuf : 0;
 	struct lw_flow f = {};
 
 	lw_sock_local(ctx, &f.client, &f.peer);
@@ -68,8 +69,14 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
 		return;
 	}
 	/* steered bytes do not wait in TCP's window: room for a window of them (docs/operations.md) */
-	if (size)
-		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_RCVBUF, &size, sizeof(size));
+	if (rcvbuf)
+		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	/*
+	 * Room for a whole upload: the kernel wakes who sleeps in recv(2) also when a buffer that was full has room
+	 * again, and on a socket with programs the call then returns EAGAIN (tcp_bpf_recvmsg_parser() waits but once).
+	 */
+	if (sndbuf)
+		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	if (bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) ||
 	    bpf_sock_hash_update(ctx, &lw_down_socks, &cookie, BPF_ANY)) {
 		bpf_map_delete_elem(&lw_flows, &cookie);

@@ -37,7 +37,7 @@ struct lw_config {
 	__u64 heartbeat_ns; /* last sign of life of the agent */
 	__u64 heartbeat_max_ns; /* older than this: the agent is taken for dead, nothing is punted */
 	__u32 down_rcvbuf; /* receive buffer of downstream sockets, bytes; 0: left to the kernel */
-	__u32 pad;
+	__u32 down_sndbuf; /* likewise send buffer */
 };
 
 /* ---- state of one generation ---- */

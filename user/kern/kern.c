@@ -23,8 +23,9 @@
 #define PIN_DIR "laneway"
 /* The agent beats ten times as often. */
 #define HEARTBEAT_MAX_NS LW_NS_PER_SEC
-/* A fixed receive buffer ends the kernel's own tuning: only where it is no less than that would reach. */
+/* A fixed buffer ends the kernel's own tuning: only where it is no less than that would reach. The kernel doubles them. */
 #define DOWN_RCVBUF (4u << 20)
+#define DOWN_SNDBUF (2u << 20)
 
 static int on_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -198,13 +199,13 @@ static void raise_nofile(void)
 	}
 }
 
-/* Receive buffer for downstream sockets: as large as steered bytes want it, or none where the system allows little. */
-static uint32_t down_rcvbuf(void)
+/* The size of a buffer of downstream sockets; 0 where the system allows less. */
+static uint32_t down_buffer(const char *max_path, uint32_t size)
 {
-	_cleanup_fclose_ FILE *f = fopen("/proc/sys/net/core/rmem_max", "re");
+	_cleanup_fclose_ FILE *f = fopen(max_path, "re");
 	unsigned long max = 0;
 
-	return f && fscanf(f, "%lu", &max) == 1 && max >= DOWN_RCVBUF ? DOWN_RCVBUF : 0;
+	return f && fscanf(f, "%lu", &max) == 1 && max >= size ? size : 0;
 }
 
 int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
@@ -279,7 +280,8 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 			      (options->no_bypass ? 0 : LW_CONF_BYPASS) |
 			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
-	kern->config->down_rcvbuf = down_rcvbuf();
+	kern->config->down_rcvbuf = down_buffer("/proc/sys/net/core/rmem_max", DOWN_RCVBUF);
+	kern->config->down_sndbuf = down_buffer("/proc/sys/net/core/wmem_max", DOWN_SNDBUF);
 	lw_kern_heartbeat(kern);
 	r = pin_maps(kern);
 	if (r) {

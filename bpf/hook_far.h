@@ -48,7 +48,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	/* see lw_msg: keeps the map, and with it the bytes that its sockets have not read */
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS);
-	down = up->down;
+	down = lw_down_of(up, cookie);
 	if (!down || (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)) ||
 	    up->frame.state == LW_FRAME_LOST || up->frame.state == LW_FRAME_CLOSE)
 		goto wire;

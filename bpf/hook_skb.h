@@ -195,7 +195,7 @@ int lw_reply(struct __sk_buff *skb)
 		return SK_PASS;
 	if (up->flags & LW_UP_ORPHAN)
 		return skb->len ? SK_DROP : SK_PASS;
-	down = up->down;
+	down = lw_down_of(up, cookie);
 	conf = lw_conf();
 	if (!down || !conf)
 		return SK_PASS; /* waiting in a pool: the agent sees the bytes and throws the socket away */

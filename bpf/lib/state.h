@@ -110,6 +110,17 @@ static __always_inline int lw_addr_equal(const struct lw_addr *a, const struct l
 }
 
 /*
+ * Whose downstream socket is it? 0: nobody's, or the element is another upstream socket's by now: a map's elements are
+ * used again at once when the agent deletes one, and a program may be held up between its look-up and its reads.
+ */
+static __always_inline __u64 lw_down_of(const struct lw_up *up, __u64 cookie)
+{
+	__u64 down = *(const volatile __u64 *)&up->down;
+
+	return *(const volatile __u64 *)&up->self == cookie ? down : 0;
+}
+
+/*
  * From here on, functions that are not static: the verifier checks each once by itself, not again for
  * every state its callers may be in. Their pointers are to plain memory and may not be NULL.
  */

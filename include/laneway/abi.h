@@ -332,6 +332,7 @@ enum lw_up_flags {
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
+	__u64 self; /* the key: tells who looked it up that the element has not been given to another since */
 	__u64 down; /* cookie of the downstream socket it belongs to; 0: waiting in a pool */
 	__u64 netns;
 	struct lw_addr addr;
@@ -486,4 +487,4 @@ LW_ASSERT_SIZE(struct lw_event, 56);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
 LW_ASSERT_SIZE(struct lw_sk, 48);
-LW_ASSERT_SIZE(struct lw_up, 168);
+LW_ASSERT_SIZE(struct lw_up, 176);

@@ -13,9 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <cmocka.h>
 
+#include "kern/internal.h"
 #include "laneway/reasons.h"
+#include "lw_lanes.skel.h"
 #include "../harness/lab.h"
 #include "both_ways.h"
 #include "two_pods.h"
@@ -723,6 +727,38 @@ static void unasked_bytes_reach_nobody(void **state)
 	close(g);
 }
 
+static int find_bound(uint64_t cookie, const struct lw_up *up, void *arg)
+{
+	if (!up->down)
+		return 0;
+	*(uint64_t *)arg = cookie;
+	return 1;
+}
+
+/* A map's element may be given to another socket while a program still looks at it: that one's client gets nothing. */
+static void element_of_another(void **state)
+{
+	int fd = bpf_map__fd(lab_kern()->skel->maps.lw_ups), c, b, g = -1;
+	uint64_t cookie = 0;
+	struct lw_up up;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	assert_int_equal(lw_kern_each_up(lab_kern(), find_bound, &cookie), 1);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	assert_int_equal(bpf_map_lookup_elem(fd, &cookie, &up), 0);
+	assert_true(up.self == cookie);
+	up.self++;
+	assert_int_equal(bpf_map_update_elem(fd, &cookie, &up, BPF_EXIST), 0);
+	lab_send(g, OK(4, "gray"));
+	lab_expect_reset(c);
+	close(c);
+	close(b);
+	close(g);
+}
+
 static void refused_gray_falls_back(void **state)
 {
 	int c, b;
@@ -986,6 +1022,7 @@ int main(void)
 		cmocka_unit_test_teardown(cut_off_response_is_reset, two_pods_clean),
 		cmocka_unit_test_teardown(idle_upstream_may_close, two_pods_clean),
 		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, two_pods_clean),
+		cmocka_unit_test_teardown(element_of_another, two_pods_clean),
 		cmocka_unit_test_teardown(refused_gray_falls_back, two_pods_clean),
 		cmocka_unit_test_teardown(big_bodies_in_part, two_pods_clean),
 		cmocka_unit_test_teardown(many_chunks, two_pods_clean),

@@ -316,6 +316,7 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		     enum lw_frame_state frame)
 {
 	struct lw_up state = {
+		.self = u->cookie,
 		.down = down,
 		.netns = u->key.netns,
 		.addr = u->key.addr,
@@ -416,6 +417,7 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 		return -errno;
 	sk.netns = key->netns;
 	((struct lw_scan *)state.scan_state)->response = 1;
+	state.self = sk.cookie;
 	/* before connect: the hooks know the agent's own sockets by this */
 	if (bpf_map_update_elem(bpf_map__fd(s->maps.lw_sk), &fd, &sk, BPF_ANY) ||
 	    bpf_map_update_elem(bpf_map__fd(s->maps.lw_ups), &sk.cookie, &state, BPF_NOEXIST))

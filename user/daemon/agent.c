@@ -277,11 +277,12 @@ static int start_state(struct agent *agent)
 
 	if (!o->node)
 		(void)gethostname(host, sizeof(host) - 1);
-	r = lw_state_builder_new(&(struct lw_state_options){ .tag_header = o->tag_header,
-							     .lane_label = o->lane_label,
-							     .lane_label_prefix = o->lane_label_prefix,
-							     .node = o->node ? o->node : host },
-				 &agent->builder);
+	r = lw_state_builder_new(
+		&(struct lw_state_options){ .tag_header = o->tag_header,
+					    .lane_label = o->lane_label,
+					    .lane_label_prefix = o->lane_label_prefix,
+					    .node = o->node ? o->node : host },
+		&agent->builder);
 	if (r < 0) {
 		lw_error("start: %s", strerror(-r));
 		return r;

@@ -199,13 +199,19 @@ static void raise_nofile(void)
 	}
 }
 
-/* The size of a buffer of downstream sockets; 0 where the system allows less. */
-static uint32_t down_buffer(const char *max_path, uint32_t size)
+/* The size of a buffer of downstream sockets; 0 where the system allows less, and what that means is said. */
+static uint32_t down_buffer(const char *sysctl, uint32_t size, const char *else_what)
 {
-	_cleanup_fclose_ FILE *f = fopen(max_path, "re");
+	_cleanup_fclose_ FILE *f = NULL;
 	unsigned long max = 0;
+	char path[64];
 
-	return f && fscanf(f, "%lu", &max) == 1 && max >= size ? size : 0;
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/core/%s", sysctl);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%lu", &max) == 1 && max >= size)
+		return size;
+	lw_warn("net.core.%s is %lu, less than %u: %s; set it before the agent starts", sysctl, max, size, else_what);
+	return 0;
 }
 
 int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
@@ -280,8 +286,9 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 			      (options->no_bypass ? 0 : LW_CONF_BYPASS) |
 			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
-	kern->config->down_rcvbuf = down_buffer("/proc/sys/net/core/rmem_max", DOWN_RCVBUF);
-	kern->config->down_sndbuf = down_buffer("/proc/sys/net/core/wmem_max", DOWN_SNDBUF);
+	kern->config->down_rcvbuf = down_buffer("rmem_max", DOWN_RCVBUF, "large steered responses are slow");
+	kern->config->down_sndbuf = down_buffer("wmem_max", DOWN_SNDBUF,
+						"a client that sends a large body and waits in a blocking recv() may get EAGAIN");
 	lw_kern_heartbeat(kern);
 	r = pin_maps(kern);
 	if (r) {

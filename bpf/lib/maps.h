@@ -130,7 +130,10 @@ struct {
 	__type(value, struct lw_up);
 } lw_ups SEC(".maps");
 
-/* The agent makes and deletes, lw_pool_put fills, lw_msg takes. Full: the agent keeps no pool for that endpoint, requests are punted. */
+/*
+ * The agent makes and deletes, lw_pool_put fills, lw_msg takes. Full: the agent keeps no pool for that endpoint,
+ * requests are punted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_POOLS);

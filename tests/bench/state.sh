@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # How long a step of one release takes until the kernel decides by it, in a cluster of STATE_WORKLOADS (1000) with
-# STATE_PODS (10000), of which STATE_OPEN (50) are in release; over STATE_STEPS (40). From when the agent has read the
+# STATE_PODS (10000), of which STATE_OPEN (50) are in release; over STATE_STEPS (40, at most 49). From when the agent has read the
 # changed file; median and highest, in microseconds.
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
 need python3

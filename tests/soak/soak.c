@@ -178,10 +178,10 @@ static char *line(struct client *c)
 	}
 }
 
-/* After line() has returned NULL: an early end of file is EPIPE. */
+/* After line() has returned NULL. An early end of file is ENODATA, which no socket call returns. */
 static int why(const struct client *c)
 {
-	return c->why < 0 ? c->why : -EPIPE;
+	return c->why < 0 ? c->why : -ENODATA;
 }
 
 /* Reads n body bytes and compares them with the pattern. 0, 1 when they differ, -errno. */
@@ -196,7 +196,7 @@ static int body_piece(struct client *c, uint64_t n, uint64_t seed, uint64_t *off
 		if (!have) {
 			r = fill(c);
 			if (r <= 0)
-				return r ? r : -EPIPE;
+				return r ? r : -ENODATA;
 			have = c->end - c->start;
 		}
 		if (have > n)
@@ -261,7 +261,7 @@ static int read_answer(struct client *c, bool is_head, uint64_t seed, bool patte
 		while (c->end - c->start < a->length) {
 			r = fill(c);
 			if (r <= 0)
-				return r ? r : -EPIPE;
+				return r ? r : -ENODATA;
 		}
 		memcpy(a->text, c->in + c->start, (size_t)a->length);
 		c->start += (size_t)a->length;

@@ -104,6 +104,53 @@ static void a_value_stays_with_its_key(void **state)
 	lw_image_free(&image);
 }
 
+static bool is_odd(enum lw_table_id table, const void *key, const void *value, void *arg)
+{
+	const struct lw_group_key *group = key;
+
+	(void)value;
+	(void)arg;
+	return table == LW_TABLE_GROUPS && group->group % 2;
+}
+
+static void a_copy_leaves_out_and_takes_in(void **state)
+{
+	struct lw_image *image = new_image(), *copy = NULL, *shared;
+	const struct lw_slot_key lane_key = { .id = 1 };
+	const struct lw_lane lane = {};
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++)
+		put_group(image, i * 37 % 100, 0, 1000 + i * 37 % 100);
+	assert_int_equal(lw_image_put(image, LW_TABLE_LANES, &lane_key, &lane), 0);
+	assert_int_equal(lw_image_seal(image), 0);
+	shared = lw_image_ref(image);
+	assert_int_equal(lw_image_copy(image, is_odd, NULL, &copy), 0);
+	lw_image_free(&image);
+	/* In the place of one that was left out, between, before and behind what is kept. */
+	put_group(copy, 200, 0, 2200);
+	put_group(copy, 50, 0, 2050);
+	put_group(copy, 0, 0, 2000);
+	assert_int_equal(lw_image_seal(copy), 0);
+	assert_int_equal(lw_image_rows(copy, LW_TABLE_GROUPS), 53);
+	assert_int_equal(lw_image_rows(copy, LW_TABLE_LANES), 0);
+	for (size_t row = 0; row < 53; row++) {
+		const struct lw_group_key *key = lw_image_key(copy, LW_TABLE_GROUPS, row);
+		const struct lw_group *value = lw_image_value(copy, LW_TABLE_GROUPS, row);
+
+		assert_true(row == 0 || memcmp(lw_image_key(copy, LW_TABLE_GROUPS, row - 1), key, sizeof(*key)) < 0);
+		assert_int_equal(value->count, key->group + (key->group % 2 ? 1000 : 2000));
+	}
+	/* The one it was made of is as it was. */
+	assert_int_equal(lw_image_rows(shared, LW_TABLE_GROUPS), 100);
+	lw_image_free(&copy);
+	assert_int_equal(lw_image_copy(shared, is_odd, NULL, &copy), 0);
+	put_group(copy, 51, 0, 1);
+	assert_int_equal(lw_image_seal(copy), -EEXIST);
+	lw_image_free(&copy);
+	lw_image_free(&shared);
+}
+
 static void a_key_twice_is_refused(void **state)
 {
 	struct lw_image *image = new_image();
@@ -162,6 +209,7 @@ int main(void)
 		cmocka_unit_test(rows_come_sorted_and_are_found),
 		cmocka_unit_test(long_keys_sort_too),
 		cmocka_unit_test(a_value_stays_with_its_key),
+		cmocka_unit_test(a_copy_leaves_out_and_takes_in),
 		cmocka_unit_test(a_key_twice_is_refused),
 		cmocka_unit_test(a_full_table_is_refused),
 		cmocka_unit_test(tables_say_what_their_maps_are),

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 #define SLOT_OF(type) offsetof(struct type, slot)
 
 const struct lw_table_info lw_tables[LW_TABLE__MAX] = {
@@ -41,11 +43,13 @@ struct table {
 	unsigned char *values;
 	uint32_t *order; /* row to position; NULL until sealed */
 	size_t count;
+	size_t sorted; /* so many stand in order already, from the first on */
 	size_t room;
 };
 
 struct lw_image {
 	struct table tables[LW_TABLE__MAX];
+	unsigned int refs;
 	bool sealed;
 };
 
@@ -55,28 +59,36 @@ int lw_image_new(struct lw_image **ret)
 
 	if (!image)
 		return -ENOMEM;
+	image->refs = 1;
 	*ret = image;
 	return 0;
 }
 
-void lw_image_free(struct lw_image **image)
+struct lw_image *lw_image_ref(struct lw_image *image)
 {
-	if (!*image)
+	image->refs++;
+	return image;
+}
+
+void lw_image_free(struct lw_image **image_ptr)
+{
+	struct lw_image *image = *image_ptr;
+
+	*image_ptr = NULL;
+	if (!image || --image->refs > 0)
 		return;
 	for (size_t i = 0; i < LW_TABLE__MAX; i++) {
-		free((*image)->tables[i].keys);
-		free((*image)->tables[i].values);
-		free((*image)->tables[i].order);
+		free(image->tables[i].keys);
+		free(image->tables[i].values);
+		free(image->tables[i].order);
 	}
-	free(*image);
-	*image = NULL;
+	free(image);
 }
 
 _Static_assert(sizeof(struct lw_tag_key) <= 256, "sort() counts bytes of keys in 8 bits");
 
-static int make_room(struct table *table, const struct lw_table_info *info)
+static int make_room(struct table *table, const struct lw_table_info *info, size_t room)
 {
-	size_t room = table->room ? table->room * 2 : 8;
 	unsigned char *p;
 
 	if (room > info->max_rows)
@@ -93,6 +105,13 @@ static int make_room(struct table *table, const struct lw_table_info *info)
 	return 0;
 }
 
+static void append(struct table *table, const struct lw_table_info *info, const void *key, const void *value)
+{
+	memcpy(table->keys + table->count * info->key_size, key, info->key_size);
+	memcpy(table->values + table->count * info->value_size, value, info->value_size);
+	table->count++;
+}
+
 int lw_image_put(struct lw_image *image, enum lw_table_id id, const void *key, const void *value)
 {
 	const struct lw_table_info *info = &lw_tables[id];
@@ -103,14 +122,36 @@ int lw_image_put(struct lw_image *image, enum lw_table_id id, const void *key, c
 	if (table->count == info->max_rows)
 		return -E2BIG;
 	if (table->count == table->room) {
-		r = make_room(table, info);
+		r = make_room(table, info, table->room ? table->room * 2 : 8);
 		if (r < 0)
 			return r;
 	}
-	memcpy(table->keys + table->count * info->key_size, key, info->key_size);
-	memcpy(table->values + table->count * info->value_size, value, info->value_size);
-	table->count++;
+	append(table, info, key, value);
 	return 0;
+}
+
+int lw_image_copy(const struct lw_image *from, lw_image_keep keep, void *arg, struct lw_image **ret)
+{
+	_cleanup_(lw_image_free) struct lw_image *image = NULL;
+	int r = lw_image_new(&image);
+
+	for (enum lw_table_id id = 0; r == 0 && id < LW_TABLE__MAX; id++) {
+		size_t n = lw_image_rows(from, id);
+		struct table *table = &image->tables[id];
+
+		if (n > 0)
+			r = make_room(table, &lw_tables[id], n + n / 8 + 8);
+		for (size_t row = 0; r == 0 && row < n; row++) {
+			const void *key = lw_image_key(from, id, row), *value = lw_image_value(from, id, row);
+
+			if (keep(id, key, value, arg))
+				append(table, &lw_tables[id], key, value);
+		}
+		table->sorted = table->count;
+	}
+	if (r == 0)
+		*ret = TAKE_PTR(image);
+	return r;
 }
 
 /* One row while it is sorted: up to eight bytes of its key, the last one lowest. */
@@ -119,17 +160,18 @@ struct sort_row {
 	uint32_t row;
 };
 
-/* Positions of the bytes that are not the same in all keys. */
+/* Positions of the bytes that are not the same in all keys that are not sorted yet. */
 static size_t find_varying(const struct table *table, size_t key_size, uint8_t *ret)
 {
+	const unsigned char *first = table->keys + table->sorted * key_size;
 	uint8_t differs[256] = {};
 	size_t n = 0;
 
-	for (size_t i = 1; i < table->count; i++) {
+	for (size_t i = table->sorted + 1; i < table->count; i++) {
 		const unsigned char *key = table->keys + i * key_size;
 
 		for (size_t byte = 0; byte < key_size; byte++)
-			differs[byte] |= key[byte] ^ table->keys[byte];
+			differs[byte] |= key[byte] ^ first[byte];
 	}
 	for (size_t byte = 0; byte < key_size; byte++) {
 		if (differs[byte])
@@ -162,39 +204,53 @@ static void sort_rows(struct sort_row **from, struct sort_row **to, size_t count
 
 /*
  * Sorts by the bytes of the keys, last first, leaving out those that are the same in all rows: keys
- * differ in few bytes, so this is a handful of passes where comparing would take n log n.
+ * differ in few bytes, so this is a handful of passes where comparing would take n log n. The rows are in
+ * *from in the end.
  */
+static void sort_new(const struct table *table, size_t key_size, struct sort_row **from, struct sort_row **to)
+{
+	size_t n = table->count - table->sorted, left;
+	uint8_t varying[256];
+
+	for (size_t i = 0; i < n; i++)
+		(*from)[i].row = (uint32_t)(table->sorted + i);
+	for (left = find_varying(table, key_size, varying); left > 0;) {
+		size_t nbytes = left < 8 ? left : 8;
+
+		left -= nbytes;
+		for (size_t i = 0; i < n; i++) {
+			const unsigned char *key = table->keys + (*from)[i].row * key_size;
+
+			(*from)[i].bytes = 0;
+			for (size_t byte = 0; byte < nbytes; byte++)
+				(*from)[i].bytes = (*from)[i].bytes << 8 | key[varying[left + byte]];
+		}
+		sort_rows(from, to, n, nbytes);
+	}
+}
+
+/* Sorts what is new, and puts it between what is in order. */
 static int sort(struct table *table, size_t key_size)
 {
+	size_t n = table->count - table->sorted, old = 0, new = 0;
 	struct sort_row *from, *to;
-	uint8_t varying[256];
-	size_t left;
 
 	table->order = malloc(table->count * sizeof(*table->order));
-	from = malloc(table->count * sizeof(*from));
-	to = malloc(table->count * sizeof(*to));
+	from = malloc((n + 1) * sizeof(*from));
+	to = malloc((n + 1) * sizeof(*to));
 	if (!table->order || !from || !to) {
 		free(from);
 		free(to);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < table->count; i++)
-		from[i].row = (uint32_t)i;
-	for (left = find_varying(table, key_size, varying); left > 0;) {
-		size_t n = left < 8 ? left : 8;
+	sort_new(table, key_size, &from, &to);
+	for (size_t i = 0; i < table->count; i++) {
+		bool take_new = new < n && (old == table->sorted ||
+					    memcmp(table->keys + from[new].row * key_size,
+						   table->keys + old * key_size, key_size) < 0);
 
-		left -= n;
-		for (size_t i = 0; i < table->count; i++) {
-			const unsigned char *key = table->keys + from[i].row * key_size;
-
-			from[i].bytes = 0;
-			for (size_t byte = 0; byte < n; byte++)
-				from[i].bytes = from[i].bytes << 8 | key[varying[left + byte]];
-		}
-		sort_rows(&from, &to, table->count, n);
+		table->order[i] = take_new ? from[new++].row : (uint32_t)old++;
 	}
-	for (size_t i = 0; i < table->count; i++)
-		table->order[i] = from[i].row;
 	free(from);
 	free(to);
 	return 0;

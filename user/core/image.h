@@ -40,8 +40,17 @@ struct lw_image;
 
 /* 0 or -ENOMEM. */
 int lw_image_new(struct lw_image **ret);
-/* Takes NULL; sets *image to NULL. */
+/* One more owner of a sealed image, which does not change any more. Returns it. */
+struct lw_image *lw_image_ref(struct lw_image *image);
+/* Gives up one's share. Takes NULL; sets *image to NULL. */
 void lw_image_free(struct lw_image **image);
+
+/*
+ * A new image, not sealed, with those rows of a sealed one that keep says yes to. Sealing it sorts only what
+ * is put there besides. 0 or -ENOMEM; *ret then stays.
+ */
+typedef bool (*lw_image_keep)(enum lw_table_id table, const void *key, const void *value, void *arg);
+int lw_image_copy(const struct lw_image *from, lw_image_keep keep, void *arg, struct lw_image **ret);
 
 /* Copies key and value in. 0, -ENOMEM, or -E2BIG when the table has max_rows. Only before lw_image_seal(). */
 int lw_image_put(struct lw_image *image, enum lw_table_id table, const void *key, const void *value);

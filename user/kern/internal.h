@@ -10,12 +10,6 @@
 #define LW_KERN_LINKS 5
 #define LW_KERN_ATTACHED 24
 
-/* A copy of one table of one slot, as the kernel has it. */
-struct lw_mirror {
-	void *keys, *values; /* rows sorted by key, slot 0 in the keys */
-	size_t rows;
-};
-
 struct lw_kern {
 	struct lw_lanes_bpf *skel;
 	struct bpf_link *links[LW_KERN_LINKS];
@@ -26,9 +20,8 @@ struct lw_kern {
 	struct lw_selftest_result *tests;
 	char *attached[LW_KERN_ATTACHED + 1];
 	size_t nattached;
-	struct lw_mirror mirrors[2][LW_TABLE__MAX];
+	struct lw_image *slots[2]; /* what is in each; NULL: nothing */
 	uint64_t in_force_ns;
-	bool unknown[2]; /* the mirror is not what the kernel has: reset before it is written again */
 };
 
 /* Runs every self-test. *ret: an array ending with a NULL name, for free(). 0 or -errno. */

@@ -341,11 +341,8 @@ void lw_kern_close(struct lw_kern **kern_)
 		lw_lanes_bpf__destroy(kern->skel);
 	if (kern->bpffs_mounted && umount(kern->bpffs_mounted))
 		lw_warn("unmount '%s': %s, left behind", kern->bpffs_mounted, strerror(errno));
-	for (size_t slot = 0; slot < 2; slot++)
-		for (size_t t = 0; t < LW_TABLE__MAX; t++) {
-			free(kern->mirrors[slot][t].keys);
-			free(kern->mirrors[slot][t].values);
-		}
+	lw_image_free(&kern->slots[0]);
+	lw_image_free(&kern->slots[1]);
 	for (size_t i = 0; i < kern->nattached; i++)
 		free(kern->attached[i]);
 	free(kern->bpffs_mounted);

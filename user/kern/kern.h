@@ -44,9 +44,9 @@ int lw_kern_cleanup(const char *bpffs);
 
 /*
  * Makes a sealed image the state in force, all at once, and returns when no program reads the old one any more. 0 or
- * -errno, the old state then stays.
+ * -errno, the old state then stays. Keeps a share of the image.
  */
-int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image);
+int lw_kern_publish(struct lw_kern *kern, struct lw_image *image);
 /* When the state in force became so, lw_clock_ns(). */
 uint64_t lw_kern_in_force_ns(const struct lw_kern *kern);
 uint64_t lw_kern_generation(const struct lw_kern *kern);

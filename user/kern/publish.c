@@ -67,36 +67,31 @@ static int batch_add(struct batch *b, const void *key, const void *value)
 	return ++b->n == b->max ? batch_flush(b, !value) : 0;
 }
 
-static const char *row(const void *rows, size_t i, size_t size)
+/* What the kernel has is old (NULL: nothing). del: takes away what is no longer there; else: puts what is new or differs. */
+static int sync_pass(struct batch *b, const struct lw_image *old, const struct lw_image *image, enum lw_table_id t, bool del)
 {
-	return (const char *)rows + i * size;
-}
-
-/* del: takes away what is no longer there; else: puts what is new or differs. */
-static int sync_pass(struct batch *b, const struct lw_mirror *old, const struct lw_image *image, enum lw_table_id t, bool del)
-{
-	size_t i = 0, j = 0, n = lw_image_rows(image, t);
+	size_t i = 0, j = 0, m = old ? lw_image_rows(old, t) : 0, n = lw_image_rows(image, t);
 	int r = 0;
 
-	while (!r && (i < old->rows || j < n)) {
+	while (!r && (i < m || j < n)) {
 		int c;
 
-		if (i == old->rows)
+		if (i == m)
 			c = 1;
 		else if (j == n)
 			c = -1;
 		else
-			c = memcmp(row(old->keys, i, b->info->key_size), lw_image_key(image, t, j), b->info->key_size);
+			c = memcmp(lw_image_key(old, t, i), lw_image_key(image, t, j), b->info->key_size);
 		if (c < 0) {
 			if (del)
-				r = batch_add(b, row(old->keys, i, b->info->key_size), NULL);
+				r = batch_add(b, lw_image_key(old, t, i), NULL);
 			i++;
 		} else if (c > 0) {
 			if (!del)
 				r = batch_add(b, lw_image_key(image, t, j), lw_image_value(image, t, j));
 			j++;
 		} else {
-			if (!del && memcmp(row(old->values, i, b->info->value_size), lw_image_value(image, t, j), b->info->value_size))
+			if (!del && memcmp(lw_image_value(old, t, i), lw_image_value(image, t, j), b->info->value_size))
 				r = batch_add(b, lw_image_key(image, t, j), lw_image_value(image, t, j));
 			i++;
 			j++;
@@ -105,42 +100,17 @@ static int sync_pass(struct batch *b, const struct lw_mirror *old, const struct 
 	return r ? r : batch_flush(b, del);
 }
 
-static int mirror_copy(const struct lw_image *image, enum lw_table_id t, struct lw_mirror *ret)
-{
-	const struct lw_table_info *info = &lw_tables[t];
-	size_t n = lw_image_rows(image, t);
-
-	*ret = (struct lw_mirror){ .rows = n };
-	if (!n)
-		return 0;
-	ret->keys = malloc(n * info->key_size);
-	ret->values = malloc(n * info->value_size);
-	if (!ret->keys || !ret->values) {
-		free(ret->keys);
-		free(ret->values);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < n; i++) {
-		memcpy((char *)ret->keys + i * info->key_size, lw_image_key(image, t, i), info->key_size);
-		memcpy((char *)ret->values + i * info->value_size, lw_image_value(image, t, i), info->value_size);
-	}
-	return 0;
-}
-
 /* The slot's content is not known any more: take it all away, and forget it. */
 static void slot_reset(struct lw_kern *kern, uint32_t slot)
 {
+	lw_image_free(&kern->slots[slot]);
 	for (size_t t = 0; t < LW_TABLE__MAX; t++) {
-		struct lw_mirror *m = &kern->mirrors[slot][t];
 		const struct lw_table_info *info = &lw_tables[t];
 		int fd = lw_kern_map_fd(kern, t);
 		_cleanup_free_ char *key = malloc(info->key_size), *next = malloc(info->key_size);
 		bool first = true;
 		uint32_t s;
 
-		free(m->keys);
-		free(m->values);
-		*m = (struct lw_mirror){};
 		if (!key || !next)
 			continue;
 		while (!bpf_map_get_next_key(fd, first ? NULL : key, next)) {
@@ -153,9 +123,8 @@ static void slot_reset(struct lw_kern *kern, uint32_t slot)
 	}
 }
 
-int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
+int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 {
-	struct lw_mirror fresh[LW_TABLE__MAX] = {};
 	uint64_t next;
 	uint32_t slot;
 	int r = 0;
@@ -176,9 +145,9 @@ int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
 		if (!keys || !values)
 			r = -ENOMEM;
 		if (!r)
-			r = sync_pass(&b, &kern->mirrors[slot][t], image, t, true);
+			r = sync_pass(&b, kern->slots[slot], image, t, true);
 		if (!r)
-			r = sync_pass(&b, &kern->mirrors[slot][t], image, t, false);
+			r = sync_pass(&b, kern->slots[slot], image, t, false);
 	}
 	if (r) {
 		slot_reset(kern, slot);
@@ -187,22 +156,9 @@ int lw_kern_publish(struct lw_kern *kern, const struct lw_image *image)
 	__atomic_store_n(&kern->config->generation, next, __ATOMIC_RELEASE);
 	kern->in_force_ns = lw_clock_ns();
 
-	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++)
-		r = mirror_copy(image, t, &fresh[t]);
-	for (enum lw_table_id t = 0; t < LW_TABLE__MAX; t++) {
-		struct lw_mirror *old = r ? &fresh[t] : &kern->mirrors[slot][t];
-
-		free(old->keys);
-		free(old->values);
-		if (!r)
-			*old = fresh[t];
-	}
-	kern->unknown[slot] = r;
+	lw_image_free(&kern->slots[slot]);
+	kern->slots[slot] = lw_image_ref(image);
 	/* programs that began before the store may still read the other slot: wait until all have ended */
 	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-	if (kern->unknown[!slot]) {
-		slot_reset(kern, !slot);
-		kern->unknown[!slot] = false;
-	}
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes as the text of a state folder's file, YAML, or JSON if it starts with '{': read, kept in a
- * model, built twice. Nothing may crash or leak, a finding is one line, and what the image refers to is in it.
+ * model, built after every object, and twice in the end. Nothing may crash or leak, a finding is one line, what the
+ * image refers to is in it, and a build that follows another makes the same as one from nothing.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -13,10 +14,18 @@
 #include "conf/yaml_tree.h"
 #include "core/image.h"
 #include "core/model.h"
-#include "core/regex.h"
-#include "core/state_build.h"
+
+#include "../harness/twin.h"
+
+#define BUILDS_MAX 32
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct run {
+	struct lw_model *model;
+	struct lw_twin *twin;
+	unsigned int builds;
+};
 
 static void require(bool holds)
 {
@@ -32,7 +41,12 @@ static void on_finding(const struct lw_finding *finding, void *arg)
 
 static int on_object(struct lw_k8s_object *object, void *arg)
 {
-	return lw_model_upsert(arg, object);
+	struct run *run = arg;
+	int r = lw_model_upsert(run->model, object);
+
+	if (r == 0 && run->builds++ < BUILDS_MAX)
+		require(!lw_twin_build(run->twin, run->builds % 2, NULL));
+	return r;
 }
 
 static int on_document(const struct lw_tree_document *document, void *arg)
@@ -111,27 +125,19 @@ static void check_image(const struct lw_image *image)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct lw_state_options options = { .node = "node-1" };
-	struct lw_state_builder *builder = NULL;
-	struct lw_model *model = NULL;
-	struct lw_image *image;
+	struct run run = {};
 	int r;
 
-	require(lw_model_new(&model) == 0 && lw_state_builder_new(&options, &builder) == 0);
-	r = size && data[0] == '{' ? lw_json_each((const char *)data, size, on_document, model) :
-				     lw_yaml_each((const char *)data, size, on_document, model);
+	require(lw_model_new(&run.model) == 0);
+	run.twin = lw_twin_new(run.model);
+	r = size && data[0] == '{' ? lw_json_each((const char *)data, size, on_document, &run) :
+				     lw_yaml_each((const char *)data, size, on_document, &run);
 	require(r == 0 || r == -ENOMEM);
 	for (unsigned i = 0; i < 2; i++) {
-		struct lw_listing *listing = NULL;
-
-		image = NULL;
-		require(lw_state_build(builder, model, on_finding, NULL, &image) == 0);
-		require(lw_state_list(builder, &listing) == 0);
-		check_image(image);
-		lw_image_free(&image);
-		lw_listing_free(&listing);
+		require(!lw_twin_build(run.twin, true, NULL));
+		check_image(lw_twin_image(run.twin));
 	}
-	lw_state_builder_free(&builder);
-	lw_model_free(&model);
+	lw_twin_free(run.twin);
+	lw_model_free(&run.model);
 	return 0;
 }

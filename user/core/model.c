@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/bytemap.h"
+#include "core/model_shape.h"
 #include "core/rollout.h"
 
 #define EXTRA_LABEL "rollouts.kruise.io/canary-deployment"
@@ -33,6 +34,8 @@ struct lw_model_record {
 	struct lw_k8s_object *object;
 	struct lw_k8s_object *adopted; /* what memory.adopted points to */
 	struct lw_model_memory memory;
+	uint64_t version; /* 0: not among those changed */
+	struct lw_model_record *newer, *older; /* changed */
 	struct lw_model_pod pod; /* its index is that of any kind */
 	uint64_t *labels; /* pod.labels, behind the links */
 	size_t nlinks;
@@ -50,6 +53,8 @@ struct lw_model {
 	struct lw_bytemap objects; /* struct lw_model_record */
 	struct lw_bytemap lists; /* struct lw_model_list */
 	size_t empty_lists;
+	uint64_t version, shape;
+	struct lw_model_record *newest; /* of the objects changed in place */
 	size_t links[INDEX__MAX]; /* how many there are: most models have no orphans, and no extras
 				   */
 };
@@ -328,8 +333,8 @@ static int prepare_all(struct lw_model *model, struct lw_model_record *record)
 	if (object->kind == LW_K8S_POD)
 		return prepare_pod(model, record);
 
-	extra_of = lw_k8s_pairs_get(&meta->labels, EXTRA_LABEL);
-	if (object->kind == LW_K8S_DEPLOYMENT && extra_of) {
+	extra_of = object->kind == LW_K8S_DEPLOYMENT ? lw_model_extra_of(object) : NULL;
+	if (extra_of) {
 		name_key(&key, INDEX_EXTRAS, meta->ns, extra_of);
 		r = prepare(model, record, &key);
 	}
@@ -413,6 +418,37 @@ static void remember(struct lw_model_record *record, struct lw_model_record *old
 	record->memory.adopted = record->adopted;
 }
 
+/* Takes the record off the list of those changed. */
+static void forget_change(struct lw_model *model, struct lw_model_record *record)
+{
+	if (record->version == 0)
+		return;
+	if (record->newer)
+		record->newer->older = record->older;
+	else
+		model->newest = record->older;
+	if (record->older)
+		record->older->newer = record->newer;
+	record->version = 0;
+}
+
+/* record has taken the place of old, NULL: of none. */
+static void note_change(struct lw_model *model, struct lw_model_record *record, struct lw_model_record *old)
+{
+	model->version++;
+	/* Whose a contested address is depends on the state of all that have it. */
+	if (!old || old->pod.contested || !lw_model_same_shape(old->object, record->object))
+		model->shape = model->version;
+	if (!old)
+		return;
+	forget_change(model, old);
+	record->version = model->version;
+	record->older = model->newest;
+	if (model->newest)
+		model->newest->newer = record;
+	model->newest = record;
+}
+
 int lw_model_upsert(struct lw_model *model, struct lw_k8s_object *object)
 {
 	struct records *records = &model->kinds[object->kind];
@@ -444,6 +480,7 @@ int lw_model_upsert(struct lw_model *model, struct lw_k8s_object *object)
 	}
 
 	object->record = record;
+	note_change(model, record, old);
 	if (old) {
 		unlink_all(model, old);
 		record->pod.index = old->pod.index;
@@ -470,12 +507,35 @@ bool lw_model_remove(struct lw_model *model, enum lw_k8s_kind kind, const char *
 	record = lw_bytemap_remove(&model->objects, key.parts, key.n);
 	if (!record)
 		return false;
+	model->shape = ++model->version;
+	forget_change(model, record);
 	unlink_all(model, record);
 	records->items[record->pod.index] = records->items[--records->count];
 	records->items[record->pod.index]->pod.index = record->pod.index;
 	free_record(record);
 	sweep(model);
 	return true;
+}
+
+uint64_t lw_model_version(const struct lw_model *model)
+{
+	return model->version;
+}
+
+uint64_t lw_model_shape(const struct lw_model *model)
+{
+	return model->shape;
+}
+
+const struct lw_k8s_object *lw_model_changed_before(const struct lw_model *model, const struct lw_k8s_object *than,
+						    uint64_t *ret_version)
+{
+	const struct lw_model_record *record = than ? than->record->older : model->newest;
+
+	if (!record)
+		return NULL;
+	*ret_version = record->version;
+	return record->object;
 }
 
 size_t lw_model_count(const struct lw_model *model, enum lw_k8s_kind kind)
@@ -512,6 +572,17 @@ const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model,
 {
 	(void)model;
 	return &rollout->record->memory;
+}
+
+const struct lw_model_pod *lw_model_pod_of(const struct lw_model *model, const struct lw_k8s_object *object)
+{
+	(void)model;
+	return &object->record->pod;
+}
+
+const char *lw_model_extra_of(const struct lw_k8s_object *deployment)
+{
+	return lw_k8s_pairs_get(&deployment->meta.labels, EXTRA_LABEL);
 }
 
 static const struct lw_model_link *walk(const struct lw_model *model, const struct key *key,

@@ -56,6 +56,19 @@ const struct lw_k8s_object *lw_model_get(const struct lw_model *model, enum lw_k
 const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model,
 						 const struct lw_k8s_object *rollout);
 
+/*
+ * What has changed. A version is a number that grows with every upsert and remove. Most changes leave the shape:
+ * which objects there are, which pods are whose and which Services select them, by what addresses and ports, and
+ * every lw_model_index_of(). What such a change does is the object's own affair: a Rollout's step, a pod that is
+ * ready now. The shape is the version of the last change that did more than that.
+ */
+uint64_t lw_model_version(const struct lw_model *model);
+uint64_t lw_model_shape(const struct lw_model *model);
+/* The object changed last of those that leave the shape and came before `than` (NULL: of all); NULL if there is none.
+ * *ret_version: of the change. */
+const struct lw_k8s_object *lw_model_changed_before(const struct lw_model *model, const struct lw_k8s_object *than,
+						    uint64_t *ret_version);
+
 /* What a build asks of every pod, in one place: objects are spread over memory, and there are many
  * pods. */
 struct lw_model_pod {
@@ -76,6 +89,8 @@ struct lw_model_pod {
 	bool host_network;
 	bool contested; /* another object has, or had, one of its addresses */
 };
+/* Of a Pod that is in the model. */
+const struct lw_model_pod *lw_model_pod_of(const struct lw_model *model, const struct lw_k8s_object *object);
 /* Never 0. */
 uint64_t lw_model_label_hash(const char *key, const char *value);
 /* Never 0, but for NULL and "". */
@@ -103,6 +118,8 @@ const struct lw_model_link *lw_model_labelled(const struct lw_model *model, cons
 /* Deployments made for the canary pods of this one: label rollouts.kruise.io/canary-deployment. */
 const struct lw_model_link *lw_model_extras(const struct lw_model *model, const char *ns,
 					    const char *deployment);
+/* The Deployment that it was made for, NULL if it is no such. */
+const char *lw_model_extra_of(const struct lw_k8s_object *deployment);
 /*
  * Pods of a ReplicaSet `<name>-<pod-template-hash>`: by the naming of pods of a Deployment, where
  * the ReplicaSet itself is not in the model.

@@ -10,6 +10,9 @@
 #include "base/cleanup.h"
 #include "core/state_internal.h"
 
+/* Builds that follow one another without one from nothing between: what they leave in the arena has a bound. */
+#define FOLLOW_MAX 1000
+
 static int copy(char **ret, const char *s, const char *fallback)
 {
 	*ret = strdup(s ? s : fallback);
@@ -26,9 +29,11 @@ int lw_state_builder_new(const struct lw_state_options *options, struct lw_state
 	    copy(&builder->lane_label_prefix, options->lane_label_prefix, "opensergo.io/canary-") <
 		    0 ||
 	    copy(&builder->default_lane, options->default_lane, "gray") < 0 ||
-	    copy(&builder->node, options->node, "") < 0 || lw_arena_new(&builder->arena) < 0)
+	    copy(&builder->node, options->node, "") < 0 || lw_arena_new(&builder->arena) < 0 ||
+	    lw_arena_new(&builder->scratch) < 0)
 		return -ENOMEM;
 	builder->node_hash = lw_model_text_hash(builder->node);
+	builder->from_nothing = options->from_nothing;
 	builder->nlanes = 1;
 	*ret = TAKE_PTR(builder);
 	return 0;
@@ -42,7 +47,11 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 		return;
 	lw_bytemap_clear(&builder->ids);
 	lw_bytemap_clear(&builder->last.by_name);
+	lw_image_free(&builder->last.before);
 	lw_arena_free(&builder->arena);
+	lw_arena_free(&builder->scratch);
+	free(builder->workloads);
+	free(builder->groups);
 	free(builder->tag_header);
 	free(builder->lane_label);
 	free(builder->lane_label_prefix);
@@ -52,6 +61,41 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 		free(builder->lanes[i]);
 	free(builder);
 	*builder_ptr = NULL;
+}
+
+/* Told when the build is through; those of a workload also by the builds that find nothing new of it. */
+static void note(struct lw_state *state, enum lw_severity severity, const char *text)
+{
+	struct lw_state_workload *of = state->keeping_notes;
+	struct lw_arena *arena = of ? state->arena : state->scratch;
+	struct lw_state_note *new = lw_arena_new_array(arena, struct lw_state_note, 1);
+
+	if (new)
+		new->text = lw_arena_strdup(arena, text);
+	if (!new || !new->text) {
+		lw_finding_emit(state->cb, state->arg, severity, "%s", text);
+		state->order_matters = true; /* not kept: the next build has to find it by itself */
+		return;
+	}
+	new->severity = severity;
+	if (of) {
+		*of->notes_end = new;
+		of->notes_end = &new->next;
+	} else {
+		*state->notes_end = new;
+		state->notes_end = &new->next;
+	}
+}
+
+void lw_state_say(struct lw_state *state, enum lw_severity severity, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	note(state, severity, text);
 }
 
 void lw_state_report(struct lw_state *state, enum lw_severity severity,
@@ -64,9 +108,8 @@ void lw_state_report(struct lw_state *state, enum lw_severity severity,
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	lw_finding_emit(state->cb, state->arg, severity, "%s%s%s %s/%s: %s", origin,
-			origin[0] ? ": " : "", lw_k8s_kind_name(object->kind), object->meta.ns,
-			object->meta.name, text);
+	lw_state_say(state, severity, "%s%s%s %s/%s: %s", origin, origin[0] ? ": " : "",
+		     lw_k8s_kind_name(object->kind), object->meta.ns, object->meta.name, text);
 }
 
 uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key,
@@ -108,18 +151,27 @@ const char *lw_state_lane_name(const struct lw_state *state, uint16_t lane)
 	return lane == 0 ? "base" : state->builder->lanes[lane];
 }
 
+static int find_workloads(struct lw_state *state)
+{
+	int r;
+
+	if (state->before)
+		return lw_state_follow(state);
+	r = lw_state_add_releases(state);
+	return r < 0 ? r : lw_state_add_services(state);
+}
+
 static int build(struct lw_state *state)
 {
 	int r;
 
-	state->arena = state->builder->arena;
-	r = lw_image_new(&state->image);
-	if (r < 0)
-		return r;
 	r = lw_rules_new(&state->rules);
 	if (r < 0)
 		return r;
-	r = lw_state_add_releases(state);
+	r = find_workloads(state);
+	if (r < 0)
+		return r;
+	r = lw_state_sort_releases(state);
 	if (r < 0)
 		return r;
 	r = lw_state_add_rules(state);
@@ -130,8 +182,7 @@ static int build(struct lw_state *state)
 		return r;
 	r = lw_rules_finish(state->rules, state->image);
 	if (r == -E2BIG) {
-		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR,
-				"a table of entry rules is full");
+		lw_state_say(state, LW_FINDING_ERROR, "a table of entry rules is full");
 		r = 0;
 	}
 	if (r < 0)
@@ -139,30 +190,73 @@ static int build(struct lw_state *state)
 	return lw_image_seal(state->image);
 }
 
-/* Takes back what the last build has left for lw_state_list(). */
-static void forget(struct lw_state_builder *builder)
+/* From nothing: takes back all that the last build has left. */
+static void begin(struct lw_state_builder *builder, const struct lw_model *model)
 {
-	lw_bytemap_clear(&builder->last.by_name);
+	struct lw_state *state = &builder->last;
+
+	lw_bytemap_clear(&state->by_name);
+	lw_image_free(&state->before);
 	lw_arena_reset(builder->arena);
-	builder->last = (struct lw_state){};
+	*state = (struct lw_state){
+		.builder = builder,
+		.model = model,
+		.arena = builder->arena,
+		.scratch = builder->scratch,
+	};
+	state->workloads_end = &state->workloads;
+	state->duplicates_end = &state->duplicates;
+}
+
+/* What the last build has kept is of use still. */
+static bool can_follow(const struct lw_state *last, const struct lw_model *model)
+{
+	return last->before && !last->builder->from_nothing && last->model == model && lw_model_shape(model) <= last->version &&
+	       !last->order_matters && !last->full && last->followed < FOLLOW_MAX;
 }
 
 int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
 		   void *arg, struct lw_image **ret_image)
 {
 	struct lw_state *state = &builder->last;
+	bool follows = can_follow(state, model);
 	int r;
 
-	forget(builder);
-	*state = (struct lw_state){ .builder = builder, .model = model, .cb = cb, .arg = arg };
-	state->workloads_end = &state->workloads;
-	state->services_end = &state->services;
+	if (!follows)
+		begin(builder, model);
+	lw_arena_reset(builder->scratch);
+	memset(state->lanes, 0, sizeof(state->lanes));
+	state->entered = NULL;
+	state->entered_end = &state->entered;
+	state->nchanged_pods = 0;
+	state->notes = NULL;
+	state->notes_end = &state->notes;
+	state->cb = cb;
+	state->arg = arg;
+	state->followed += follows;
+
 	r = build(state);
-	if (r == 0)
-		*ret_image = TAKE_PTR(state->image);
 	lw_rules_free(&state->rules);
+	/* One that did not succeed is followed by none. */
+	lw_image_free(&state->before);
+	if (follows && r == 0 && state->order_matters) {
+		lw_image_free(&state->image);
+		return lw_state_build(builder, model, cb, arg, ret_image);
+	}
+	if (r == 0) {
+		for (const struct lw_state_note *n = state->notes; n; n = n->next)
+			lw_finding_emit(cb, arg, n->severity, "%s", n->text);
+		state->version = lw_model_version(model);
+		state->before = lw_image_ref(state->image);
+		*ret_image = TAKE_PTR(state->image);
+	}
 	lw_image_free(&state->image);
 	return r;
+}
+
+bool lw_state_has_followed(const struct lw_state_builder *builder)
+{
+	return builder->last.followed > 0;
 }
 
 int lw_state_list(struct lw_state_builder *builder, struct lw_listing **ret)

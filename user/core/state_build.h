@@ -26,6 +26,7 @@
  * Pods on the host network share their node's address and cannot be told apart by it: their
  * workloads stay out, with a finding.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/finding.h"
@@ -39,6 +40,7 @@ struct lw_state_options {
 	const char *lane_label_prefix; /* before the lane; NULL: "opensergo.io/canary-" */
 	const char *default_lane; /* of canary pods that no label names; NULL: "gray" */
 	const char *node; /* pods of this node are local; NULL: none are */
+	bool from_nothing; /* every build, whatever the last one has found out: for comparison */
 };
 
 struct lw_state_builder;
@@ -49,11 +51,15 @@ int lw_state_builder_new(const struct lw_state_options *options, struct lw_state
 void lw_state_builder_free(struct lw_state_builder **builder);
 
 /*
- * Builds a sealed image. What cannot be programmed (a limit of limits.h, a rule that does not compile) is a
+ * Builds a sealed image. Where the changes of the model since the last build have left its shape (core/model.h), the
+ * build follows that one: it takes time by what has changed, and by the number of workloads, not of pods; the image
+ * is the same as that of a build from nothing. What cannot be programmed (a limit of limits.h, a rule that does not compile) is a
  * finding, and the rest goes in. 0 or -ENOMEM; *ret_image then stays.
  */
 int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,
 		   void *arg, struct lw_image **ret_image);
+/* The last build has followed another one. */
+bool lw_state_has_followed(const struct lw_state_builder *builder);
 /*
  * The listing of the last build, which must have succeeded, and the model must not have changed since. By
  * itself, because nobody waits for it: the image can be in force before. 0 or -ENOMEM; *ret then stays.

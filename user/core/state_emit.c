@@ -35,7 +35,7 @@ static int put(struct lw_state *state, enum lw_table_id table, const void *key, 
 	if (r != -E2BIG)
 		return r;
 	if (!(state->full & (1u << table)))
-		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR,
+		lw_state_say(state, LW_FINDING_ERROR,
 				"%s holds %zu rows and is full: some of the state is not in force",
 				lw_tables[table].name, lw_tables[table].max_rows);
 	state->full |= 1u << table;
@@ -53,7 +53,7 @@ static uint16_t flags_of(const struct lw_state *state, const struct lw_state_pod
 
 	if (pod->model->ready)
 		flags |= LW_POD_READY;
-	if (pod->model->deleting || pod->role == LW_STATE_DRAIN)
+	if (pod->model->deleting || lw_state_role(pod) == LW_STATE_DRAIN)
 		flags |= LW_POD_TERMINATING;
 	if (is_local(state, pod))
 		flags |= LW_POD_LOCAL;
@@ -62,7 +62,7 @@ static uint16_t flags_of(const struct lw_state *state, const struct lw_state_pod
 
 static bool takes_requests(const struct lw_state_pod *pod)
 {
-	return pod->model->ready && !pod->model->deleting && pod->role != LW_STATE_DRAIN;
+	return lw_state_is_serving(pod) && lw_state_role(pod) != LW_STATE_DRAIN;
 }
 
 static bool lost(const struct lw_state_pod *pod, size_t i)
@@ -112,7 +112,7 @@ static int offer(struct lw_state *state, struct candidates *candidates,
 		 const struct lw_state_pod *pod, enum family family, uint16_t port)
 {
 	struct candidate candidate = {
-		.lane = pod->role == LW_STATE_CANARY ? pod->lane : 0,
+		.lane = lw_state_role(pod) == LW_STATE_CANARY ? pod->lane : 0,
 		.far = !is_local(state, pod),
 		.endpoint = { .port = port, .flags = flags_of(state, pod) },
 	};
@@ -182,19 +182,94 @@ static int put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t
 	return r < 0 ? r : 0;
 }
 
-/* Distinct for every family, workload or Service, and port. */
-static uint32_t group_id(struct lw_state *state, char type, const char *ns, const char *name,
-			 enum family family, const char *port_name, uint16_t port)
+/* Makes array[id] writable. 0 or -ENOMEM. */
+static int make_room(const void ***array, size_t *room, uint32_t id)
 {
+	size_t want = *room ? *room : 1024;
+	const void **items;
+
+	if (id < *room)
+		return 0;
+	while (want <= id)
+		want *= 2;
+	items = reallocarray(*array, want, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	*array = items;
+	*room = want;
+	return 0;
+}
+
+/* Distinct for every family, workload or Service, and port. 0: out of memory. */
+static uint32_t group_id(struct lw_state *state, const struct lw_state_owner *owner, char type, const char *ns,
+			 const char *name, enum family family, const char *port_name, uint16_t port)
+{
+	struct lw_state_builder *builder = state->builder;
 	const struct lw_bytes key[] = {
 		LW_BYTES_OF(type),   LW_BYTES_STR(ns),	      LW_BYTES_STR(name),
 		LW_BYTES_OF(family), LW_BYTES_STR(port_name), LW_BYTES_OF(port),
 	};
+	uint32_t id = lw_state_id(state, &builder->last_group, key, 6);
 
-	return lw_state_id(state, &state->builder->last_group, key, 6);
+	if (id == 0 || make_room((const void ***)&builder->groups, &builder->groups_room, id) < 0)
+		return 0;
+	builder->groups[id] = owner;
+	return id;
 }
 
 /* ---- workloads ---- */
+
+/* Clusters keep pods that are gone for a while, and addresses are used again at once. */
+static bool loses_address(const struct lw_state *state, const struct lw_state_pod *pod, size_t i)
+{
+	const struct lw_k8s_meta *meta, *other;
+	const struct lw_model_link *l;
+
+	if (lw_addr_is_any(&pod->model->ips[i]))
+		return true;
+	if (!pod->model->contested)
+		return false;
+	for (l = lw_model_same_address(state->model, pod->object, i); l; l = l->next) {
+		int order;
+
+		if (l->pod == pod->model)
+			continue;
+		if (l->object->kind == LW_K8S_SERVICE)
+			return true;
+		if (l->pod->ended)
+			continue;
+		if (l->pod->host_network)
+			return true;
+		if (pod->model->deleting != l->pod->deleting) {
+			if (pod->model->deleting)
+				return true;
+			continue;
+		}
+		if (pod->model->ready != l->pod->ready) {
+			if (l->pod->ready)
+				return true;
+			continue;
+		}
+		meta = &pod->object->meta;
+		other = &l->object->meta;
+		order = strcmp(other->ns, meta->ns);
+		if (order < 0 || (order == 0 && strcmp(other->name, meta->name) < 0))
+			return true;
+	}
+	return false;
+}
+
+static void find_addresses(const struct lw_state *state, struct lw_state_workload *workload)
+{
+	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
+		size_t nips = pod->model->nips < 64 ? pod->model->nips : 64;
+
+		pod->out = pod->model->host_network;
+		pod->lost_ips = 0;
+		for (size_t i = 0; i < nips; i++)
+			pod->lost_ips |= (uint64_t)loses_address(state, pod, i) << i;
+	}
+}
 
 /* Which port names stand for different numbers. */
 static int find_ports(struct lw_state *state, struct lw_state_workload *workload)
@@ -203,7 +278,8 @@ static int find_ports(struct lw_state *state, struct lw_state_workload *workload
 
 	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next)
 		room += pod->object->pod.nports;
-	workload->ports = lw_arena_new_array(state->arena, struct lw_state_port, room);
+	workload->nports = 0;
+	workload->ports = lw_arena_new_array(state->scratch, struct lw_state_port, room);
 	if (!workload->ports)
 		return -ENOMEM;
 	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
@@ -268,8 +344,8 @@ static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workl
 			if (family_of(&pod->model->ips[i]) != family || lost(pod, i))
 				continue;
 			if (group == 0)
-				group = group_id(state, 'p', workload->ns, workload->full_name,
-						 family, port ? port->name : "", 0);
+				group = group_id(state, &workload->owner, 'p', workload->ns,
+						 workload->full_name, family, port ? port->name : "", 0);
 			if (group == 0)
 				return -ENOMEM;
 			if (port && is_taken(workload, pod, port_index, number))
@@ -293,7 +369,7 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 		const struct lw_k8s_meta *meta = &pod->object->meta;
 		struct lw_pod value = {
 			.workload = workload->id,
-			.lane = pod->role == LW_STATE_BASE ? 0 : pod->lane,
+			.lane = lw_state_role(pod) == LW_STATE_BASE ? 0 : pod->lane,
 			.flags = flags_of(state, pod),
 			.uid_hash = (uint32_t)(pod->model->uid >> 32),
 		};
@@ -320,6 +396,20 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 	return 0;
 }
 
+/* The lanes in which pods of the workload take requests. */
+static uint32_t find_served(const struct lw_state_workload *workload)
+{
+	uint32_t lanes = 0;
+
+	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
+		if (!takes_requests(pod))
+			continue;
+		lanes |= 1u << (lw_state_role(pod) == LW_STATE_CANARY ? pod->lane : 0);
+		lanes |= base_is_all(pod);
+	}
+	return lanes;
+}
+
 static int put_workload(struct lw_state *state, struct lw_state_workload *workload,
 			struct candidates *candidates)
 {
@@ -327,12 +417,9 @@ static int put_workload(struct lw_state *state, struct lw_state_workload *worklo
 	struct lw_workload value = { .entry = workload->entry };
 	int r;
 
-	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		if (!takes_requests(pod))
-			continue;
-		value.lanes |= 1u << (pod->role == LW_STATE_CANARY ? pod->lane : 0);
-		value.lanes |= base_is_all(pod);
-	}
+	if (workload->owner.changed)
+		workload->served = find_served(workload);
+	value.lanes = workload->served;
 	(void)lw_str_copy(value.name, sizeof(value.name), workload->full_name);
 	value.name_hash = lw_name_hash(value.name);
 	r = put(state, LW_TABLE_WORKLOADS, &key, &value);
@@ -342,6 +429,9 @@ static int put_workload(struct lw_state *state, struct lw_state_workload *worklo
 		workload->in_image = false;
 		return 0;
 	}
+	if (!workload->owner.changed)
+		return 0;
+	find_addresses(state, workload);
 	r = put_pods(state, workload);
 	if (r < 0)
 		return r;
@@ -393,7 +483,7 @@ static int select_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 }
 
 static int put_service_port(struct lw_state *state, const struct lw_k8s_object *service,
-			    enum family family, const struct lw_k8s_service_port *port,
+			    const struct lw_state_owner *owner, enum family family, const struct lw_k8s_service_port *port,
 			    const struct selection *selection, struct candidates *candidates)
 {
 	const struct lw_k8s_service *spec = &service->service;
@@ -417,7 +507,7 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 		if (!mine)
 			continue;
 		if (group == 0)
-			group = group_id(state, 's', service->meta.ns, service->meta.name, family,
+			group = group_id(state, owner, 's', service->meta.ns, service->meta.name, family,
 					 "", port->port);
 		if (group == 0)
 			return -ENOMEM;
@@ -453,26 +543,20 @@ static bool port_is_again(const struct lw_k8s_service *service, size_t i)
 static int put_service(struct lw_state *state, const struct lw_k8s_object *service,
 		       struct selection *selection, struct candidates *candidates)
 {
-	struct lw_state_service *in_image;
+	struct lw_state_service *known = &state->services[lw_model_index_of(state->model, service)];
 	int r;
 
 	selection->n = 0;
 	selection->workload = NULL;
 	r = lw_state_each_selected(state, service, select_pod, selection);
+	known->workload = selection->workload;
 	if (r < 0 || !selection->workload)
 		return r;
-	in_image = lw_arena_new_array(state->arena, struct lw_state_service, 1);
-	if (!in_image)
-		return -ENOMEM;
-	in_image->object = service;
-	in_image->workload = selection->workload;
-	*state->services_end = in_image;
-	state->services_end = &in_image->next;
 	for (size_t i = 0; i < service->service.nports; i++) {
 		if (port_is_again(&service->service, i))
 			continue;
 		for (enum family family = V4; family < FAMILIES; family++) {
-			r = put_service_port(state, service, family, &service->service.ports[i],
+			r = put_service_port(state, service, &known->owner, family, &service->service.ports[i],
 					     selection, candidates);
 			if (r < 0)
 				return r;
@@ -481,122 +565,75 @@ static int put_service(struct lw_state *state, const struct lw_k8s_object *servi
 	return 0;
 }
 
-/* `<service>-canary` of a Rollout with trafficRoutings: made by Rollouts, not by the user. */
-static int generated_services(struct lw_state *state, struct lw_bytemap *ret)
-{
-	int r;
-
-	for (const struct lw_state_workload *w = state->workloads; w; w = w->next) {
-		struct lw_bytes key[3];
-
-		if (!w->rollout || !w->rollout->rollout.service[0] ||
-		    w->rollout->rollout.no_canary_service)
-			continue;
-		key[0] = LW_BYTES_STR(w->ns);
-		key[1] = LW_BYTES_STR(w->rollout->rollout.service);
-		r = lw_bytemap_put(ret, key, 2, (void *)w);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static bool is_generated(const struct lw_bytemap *generated, const struct lw_k8s_meta *meta)
-{
-	static const char suffix[] = "-canary";
-	size_t len = strlen(meta->name);
-	struct lw_bytes key[2];
-
-	if (len < sizeof(suffix) || strcmp(meta->name + len - (sizeof(suffix) - 1), suffix) != 0)
-		return false;
-	key[0] = LW_BYTES_STR(meta->ns);
-	key[1] = (struct lw_bytes){ meta->name, len - (sizeof(suffix) - 1) };
-	return lw_bytemap_get(generated, key, 2);
-}
-
-/* Labels of the pods in the image, by hash: a set with room to spare, 0 for an empty place. */
-struct labels {
-	uint64_t *hashes;
-	size_t mask;
-};
-
-static void add_label(struct labels *labels, uint64_t hash)
-{
-	size_t at = hash & labels->mask;
-
-	while (labels->hashes[at] && labels->hashes[at] != hash)
-		at = (at + 1) & labels->mask;
-	labels->hashes[at] = hash;
-}
-
-static bool has_label(const struct labels *labels, uint64_t hash)
-{
-	size_t at = hash & labels->mask;
-
-	while (labels->hashes[at] && labels->hashes[at] != hash)
-		at = (at + 1) & labels->mask;
-	return labels->hashes[at] != 0;
-}
-
-static int find_labels(struct lw_state *state, struct labels *ret)
-{
-	size_t n = 0, room = 64;
-
-	for (const struct lw_state_workload *w = state->workloads; w; w = w->next)
-		for (const struct lw_state_pod *pod = w->in_image ? w->pods : NULL; pod; pod = pod->next)
-			n += pod->model->nlabels;
-	while (room < 2 * n)
-		room *= 2;
-	ret->mask = room - 1;
-	ret->hashes = lw_arena_new_array(state->arena, uint64_t, room);
-	if (!ret->hashes)
-		return -ENOMEM;
-	for (const struct lw_state_workload *w = state->workloads; w; w = w->next)
-		for (const struct lw_state_pod *pod = w->in_image ? w->pods : NULL; pod; pod = pod->next)
-			for (size_t i = 0; i < pod->model->nlabels; i++)
-				add_label(ret, pod->model->labels[i]);
-	return 0;
-}
-
-/* May it select a pod in the image? Most Services need no further look. */
-static bool may_select(const struct labels *labels, const struct lw_k8s_service *service)
-{
-	for (size_t i = 0; i < service->selector.n; i++) {
-		const struct lw_k8s_pair *item = &service->selector.items[i];
-
-		if (!lw_state_is_hash_key(item->key) && !has_label(labels, lw_model_label_hash(item->key, item->value)))
-			return false;
-	}
-	return true;
-}
-
 static int put_services(struct lw_state *state, struct candidates *candidates)
 {
-	struct lw_bytemap generated = {};
 	struct selection selection = {};
-	struct labels labels;
-	int r;
+	int r = 0;
 
-	r = find_labels(state, &labels);
-	if (r == 0)
-		r = generated_services(state, &generated);
 	for (size_t i = 0; r == 0 && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
-		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
-
-		if (!service->service.external && service->service.nips > 0 &&
-		    may_select(&labels, &service->service) && !is_generated(&generated, &service->meta))
-			r = put_service(state, service, &selection, candidates);
+		if (state->services[i].owner.changed)
+			r = put_service(state, lw_model_at(state->model, LW_K8S_SERVICE, i), &selection, candidates);
 	}
-	lw_bytemap_clear(&generated);
 	free(selection.pods);
 	return r;
+}
+
+/* ---- what is kept of the image before ---- */
+
+static int find_changed(struct lw_state *state)
+{
+	struct lw_state_builder *builder = state->builder;
+	int r;
+
+	for (struct lw_state_workload *w = state->workloads; w; w = w->next) {
+		w->owner.changed |= w->in_image != w->was_in_image || w->is_entry != w->was_entry;
+		if (!w->in_image)
+			continue;
+		r = make_room((const void ***)&builder->workloads, &builder->workloads_room, w->id);
+		if (r < 0)
+			return r;
+		builder->workloads[w->id] = w;
+	}
+	return lw_state_mark_services(state);
+}
+
+/* Rules come anew with every build, and with them the entry of every workload. */
+static bool keep(enum lw_table_id table, const void *key, const void *value, void *arg)
+{
+	const struct lw_state_builder *builder = arg;
+
+	switch (table) {
+	case LW_TABLE_DESTS:
+		return !builder->groups[((const struct lw_dest *)value)->group]->changed;
+	case LW_TABLE_PODS:
+		return !builder->workloads[((const struct lw_pod *)value)->workload]->owner.changed;
+	case LW_TABLE_GROUPS:
+		return !builder->groups[((const struct lw_group_key *)key)->group]->changed;
+	case LW_TABLE_ENDPOINTS:
+		return !builder->groups[((const struct lw_endpoint_key *)key)->group]->changed;
+	default:
+		return false;
+	}
+}
+
+static void settle(struct lw_state *state)
+{
+	for (struct lw_state_workload *w = state->workloads; w; w = w->next) {
+		w->was_in_image = w->in_image;
+		w->was_entry = w->is_entry;
+		w->owner.changed = false;
+	}
 }
 
 int lw_state_emit(struct lw_state *state)
 {
 	struct candidates candidates = {};
-	int r = 0;
+	int r;
 
+	r = find_changed(state);
+	if (r == 0)
+		r = state->before ? lw_image_copy(state->before, keep, state->builder, &state->image) :
+				    lw_image_new(&state->image);
 	for (struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
 		if (w->in_image)
 			r = put_workload(state, w, &candidates);
@@ -604,5 +641,6 @@ int lw_state_emit(struct lw_state *state)
 	if (r == 0)
 		r = put_services(state, &candidates);
 	free(candidates.items);
+	settle(state);
 	return r;
 }

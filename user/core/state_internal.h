@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One build of state_build.h, passed through its stages: state_pods.c finds the pods of every
- * workload and sorts them, state_rules.c attaches entry rules and tags, state_emit.c writes the
- * image, state_list.c the listing. Everything here lives in the build's arena. Included by these
- * files only.
+ * One build of state_build.h, passed through its stages: state_workloads.c knows the workloads, with the help of
+ * state_pods.c, which finds the pods of each, and state_roles.c, which sorts them; state_rules.c attaches entry
+ * rules and tags, state_emit.c writes the image, state_list.c the listing. Included by these files only.
+ *
+ * While the shape of the model stays (core/model.h), a build follows the one before: state_follow.c marks what
+ * has changed, the rest of the workloads and of the rows in the image is kept. The result is the same as that
+ * of a build from nothing; where it could depend on the order of builds, none is followed (order_matters).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +46,18 @@ struct lw_state_pod {
 	uint64_t lost_ips; /* bit i: address i is another's */
 };
 
+/* What a group in the image belongs to. */
+struct lw_state_owner {
+	bool changed; /* its rows are written anew */
+};
+
+/* A finding. */
+struct lw_state_note {
+	struct lw_state_note *next;
+	enum lw_severity severity;
+	const char *text;
+};
+
 struct lw_state_entry {
 	struct lw_state_entry *next;
 	const char *source;
@@ -64,6 +79,7 @@ struct lw_state_workload {
 	const char *ns, *group, *kind, *name;
 	const char *full_name; /* ns/kind/name */
 	const struct lw_k8s_object *rollout; /* NULL: an entry workload */
+	const char *rollout_name, *shared_name; /* "": none */
 	const struct lw_k8s_object *shared; /* TrafficRouting it is bound to, or NULL */
 	const struct lw_k8s_object *deployment; /* NULL: it is none, or not in the model */
 	struct lw_rollout_decision decision;
@@ -73,13 +89,21 @@ struct lw_state_workload {
 	const char *lane_name;
 	uint16_t lane;
 	bool open;
+	bool unsorted; /* what follows from its Rollout and its pods' state is to be found anew */
+	bool in_release; /* in the image for its own release */
 	bool in_image;
-	bool is_entry; /* in the image for its entry rules alone */
+	bool is_entry; /* in the image for its entry rules alone: all its pods are base */
+	bool was_in_image, was_entry; /* in the image before */
 	bool host_network;
 	bool untaken; /* its route is plain, and nobody has asked for its pods yet: they have no workload */
-	uint32_t id; /* of lw_workloads, while in the image */
+	uint32_t lanes_used, lanes_open; /* by its pods in_release: bit of each lane */
+	uint32_t served; /* lw_workload.lanes */
+	uint32_t id; /* of lw_workloads; 0: it was never in the image */
 	uint32_t entry; /* lw_workload.entry */
+	struct lw_state_owner owner; /* of the groups at its pods' addresses */
+	struct lw_state_note *notes, **notes_end; /* from when it was sorted */
 	struct lw_state_entry *entries, **entries_end;
+	struct lw_state_workload *next_entered; /* of those with entries */
 	struct lw_state_port *ports;
 	size_t nports;
 };
@@ -91,47 +115,82 @@ struct lw_state_lane {
 	const struct lw_k8s_object *tag_from;
 };
 
+/* Of one Service, by its number in the model. */
 struct lw_state_service {
-	struct lw_state_service *next;
-	const struct lw_k8s_object *object;
+	const struct lw_state_workload *workload; /* that its destinations belong to; NULL: it is not in the image */
+	struct lw_state_owner owner;
+	bool never; /* no destination is at its addresses */
+	/* The workloads of the pods it selects, if a rule has asked for them. */
+	bool targets_known;
+	struct lw_state_workload **targets;
+	size_t ntargets;
+};
+
+/* A Rollout of a workload that another one releases. */
+struct lw_state_duplicate {
+	struct lw_state_duplicate *next;
+	const char *ns, *name;
 	const struct lw_state_workload *workload;
 };
 
 struct lw_state {
 	struct lw_state_builder *builder;
 	const struct lw_model *model;
+	uint64_t version; /* of the model */
 	lw_finding_cb cb;
 	void *arg;
-	struct lw_arena *arena; /* the builder's */
+	struct lw_arena *arena; /* lives as long as builds follow this one */
+	struct lw_arena *scratch; /* until the next build */
 	struct lw_image *image;
+	struct lw_image *before; /* the last one, while it can be followed */
 	struct lw_rules *rules;
 	struct lw_bytemap by_name; /* struct lw_state_workload by ns, group, kind, name */
 	struct lw_state_pod *pods; /* by their number in the model; empty until somebody asks for it */
 	struct lw_state_workload *workloads, **workloads_end;
+	struct lw_state_duplicate *duplicates, **duplicates_end;
 	size_t nworkloads;
 	size_t nuntaken;
 	struct lw_state_lane lanes[LW_MAX_LANES];
-	struct lw_state_service *services, **services_end; /* in the image */
+	struct lw_state_service *services; /* by their number in the model */
+	struct lw_state_workload *entered, **entered_end; /* in the order of their first entry */
+	struct lw_state_note *notes, **notes_end;
+	struct lw_state_workload *keeping_notes; /* whose findings are the workload's; NULL: of this build alone */
+	const struct lw_state_pod **changed_pods;
+	size_t nchanged_pods;
 	uint32_t full; /* bit t: table t ran full, and was reported */
+	bool order_matters; /* who owns a pod depends on who was asked first */
+	unsigned int followed; /* builds since the one from nothing */
 };
 
 struct lw_state_builder {
 	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
 	uint64_t node_hash; /* lw_model_text_hash() of node */
+	bool from_nothing;
 	struct lw_bytemap ids; /* value: the id, as a pointer */
-	struct lw_arena *arena; /* of the last build */
+	struct lw_arena *arena, *scratch; /* of the last build */
 	uint32_t last_workload, last_group;
+	/* By id, of the last build. */
+	const struct lw_state_workload **workloads;
+	const struct lw_state_owner **groups;
+	size_t workloads_room, groups_room;
 	char *lanes[LW_MAX_LANES]; /* names by id */
 	size_t nlanes; /* ids given out, lane 0 included */
-	struct lw_state last; /* the last build; its image and rules have been handed out */
+	struct lw_state last; /* the last build */
 };
 
-/* A finding about an object: "ORIGIN: Kind ns/name: text". */
+/* A finding, and one about an object: "ORIGIN: Kind ns/name: text". */
 void lw_state_report(struct lw_state *state, enum lw_severity severity,
 		     const struct lw_k8s_object *object, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* state_build.c. The id of a thing, made at first sight; 0: out of memory. */
+/* state_build.c. A finding; about an object: "ORIGIN: Kind ns/name: text". They are told when the build is through. */
+void lw_state_say(struct lw_state *state, enum lw_severity severity, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void lw_state_report(struct lw_state *state, enum lw_severity severity,
+		     const struct lw_k8s_object *object, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The id of a thing, made at first sight; 0: out of memory. */
 uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key,
 		     size_t nparts);
 /* 1..15; 0: there are no more, which is reported, or -ENOMEM. */
@@ -140,23 +199,61 @@ int lw_state_lane_id(struct lw_state *state, const char *name,
 /* What the image and the listing call a lane. */
 const char *lw_state_lane_name(const struct lw_state *state, uint16_t lane);
 
-/* state_pods.c. Each 0 or -ENOMEM. */
+/* state_workloads.c. Each 0 or -ENOMEM. */
+/* A workload for every Rollout. */
 int lw_state_add_releases(struct lw_state *state);
+/* Finds out what holds of those that are unsorted. */
+int lw_state_sort_releases(struct lw_state *state);
 /* The pods of workloads that have stayed out of the image, for the listing. */
 int lw_state_take_rest(struct lw_state *state);
+/* NULL if there is none yet. */
+struct lw_state_workload *lw_state_find_workload(const struct lw_state *state, const char *ns, const char *group,
+						 const char *kind, const char *name);
 /* The workload a pod belongs to, made an entry workload of the service if it is none yet. */
 int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
 			    const struct lw_k8s_object *service, struct lw_state_workload **ret);
+
+/* state_follow.c. Takes up the changes of the model since state->version, which left its shape. 0 or -ENOMEM. */
+int lw_state_follow(struct lw_state *state);
+
+/* state_pods.c */
+struct lw_state_pod *lw_state_pod_of(struct lw_state *state, const struct lw_model_link *link);
+/* Gives the pod to the workload, unless it is another's. */
+void lw_state_take_pod(struct lw_state *state, struct lw_state_workload *workload, struct lw_state_pod *pod,
+		       enum lw_state_extra extra);
+/* Finds the pods of a workload. 0 or -ENOMEM. */
+int lw_state_take_pods(struct lw_state *state, struct lw_state_workload *workload);
+/* The Deployment of a pod, length of its name in *ret_len; NULL if it has none. */
+const char *lw_state_deployment_of(const struct lw_state *state, const struct lw_k8s_object *pod, size_t *ret_len);
+bool lw_state_is_deployment(const struct lw_state_workload *workload);
+
+/* state_roles.c. Each 0 or -ENOMEM. */
+/* Sorts the pods of a workload in release by its decision, and says whether it is in_release. */
+int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *workload);
 /* Puts a workload in the image, if it is not there. */
 int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *workload);
-/* The same for its entry rules alone: all its pods are base. */
+/* The same for its entry rules alone. */
 int lw_state_add_as_entry(struct lw_state *state, struct lw_state_workload *workload);
+bool lw_state_is_serving(const struct lw_state_pod *pod);
+/* Its role in the image. */
+static inline enum lw_state_role lw_state_role(const struct lw_state_pod *pod)
+{
+	const struct lw_state_workload *workload = pod->workload;
+
+	return workload && workload->in_image && !workload->is_entry ? pod->role : LW_STATE_BASE;
+}
+
+/* state_services.c */
 /* A label that Rollouts patches into the stable Service's selector. */
 bool lw_state_is_hash_key(const char *key);
 /* Calls cb for every live pod the Service selects. */
 int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *service,
 			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg),
 			   void *arg);
+/* Which Services never have destinations. 0 or -ENOMEM. */
+int lw_state_add_services(struct lw_state *state);
+/* Marks those as changed that may select a pod that has changed, or whose workload has. 0 or -ENOMEM. */
+int lw_state_mark_services(struct lw_state *state);
 
 /* state_rules.c */
 int lw_state_add_rules(struct lw_state *state);

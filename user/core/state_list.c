@@ -94,6 +94,15 @@ static int compare_sources(const void *a, const void *b)
 	return strcmp(x->full_name, y->full_name);
 }
 
+/* An entry rule takes all its pods for base. */
+static void count_entry(const struct lw_state_workload *from, struct lw_listing_workload *to)
+{
+	to->base_pods = from->npods;
+	to->base_ready = to->canary_pods = to->canary_ready = to->draining_pods = 0;
+	for (const struct lw_state_pod *pod = from->pods; pod; pod = pod->next)
+		to->base_ready += lw_state_is_serving(pod);
+}
+
 static void list_workload(struct list *list, const struct lw_state_workload *from,
 			  struct lw_listing_workload *to)
 {
@@ -120,6 +129,8 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		.canary_ready = from->canary_ready,
 		.draining_pods = from->draining,
 	};
+	if (from->is_entry)
+		count_entry(from, to);
 	if (from->rollout) {
 		const struct lw_k8s_rollout *rollout = &from->rollout->rollout;
 
@@ -220,6 +231,8 @@ static bool takes_part(const struct list *list, size_t workload, const char *lan
 		return false;
 	if (strcmp(list->workloads[workload].lane_name, lane) == 0)
 		return true;
+	if (list->sources[workload]->is_entry)
+		return false;
 	for (const struct lw_state_pod *pod = list->sources[workload]->pods; pod; pod = pod->next) {
 		if (pod->role == LW_STATE_CANARY && strcmp(pod->lane_name, lane) == 0)
 			return true;
@@ -339,7 +352,8 @@ static void list_endpoint(struct list *list, const char *workload, const struct 
 {
 	const struct lw_k8s_pod *pod = &from->object->pod;
 	const char *node = list->state->builder->node;
-	uint16_t lane = from->role == LW_STATE_BASE ? 0 : from->lane;
+	enum lw_state_role role = lw_state_role(from);
+	uint16_t lane = role == LW_STATE_BASE ? 0 : from->lane;
 
 	*to = (struct lw_listing_endpoint){
 		.workload = workload,
@@ -350,7 +364,7 @@ static void list_endpoint(struct list *list, const char *workload, const struct 
 		.nips = pod->nips,
 		.node = dup(list, pod->node),
 		.ready = pod->ready,
-		.terminating = from->object->meta.deleting || from->role == LW_STATE_DRAIN,
+		.terminating = from->object->meta.deleting || role == LW_STATE_DRAIN,
 		.local = node[0] && strcmp(node, pod->node) == 0,
 		.ports = ports_text(list, pod),
 	};
@@ -405,23 +419,29 @@ static const char *service_ports(struct list *list, const struct lw_k8s_service 
 
 static void list_services(struct list *list)
 {
+	const struct lw_state *state = list->state;
+	size_t nservices = lw_model_count(state->model, LW_K8S_SERVICE), n = 0;
 	struct lw_listing_service *services;
-	size_t n = 0;
 
-	for (const struct lw_state_service *s = list->state->services; s; s = s->next)
-		n++;
+	for (size_t i = 0; i < nservices; i++)
+		n += state->services[i].workload != NULL;
 	services = array(list, n, sizeof(services[0]));
 	if (!services)
 		return;
 	n = 0;
-	for (const struct lw_state_service *s = list->state->services; s; s = s->next)
+	for (size_t i = 0; i < nservices; i++) {
+		const struct lw_k8s_object *object = lw_model_at(state->model, LW_K8S_SERVICE, i);
+
+		if (!state->services[i].workload)
+			continue;
 		services[n++] = (struct lw_listing_service){
-			.service = dup_name(list, &s->object->meta),
-			.workload = dup(list, s->workload->full_name),
-			.ips = dup_addresses(list, s->object->service.ips, s->object->service.nips),
-			.nips = s->object->service.nips,
-			.ports = service_ports(list, &s->object->service),
+			.service = dup_name(list, &object->meta),
+			.workload = dup(list, state->services[i].workload->full_name),
+			.ips = dup_addresses(list, object->service.ips, object->service.nips),
+			.nips = object->service.nips,
+			.ports = service_ports(list, &object->service),
 		};
+	}
 	qsort(services, n, sizeof(services[0]), compare_services);
 	list->out->listing.services = services;
 	list->out->listing.nservices = n;

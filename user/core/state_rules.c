@@ -74,7 +74,7 @@ static int declare_lanes(struct lw_state *state)
 		r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value, err,
 				  sizeof(err));
 		if (r == -EINVAL)
-			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR,
+			lw_state_say(state, LW_FINDING_ERROR,
 					"lane %s cannot be tagged: %s", name, err);
 		else if (r < 0)
 			return r;
@@ -98,7 +98,7 @@ static int add_target(struct lw_state *state, struct targets *targets,
 			return 0;
 	}
 	if (targets->n == targets->room) {
-		size_t room = targets->room ? targets->room * 2 : 4;
+		size_t room = targets->room ? targets->room * 2 : 1;
 		struct lw_state_workload **items;
 
 		items = lw_arena_new_array(state->arena, struct lw_state_workload *, room);
@@ -125,13 +125,28 @@ static int target_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 	return add_target(state, targets, workload);
 }
 
-static int find_targets(struct lw_state *state, const char *ns, const char *service,
-			struct targets *targets)
+/* The workloads behind a Service; which they are is kept while the shape of the model is. */
+static int find_targets(struct lw_state *state, const char *ns, const char *name, struct targets *targets)
 {
-	targets->service = lw_model_get(state->model, LW_K8S_SERVICE, ns, service);
-	return targets->service ?
-		       lw_state_each_selected(state, targets->service, target_pod, targets) :
-		       0;
+	const struct lw_k8s_object *service = lw_model_get(state->model, LW_K8S_SERVICE, ns, name);
+	struct lw_state_service *known;
+	int r;
+
+	if (!service)
+		return 0;
+	known = &state->services[lw_model_index_of(state->model, service)];
+	if (!known->targets_known) {
+		targets->service = service;
+		r = lw_state_each_selected(state, service, target_pod, targets);
+		if (r < 0)
+			return r;
+		known->targets = targets->items;
+		known->ntargets = targets->n;
+		known->targets_known = true;
+	}
+	targets->items = known->targets;
+	targets->n = targets->room = known->ntargets; /* whoever adds to them gets a copy */
+	return 0;
 }
 
 /* ---- entries ---- */
@@ -140,10 +155,15 @@ static int add_entry(struct lw_state *state, struct lw_state_workload *workload,
 		     const struct lw_k8s_route *route, size_t match, uint16_t lane,
 		     const char *source)
 {
-	struct lw_state_entry *entry = lw_arena_new_array(state->arena, struct lw_state_entry, 1);
+	struct lw_state_entry *entry = lw_arena_new_array(state->scratch, struct lw_state_entry, 1);
 
 	if (!entry)
 		return -ENOMEM;
+	if (!workload->entries) {
+		*state->entered_end = workload;
+		state->entered_end = &workload->next_entered;
+		workload->next_entered = NULL;
+	}
 	*entry = (struct lw_state_entry){
 		.source = source, .route = route, .match = match, .lane = lane
 	};
@@ -165,9 +185,9 @@ static int add_rule(struct lw_state *state, const struct targets *targets,
 		const char *text;
 
 		if (route->nmatches > 0)
-			text = lw_arena_printf(state->arena, "%s match %zu", source, i + 1);
+			text = lw_arena_printf(state->scratch, "%s match %zu", source, i + 1);
 		else
-			text = lw_arena_printf(state->arena, "%s weight %d", source,
+			text = lw_arena_printf(state->scratch, "%s weight %d", source,
 					       route->weight_pct);
 		if (!text)
 			return -ENOMEM;
@@ -203,7 +223,7 @@ static int add_own_rule(struct lw_state *state, struct lw_state_workload *worklo
 		r = add_target(state, &targets, workload);
 	if (r < 0)
 		return r;
-	source = lw_arena_printf(state->arena, "Rollout %s/%s step %d", meta->ns, meta->name,
+	source = lw_arena_printf(state->scratch, "Rollout %s/%s step %d", meta->ns, meta->name,
 				 workload->decision.own_step);
 	if (!source)
 		return -ENOMEM;
@@ -261,7 +281,7 @@ static int add_shared_rule(struct lw_state *state, const struct lw_k8s_object *s
 	lane = lane_of(state, shared, route, &targets);
 	if (lane == 0)
 		return 0;
-	source = lw_arena_printf(state->arena, "TrafficRouting %s/%s", shared->meta.ns,
+	source = lw_arena_printf(state->scratch, "TrafficRouting %s/%s", shared->meta.ns,
 				 shared->meta.name);
 	if (!source)
 		return -ENOMEM;
@@ -284,7 +304,7 @@ static int add_shared_rules(struct lw_state *state)
 	size_t n = 0;
 	int r;
 
-	shared = lw_arena_new_array(state->arena, const struct lw_k8s_object *, state->nworkloads);
+	shared = lw_arena_new_array(state->scratch, const struct lw_k8s_object *, state->nworkloads);
 	if (!shared)
 		return -ENOMEM;
 	for (const struct lw_state_workload *w = state->workloads; w; w = w->next) {
@@ -324,7 +344,7 @@ static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *e
 	} else {
 		const struct lw_k8s_match *match = &entry->route->matches[entry->match];
 
-		conds = lw_arena_new_array(state->arena, struct lw_rules_cond, match->n);
+		conds = lw_arena_new_array(state->scratch, struct lw_rules_cond, match->n);
 		if (!conds)
 			return -ENOMEM;
 		for (size_t i = 0; i < match->n; i++) {
@@ -336,8 +356,8 @@ static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *e
 		ret->conds = conds;
 		ret->nconds = match->n;
 	}
-	set = lw_arena_new_array(state->arena, struct lw_rules_mod, modifier->nset);
-	add = lw_arena_new_array(state->arena, struct lw_rules_mod, modifier->nadd);
+	set = lw_arena_new_array(state->scratch, struct lw_rules_mod, modifier->nset);
+	add = lw_arena_new_array(state->scratch, struct lw_rules_mod, modifier->nadd);
 	if (!set || !add)
 		return -ENOMEM;
 	for (size_t i = 0; i < modifier->nset; i++) {
@@ -364,7 +384,7 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 
 	for (entry = workload->entries; entry; entry = entry->next)
 		n++;
-	entries = lw_arena_new_array(state->arena, struct lw_rules_entry, n);
+	entries = lw_arena_new_array(state->scratch, struct lw_rules_entry, n);
 	if (!entries)
 		return -ENOMEM;
 	n = 0;
@@ -374,7 +394,7 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 			return r;
 		r = lw_rules_check(&entries[n], err, sizeof(err));
 		if (r == -EINVAL)
-			lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "%s: %s",
+			lw_state_say(state, LW_FINDING_ERROR, "%s: %s",
 					entry->source, err);
 		else if (r < 0)
 			return r;
@@ -383,7 +403,7 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 	}
 	r = lw_rules_workload(state->rules, entries, n, &workload->entry, err, sizeof(err));
 	if (r == -EINVAL) {
-		lw_finding_emit(state->cb, state->arg, LW_FINDING_ERROR, "entry rules of %s: %s",
+		lw_state_say(state, LW_FINDING_ERROR, "entry rules of %s: %s",
 				workload->full_name, err);
 		r = 0;
 	}
@@ -409,9 +429,7 @@ int lw_state_add_rules(struct lw_state *state)
 	r = declare_lanes(state);
 	if (r < 0)
 		return r;
-	for (workload = state->workloads; workload; workload = workload->next) {
-		if (!workload->entries)
-			continue;
+	for (workload = state->entered; workload; workload = workload->next_entered) {
 		r = compile(state, workload);
 		if (r < 0)
 			return r;

@@ -186,6 +186,35 @@ static void open_without_an_agent_follows_the_peer(void **state)
 	close(gray);
 }
 
+/* Its last heartbeat is a moment old, so that the request is handed over, and nobody is there to take it. */
+static void open_with_an_agent_just_killed_follows_the_peer(void **state)
+{
+	uint64_t ok;
+	int c, b;
+
+	(void)state;
+	start(&(struct lab_options){ 0 });
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	ok = lab_count(LW_REASON_OK);
+	lab_kill_agent();
+	for (unsigned int i = 1; i <= 3; i++) {
+		struct lw_flow f;
+
+		turn(c, b, GRAY_REQUEST, GRAY_TAGGED, OK(0, ""));
+		assert_true(lab_flow(c, &f));
+		assert_int_equal(f.route, LW_ROUTE_PEER);
+		assert_true(f.reason == LW_REASON_REDIRECT || f.reason == LW_REASON_AGENT_STALE);
+		assert_int_equal(lab_count(LW_REASON_AGENT_STALE) + lab_count(LW_REASON_REDIRECT), i);
+		assert_int_equal(lab_count(LW_REASON_POOL_EMPTY), 0);
+		assert_int_equal(lab_count(LW_REASON_OK), ok);
+	}
+	base_turn(c, b);
+	assert_int_equal(lab_count(LW_REASON_OK), ok + 1);
+	close(c);
+	close(b);
+}
+
 /* The lane has no ready pod: base is right then, also where misses are refused. */
 static void no_gray_pod(const struct lab_options *options)
 {
@@ -261,6 +290,7 @@ int main(void)
 		cmocka_unit_test_teardown(closed_without_an_agent_refuses_the_send, teardown),
 		cmocka_unit_test_teardown(closed_refuses_base_requests_to_a_gray_peer, teardown),
 		cmocka_unit_test_teardown(open_and_unreachable_falls_back, teardown),
+		cmocka_unit_test_teardown(open_with_an_agent_just_killed_follows_the_peer, teardown),
 		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base_when_closed, teardown),

@@ -24,7 +24,7 @@
 #include "base/clock.h"
 #include "daemon/control.h"
 
-#define TIMEOUT_MS 300 /* of the server towards its clients */
+#define TIMEOUT_MS 1500 /* of the server towards its clients */
 #define BIG (4u << 20)
 
 struct server {

@@ -24,7 +24,7 @@
 #include "turns.h"
 #include "two_pods.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS lab_patience_ms(5000)
 /* Heads of the two lanes, and of an answer with n body bytes. */
 #define PUT_BASE "PUT / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
 #define PUT_GRAY "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n"

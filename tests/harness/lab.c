@@ -35,7 +35,7 @@
 #include "kern/kern.h"
 #include "kern/upstream.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS lab_patience_ms(5000)
 #define GRAY 1
 
 static struct lab {
@@ -45,6 +45,13 @@ static struct lab {
 } lab;
 
 static void lab_dump(void);
+
+int lab_patience_ms(int ms)
+{
+	const char *slow = getenv("LW_SLOW");
+
+	return slow ? ms * atoi(slow) : ms;
+}
 
 #define CHECK(cond, ...)                        \
 	do {                                    \
@@ -254,7 +261,7 @@ static void enter(void)
 static bool is_bindable(const struct in6_addr *addr)
 {
 	const struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = *addr };
-	uint64_t until = lw_clock_ns() + WAIT_MS * LW_NS_PER_MS;
+	uint64_t until = lw_clock_ns() + (uint64_t)WAIT_MS * LW_NS_PER_MS;
 	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
 
 	while ((r = bind(fd, (const struct sockaddr *)&a, sizeof(a))) && lw_clock_ns() < until)
@@ -612,7 +619,7 @@ bool lab_flow(int fd, struct lw_flow *ret)
 
 unsigned int lab_bound_to(int fd)
 {
-	uint64_t until = lw_clock_ns() + WAIT_MS * LW_NS_PER_MS;
+	uint64_t until = lw_clock_ns() + (uint64_t)WAIT_MS * LW_NS_PER_MS;
 	struct lw_flow f;
 
 	do {

@@ -67,6 +67,9 @@ void lab_add_address(const char *ip);
 /* kill -9, and its sockets are closed when this returns. */
 void lab_kill_agent(void);
 
+/* How long to wait for something, where ms are plenty on a machine of its own: LW_SLOW stretches it. */
+int lab_patience_ms(int ms);
+
 /* Addresses with a colon are IPv6, with a socket of that family: "::ffff:127.0.0.11" too. */
 
 /* A listening socket on ip:LAB_PORT. */

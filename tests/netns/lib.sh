@@ -17,6 +17,8 @@ LWT_BUILD=$(cd "$LWT_ROOT" && mkdir -p "${BUILD:-build}" && cd "${BUILD:-build}"
 LANEWAY=$LWT_BUILD/laneway
 HOP=$LWT_BUILD/tests/hop
 LWT_PORT=8080
+# By how much deadlines are stretched, where a machine is slow: all of them are for hangs, none is a measure.
+LWT_SLOW=${LW_SLOW:-1}
 # shellcheck source=tests/netns/objects.sh
 . "$LWT_ROOT/tests/netns/objects.sh"
 
@@ -43,7 +45,7 @@ need() {
 
 # until_ok SECONDS WHAT COMMAND...: polls COMMAND until it succeeds.
 until_ok() {
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000)) what=$2
+	local end=$((${EPOCHREALTIME/./} + $1 * LWT_SLOW * 1000000)) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/./}" -lt "$end" ] || fail "waited in vain for $what"
@@ -129,7 +131,7 @@ teardown() {
 		[ -z "${LWT_KEEP:-}" ] || cp -r "$LWT_STATE" "$LWT_TMP/agent.log" "$LWT_KEEP" 2>/dev/null
 	fi
 	if [ -n "$AGENT_PID" ] && kill -TERM "$AGENT_PID" 2>/dev/null; then
-		timeout 5 tail --pid="$AGENT_PID" -f /dev/null
+		timeout $((5 * LWT_SLOW)) tail --pid="$AGENT_PID" -f /dev/null
 	fi
 	cgroup_kill
 	rm -rf "${LWT_BPFFS:?}/laneway" 2>/dev/null
@@ -297,7 +299,7 @@ kube_proxy() {
 lw() {
 	local verb=$1
 	shift
-	timeout 30 "$LANEWAY" "$verb" --socket "$LWT_SOCKET" "$@"
+	timeout $((30 * LWT_SLOW)) "$LANEWAY" "$verb" --socket "$LWT_SOCKET" "$@"
 }
 
 # agent_start [OPTIONS...]: returns once it steers by the state.
@@ -329,7 +331,7 @@ agent_kill() {
 
 # Until the agent steers by what is in the state folder now.
 state_sync() {
-	[ -z "$AGENT_PID" ] || lw status --wait 10 >"$LWT_TMP/status" 2>&1 ||
+	[ -z "$AGENT_PID" ] || lw status --wait $((10 * LWT_SLOW)) >"$LWT_TMP/status" 2>&1 ||
 		fail "laneway status --wait: $(cat "$LWT_TMP/status")"
 }
 
@@ -338,7 +340,7 @@ state_sync() {
 req() {
 	local ns=$1
 	shift
-	in_pod "$ns" curl -sS --max-time "${REQ_TIME:-20}" "$@"
+	in_pod "$ns" curl -sS --max-time $((${REQ_TIME:-20} * LWT_SLOW)) "$@"
 }
 # sum NS CURL OPTIONS...: the body's sha256sum, or curl's exit code.
 sum() { req "$@" -o "$LWT_TMP/got" && sha256sum <"$LWT_TMP/got" || echo "curl: exit code $?"; }
@@ -351,7 +353,7 @@ in_turn() {
 	shift 2
 	for header in "$@"; do
 		[ ${#args[@]} = 0 ] || args+=(--next)
-		args+=(-sS --max-time 20 -o /dev/null -w '%header{x-pod} %{local_port}\n')
+		args+=(-sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod} %{local_port}\n')
 		[ -z "$header" ] || args+=(-H "$header")
 		args+=("$url")
 	done
@@ -370,7 +372,7 @@ hold() {
 hold_send() { printf '%s\t%s\n' "$1" "$2" >&"${HOLD[1]}"; }
 hold_read() {
 	local line
-	IFS= read -r -t 30 line <&"${HOLD[0]}" || fail "the held connection's client is gone"
+	IFS= read -r -t $((30 * LWT_SLOW)) line <&"${HOLD[0]}" || fail "the held connection's client is gone"
 	printf '%s\n' "$line"
 }
 hold_get() {

@@ -599,6 +599,36 @@ static void slow_reader(void **state)
 	free(got);
 }
 
+/* Its answer ends by end of file, which comes behind all the bytes. */
+static void slow_reader_of_an_answer_without_length(void **state)
+{
+	enum { N = 80000000 };
+	static const char head[] = "HTTP/1.1 200 OK\r\n\r\n";
+	char *body = noise(N, 9), *got = malloc(N);
+	struct conn k = conn_open();
+	int s = ask(&k, 1);
+	struct sending sending = { .fd = s, .piece = 100000 };
+	size_t out;
+	pthread_t t;
+
+	(void)state;
+	lab_send(s, head);
+	out = fill(s, body, N);
+	assert_true(out < N - 1000000);
+	sending.data = body + out;
+	sending.n = N - out;
+	assert_int_equal(pthread_create(&t, NULL, send_pieces, &sending), 0);
+	lab_expect(k.c, head);
+	lab_recv_n(k.c, got, N);
+	pthread_join(t, NULL);
+	assert_memory_equal(got, body, N);
+	shutdown(s, SHUT_WR);
+	lab_expect_eof(k.c);
+	conn_close(&k);
+	free(body);
+	free(got);
+}
+
 /* It goes away instead; so does what waited for it. */
 static void closes_with_steered_bytes_unread(void **state)
 {
@@ -645,6 +675,7 @@ int main(void)
 		cmocka_unit_test_teardown(two_threads, two_pods_clean),
 		cmocka_unit_test_teardown(room_for_an_upload, two_pods_clean),
 		cmocka_unit_test_teardown(slow_reader, two_pods_clean),
+		cmocka_unit_test_teardown(slow_reader_of_an_answer_without_length, two_pods_clean),
 		cmocka_unit_test_teardown(closes_with_steered_bytes_unread, two_pods_clean),
 	};
 

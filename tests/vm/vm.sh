@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 : "${BUILD:=build}" "${KERNELS:=$(awk '!/^#/ && NF { print $1 }' "$here/kernels")}" "${SUITES:=selftest bpf netns soak}"
-: "${VM_CACHE:=$BUILD/vm}" "${VM_BPF:=$(echo "$BUILD"/tests/bpf/test_*)}" "${VM_NETNS:=$(echo tests/netns/test_*.sh)}"
+: "${VM_CACHE:=$BUILD/vm}" "${VM_BPF=$(echo "$BUILD"/tests/bpf/test_*)}" "${VM_NETNS=$(echo tests/netns/test_*.sh)}"
 slow=${VM_SLOW:-10}
 [ ! -w /dev/kvm ] || slow=${VM_SLOW:-1}
 mkdir -p "$VM_CACHE"
@@ -41,6 +41,7 @@ one() {
 		export BUILD=$(printf %q "$BUILD") LW_NO_SKIP=1 LW_SLOW=$slow LW_TEST_TIMEOUT=$((${LW_TEST_TIMEOUT:-120} * slow))
 		export LW_BIG_MB=${LW_BIG_MB:-5} SOAK_REQUESTS=${SOAK_REQUESTS:-3000} SOAK_SEED=${SOAK_SEED:-1}
 		export VM_MODE=$(listed "$kernel" 3 | grep . || echo any)
+		$(export -p | grep -E '^declare -x (LAB|SOAK|STATE)_' || true)
 		VM_ROOT=$(printf %q "$PWD") VM_MODULES=$(printf %q "$modules")
 		VM_SUITES=$(printf %q "$SUITES") VM_BPF=$(printf %q "$VM_BPF") VM_NETNS=$(printf %q "$VM_NETNS")
 	END

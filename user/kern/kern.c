@@ -19,6 +19,7 @@
 #include "kern/devices.h"
 #include "kern/internal.h"
 #include "kern/leftover.h"
+#include "kern/needs.h"
 
 #define PIN_DIR "laneway"
 /* The agent beats ten times as often. */
@@ -230,6 +231,9 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 			return -ENOENT;
 		}
 	}
+	r = lw_needs_check(cgroup);
+	if (r)
+		return r;
 	raise_nofile();
 	kern = calloc(1, sizeof(*kern));
 	if (!kern)
@@ -239,6 +243,8 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 		lw_error("run the self-tests: %s", strerror(-r));
 		return r;
 	}
+	if (kern->mode == LW_KERN_MODE_NONE)
+		kern->mode = options->unsafe_mode;
 	if (kern->mode == LW_KERN_MODE_NONE) {
 		*ret = TAKE_PTR(kern);
 		return 0;

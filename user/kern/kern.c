@@ -209,7 +209,12 @@ static uint32_t down_buffer(const char *sysctl, uint32_t size, const char *else_
 
 	(void)snprintf(path, sizeof(path), "/proc/sys/net/core/%s", sysctl);
 	f = fopen(path, "re");
-	if (f && fscanf(f, "%lu", &max) == 1 && max >= size)
+	if (!f || fscanf(f, "%lu", &max) != 1) {
+		/* Linux 6.1 shows it to the machine's first network namespace alone */
+		lw_warn("net.core.%s cannot be read in the agent's network namespace: %s", sysctl, else_what);
+		return 0;
+	}
+	if (max >= size)
 		return size;
 	lw_warn("net.core.%s is %lu, less than %u: %s; set it before the agent starts", sysctl, max, size, else_what);
 	return 0;

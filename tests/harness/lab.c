@@ -642,6 +642,38 @@ unsigned int lab_bound_to(int fd)
 	return 0;
 }
 
+struct living {
+	uint64_t down;
+	unsigned int n;
+};
+
+static int count_living(uint64_t cookie, const struct lw_up *up, void *arg)
+{
+	struct living *l = arg;
+
+	(void)cookie;
+	if (up->down == l->down && !(up->flags & LW_UP_DEAD))
+		l->n++;
+	return 0;
+}
+
+void lab_wait_ups_ended(int fd)
+{
+	uint64_t until = lw_clock_ns() + (uint64_t)WAIT_MS * LW_NS_PER_MS;
+	struct living l = { 0 };
+	socklen_t len = sizeof(l.down);
+
+	CHECK(!getsockopt(fd, SOL_SOCKET, SO_COOKIE, &l.down, &len), "SO_COOKIE");
+	do {
+		l.n = 0;
+		(void)lw_kern_each_up(lab.kern, count_living, &l);
+		if (!l.n)
+			return;
+		sched_yield();
+	} while (lw_clock_ns() < until);
+	CHECK(false, "wait for the end of upstream sockets");
+}
+
 static int dump_flow(uint64_t cookie, const struct lw_flow *f, void *arg)
 {
 	(void)arg;

@@ -68,11 +68,14 @@ boot=
 trap '[ -z "$boot" ] || kill $boot 2>/dev/null || true' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-outs=()
-for kernel in $KERNELS; do
-	start=$SECONDS
-	one "$kernel"
-	echo "$kernel $((SECONDS - start))" >"$out/took"
-	outs+=("$out")
-done
-exec "$here/table.sh" "${outs[@]}"
+# in braces: read whole before it runs, as it runs for long
+{
+	outs=()
+	for kernel in $KERNELS; do
+		start=$SECONDS
+		one "$kernel"
+		echo "$kernel $((SECONDS - start))" >"$out/took"
+		outs+=("$out")
+	done
+	exec "$here/table.sh" "${outs[@]}"
+}

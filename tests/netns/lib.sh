@@ -40,7 +40,7 @@ skip() {
 # with the reason, and is no failure; run.sh fails it anywhere else.
 not_here() {
 	[ "${LW_MODE:-}" = none ] || fail "$*"
-	printf 'n/a: %s\n' "$*" >&2
+	printf '%s\n' "$*" >&2
 	exit 78
 }
 need() {

@@ -21,7 +21,13 @@ done | awk -F '\t' '
 	}
 	$1 == "kernel" { ks[++nk] = $2; took[$2] = $3; mode[$2] = $4; next }
 	!($3 in seen) { seen[$3] = 1; ss[++ns] = $3 }
-	$1 == "n/a" || $1 == "skip" { na[$2, $3]++; nas[++nna] = $2 ": " $4 " " $5; next }
+	$1 == "n/a" || $1 == "skip" {
+		na[$2, $3]++
+		nna++
+		if (!(($2, $5) in named)) reasons[++nr] = $2 SUBSEP $5
+		named[$2, $5] = named[$2, $5] " " $4
+		next
+	}
 	{ all[$2, $3]++ }
 	$1 == "FAIL" {
 		bad[$2, $3]++
@@ -44,7 +50,10 @@ done | awk -F '\t' '
 		for (i = 1; i <= nk; i++) printf " %-18s", took[ks[i]]
 		print ""
 		if (nna) print "\nnot applicable:"
-		for (i = 1; i <= nna; i++) print "  " nas[i]
+		for (i = 1; i <= nr; i++) {
+			split(reasons[i], r, SUBSEP)
+			print "  " r[1] " " r[2] ":\n    " named[r[1], r[2]]
+		}
 		if (nf) print "\nfailures:"
 		for (i = 1; i <= nf; i++) print "  " fails[i]
 		printf "\n%d passed, %d failed%s\n", passed, nf, nna ? ", " nna " skipped" : ""

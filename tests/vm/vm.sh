@@ -48,9 +48,11 @@ one() {
 	echo "== $kernel: $version, under qemu; the log: $out"
 	VM_IDLE=${VM_IDLE:-$((${LW_TEST_TIMEOUT:-120} * slow + 120))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
 	boot=$!
-	tail -n +1 -F --pid=$boot "$out/results" 2>/dev/null | grep --line-buffered -E '^(ok|FAIL|skip|n/a) ' || true
+	# in the background: bash answers a signal in wait, not before the end of a command
+	tail -n +1 -f --pid=$boot "$out/results" | grep --line-buffered -E '^(ok|FAIL|skip|n/a) ' &
 	wait $boot || status=$?
 	boot=
+	wait || true
 	[ "$(tail -n 1 "$out/results")" != end ] || return 0
 	case $status in
 	0) why="the guest ended before its tests did: panic, or it could not start" ;;

@@ -145,6 +145,21 @@ test-bpf: $(call pick,$(BPFTEST_BIN)) ## kernel programs on crafted input; root
 test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(NETNS))
 
+# Other kernels, under qemu. KERNEL: names of tests/vm/kernels, packages, folders or images; SUITE: selftest bpf netns soak.
+VM_CI_TESTS := test_load test_steer test_mode test_needs
+vm = BUILD=$(BUILD) KERNELS="$(KERNEL)" SUITES="$(or $(SUITE),$(if $T,bpf netns))" VM_BPF="$1" VM_NETNS="$2" tests/vm/vm.sh
+vm_ready = @$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && \
+	$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(BPFTEST_BIN)
+test-vm: ## the tests on other kernels, under qemu; KERNEL=, SUITE= and T= pick; root
+	$(vm_ready)
+	@$(call vm,$(call pick,$(BPFTEST_BIN)),$(call pick,$(NETNS)))
+test-vm-ci: KERNEL ?= 6.1-cloud 6.12-cloud
+test-vm-ci: SUITE ?= selftest bpf netns
+test-vm-ci: ## what of it a change must pass: a few tests on two kernels
+	$(vm_ready)
+	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)),$(filter $(patsubst %,\
+		tests/netns/%.sh,$(VM_CI_TESTS)),$(NETNS)))
+
 demo: ## the story of a release, in a terminal; root
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) tools
@@ -183,6 +198,8 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 	libpcre2-dev=/usr/include/pcre2.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
 	haproxy=haproxy python3=python3 nodejs=node default-jdk-headless=javac golang-go=go \
 	nftables=nft jq=jq clang-format=clang-format procps=pgrep util-linux=nsenter libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
+# of test-vm alone
+VM_DEPS := qemu-system-x86=qemu-system-x86_64 kmod=modprobe cpio=cpio busybox-static=/bin/busybox xz-utils=xz zstd=zstd
 deps: ## install the Debian packages that are missing; root
 	@missing=; for d in $(DEPS); do p=$${d%%=*} w=$${d#*=}; \
 		case $$w in /*) ls $$w >/dev/null 2>&1;; *) command -v $$w >/dev/null;; esac || missing="$$missing $$p"; \
@@ -206,7 +223,7 @@ help: ## this list
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns demo bench bench-state soak fuzz \
+.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns test-vm test-vm-ci demo bench bench-state soak fuzz \
 	check deps install man clean help
 .DEFAULT_GOAL := all
 

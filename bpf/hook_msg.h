@@ -330,14 +330,11 @@ __noinline int lw_look(struct sk_msg_md *msg, struct lw_flow *f, struct lw_head 
 	h->caps.n = 0;
 	if (!names)
 		goto malformed;
-	if (n > LW_HEAD_LOOK)
-		n = LW_HEAD_LOOK;
+	n = LW_AT_MOST(n, LW_HEAD_LOOK);
 	if (lw_read_head(msg, h, names, n))
 		goto malformed;
 	if (h->scan.state < LW_SCAN_DONE && r->size > n) {
-		n = r->size;
-		if (n > LW_HEAD_MAX)
-			n = LW_HEAD_MAX;
+		n = LW_AT_MOST(r->size, LW_HEAD_MAX);
 		if (lw_read_head(msg, h, names, n))
 			goto malformed;
 	}

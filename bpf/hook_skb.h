@@ -78,8 +78,7 @@ static __always_inline long lw_reply_step(struct lw_reply_ctx *c, long (*load)(s
 			lw_response_ended(up);
 		return 0;
 	}
-	if (n > LW_REPLY_WINDOW)
-		n = LW_REPLY_WINDOW;
+	n = LW_AT_MOST(n, LW_REPLY_WINDOW);
 	if (f->state == LW_FRAME_CHUNKED && n > LW_WINDOW)
 		n = LW_WINDOW;
 	if (n < 1 || load(c, c->head->buf, n)) {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests named on the command line, one after the other, and prints "ok", "FAIL" or "skip"
-# and the name of each. A test is a program; exit 0 is ok, 77 skip, anything else failure.
+# and the name of each. A test is a program; exit 0 is ok, 77 skip, 78 not applicable, anything else failure.
 #   LW_NO_SKIP=1        a skip is a failure
+#   LW_MODE             the agent's mode on this kernel; only if it is known to be "none" may a test be not applicable ("n/a")
 #   LW_TEST_TIMEOUT     seconds a test may take (300)
 # A test below bpf/ or netns/ also fails when the kernel complained while it ran.
 # Last line: "N passed, N failed", with ", N skipped" when some were. Exit 0 if none failed.
@@ -46,6 +47,12 @@ run_one() {
 		return
 	fi
 
+	if [ "$status" = 78 ] && [ "${LW_MODE:-}" = none ]; then
+		skipped=$((skipped + 1))
+		echo "n/a $name ($(tail -n 1 "$log"))"
+		return
+	fi
+
 	case $status in
 	0)
 		passed=$((passed + 1))
@@ -53,6 +60,7 @@ run_one() {
 		return
 		;;
 	77) echo "FAIL $name (skipped, and LW_NO_SKIP is set)" ;;
+	78) echo "FAIL $name (says that it is not applicable, but LW_MODE is not none)" ;;
 	124 | 137) echo "FAIL $name (took longer than $LW_TEST_TIMEOUT s, or was killed)" ;;
 	kernel) echo "FAIL $name (kernel log: $(head -n 1 <<<"$bad"))" ;;
 	*) echo "FAIL $name (exit $status)" ;;

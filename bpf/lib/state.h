@@ -19,6 +19,17 @@ static __always_inline void *lw_get_id(void *map, __u32 slot, __u32 id)
 
 #include "laneway/lane.h"
 
+/*
+ * n, or max where that is less: for sizes given to helpers. Compilers like to compare a copy of n, and Linux 6.1's verifier
+ * then knows no bound of n itself.
+ */
+#define LW_AT_MOST(n, max)                                                                        \
+	({                                                                                       \
+		__u64 bounded_ = (n);                                                            \
+		asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(bounded_) : "i"(max));        \
+		(__u32)bounded_;                                                                 \
+	})
+
 static __always_inline struct lw_config *lw_conf(void)
 {
 	__u32 zero = 0;

@@ -28,10 +28,14 @@ static inline int lw_names_is_token(const struct lw_names *names, __u8 byte)
  */
 static inline __u16 lw_names_next(const struct lw_names *names, __u16 state, __u8 byte)
 {
-	__u32 idx =
-		(__u32)state * LW_NAMES_CLASSES + (names->class_of[byte] & (LW_NAMES_CLASSES - 1));
+	__u32 class = names->class_of[byte];
 
-	return names->next[idx & (LW_NAMES_STATES * LW_NAMES_CLASSES - 1)];
+	/*
+	 * The compiler knows nothing of class here, and so cannot make an OR of the sum and its mask. Linux 6.1's verifier
+	 * takes the result of such an OR for unbounded.
+	 */
+	__asm__ volatile("" : "+r"(class));
+	return names->next[((__u32)state * LW_NAMES_CLASSES + class) & (LW_NAMES_STATES * LW_NAMES_CLASSES - 1)];
 }
 
 /* The enum lw_header_id of a name that ends in state; LW_HDR_OTHER if it is none of the set. */

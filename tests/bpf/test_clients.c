@@ -24,7 +24,7 @@
 #include "turns.h"
 #include "two_pods.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS lab_patience_ms(5000)
 /* Heads of the two lanes, and of an answer with n body bytes. */
 #define PUT_BASE "PUT / HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
 #define PUT_GRAY "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n"
@@ -98,6 +98,20 @@ static void wait_fionread(int fd, int n)
 	assert_int_equal(got, n);
 }
 
+/* Of an answer in the lane. A kernel without a safe mode is one that tells of no steered byte, which is why it has none. */
+static void wait_count(int fd, int lane, int n)
+{
+	int got = -1;
+
+	if (!lane || !n || lab_counts_bytes()) {
+		wait_fionread(fd, n);
+		return;
+	}
+	wait_for(fd, POLLIN);
+	assert_int_equal(ioctl(fd, FIONREAD, &got), 0);
+	assert_int_equal(got, 0);
+}
+
 static void fionread_counts(void **state)
 {
 	static const int sizes[] = { 1, 100, 4096, 70000 };
@@ -106,22 +120,22 @@ static void fionread_counts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 8; i++) {
-		int n = sizes[i / 2], s = ask(&k, i % 2), head;
+		int n = sizes[i / 2], lane = i % 2, s = ask(&k, lane), head;
 		char text[64];
 
-		wait_fionread(k.c, 0);
+		wait_count(k.c, lane, 0);
 		head = snprintf(text, sizeof(text), ANSWER, n);
 		lab_send(s, text);
-		wait_fionread(k.c, head);
+		wait_count(k.c, lane, head);
 		lab_send_n(s, body, (size_t)n);
-		wait_fionread(k.c, head + n);
+		wait_count(k.c, lane, head + n);
 		lab_expect(k.c, text);
-		wait_fionread(k.c, n);
+		wait_count(k.c, lane, n);
 		lab_recv_n(k.c, got, 1);
-		wait_fionread(k.c, n - 1);
+		wait_count(k.c, lane, n - 1);
 		lab_recv_n(k.c, got + 1, (size_t)n - 1);
 		assert_memory_equal(got, body, (size_t)n);
-		wait_fionread(k.c, 0);
+		wait_count(k.c, lane, 0);
 	}
 	conn_close(&k);
 	free(body);
@@ -535,8 +549,12 @@ static void room_for_an_upload(void **state)
 	socklen_t len = sizeof(size);
 
 	(void)state;
-	assert_int_equal(fscanf(f, "%lu", &max), 1);
-	fclose(f);
+	/* Linux 6.1 shows it to the first network namespace alone: there the agent cannot know what is allowed */
+	assert_true(f || errno == ENOENT);
+	if (f) {
+		assert_int_equal(fscanf(f, "%lu", &max), 1);
+		fclose(f);
+	}
 	assert_int_equal(getsockopt(k.c, SOL_SOCKET, SO_SNDBUF, &size, &len), 0);
 	/* a system that allows less keeps its own tuning */
 	if (max >= 2 << 20)
@@ -599,6 +617,36 @@ static void slow_reader(void **state)
 	free(got);
 }
 
+/* Its answer ends by end of file, which comes behind all the bytes. */
+static void slow_reader_of_an_answer_without_length(void **state)
+{
+	enum { N = 80000000 };
+	static const char head[] = "HTTP/1.1 200 OK\r\n\r\n";
+	char *body = noise(N, 9), *got = malloc(N);
+	struct conn k = conn_open();
+	int s = ask(&k, 1);
+	struct sending sending = { .fd = s, .piece = 100000 };
+	size_t out;
+	pthread_t t;
+
+	(void)state;
+	lab_send(s, head);
+	out = fill(s, body, N);
+	assert_true(out < N - 1000000);
+	sending.data = body + out;
+	sending.n = N - out;
+	assert_int_equal(pthread_create(&t, NULL, send_pieces, &sending), 0);
+	lab_expect(k.c, head);
+	lab_recv_n(k.c, got, N);
+	pthread_join(t, NULL);
+	assert_memory_equal(got, body, N);
+	shutdown(s, SHUT_WR);
+	lab_expect_eof(k.c);
+	conn_close(&k);
+	free(body);
+	free(got);
+}
+
 /* It goes away instead; so does what waited for it. */
 static void closes_with_steered_bytes_unread(void **state)
 {
@@ -645,6 +693,7 @@ int main(void)
 		cmocka_unit_test_teardown(two_threads, two_pods_clean),
 		cmocka_unit_test_teardown(room_for_an_upload, two_pods_clean),
 		cmocka_unit_test_teardown(slow_reader, two_pods_clean),
+		cmocka_unit_test_teardown(slow_reader_of_an_answer_without_length, two_pods_clean),
 		cmocka_unit_test_teardown(closes_with_steered_bytes_unread, two_pods_clean),
 	};
 

@@ -17,7 +17,7 @@
 #include "both_ways.h"
 #include "turns.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS lab_patience_ms(10000)
 
 static int base, base2, gray;
 

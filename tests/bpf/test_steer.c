@@ -704,6 +704,7 @@ static void idle_upstream_may_close(void **state)
 		gray_turn(c, &g);
 		close(g);
 		g = -1;
+		lab_wait_ups_ended(c);
 		base_turn(c, b);
 	}
 	close(c);
@@ -720,6 +721,7 @@ static void unasked_bytes_reach_nobody(void **state)
 	lab_send(g, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
 	close(g);
 	g = -1;
+	lab_wait_ups_ended(c);
 	base_turn(c, b);
 	gray_turn(c, &g);
 	close(c);

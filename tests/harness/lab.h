@@ -67,6 +67,14 @@ void lab_add_address(const char *ip);
 /* kill -9, and its sockets are closed when this returns. */
 void lab_kill_agent(void);
 
+/*
+ * Whether FIONREAD counts steered bytes. Where it does not the agent's mode is "none", LW_MODE says so, and the lab enrols sockets
+ * all the same, as in mode msg.
+ */
+bool lab_counts_bytes(void);
+/* How long to wait for something, where ms are plenty on a machine of its own: LW_SLOW stretches it. */
+int lab_patience_ms(int ms);
+
 /* Addresses with a colon are IPv6, with a socket of that family: "::ffff:127.0.0.11" too. */
 
 /* A listening socket on ip:LAB_PORT. */
@@ -102,3 +110,5 @@ uint64_t lab_count_evidence(unsigned int evidence);
 bool lab_flow(int fd, struct lw_flow *ret);
 /* Waits until its last request has an upstream socket; the last byte of that one's address. */
 unsigned int lab_bound_to(int fd);
+/* Until the kernel has noticed that all its upstream sockets were ended by their pods: a FIN takes its time on a busy machine. */
+void lab_wait_ups_ended(int fd);

@@ -19,6 +19,7 @@
 #include "kern/devices.h"
 #include "kern/internal.h"
 #include "kern/leftover.h"
+#include "kern/needs.h"
 
 #define PIN_DIR "laneway"
 /* The agent beats ten times as often. */
@@ -208,7 +209,12 @@ static uint32_t down_buffer(const char *sysctl, uint32_t size, const char *else_
 
 	(void)snprintf(path, sizeof(path), "/proc/sys/net/core/%s", sysctl);
 	f = fopen(path, "re");
-	if (f && fscanf(f, "%lu", &max) == 1 && max >= size)
+	if (!f || fscanf(f, "%lu", &max) != 1) {
+		/* Linux 6.1 shows it to the machine's first network namespace alone */
+		lw_warn("net.core.%s cannot be read in the agent's network namespace: %s", sysctl, else_what);
+		return 0;
+	}
+	if (max >= size)
 		return size;
 	lw_warn("net.core.%s is %lu, less than %u: %s; set it before the agent starts", sysctl, max, size, else_what);
 	return 0;
@@ -230,6 +236,9 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 			return -ENOENT;
 		}
 	}
+	r = lw_needs_check(cgroup);
+	if (r)
+		return r;
 	raise_nofile();
 	kern = calloc(1, sizeof(*kern));
 	if (!kern)
@@ -239,6 +248,8 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 		lw_error("run the self-tests: %s", strerror(-r));
 		return r;
 	}
+	if (kern->mode == LW_KERN_MODE_NONE)
+		kern->mode = options->unsafe_mode;
 	if (kern->mode == LW_KERN_MODE_NONE) {
 		*ret = TAKE_PTR(kern);
 		return 0;

@@ -11,19 +11,20 @@
 
 struct lw_kern;
 
+/* How sockets may be enrolled on this kernel, as the self-tests found. */
+enum lw_kern_mode {
+	LW_KERN_MODE_NONE, /* nothing safe: nothing is enrolled */
+	LW_KERN_MODE_MSG, /* sk_msg alone */
+	LW_KERN_MODE_VERDICT, /* sk_msg and a pass-all verdict */
+};
+
 struct lw_kern_options {
 	const char *cgroup; /* cgroup2 root; NULL: found in /proc/self/mounts */
 	const char *bpffs; /* bpffs root; NULL: /sys/fs/bpf, mounted if it is not */
 	bool fail_closed;
 	bool prefer_local;
 	bool no_bypass; /* steered bytes take TCP also between two pods of this node */
-};
-
-/* How sockets may be enrolled on this kernel, as the self-tests found. */
-enum lw_kern_mode {
-	LW_KERN_MODE_NONE, /* nothing safe: nothing is enrolled */
-	LW_KERN_MODE_MSG, /* sk_msg alone */
-	LW_KERN_MODE_VERDICT, /* sk_msg and a pass-all verdict */
+	enum lw_kern_mode unsafe_mode; /* for tests: the mode where the self-tests find none */
 };
 
 struct lw_selftest_result {

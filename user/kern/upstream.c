@@ -203,8 +203,9 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	int r = 0;
 
 	(void)events;
-	if (u->far >= 0 || !lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) ||
-	    lw_upstream_flow(ups, u->down, &flow)) {
+	/* an end of the agent's own making: lw_reply has sent its FIN on, but not in mode msg */
+	if ((u->far >= 0 && lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) || !lw_upstream_state(ups, u, &state) ||
+	    (state.flags & LW_UP_ORPHAN) || lw_upstream_flow(ups, u->down, &flow)) {
 		lw_upstream_close(ups, u);
 		return;
 	}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.x by hand, for the tests that care about single bytes and sends."""
+import os
 import socket
 
 ALPHABET = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
@@ -42,7 +43,7 @@ class Wire:
     """One connection."""
 
     def __init__(self, ip, port, timeout=15):
-        self.sock = socket.create_connection((ip, port), timeout)
+        self.sock = socket.create_connection((ip, port), timeout * int(os.environ.get("LW_SLOW", 1)))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
 

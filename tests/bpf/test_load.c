@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every program passes the kernel's verifier. The other tests need a kernel on which enrolling is safe; this one is for all
+ * kernels that are supported. Of a program that does not pass, the end of the verifier's log is shown.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "kern/internal.h"
+#include "lw_selftest.skel.h"
+
+#define LOG_SIZE (16u << 20)
+#define LOG_SHOWN 6000
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+/* One program at a time, so that one that fails hides no other. */
+static void load_each(struct bpf_object *(*open)(void), const char *what)
+{
+	char *log = malloc(LOG_SIZE);
+	size_t n = 0, bad = 0;
+	bool more = true;
+
+	assert_non_null(log);
+	for (size_t i = 0; more; i++) {
+		struct bpf_object *obj = open();
+		struct bpf_program *p, *one = NULL;
+		size_t at = 0;
+
+		assert_non_null(obj);
+		bpf_object__for_each_program(p, obj) {
+			bpf_program__set_autoload(p, at == i);
+			if (at++ == i)
+				one = p;
+		}
+		more = i + 1 < at;
+		if (!one) {
+			bpf_object__close(obj);
+			break;
+		}
+		n++;
+		log[0] = '\0';
+		bpf_program__set_log_buf(one, log, LOG_SIZE);
+		/* the log is asked for only when loading fails without one */
+		if (bpf_object__load(obj)) {
+			size_t len = strlen(log);
+
+			bad++;
+			fprintf(stderr, "%s: %s does not load. The end of the log:\n%s\n", what, bpf_program__name(one),
+				log + (len > LOG_SHOWN ? len - LOG_SHOWN : 0));
+		}
+		bpf_object__close(obj);
+	}
+	free(log);
+	printf("%s: %zu programs\n", what, n);
+	assert_true(n > 0);
+	assert_int_equal(bad, 0);
+}
+
+static struct bpf_object *open_lanes(void)
+{
+	size_t size;
+	const void *elf = lw_lanes_bpf__elf_bytes(&size);
+
+	return bpf_object__open_mem(elf, size, NULL);
+}
+
+static struct bpf_object *open_selftest(void)
+{
+	size_t size;
+	const void *elf = lw_selftest_bpf__elf_bytes(&size);
+
+	return bpf_object__open_mem(elf, size, NULL);
+}
+
+static void test_lanes(void **state)
+{
+	(void)state;
+	load_each(open_lanes, "lw_lanes");
+}
+
+static void test_selftest(void **state)
+{
+	(void)state;
+	load_each(open_selftest, "lw_selftest");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_selftest),
+	};
+
+	libbpf_set_print(quiet);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

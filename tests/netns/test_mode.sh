@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The mode is what the self-tests found. Where that is "none", nothing is loaded or attached, status says so and why, and
+# every request goes where it was sent.
+. "$(dirname "$0")/lib.sh"
+need bpftool jq
+setup
+two_pods
+agent_start_any
+mode=$(jq -r .mode "$LWT_TMP/json") code=$STATUS_CODE
+failed=$(jq -r '[.selftests[] | select(.ok | not)] | length' "$LWT_TMP/json")
+attached=$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/')
+pins=$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)
+tag='x-mse-tag: gray'
+
+case $mode in
+msg) expect_eq "failed self-tests" 0 "$failed" ;;
+verdict) [ "$failed" -gt 0 ] || fail "mode verdict, though msg failed no self-test" ;;
+none)
+	expect_eq "status: exit code" 4 "$code"
+	expect_eq "status" "false 0 0" "$(jq -r '"\(.steering) \(.attached | length) \(.generation)"' "$LWT_TMP/json")"
+	[ "$failed" -gt 0 ] || fail "mode none, though no self-test failed"
+	expect_like "status, for people" '*steering   no*' "$(lw status || true)"
+	expect_eq "attached" "" "$attached"
+	expect_eq "pinned" "" "$pins"
+	expect_like "the agent's one line" '*no way of enrolling sockets is safe on this kernel: not steering; see laneway status*' \
+		"$(cat "$LWT_TMP/agent.log")"
+	for i in 1 2 3; do
+		expect_like "untagged" 'b1\[*' "$(who client "$B1/id")"
+		expect_like "tagged goes where it was sent" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
+		expect_like "by rule, likewise" 'b1\[*' "$(who client "$B1/id" -H 'x-user: xiaoming')"
+	done
+	expect_eq "a head is not touched" "x-user: xiaoming" \
+		"$(req client -H 'x-user: xiaoming' "$B1/head" | tr -d '\r' | grep -i '^x-')"
+	expect_eq "10 MB" "$("$HOP" --pattern 10000000 | sha256sum)" "$(sum client -H "$tag" "$B1/size/10000000")"
+	agent_stop
+	say ok
+	exit
+	;;
+*) fail "no such mode: $mode" ;;
+esac
+expect_eq "status: exit code" 0 "$code"
+[ -n "$attached" ] && [ -n "$pins" ] || fail "mode $mode, and nothing attached or pinned"
+agent_stop
+say ok

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A kernel that is too old, a right or a mount that is missing: one clear sentence, exit code 4, and nothing attached.
+. "$(dirname "$0")/lib.sh"
+need bpftool setpriv setarch unshare
+setup
+two_pods
+
+# refused WHAT GLOB COMMAND...: COMMAND runs the agent, which says one line like GLOB and ends.
+refused() {
+	local what=$1 glob=$2 code=0
+	shift 2
+	timeout $((20 * LWT_SLOW)) "$@" >"$LWT_TMP/out" 2>&1 || code=$?
+	expect_eq "$what: exit code" 4 "$code"
+	expect_like "$what" "error: $glob" "$(cat "$LWT_TMP/out")"
+	expect_eq "$what: lines" 1 "$(wc -l <"$LWT_TMP/out")"
+	expect_eq "$what leaves in the cgroup" "" "$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/' || true)"
+	expect_eq "$what leaves pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
+	expect_like "$what: requests pass" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
+}
+common=("$LANEWAY" agent --state "$LWT_STATE" --socket "$LWT_SOCKET")
+agent=("${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_CGROUP")
+
+# uname(2) says 2.6 to a process that asks for that
+refused "an old kernel" "Linux 2.6.* is too old: laneway needs 6.1 or newer" setarch "$(uname -m)" --uname-2.6 "${agent[@]}"
+refused "no types" "read '/sys/kernel/btf/vmlinux': No such file or directory; * CONFIG_DEBUG_INFO_BTF*" \
+	unshare --mount bash -c 'mount -t tmpfs none /sys/kernel/btf && exec "$@"' - "${agent[@]}"
+refused "without CAP_SYS_ADMIN" "the agent lacks CAP_SYS_ADMIN: *" setpriv --bounding-set=-sys_admin "${agent[@]}"
+refused "without CAP_NET_ADMIN" "the agent lacks CAP_NET_ADMIN: *" setpriv --bounding-set=-net_admin "${agent[@]}"
+refused "without both" "the agent lacks CAP_SYS_ADMIN and CAP_NET_ADMIN: *" \
+	setpriv --bounding-set=-net_admin,-sys_admin "${agent[@]}"
+refused "a folder that is no cgroup" "'$LWT_TMP' is no folder of a cgroup2 hierarchy: *--cgroup" \
+	"${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_TMP"
+refused "no cgroup2" "find the cgroup2 root: none is mounted; *--cgroup" \
+	unshare --mount bash -c 'umount -a -t cgroup2 && exec "$@"' - "${common[@]}" --bpffs "$LWT_BPFFS"
+say ok

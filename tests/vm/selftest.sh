@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the agent's self-tests find on this kernel is what is expected of it: VM_MODE, or "any". The last line says what it is.
+. "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
+need jq
+setup
+agent_start_any
+jq -r '.selftests[] | "\(if .ok then "ok  " else "FAIL" end) \(.name): \(.detail)"' "$LWT_TMP/json"
+mode=$(jq -r .mode "$LWT_TMP/json")
+[ "${VM_MODE:-any}" = any ] || expect_eq "the mode of $(uname -r)" "$VM_MODE" "$mode"
+agent_stop
+say "mode $mode"

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs the suites on other kernels under qemu, one guest a kernel, and prints a table. Exit 0 if nothing failed.
+#   KERNELS   names of tests/vm/kernels, packages, folders or images (see kernel.sh); default: all of tests/vm/kernels
+#   SUITES    selftest bpf netns soak (default: all); VM_BPF, VM_NETNS: which tests of these two
+#   VM_SLOW   by how much deadlines are stretched (10 without KVM)
+# What a guest leaves is in $BUILD/vm/out/KERNEL: console, dmesg, results, log/ with a file a test.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+: "${BUILD:=build}" "${KERNELS:=$(awk '!/^#/ && NF { print $1 }' "$here/kernels")}" "${SUITES:=selftest bpf netns soak}"
+: "${VM_CACHE:=$BUILD/vm}" "${VM_BPF=$(echo "$BUILD"/tests/bpf/test_*)}" "${VM_NETNS=$(echo tests/netns/test_*.sh)}"
+slow=${VM_SLOW:-10}
+[ ! -w /dev/kvm ] || slow=${VM_SLOW:-1}
+mkdir -p "$VM_CACHE"
+VM_CACHE=$(realpath "$VM_CACHE") BUILD=$(realpath "$BUILD")
+# the guest sees this machine's root at the same paths
+python=$(python3 -c 'import sys, os; print(os.path.dirname(sys.executable))')
+
+# what a name of the list stands for: FIELD 2 its package, 3 its mode
+listed() { awk -v n="$1" -v f="$2" '!/^#/ && $1 == n "" { print $f }' "$here/kernels"; }
+
+# one KERNEL: its folder of results is left in $out. Says on the way what is done.
+one() {
+	local kernel=$1 package image modules version initramfs status=0
+	out=$BUILD/vm/out/$(tr -c 'A-Za-z0-9._\n-' _ <<<"$kernel")
+	rm -rf "$out"
+	mkdir -p "$out/log"
+	: >"$out/results"
+	: >"$out/console"
+	package=$(listed "$kernel" 2)
+	read -r image modules version < <("$here/kernel.sh" "${package:-$kernel}" "$VM_CACHE" 2>"$out/why") || {
+		cat "$out/why" >&2
+		echo "FAIL kernel/found ($(tail -n 1 "$out/why"))" >>"$out/results"
+		return
+	}
+	initramfs=$VM_CACHE/initramfs-$version-$(cat "$here/init" "$here/initramfs.sh" "$image" | sha256sum | cut -c 1-12)
+	[ -e "$initramfs" ] || "$here/initramfs.sh" "$modules" "$version" "$initramfs"
+	cat >"$out/env" <<-END
+		export PATH=$(printf %q "$python:$PATH") HOME=/root TMPDIR=/run/tmp LANG=C.UTF-8
+		export BUILD=$(printf %q "$BUILD") LW_NO_SKIP=1 LW_SLOW=$slow LW_TEST_TIMEOUT=$((${LW_TEST_TIMEOUT:-120} * slow))
+		export LW_BIG_MB=${LW_BIG_MB:-5} SOAK_REQUESTS=${SOAK_REQUESTS:-3000} SOAK_SEED=${SOAK_SEED:-1}
+		export VM_MODE=$(listed "$kernel" 3 | grep . || echo any)
+		$(export -p | grep -E '^declare -x (LAB|SOAK|STATE)_' || true)
+		VM_ROOT=$(printf %q "$PWD") VM_MODULES=$(printf %q "$modules")
+		VM_SUITES=$(printf %q "$SUITES") VM_BPF=$(printf %q "$VM_BPF") VM_NETNS=$(printf %q "$VM_NETNS")
+	END
+	echo "== $kernel: $version, under qemu; the log: $out"
+	VM_IDLE=${VM_IDLE:-$((${LW_TEST_TIMEOUT:-120} * slow + 120))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
+	boot=$!
+	# in the background: bash answers a signal in wait, not before the end of a command
+	tail -n +1 -f --pid=$boot "$out/results" | grep --line-buffered -E '^(ok|FAIL|skip|n/a) ' &
+	wait $boot || status=$?
+	boot=
+	wait || true
+	[ "$(tail -n 1 "$out/results")" != end ] || return 0
+	case $status in
+	0) why="the guest ended before its tests did: panic, or it could not start" ;;
+	3) why="the guest did nothing more for a long time" ;;
+	*) why=$(tail -n 1 "$out/why") ;;
+	esac
+	{
+		echo "FAIL kernel/guest ($why)"
+		echo "    the last lines of its console ($out/console):"
+		tr -d '\r' 2>/dev/null <"$out/console" | tail -n 40 | sed 's/^/    /'
+	} | tee -a "$out/results"
+}
+
+boot=
+trap '[ -z "$boot" ] || kill $boot 2>/dev/null || true' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+# in braces: read whole before it runs, as it runs for long
+{
+	outs=()
+	for kernel in $KERNELS; do
+		start=$SECONDS
+		one "$kernel"
+		echo "$kernel $((SECONDS - start))" >"$out/took"
+		outs+=("$out")
+	done
+	exec "$here/table.sh" "${outs[@]}"
+}

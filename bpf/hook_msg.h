@@ -758,7 +758,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 
 		if (lw_take(f, r->cookie, i)) {
 			route = LW_ROUTE_UP;
-		} else if (conf && lw_agent_alive(conf)) {
+		} else if (conf && lw_agent_alive(conf) && !(conf->flags & LW_CONF_NO_PUNT)) {
 			reason = LW_REASON_POOL_EMPTY;
 		} else {
 			reason = LW_REASON_AGENT_STALE;

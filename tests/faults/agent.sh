@@ -82,18 +82,30 @@ if case_wanted term; then
 	agent_stop
 fi
 
+# Out of descriptors: what needs an upstream socket follows its own peer (or is refused), at once, and nobody hangs.
 if case_wanted descriptors; then
-	agent_start
-	# Room for a few upstream sockets more than it has: the load wants more.
-	prlimit --pid "$AGENT_PID" --nofile=$(($(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l) + 4)):1000
-	load_for $((5 * FAULT_SCALE)) nofile --may-fall-back
-	result nofile "out of descriptors (room for 4 more)"
-	judge nofile 0
-	prlimit --pid "$AGENT_PID" --nofile=1000:1000
-	load_for 2 enough --may-fall-back
-	result enough "afterwards, with descriptors again"
-	judge enough 0 0
-	expect_most "afterwards: answered by base" 0 "$(figure enough lane.fell_back)"
-	agent_stop
+	for closed in "" --fail-closed; do
+		# shellcheck disable=SC2086
+		agent_start $closed
+		used=$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)
+		prlimit --pid "$AGENT_PID" --nofile=$((used + 130)):
+		LOAD_PACE=500 load_for $((5 * FAULT_SCALE)) nofile $([ -n "$closed" ] || echo --may-fall-back)
+		result nofile "out of descriptors${closed:+, $closed}"
+		judge nofile 0
+		if [ -n "$closed" ]; then
+			[ "$(figure nofile lane.how.eacces)" -gt 0 ] || fail "nothing was refused: there were descriptors enough"
+		else
+			[ "$(figure nofile lane.fell_back)" -gt 0 ] || fail "nothing fell back: there were descriptors enough"
+			expect_most "fail open: lost" 0 "$(figure nofile lane.lost)"
+		fi
+		expect_most "lane, without an answer in time" 0 "$(figure nofile lane.how.timeout)"
+		[ "$(counted agent-stale)" -gt 0 ] || [ "$(counted refused)" -gt 0 ] || fail "it was not counted"
+		prlimit --pid "$AGENT_PID" --nofile=4096:
+		until_ok 5 "it to steer again" steers
+		load_for 2 enough
+		result enough "afterwards${closed:+, $closed}"
+		judge enough 0 0
+		agent_stop
+	done
 fi
 say ok

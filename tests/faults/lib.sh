@@ -103,7 +103,7 @@ row() {
 
 # expect_most WHAT MOST GOT
 expect_most() { [ "$3" -le "$2" ] || { load_dump && fail "$1: at most $2 expected, got $3"; }; }
-load_dump() { tail -n 20 "$LWT_TMP"/*.err >&2 || true; }
+load_dump() { grep -h "^wrong" -A6 "$LWT_TMP"/*.err >&2 || tail -n 12 "$LWT_TMP"/*.err >&2; }
 # Always: nothing is ever wrong. nothing_wrong NAME [MOST LOST OF BASE] [MOST LOST OF THE LANE]
 judge() {
 	local name=$1

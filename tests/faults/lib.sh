@@ -114,6 +114,42 @@ judge() {
 	[ $# -lt 3 ] || expect_most "$name: lane, lost" "$3" "$(figure "$name" lane.lost)"
 }
 
+# ---- pods' servers: serve_again NAME COLOR ----
+serve_again() { serve "$1" --name "$1" --color "$2" "${@:3}"; }
+kill_server() { kill -9 "${POD_PID[$1]}" && wait "${POD_PID[$1]}" 2>/dev/null || true; }
+reset_all() { in_pod "$1" ss -H -t -K state established "( sport = :$LWT_PORT )" >/dev/null; }
+
 ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 # Until a request with the tag is answered by the canary; prints the milliseconds since MS.
 steers() { [[ $(REQ_TIME=1 who client1 "$B1/id" -H "$TAG" 2>/dev/null) == c[12]gray* ]]; }
+
+# ---- a bad cable: wire.c. wire_lay POD puts one between the pod and the bridge, which passes everything at first; wire_set POD
+# [WIRE OPTIONS] makes it as bad as they say. wire_cut POD: nothing passes. wire_plain POD...: for all that talk to it. ----
+declare -A WIRE_PID
+wire_plain() { for pod; do in_pod "$pod" "$LWT_BUILD/tests/wire" --plain eth0; done; }
+wire_lay() {
+	local ns index dev mid
+	ns=$(ns_of "$1") mid=$(ns_of "wire-$1")
+	index=$(ip -n "$ns" -j link show eth0 | jq '.[0].link_index')
+	dev=$(ip -j link show | jq -r --argjson i "$index" '.[] | select(.ifindex == $i) | .ifname')
+	ip netns add "$mid"
+	ip link set "$dev" netns "$mid"
+	ip link add "$dev" type veth peer name bridge netns "$mid"
+	ip link set "$dev" master "lwb$$" up
+	ip -n "$mid" link set "$dev" name pod
+	ip -n "$mid" link set pod up
+	ip -n "$mid" link set bridge up
+	wire_set "$1"
+}
+wire_end() {
+	[ -z "${WIRE_PID[$1]:-}" ] || stop_pid "${WIRE_PID[$1]}"
+	WIRE_PID[$1]=
+}
+wire_set() {
+	wire_end "$1"
+	exec_pod "wire-$1" "$LWT_BUILD/tests/wire" pod bridge --seed "$FAULT_SEED" "${@:2}" >"$LWT_TMP/wire-$1.json" 2>"$LWT_TMP/wire-$1.log" &
+	WIRE_PID[$1]=$!
+	until_ok 5 "the wire" grep ready "$LWT_TMP/wire-$1.log"
+}
+# What it did, of the last setting, after wire_end.
+wire_did() { jq -r '"\(.lost) lost, \(.reordered) out of order, \(.twice) twice, \(.corrupted) corrupted of \(.passed)"' "$LWT_TMP/wire-$1.json"; }

@@ -7,9 +7,6 @@ world
 threads=16 # of the load, of one namespace
 agent_start
 
-serve_again() { serve "$1" --name "$1" --color "$2" "${@:3}"; }
-kill_server() { kill -9 "${POD_PID[$1]}" && wait "${POD_PID[$1]}" 2>/dev/null || true; }
-reset_all() { in_pod "$1" ss -H -t -K state established "( sport = :$LWT_PORT )" >/dev/null; }
 # lost_at TARGETS NAME KIND: of the load's requests to these targets (0, 1: b1; 2, 3: b2).
 lost_at() { cat "$LWT_TMP/$2"[12].log | awk -v t="$1" -v k="$3" '$1 == k && $2 == "lost" && index(t, $6) { n++ } END { print n + 0 }'; }
 settled() { [ "$(lw flows -o json | jq .total)" = 0 ] && [ "$(find "/proc/$AGENT_PID/fd" -lname 'socket:*' | wc -l)" -le $((SOCKETS + 4)) ]; }

@@ -118,7 +118,7 @@ static enum loss loss_of(int r)
 	}
 }
 
-/* For whoever knows which faults there were at that time: "KIND lost|wrong HOW BEGAN_US ENDED_US TARGET" by CLOCK_MONOTONIC. */
+/* For whoever knows which faults there were at that time: "KIND lost|wrong|fell_back HOW BEGAN_US ENDED_US TARGET" by CLOCK_MONOTONIC. */
 static void note(const struct client *c, int tag, const char *what, const char *how)
 {
 	if (opt.log)
@@ -510,6 +510,8 @@ static bool one(struct client *c, uint64_t n)
 		       r ? "differs" : "right", head);
 	} else {
 		atomic_fetch_add(gray == tag ? &count[tag].ok : &count[tag].fell_back, 1);
+		if (gray != tag)
+			note(c, tag, "fell_back", "base");
 	}
 	if (c->start != c->end) {
 		atomic_fetch_add(&count[tag].wrong_bytes, 1);

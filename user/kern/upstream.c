@@ -20,7 +20,12 @@
 #include "kern/internal.h"
 #include "kern/upstream_internal.h"
 
-#define CONNECT_SECONDS 1.0
+/*
+ * Time to connect: one lost SYN, which the kernel repeats after a second, is no reason to leave the lane; behind the own
+ * peer's address there is only an answer of 503, so it has room for two (they are repeated at 1 and 3 s).
+ */
+#define CONNECT_SECONDS 1.5
+#define CONNECT_PEER_SECONDS 3.5
 #define HEARTBEAT_SECONDS 0.1
 #define TICK_SECONDS 1.0
 /* Ticks between looks for bound sockets whose downstream socket is gone without our being told. */
@@ -502,7 +507,7 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	u->state = UPSTREAM_CONNECTING;
 	ev_io_set(&u->io, u->fd, EV_WRITE);
 	ev_io_start(ups->loop, &u->io);
-	ev_timer_set(&u->timer, CONNECT_SECONDS, 0.);
+	ev_timer_set(&u->timer, lane == LW_LANE_ONCE ? CONNECT_PEER_SECONDS : CONNECT_SECONDS, 0.);
 	ev_timer_start(ups->loop, &u->timer);
 	*ret = u;
 	return 0;

@@ -55,7 +55,7 @@ KERN_SRC := $(filter user/kern/%,$(USER_SRC))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 BPFTEST_SRC := $(wildcard tests/bpf/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-TOOL_SRC := $(wildcard $(foreach d,demo bench soak,tests/$d/*.c))
+TOOL_SRC := $(wildcard $(foreach d,demo bench soak faults,tests/$d/*.c))
 
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(TESTS)/%)
 BPFTEST_BIN := $(BPFTEST_SRC:tests/%.c=$(TESTS)/%)
@@ -171,6 +171,14 @@ bench-state: $(BIN) $(TOOL_BIN) ## how long a rollout's step takes among 1,000 w
 soak: $(BIN) $(TOOL_BIN) ## a million requests, each answer checked; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/soak/soak.sh
 
+FAULTS := $(filter-out %/lib.sh %/soak.sh %/table.sh,$(wildcard tests/faults/*.sh))
+FAULT_TIMEOUT ?= 3600
+test-faults: $(BIN) $(TOOL_BIN) ## faults under load, each with its figures; FAULT_SCALE lengthens, T=name picks; root
+	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_TEST_TIMEOUT=$(FAULT_TIMEOUT) tests/run.sh $(call pick,$(FAULTS)); s=$$?; \
+		BUILD=$(BUILD) tests/faults/table.sh $(basename $(notdir $(call pick,$(FAULTS)))); exit $$s
+soak-faults: $(BIN) $(TOOL_BIN) ## MINUTES (10) of load with faults at random, of SEED; root
+	@LANEWAY=$(BIN) BUILD=$(BUILD) SEED=$(SEED) MINUTES=$(MINUTES) tests/faults/soak.sh
+
 FUZZ_SECONDS ?= 30
 fuzz: $(call pick,$(FUZZ_BIN)) ## libFuzzer on every outside input, FUZZ_SECONDS each
 	@set -e; for f in $(call pick,$(FUZZ_BIN)); do n=$${f##*/}; \
@@ -223,7 +231,8 @@ help: ## this list
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns test-vm test-vm-ci demo bench bench-state soak fuzz \
+.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns test-vm test-vm-ci test-faults soak-faults \
+	demo bench bench-state soak fuzz \
 	check deps install man clean help
 .DEFAULT_GOAL := all
 

@@ -170,6 +170,7 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	if (r->head)
 		f->punt = (__u64)(__u32)f->requests << 32 | 3;
 	f->punt_bytes += r->n;
+	f->flags &= ~LW_FLOW_CORKED; /* a message that is redirected is not kept */
 	if (r->n < r->size)
 		bpf_msg_apply_bytes(msg, p.len + sizeof(p));
 	return SK_PASS;
@@ -209,6 +210,7 @@ __noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run 
 static __always_inline int lw_sent_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_up *up,
 				      int how)
 {
+	f->flags &= ~LW_FLOW_CORKED;
 	if (how == LW_TO_UP_WIRE)
 		return lw_done(msg, f, r, lw_redirected_seq(msg, up));
 	if (r->n < r->size)
@@ -691,6 +693,19 @@ __noinline int lw_modify(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run
 }
 
 /*
+ * Doubt is base: a request that cannot be read goes to the own peer, and all that follows it, unless an answer to an
+ * earlier one is due elsewhere.
+ */
+__noinline int lw_doubt(struct lw_flow *f, struct lw_run *r)
+{
+	if (!f || !r || f->route == LW_ROUTE_PEER || !f->ups[f->up & (LW_FLOW_UPS - 1)].lane)
+		return 0;
+	if (lw_is_busy(f, r) == LW_BUSY_NO)
+		f->route = LW_ROUTE_PEER;
+	return 0;
+}
+
+/*
  * A whole head is in h, r->n covers the request as far as this message holds it. Chooses the route.
  */
 static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
@@ -750,12 +765,22 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
 		return -1;
 	}
+	/*
+	 * Of a message that was held back the kernel throws away what a redirect is not for (tcp_bpf_send_verdict() frees
+	 * it all): the next request's beginning cannot wait in it for a route of its own.
+	 */
+	if (route != LW_ROUTE_PEER && (f->flags & LW_FLOW_CORKED) && r->n < r->size) {
+		if (!busy)
+			lw_doubt(f, r);
+		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
+		return -1;
+	}
 	if (route == LW_ROUTE_PUNT) {
 		struct lw_config *conf = lw_conf();
 
 		if (lw_take(f, r->cookie, i)) {
 			route = LW_ROUTE_UP;
-		} else if (conf && lw_agent_alive(conf)) {
+		} else if (conf && lw_agent_alive(conf) && !(conf->flags & LW_CONF_NO_PUNT)) {
 			reason = LW_REASON_POOL_EMPTY;
 		} else {
 			reason = LW_REASON_AGENT_STALE;
@@ -864,11 +889,14 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 	}
 	f->pieces = 0;
 	v = -1;
+	if (look == LW_LOOK_OPAQUE)
+		lw_doubt(f, r);
 	if (look == LW_LOOK_DONE) {
 		__u32 flags = s->head.scan.flags;
 
 		r->n = lw_follow_body(msg, &f->frame, s->head.scan.pos, r->size);
 		if (f->frame.state == LW_FRAME_LOST) {
+			lw_doubt(f, r);
 			lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);
 		} else {
 			f->flags &= ~LW_FLOW_UPGRADE;

@@ -28,6 +28,7 @@ enum lw_config_flags {
 	LW_CONF_NATIVE_VERDICT = 1 << 2, /* downstream sockets carry the pass-all verdict too */
 	LW_CONF_STOPPED = 1 << 3, /* the agent has ended: requests follow the own peer, untouched */
 	LW_CONF_BYPASS = 1 << 4, /* between sockets of this node steered bytes need no TCP */
+	LW_CONF_NO_PUNT = 1 << 5, /* the agent can open no upstream socket for now: nothing is handed to it */
 };
 
 struct lw_config {

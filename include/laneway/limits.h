@@ -24,7 +24,10 @@
 
 /* Flows (enrolled downstream sockets) on a node. Full: not enrolled, counted. */
 #define LW_MAX_FLOWS 65536
-/* Upstream sockets. Full: the connection whose request needs one is reset. */
+/*
+ * Upstream sockets. Full, but for the agent's reserve (or its descriptors are): none is opened for a lane, requests that
+ * need one follow the own peer or are refused, counted.
+ */
 #define LW_MAX_UPSTREAMS 65536
 /* Sockets with a verdict program: downstream, upstream, and the pods' ends of these. */
 #define LW_MAX_STREAMS (LW_MAX_FLOWS + 2 * LW_MAX_UPSTREAMS)

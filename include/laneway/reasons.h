@@ -15,7 +15,7 @@
 	X(OK, "ok", "went where its lane says")                                                \
 	X(NO_ENDPOINT, "no-endpoint", "the workload has no ready pod in the lane: base")       \
 	X(POOL_EMPTY, "pool-empty", "no upstream socket was ready; the agent carried it")      \
-	X(AGENT_STALE, "agent-stale", "no upstream socket and no agent: own peer")             \
+	X(AGENT_STALE, "agent-stale", "no upstream socket, and no agent that could open one: own peer")             \
 	X(UPS_FULL, "ups-full", "the connection already holds all the upstream sockets it may") \
 	X(REDIRECT, "redirect", "the kernel refused the hand-over: own peer")                  \
 	X(REFUSED, "refused", "a miss, and the configuration says to refuse")                  \

@@ -3,6 +3,12 @@
  * soak: threads that ask hop for all it has, over kept and fresh connections, in both lanes, and check each
  * answer: which pod (lane), whose answer (X-Id), and every byte of the body. Prints "half" on standard error
  * when half is done, then one line of JSON. Exit 0: nothing wrong, nothing lost.
+ *
+ * It goes on after what is lost or wrong, and counts requests without and with the tag apart. Wrong is: bytes that are
+ * not the answer's, another's answer, the wrong lane. Lost, by how: the connection was refused or never made (connect),
+ * the send was refused (eacces), the agent answered 503 (unavailable), a reset (reset), an early end of file (eof), no
+ * answer in time (timeout), or else (other). "stale" is a part of these: a connection that had been used before ended
+ * before a byte of the answer came, which happens to every client whose server may close idle connections.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,12 +41,23 @@ static struct {
 	struct sockaddr_storage target[TARGETS_MAX];
 	socklen_t target_len[TARGETS_MAX];
 	int ntarget, threads;
-	uint64_t requests, seed;
-	const char *tag, *mark;
-} opt = { .threads = 16, .requests = 1000000, .tag = "gray", .mark = "gray[" };
+	uint64_t requests, seed, pace_us, until_us;
+	unsigned int seconds, timeout, tag_percent, small;
+	bool may_fall_back;
+	const char *tag, *mark, *never; /* never: in the name of a pod that is none of ours */
+	FILE *log;
+} opt = { .threads = 16, .requests = 1000000, .timeout = 30, .tag_percent = 50, .tag = "gray", .mark = "gray[" };
 
-static atomic_uint_fast64_t taken, done, wrong, lost, tagged, connections;
+enum loss { LOSS_CONNECT, LOSS_EACCES, LOSS_UNAVAILABLE, LOSS_RESET, LOSS_EOF, LOSS_TIMEOUT, LOSS_OTHER, LOSS__MAX };
+static const char *const loss_names[] = { "connect", "eacces", "unavailable", "reset", "eof", "timeout", "other" };
+
+/* Of requests without the tag, [0], and with it, [1]. */
+static struct {
+	atomic_uint_fast64_t sent, ok, fell_back, wrong_lane, wrong_bytes, stale, slowest_us, lost[LOSS__MAX];
+} count[2];
+static atomic_uint_fast64_t taken, done, connections;
 static atomic_int reports;
+static atomic_bool enough; /* SIGTERM, or the time is over */
 
 struct client {
 	unsigned int id;
@@ -52,6 +69,7 @@ struct client {
 	bool reading; /* the current one has been sent */
 	int why; /* what fill() last said to line() */
 	uint64_t since_us; /* when the current one began */
+	uint64_t got; /* bytes that have come since then */
 	char in[65536];
 	size_t start, end;
 	char *body; /* what to send, framed */
@@ -70,7 +88,8 @@ __attribute__((format(printf, 1, 2))) static void report(const char *format, ...
 {
 	va_list ap;
 
-	if (atomic_fetch_add(&reports, 1) >= REPORTS_MAX)
+	/* what is wrong is always told of: there should be none */
+	if (format[0] != 'w' && atomic_fetch_add(&reports, 1) >= REPORTS_MAX)
 		return;
 	va_start(ap, format);
 	vfprintf(stderr, format, ap);
@@ -83,6 +102,28 @@ static uint64_t now_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static enum loss loss_of(int r)
+{
+	switch (-r) {
+	case EACCES: return LOSS_EACCES;
+	case ENOENT: return LOSS_UNAVAILABLE;
+	case ECONNRESET:
+	case ECONNABORTED: /* what SOCK_DESTROY leaves */
+	case EPIPE: return LOSS_RESET;
+	case ENODATA: return LOSS_EOF;
+	case EAGAIN: return LOSS_TIMEOUT;
+	default: return LOSS_OTHER;
+	}
+}
+
+/* For whoever knows which faults there were at that time: "KIND lost|wrong|fell_back HOW BEGAN_US ENDED_US TARGET" by CLOCK_MONOTONIC. */
+static void note(const struct client *c, int tag, const char *what, const char *how)
+{
+	if (opt.log)
+		fprintf(opt.log, "%s %s %s %llu %llu %d\n", tag ? "lane" : "base", what, how, (unsigned long long)c->since_us,
+			(unsigned long long)now_us(), c->target);
 }
 
 static void report_lost(const struct client *c, const char *id, int tag, int r, const char *head)
@@ -101,19 +142,22 @@ static void report_lost(const struct client *c, const char *id, int tag, int r, 
 
 static int client_connect(struct client *c)
 {
-	struct timeval timeout = { .tv_sec = 30 };
-	int one = 1;
+	struct timeval timeout = { .tv_sec = opt.timeout };
+	int one = 1, small = (int)opt.small;
 
 	c->target = (int)draw(c, (uint64_t)opt.ntarget);
 	c->start = c->end = 0;
 	c->requests = 0;
 	c->last_tag = -1;
+	c->since_us = now_us();
 	c->fd = socket(opt.target[c->target].ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -errno;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (small)
+		setsockopt(c->fd, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof(small));
 	if (connect(c->fd, (const struct sockaddr *)&opt.target[c->target], opt.target_len[c->target]) < 0)
 		return -errno;
 	atomic_fetch_add(&connections, 1);
@@ -140,6 +184,15 @@ static int send_all(struct client *c, const char *p, size_t n)
 	return 0;
 }
 
+static bool has_ended(const struct client *c)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return !getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+	       (info.tcpi_state == TCP_CLOSE || info.tcpi_state == TCP_CLOSE_WAIT);
+}
+
 /* More input. 1, 0 at end of file, -errno. */
 static int fill(struct client *c)
 {
@@ -153,9 +206,13 @@ static int fill(struct client *c)
 	if (c->end == sizeof(c->in))
 		return -E2BIG;
 	r = recv(c->fd, c->in + c->end, sizeof(c->in) - c->end, 0);
+	/* a recv() that sleeps when its connection is reset or closed may get EAGAIN first (docs/limits.md) */
+	if (r < 0 && errno == EAGAIN && has_ended(c))
+		r = recv(c->fd, c->in + c->end, sizeof(c->in) - c->end, 0);
 	if (r < 0)
 		return -errno;
 	c->end += (size_t)r;
+	c->got += (uint64_t)r;
 	return r > 0;
 }
 
@@ -342,15 +399,18 @@ static bool one(struct client *c, uint64_t n)
 {
 	uint64_t size = draw_size(c), seed = draw(c, 60000), hash = LW_FNV_START;
 	enum what what = (enum what)draw(c, WHAT__MAX);
-	bool tag = draw(c, 2), close = what == GET_CLOSE || !draw(c, 12), has_body, gray;
+	bool tag = draw(c, 100) < opt.tag_percent, close = what == GET_CLOSE || !draw(c, 12), has_body, gray;
 	char head[1024], id[64], want[64];
 	size_t head_len, body_len = 0;
 	struct answer a;
+	uint64_t took;
 	int r = 0;
 
 	c->requests++;
 	c->since_us = now_us();
 	c->reading = false;
+	c->got = 0;
+	atomic_fetch_add(&count[tag].sent, 1);
 	if (what == GET_CLOSE)
 		size %= 50000;
 	has_body = what == POST_ECHO || what == POST_CHUNKED || what == PUT_HASH || what == EXPECT_HASH;
@@ -368,10 +428,8 @@ static bool one(struct client *c, uint64_t n)
 #pragma GCC diagnostic pop
 	head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, " HTTP/1.1\r\nHost: web\r\nX-Id: %s\r\n%s", id,
 				     close ? "Connection: close\r\n" : "");
-	if (tag) {
-		atomic_fetch_add(&tagged, 1);
+	if (tag)
 		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "x-mse-tag: %s\r\n", opt.tag);
-	}
 	if (what == EXPECT_HASH)
 		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Expect: 100-continue\r\n");
 	if (what == POST_CHUNKED) {
@@ -406,11 +464,25 @@ static bool one(struct client *c, uint64_t n)
 		r = read_answer(c, what == HEAD_SIZE, seed,
 				what == GET_SIZE || what == GET_CHUNKED || what == GET_CLOSE || what == POST_ECHO || what == POST_CHUNKED,
 				&a);
+	if (r >= 0 && a.status == 503 && !a.pod[0])
+		r = -ENOENT; /* the agent's own answer */
 	if (r < 0) {
-		atomic_fetch_add(&lost, 1);
+		enum loss how = loss_of(r);
+
+		atomic_fetch_add(&count[tag].lost[how], 1);
+		if (c->requests > 1 && !c->got && (how == LOSS_RESET || how == LOSS_EOF)) {
+			atomic_fetch_add(&count[tag].stale, 1);
+			note(c, tag, "lost", "stale");
+		} else {
+			note(c, tag, "lost", loss_names[how]);
+		}
 		report_lost(c, id, tag, r, head);
 		return false;
 	}
+	took = now_us() - c->since_us;
+	for (uint64_t most = atomic_load(&count[tag].slowest_us);
+	     took > most && !atomic_compare_exchange_weak(&count[tag].slowest_us, &most, took);)
+		;
 	c->last_tag = tag;
 	gray = strstr(a.pod, opt.mark) != NULL;
 	snprintf(want, sizeof(want), "%s", tag ? opt.tag : "");
@@ -426,14 +498,24 @@ static bool one(struct client *c, uint64_t n)
 	} else if (what != GET_204) {
 		r |= a.length != size;
 	}
-	if (r || a.status != (what == GET_204 ? 204 : 200) || gray != tag || strcmp(a.id, id) || strcmp(a.tag, want)) {
-		atomic_fetch_add(&wrong, 1);
+	if (r || a.status != (what == GET_204 ? 204 : 200) || (gray != tag && (gray || !opt.may_fall_back)) ||
+	    (opt.never && strstr(a.pod, opt.never)) || strcmp(a.id, id) ||
+	    strcmp(a.tag, want)) {
+		bool bytes = r || gray == tag;
+
+		atomic_fetch_add(bytes ? &count[tag].wrong_bytes : &count[tag].wrong_lane, 1);
+		note(c, tag, "wrong", bytes ? "bytes" : "lane");
 		report("wrong: %s to target %d, tag %d: status %d, pod %s, id %s, tag %s, %llu of %llu bytes, body %s\n%.200s\n", id,
 		       c->target, tag, a.status, a.pod, a.id, a.tag, (unsigned long long)a.length, (unsigned long long)size,
 		       r ? "differs" : "right", head);
+	} else {
+		atomic_fetch_add(gray == tag ? &count[tag].ok : &count[tag].fell_back, 1);
+		if (gray != tag)
+			note(c, tag, "fell_back", "base");
 	}
 	if (c->start != c->end) {
-		atomic_fetch_add(&wrong, 1);
+		atomic_fetch_add(&count[tag].wrong_bytes, 1);
+		note(c, tag, "wrong", "bytes");
 		report("wrong: %s: %zu bytes after the answer\n", id, c->end - c->start);
 		return false;
 	}
@@ -447,15 +529,24 @@ static void *client_run(void *arg)
 	for (;;) {
 		uint64_t n = atomic_fetch_add(&taken, 1);
 
-		if (n >= opt.requests)
+		if (n >= opt.requests || atomic_load(&enough))
 			break;
+		if (opt.until_us && now_us() >= opt.until_us)
+			break;
+		if (opt.pace_us)
+			usleep((useconds_t)draw(c, 2 * opt.pace_us));
 		if (c->fd < 0) {
 			int r = client_connect(c);
 
 			if (r < 0) {
-				atomic_fetch_add(&lost, 1);
+				int tag = draw(c, 100) < opt.tag_percent;
+
+				atomic_fetch_add(&count[tag].sent, 1);
+				atomic_fetch_add(&count[tag].lost[LOSS_CONNECT], 1);
+				note(c, tag, "lost", "connect");
 				report("lost: connect to target %d: %s\n", c->target, strerror(-r));
 				client_close(c);
+				usleep(20000); /* or a pod that refuses would be most of the load */
 				continue;
 			}
 		}
@@ -470,8 +561,45 @@ static void *client_run(void *arg)
 
 static int usage(void)
 {
-	fputs("usage: soak --target IP:PORT ... [--requests N] [--threads N] [--tag gray] [--seed N]\n", stderr);
+	fputs("usage: soak --target IP:PORT ... [--requests N | --seconds N] [--threads N] [--tag gray] [--seed N]\n"
+	      "            [--tagged PERCENT] [--pace US] [--timeout SECONDS] [--mss BYTES] [--may-fall-back] [--never NAME] [--log FILE]\n"
+	      "--may-fall-back: base may answer a tagged request. --never: answers of such pods are wrong. --pace: mean pause before a request. SIGTERM ends it.\n",
+	      stderr);
 	return 2;
+}
+
+static void on_term(int signal)
+{
+	(void)signal;
+	atomic_store(&enough, true);
+}
+
+static uint64_t lost_of(int tag)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < LOSS__MAX; i++)
+		n += atomic_load(&count[tag].lost[i]);
+	return n;
+}
+
+static uint64_t wrong_of(int tag)
+{
+	return atomic_load(&count[tag].wrong_lane) + atomic_load(&count[tag].wrong_bytes);
+}
+
+static void print_kind(int tag)
+{
+	printf(", \"%s\": {\"sent\": %llu, \"ok\": %llu, \"fell_back\": %llu, \"lost\": %llu, \"stale\": %llu, \"wrong_lane\": %llu, "
+	       "\"wrong_bytes\": %llu, \"wrong\": %llu, \"slowest_ms\": %llu, \"how\": {",
+	       tag ? "lane" : "base", (unsigned long long)atomic_load(&count[tag].sent), (unsigned long long)atomic_load(&count[tag].ok),
+	       (unsigned long long)atomic_load(&count[tag].fell_back), (unsigned long long)lost_of(tag),
+	       (unsigned long long)atomic_load(&count[tag].stale), (unsigned long long)atomic_load(&count[tag].wrong_lane),
+	       (unsigned long long)atomic_load(&count[tag].wrong_bytes), (unsigned long long)wrong_of(tag),
+	       (unsigned long long)atomic_load(&count[tag].slowest_us) / 1000);
+	for (int i = 0; i < LOSS__MAX; i++)
+		printf("%s\"%s\": %llu", i ? ", " : "", loss_names[i], (unsigned long long)atomic_load(&count[tag].lost[i]));
+	printf("}}");
 }
 
 static bool add_target(const char *text)
@@ -503,7 +631,11 @@ static bool add_target(const char *text)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "target", 1, 0, 't' }, { "requests", 1, 0, 'n' }, { "threads", 1, 0, 'j' },
-						 { "tag", 1, 0, 'g' },	  { "seed", 1, 0, 's' },     { 0 } };
+						 { "tag", 1, 0, 'g' },	  { "seed", 1, 0, 's' },     { "seconds", 1, 0, 'S' },
+						 { "pace", 1, 0, 'p' },	  { "timeout", 1, 0, 'T' },  { "tagged", 1, 0, 'P' },
+						 { "mss", 1, 0, 'm' },	  { "may-fall-back", 0, 0, 'f' }, { "log", 1, 0, 'l' },
+						 { "never", 1, 0, 'N' },
+						 { 0 } };
 	static char mark[64];
 	pthread_t threads[THREADS_MAX];
 	struct timespec from, to;
@@ -519,6 +651,22 @@ int main(int argc, char **argv)
 		case 'n': opt.requests = strtoull(optarg, NULL, 10); break;
 		case 'j': opt.threads = atoi(optarg); break;
 		case 's': opt.seed = strtoull(optarg, NULL, 10); break;
+		case 'S':
+			opt.seconds = (unsigned int)atoi(optarg);
+			opt.requests = UINT64_MAX;
+			break;
+		case 'p': opt.pace_us = strtoull(optarg, NULL, 10); break;
+		case 'T': opt.timeout = (unsigned int)atoi(optarg); break;
+		case 'P': opt.tag_percent = (unsigned int)atoi(optarg); break;
+		case 'm': opt.small = (unsigned int)atoi(optarg); break;
+		case 'N': opt.never = optarg; break;
+		case 'f': opt.may_fall_back = true; break;
+		case 'l':
+			opt.log = fopen(optarg, "we");
+			if (!opt.log)
+				return usage();
+			setvbuf(opt.log, NULL, _IOLBF, 0);
+			break;
 		case 'g':
 			opt.tag = optarg;
 			snprintf(mark, sizeof(mark), "%s[", optarg);
@@ -530,7 +678,10 @@ int main(int argc, char **argv)
 	if (!opt.ntarget || opt.threads < 1 || opt.threads > THREADS_MAX || !opt.requests)
 		return usage();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, on_term);
 	lw_pattern_init();
+	if (opt.seconds)
+		opt.until_us = now_us() + opt.seconds * 1000000ull;
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	for (int i = 0; i < opt.threads; i++) {
 		struct client *c = calloc(1, sizeof(*c));
@@ -548,9 +699,13 @@ int main(int argc, char **argv)
 		pthread_join(threads[i], NULL);
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-	printf("{\"requests\": %llu, \"tagged\": %llu, \"connections\": %llu, \"wrong\": %llu, \"lost\": %llu, \"seconds\": %.1f}\n",
-	       (unsigned long long)atomic_load(&done), (unsigned long long)atomic_load(&tagged),
-	       (unsigned long long)atomic_load(&connections), (unsigned long long)atomic_load(&wrong),
-	       (unsigned long long)atomic_load(&lost), seconds);
-	return atomic_load(&wrong) || atomic_load(&lost) || atomic_load(&done) != opt.requests;
+	printf("{\"requests\": %llu, \"tagged\": %llu, \"connections\": %llu, \"wrong\": %llu, \"lost\": %llu, \"seconds\": %.1f",
+	       (unsigned long long)atomic_load(&done), (unsigned long long)atomic_load(&count[1].sent),
+	       (unsigned long long)atomic_load(&connections), (unsigned long long)(wrong_of(0) + wrong_of(1)),
+	       (unsigned long long)(lost_of(0) + lost_of(1)), seconds);
+	print_kind(0);
+	print_kind(1);
+	printf("}\n");
+	return wrong_of(0) || wrong_of(1) || lost_of(0) || lost_of(1) ||
+	       (!opt.seconds && !atomic_load(&enough) && atomic_load(&done) != opt.requests);
 }

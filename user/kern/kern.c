@@ -321,6 +321,16 @@ void lw_kern_stop_steering(struct lw_kern *kern)
 		__atomic_store_n(&kern->config->flags, kern->config->flags | LW_CONF_STOPPED, __ATOMIC_RELEASE);
 }
 
+void lw_kern_take_punts(struct lw_kern *kern, bool yes)
+{
+	uint32_t flags;
+
+	if (!kern->config)
+		return;
+	flags = kern->config->flags & ~LW_CONF_NO_PUNT;
+	__atomic_store_n(&kern->config->flags, yes ? flags : flags | LW_CONF_NO_PUNT, __ATOMIC_RELEASE);
+}
+
 void lw_kern_heartbeat(struct lw_kern *kern)
 {
 	if (kern->config)

@@ -56,6 +56,9 @@ void lw_kern_heartbeat(struct lw_kern *kern);
 /* From here on requests follow their own peers, untouched; those under way end where they are. */
 void lw_kern_stop_steering(struct lw_kern *kern);
 
+/* Whether requests may be handed to the agent when no upstream socket is ready. */
+void lw_kern_take_punts(struct lw_kern *kern, bool yes);
+
 enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern);
 const char *lw_kern_mode_name(enum lw_kern_mode mode);
 /* Ends with a NULL name. Valid while kern is. */

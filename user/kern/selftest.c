@@ -148,7 +148,8 @@ static bool read_large(int from, int to, char *why, size_t why_len)
 		}
 		_exit(0);
 	}
-	while (got < BIG && epoll_wait(ep, &ev, 1, WAIT_MS) == 1) {
+	/* stopped and continued, epoll_wait() ends with EINTR, and that is no stall */
+	while (got < BIG && ((n = epoll_wait(ep, &ev, 1, WAIT_MS)) == 1 || (n < 0 && errno == EINTR))) {
 		do {
 			ssize_t k = recv(to, buf + got, BIG - got, MSG_DONTWAIT);
 

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/addr.h"
@@ -19,7 +20,12 @@
 #include "kern/internal.h"
 #include "kern/upstream_internal.h"
 
-#define CONNECT_SECONDS 1.0
+/*
+ * Time to connect: one lost SYN, which the kernel repeats after a second, is no reason to leave the lane; behind the own
+ * peer's address there is only an answer of 503, so it has room for two (they are repeated at 1 and 3 s).
+ */
+#define CONNECT_SECONDS 1.5
+#define CONNECT_PEER_SECONDS 3.5
 #define HEARTBEAT_SECONDS 0.1
 #define TICK_SECONDS 1.0
 /* Ticks between looks for bound sockets whose downstream socket is gone without our being told. */
@@ -38,6 +44,11 @@
 #define POOL_IDLE_NS (2 * LW_NS_PER_SEC)
 /* Each of its two. The kernel doubles it, and by itself would let the second grow to tcp_rmem[2]: a slow reader's share. */
 #define BUFFER_BYTES (4 << 20)
+/*
+ * Descriptors and rows that sockets for a lane leave alone: what is refused is answered with a connection of the agent's
+ * own, what is cut off is reset, and commands are answered by others. Half of it for requests that fall back to their peer.
+ */
+#define RESERVE 128
 #define DRAIN_SECONDS 5.0
 #define DRAIN_LOOK_SECONDS 0.02
 
@@ -442,6 +453,30 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 	return 0;
 }
 
+/* fd is new, and so the lowest that was free. */
+static bool in_reserve(const struct lw_upstreams *ups, int fd, uint16_t lane)
+{
+	size_t keep = lane == LW_LANE_ONCE ? RESERVE / 2 : RESERVE;
+	struct rlimit l;
+
+	return ups->by_cookie.count >= LW_MAX_UPSTREAMS - keep ||
+	       (!getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur != RLIM_INFINITY && (rlim_t)fd + keep >= l.rlim_cur);
+}
+
+/* Until the next tick no request is handed to us: they follow their own peers, or are refused. */
+static void out_of_sockets(struct lw_upstreams *ups)
+{
+	if (ups->short_of)
+		return;
+	ups->short_of = true;
+	lw_kern_take_punts(ups->kern, false);
+	if (lw_clock_ns() - ups->short_told_ns > 60 * LW_NS_PER_SEC || !ups->short_told_ns) {
+		ups->short_told_ns = lw_clock_ns();
+		lw_warn("no room for more upstream sockets (%zu are open): requests that need one %s; raise the limit of open files",
+			ups->by_cookie.count, ups->fail_closed ? "are refused" : "follow their own peers");
+	}
+}
+
 int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid, struct upstream **ret)
 {
 	struct sockaddr_storage sa;
@@ -451,6 +486,10 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	int one = 1, size = BUFFER_BYTES, r;
 
 	fd = lw_netns_socket(ups->netns, key->netns, pid, sa.ss_family, SOCK_STREAM, IPPROTO_TCP);
+	if (fd == -EMFILE || fd == -ENFILE || (fd >= 0 && in_reserve(ups, fd, lane))) {
+		out_of_sockets(ups);
+		return -EMFILE;
+	}
 	if (fd < 0)
 		return fd;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -469,7 +508,7 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	u->state = UPSTREAM_CONNECTING;
 	ev_io_set(&u->io, u->fd, EV_WRITE);
 	ev_io_start(ups->loop, &u->io);
-	ev_timer_set(&u->timer, CONNECT_SECONDS, 0.);
+	ev_timer_set(&u->timer, lane == LW_LANE_ONCE ? CONNECT_PEER_SECONDS : CONNECT_SECONDS, 0.);
 	ev_timer_start(ups->loop, &u->timer);
 	*ret = u;
 	return 0;
@@ -693,6 +732,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	if (ups->short_of) {
+		ups->short_of = false;
+		lw_kern_take_punts(ups->kern, true);
+	}
 	lw_bytemap_filter(&ups->by_cookie, sweep_one, &s);
 	for (size_t i = 0; i < s.n; i++)
 		lw_upstream_close(ups, s.stale[i]);

@@ -48,6 +48,8 @@ struct lw_upstreams {
 	bool fail_closed;
 	unsigned int pool_max;
 	unsigned int ticks;
+	bool short_of; /* no more sockets can be opened; until the next tick */
+	uint64_t short_told_ns;
 	uint64_t drain_until_ns;
 	ev_io ring_io;
 	ev_timer heartbeat, tick;

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the agent may come to under load: killed, stopped, started again, without descriptors, memory or disk.
+# Base traffic loses nothing whatever becomes of it.
+. "$(dirname "$0")/lib.sh"
+world
+threads=32 # of the load: so many requests can be under way at one moment
+
+# Every clause of the case: how long until the next agent steers?
+restart_ms() {
+	local since
+	since=$(ms)
+	"$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --socket "$LWT_SOCKET" \
+		--device "lwv$$x*" "$@" >>"$LWT_TMP/agent.log" 2>&1 &
+	AGENT_PID=$!
+	until_ok 20 "the next agent to steer" steers
+	RESTART=$(($(ms) - since))
+}
+
+if case_wanted kill; then
+	agent_start
+	rounds=$((3 * FAULT_SCALE)) worst=0
+	load kill --may-fall-back
+	for _ in $(seq "$rounds"); do
+		pause 1
+		agent_kill
+		pause 1.5
+		restart_ms
+		[ "$RESTART" -le "$worst" ] || worst=$RESTART
+		pause 1
+	done
+	load_end kill
+	result kill "kill -9 and restart, $rounds times" "steers again after $worst ms at most"
+	# what was on its way over an upstream socket at that moment, and nothing else
+	judge kill 0 $((rounds * threads))
+	expect_most "the next agent steers again, ms" 3000 "$worst"
+	agent_stop
+fi
+
+if case_wanted closed; then
+	agent_start --fail-closed
+	load closed
+	pause 1
+	agent_kill
+	pause 2
+	restart_ms --fail-closed
+	pause 1
+	load_end closed
+	result closed "kill -9 and restart, --fail-closed" "steers again after $RESTART ms"
+	judge closed 0
+	[ "$(figure closed lane.how.eacces)" -gt 0 ] || fail "fail closed: nothing was refused while there was no agent"
+	agent_stop
+fi
+
+if case_wanted stop; then
+	agent_start
+	load stop --may-fall-back
+	pause 1
+	kill -STOP "$AGENT_PID"
+	pause 10
+	kill -CONT "$AGENT_PID"
+	pause 2
+	load_end stop
+	result stop "stopped (SIGSTOP) for 10 s"
+	judge stop 0
+	steers || fail "it does not steer after SIGCONT"
+	agent_stop
+fi
+
+if case_wanted term; then
+	agent_start
+	load term --may-fall-back
+	for _ in $(seq "$((3 * FAULT_SCALE))"); do
+		pause 1
+		agent_stop
+		pause 0.5
+		agent_start
+	done
+	load_end term
+	result term "SIGTERM and start, $((3 * FAULT_SCALE)) times"
+	judge term 0 0
+	agent_stop
+fi
+
+# Out of descriptors: what needs an upstream socket follows its own peer (or is refused), at once, and nobody hangs.
+if case_wanted descriptors; then
+	for closed in "" --fail-closed; do
+		# shellcheck disable=SC2086
+		agent_start $closed
+		used=$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)
+		prlimit --pid "$AGENT_PID" --nofile=$((used + 130)):
+		LOAD_PACE=500 load_for $((5 * FAULT_SCALE)) nofile $([ -n "$closed" ] || echo --may-fall-back)
+		result nofile "out of descriptors${closed:+, $closed}"
+		judge nofile 0
+		if [ -n "$closed" ]; then
+			[ "$(figure nofile lane.how.eacces)" -gt 0 ] || fail "nothing was refused: there were descriptors enough"
+		else
+			[ "$(figure nofile lane.fell_back)" -gt 0 ] || fail "nothing fell back: there were descriptors enough"
+			expect_most "fail open: lost" 0 "$(figure nofile lane.lost)"
+		fi
+		expect_most "lane, without an answer in time" 0 "$(figure nofile lane.how.timeout)"
+		[ "$(counted agent-stale)" -gt 0 ] || [ "$(counted refused)" -gt 0 ] || fail "it was not counted"
+		prlimit --pid "$AGENT_PID" --nofile=4096:
+		until_ok 5 "it to steer again" steers
+		load_for 2 enough
+		result enough "afterwards${closed:+, $closed}"
+		judge enough 0 0
+		agent_stop
+	done
+fi
+say ok

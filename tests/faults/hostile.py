@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hostile.py IP PORT DIR LANEWAY SOCKET SEED: sends the corpus to the base pod at IP, each case whole, byte by byte, and cut at
+random, and compares what the recorders in DIR got. The last line is JSON: {"sent", "wrong", "lost", "opaque"}."""
+import collections
+import glob
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+
+from corpus import ANSWER, ANY, CASES, EITHER, TAG
+
+ip, port, folder, laneway, control, seed = sys.argv[1], int(sys.argv[2]), *sys.argv[3:6], int(sys.argv[6])
+rng = random.Random(seed)
+figures = collections.Counter()
+faults = []
+
+
+def counts():
+    out = json.loads(subprocess.run([laneway, "stats", "-o", "json", "--socket", control], check=True, capture_output=True).stdout)
+    total = collections.Counter()
+    for row in out["stats"]:
+        if row["reason"].startswith("opaque-"):
+            total[row["reason"]] += row["count"]
+    return total
+
+
+def pieces(data, how):
+    if how == "whole":
+        return [data]
+    if how == "bytes":
+        return [data[i : i + 1] for i in range(len(data))]
+    cuts = sorted(rng.sample(range(1, len(data)), min(len(data) - 1, rng.randrange(1, 6))))
+    return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)])]
+
+
+def one_answer(sock, buf):
+    while b"\r\n\r\nok\n" not in buf:
+        data = sock.recv(65536)
+        if not data:
+            return None, buf
+        buf += data
+    head, rest = buf.split(b"\r\n\r\nok\n", 1)
+    return head.decode("latin-1"), rest
+
+
+def recorded(mark):
+    """[(pod, bytes)] of the connections that have the case's bytes."""
+    got = []
+    for path in glob.glob(f"{folder}/*"):
+        with open(path, "rb") as f:
+            data = f.read()
+        if mark in data:
+            got.append((os.path.basename(path).split(".")[0], path, data))
+    return got
+
+
+def run(case, how, n):
+    name = f"{case.name} ({how})"
+    mark = f"case={n}-{how};".encode()
+    sends = [s if s is ANSWER else s.replace(b"%ID", mark) for s in case.sends]
+    parts = [b"".join(group) for group in split(sends)]
+    before, errors = counts(), len(faults)
+    answers, buf = [], b""
+    with socket.create_connection((ip, port), 10) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for s in sends:
+                if s is ANSWER:
+                    head, buf = one_answer(sock, buf)
+                    answers.append(head)
+                    continue
+                for piece in pieces(s, how):
+                    sock.sendall(piece)
+            sock.shutdown(socket.SHUT_WR)
+            while True:
+                head, buf = one_answer(sock, buf)
+                if head is None:
+                    break
+                answers.append(head)
+        except OSError as error:
+            figures["lost"] += 1
+            faults.append(f"{name}: {type(error).__name__} {error} after {len(answers)} answers")
+    figures["sent"] += 1
+    if buf:
+        faults.append(f"{name}: {len(buf)} bytes that are no answer: {buf[:100]!r}")
+    for head in answers:
+        if head is None or not head.startswith("HTTP/1.1 200"):
+            faults.append(f"{name}: no answer: {head!r}")
+        elif f"X-Case: {n}-{how}\r\n" not in head:
+            faults.append(f"{name}: another's answer: {head!r}")
+    got = recorded(mark)
+    where = case.where
+    pods = {"canary": "c", "peer": "b"}
+    everything = b"".join(parts)
+    if isinstance(where, str):
+        if len(got) != 1 or got[0][2] != everything:
+            faults.append(f"{name}: {len(everything)} bytes sent, arrived: {[(p, len(d)) for p, _, d in got]}")
+        elif where != "one" and got[0][0][0] != pods[where]:
+            faults.append(f"{name}: expected at {where}, got at {got[0][0]}")
+    else:
+        want = collections.defaultdict(bytes)
+        for pod, part in zip(where, parts):
+            want[pods[pod]] += part
+        have = collections.defaultdict(bytes)
+        for pod, _, data in got:
+            have[pod[0]] += data
+        if want != have or len(got) != len(want):
+            faults.append(f"{name}: expected {[(p, len(d)) for p, d in want.items()]}, got {[(p, len(d)) for p, _, d in got]}")
+    for pod, _, data in got:
+        # what has no tag anywhere has no business at a canary
+        if pod[0] == "c" and TAG not in data:
+            faults.append(f"{name}: {pod} got bytes of a request without a tag")
+    after = counts() - before
+    figures["opaque"] += sum(after.values())
+    want = {None: 0, EITHER: len(after)}.get(case.reason, 1)
+    if case.reason is EITHER and after and list(after) != ["opaque-pipelined"]:
+        faults.append(f"{name}: counted {dict(after)}")
+    elif sum(after.values()) != want or (case.reason not in (None, ANY, EITHER) and list(after) != [case.reason]):
+        faults.append(f"{name}: expected {case.reason} to be counted, got {dict(after)}")
+    if len(faults) > errors and os.environ.get("HOSTILE_DUMP"):
+        print(name, [len(x) if x is not ANSWER else x for x in sends])
+        for path in glob.glob(f"{folder}/*"):
+            if os.path.getsize(path):
+                with open(path, "rb") as f:
+                    print("   ", os.path.basename(path), f.read()[:500])
+    # an empty file's connection may be one that waits in a pool
+    for path in glob.glob(f"{folder}/*"):
+        if os.path.getsize(path):
+            os.unlink(path)
+
+
+def split(sends):
+    group = []
+    for s in sends:
+        if s is ANSWER:
+            yield group
+            group = []
+        else:
+            group.append(s)
+    yield group
+
+
+for n, case in enumerate(CASES):
+    for how in ("whole", "bytes", "cut"):
+        if how == "bytes" and not case.slow:
+            continue
+        errors = len(faults)
+        run(case, how, n)
+        figures["wrong"] += len(faults) > errors
+for fault in faults:
+    print("FAIL:", fault)
+print(json.dumps({k: figures[k] for k in ("sent", "wrong", "lost", "opaque")}))

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A bad network between pods: loss, delay, reordering, duplicates, corruption, tiny segments; over TCP (as between nodes) and
+# with the bypass. One base pod and one canary are behind a bad cable. Nothing may be lost, TCP sees to that.
+. "$(dirname "$0")/lib.sh"
+world
+wire_plain client1 client2 b1 b2 c1 c2
+wire_lay c1
+wire_lay b1
+seconds=$((4 * FAULT_SCALE))
+
+cable() { # NAME WHAT MOST_LOST WIRE OPTIONS
+	case_wanted "$1" || return 0
+	local name=$1 what=$2 most=$3 pod
+	shift 3
+	for pod in b1 c1; do
+		wire_set "$pod" "$@"
+	done
+	LOAD_TIMEOUT=60 load_for "$seconds" "$name" --may-fall-back
+	for pod in b1 c1; do
+		wire_end "$pod"
+	done
+	result "$name" "$what$way" "$(wire_did c1)"
+	# nothing but a connection that could not be made in 1.5 s, and not to the own peer in 3.5 s either: three SYNs of three
+	judge "$name" 0 "$most"
+	# a connection that takes over a second to make is given up, and its request goes to base
+	expect_most "$name: answered by base, of 100" 25 $((100 * $(figure "$name" lane.fell_back) / $(figure "$name" lane.sent)))
+	wire_set b1
+	wire_set c1
+}
+for way in ", over TCP" ""; do
+	# shellcheck disable=SC2046
+	agent_start $([ -z "$way" ] || echo --no-bypass)
+	cable none "a good cable" 0
+	cable loss "1 % of packets lost" 0 --loss 10
+	cable heavy "10 % of packets lost" 1 --loss 100
+	cable delay "20 ms, and up to 20 more" 0 --delay 20 --jitter 20
+	cable reorder "10 % of packets 5 ms late" 0 --reorder 100
+	cable dup "10 % of packets twice" 0 --dup 100
+	cable corrupt "1 % of packets with a bit turned over" 0 --corrupt 10
+	cable all "all of it" 0 --loss 10 --reorder 50 --dup 50 --corrupt 10 --delay 2 --jitter 3
+	if case_wanted tiny; then
+		LOAD_TIMEOUT=60 load_for "$seconds" tiny --mss 88
+		result tiny "segments of 88 bytes$way"
+		judge tiny 0 0
+	fi
+	agent_stop
+done
+say ok

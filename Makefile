@@ -149,7 +149,7 @@ test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
 VM_CI_TESTS := test_load test_steer test_mode test_needs
 vm = BUILD=$(BUILD) KERNELS="$(KERNEL)" SUITES="$(or $(SUITE),$(if $T,bpf netns))" VM_BPF="$1" VM_NETNS="$2" tests/vm/vm.sh
 vm_ready = @$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && \
-	$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(BPFTEST_BIN)
+	$(MAKE) -s --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(BPFTEST_BIN)
 test-vm: ## the tests on other kernels, under qemu; KERNEL=, SUITE= and T= pick; root
 	$(vm_ready)
 	@$(call vm,$(call pick,$(BPFTEST_BIN)),$(call pick,$(NETNS)))

@@ -19,6 +19,8 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2>/dev/null
 mkdir -p /dev/pts /dev/shm
 mount -t devpts pts /dev/pts
+ln -sfT /proc/self/fd /dev/fd
+for n in 0:stdin 1:stdout 2:stderr; do ln -sf "/proc/self/fd/${n%:*}" "/dev/${n#*:}"; done
 # not /tmp, which may hold this very tree
 for at in /dev/shm /run; do mount -t tmpfs -o mode=1777 tmpfs $at; done
 mkdir -p /run/netns /run/lock /run/tmp

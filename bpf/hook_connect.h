@@ -74,6 +74,11 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 			st->role = 0;
 		return 0;
 	}
+	if (lw_is_kept_out(conf)) {
+		if (st)
+			st->role = 0;
+		return 0;
+	}
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return 0;

@@ -861,9 +861,15 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 
 static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
 {
-	struct lw_scratch *s = lw_scratch_take();
+	struct lw_scratch *s;
 	int look, v;
 
+	if (f->flags & (LW_FLOW_KEPT_FIONREAD | LW_FLOW_KEPT_SPLICE)) {
+		lw_doubt(f, r);
+		lw_opaque(f, f->flags & LW_FLOW_KEPT_FIONREAD ? LW_REASON_KEPT_FIONREAD : LW_REASON_KEPT_SPLICE);
+		return lw_forward(msg, f, r);
+	}
+	s = lw_scratch_take();
 	if (!s) {
 		lw_opaque(f, LW_REASON_SCRATCH);
 		return lw_forward(msg, f, r);

@@ -10,6 +10,35 @@
 
 struct sock_common {
 	unsigned char skc_state;
+	struct {
+		__s64 counter;
+	} skc_cookie;
+};
+
+struct inode {
+	unsigned short i_mode;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct task_struct {
+	struct task_struct *group_leader;
+	struct files_struct *files;
+	__u64 start_time;
+	int tgid;
+	char comm[16];
 };
 
 struct sock {
@@ -20,6 +49,10 @@ struct sock {
 			int counter;
 		} rmem_alloc;
 	} sk_backlog;
+};
+
+struct socket {
+	struct sock *sk;
 };
 
 struct sk_buff_head {

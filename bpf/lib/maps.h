@@ -188,3 +188,17 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lw_scratch);
 } lw_scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LW_MAX_KEPT_NAMES);
+	__type(key, struct lw_kept_name);
+	__type(value, __u32);
+} lw_kept_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LW_MAX_KEPT);
+	__type(key, struct lw_kept_key);
+	__type(value, struct lw_kept);
+} lw_kept SEC(".maps");

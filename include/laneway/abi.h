@@ -28,6 +28,7 @@ enum lw_config_flags {
 	LW_CONF_NATIVE_VERDICT = 1 << 2, /* downstream sockets carry the pass-all verdict too */
 	LW_CONF_STOPPED = 1 << 3, /* the agent has ended: requests follow the own peer, untouched */
 	LW_CONF_BYPASS = 1 << 4, /* between sockets of this node steered bytes need no TCP */
+	LW_CONF_KEEPS_OUT = 1 << 6, /* there are clients that are not enrolled: look for them */
 	LW_CONF_NO_PUNT = 1 << 5, /* the agent can open no upstream socket for now: nothing is handed to it */
 };
 
@@ -40,6 +41,36 @@ struct lw_config {
 	__u32 down_rcvbuf; /* receive buffer of downstream sockets, bytes; 0: left to the kernel */
 	__u32 down_sndbuf; /* likewise send buffer */
 };
+
+/* ---- clients that are not enrolled: lw_kept_names, lw_kept ---- */
+
+enum lw_keep {
+	LW_KEEP_FIONREAD = 1 << 0, /* asks ioctl(FIONREAD) */
+	LW_KEEP_SPLICE = 1 << 1, /* reads with splice(2) */
+	LW_KEEP_NAME = 1 << 2, /* is on the list of programs */
+};
+
+/* Key of lw_kept_names, as in /proc/PID/comm, zeros behind. Value: __u32, LW_KEEP_NAME. */
+struct lw_kept_name {
+	char comm[16];
+};
+
+/* Key of lw_kept: a process. */
+struct lw_kept_key {
+	__u64 started; /* task_struct.start_time, nanoseconds: pids are used again */
+	__u32 pid;
+	__u32 pad;
+};
+LW_ASSERT_SIZE(struct lw_kept_key, 16);
+
+struct lw_kept {
+	__u64 since_ns;
+	__u64 connections; /* that were not enrolled */
+	__u32 why; /* enum lw_keep */
+	char comm[16];
+	__u32 pad;
+};
+LW_ASSERT_SIZE(struct lw_kept, 40);
 
 /* ---- state of one generation ---- */
 
@@ -270,6 +301,8 @@ enum lw_flow_flags {
 	LW_FLOW_SENT = 1 << 3, /* sent_seq is valid */
 	LW_FLOW_CORKED = 1 << 4, /* the kernel has held a piece of a head back once */
 	LW_FLOW_FIN_SENT = 1 << 5, /* the application has closed its sending side */
+	LW_FLOW_KEPT_FIONREAD = 1 << 6, /* the application has done what this kernel gets wrong: opaque from the next */
+	LW_FLOW_KEPT_SPLICE = 1 << 7, /* request on */
 };
 
 struct lw_flow_up {

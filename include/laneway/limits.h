@@ -75,3 +75,7 @@
 #define LW_DFA_TRANS 32768
 #define LW_NAMES_STATES 2048
 #define LW_NAMES_CLASSES 64
+
+/* Processes and names of programs that are kept out. Full: the one longest not seen is forgotten; an error at start. */
+#define LW_MAX_KEPT 4096
+#define LW_MAX_KEPT_NAMES 256

@@ -33,6 +33,9 @@
 	X(UP_LOST, "up-lost", "the upstream socket closed before the response ended")          \
 	X(FLOWS_FULL, "flows-full", "no room for another flow: not enrolled")                  \
 	X(ENROL, "enrol", "the kernel refused the socket: not enrolled")                       \
+	X(KEPT_FIONREAD, "kept-fionread", "its process asks FIONREAD, which this kernel gets wrong: not enrolled") \
+	X(KEPT_SPLICE, "kept-splice", "its process reads with splice(2), which this kernel gets wrong: not enrolled") \
+	X(KEPT_NAME, "kept-name", "its program is on the list of those kept out: not enrolled") \
 	X(FIN_HELD, "fin-held", "the own peer's close was kept back while a response was due")
 
 #define LW_ENUM_EVIDENCE(id, name, help) LW_EVIDENCE_##id,

@@ -302,7 +302,9 @@ static int start_kern(struct agent *agent)
 						    .bpffs = o->bpffs,
 						    .fail_closed = o->fail_closed,
 						    .prefer_local = o->prefer_local,
-						    .no_bypass = o->no_bypass },
+						    .no_bypass = o->no_bypass,
+						    .keep_out = o->keep_out,
+						    .watch_syscalls = o->watch_syscalls },
 			 &agent->kern);
 	if (r < 0)
 		return r;

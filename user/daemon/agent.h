@@ -16,7 +16,8 @@ struct lw_agent_options {
 	const char *const *devices; /* NULL-terminated patterns; NULL: none */
 	const char *node; /* NULL: the host's name */
 	const char *tag_header, *lane_label, *lane_label_prefix; /* NULL: the default */
-	bool fail_closed, prefer_local, no_bypass;
+	bool fail_closed, prefer_local, no_bypass, watch_syscalls;
+	const char *const *keep_out; /* NULL-terminated names of programs; NULL: none */
 	unsigned int pool_max; /* 0: the default */
 };
 

@@ -7,10 +7,13 @@
 #include "base/str.h"
 #include "daemon/agent.h"
 #include "daemon/cmd.h"
+#include "daemon/self_test.h"
 #include "kern/upstream.h"
 #include "laneway/limits.h"
 
 #define DEVICES_MAX 16
+#define KEEP_OUT_MAX 64
+#define COMM_MAX 15 /* bytes of /proc/PID/comm */
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
@@ -47,6 +50,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_LOG_LEVEL,
 		OPT_LOG_FORMAT,
 		OPT_POOL_MAX,
+		OPT_KEEP_OUT,
+		OPT_WATCH_SYSCALLS,
+		OPT_SELF_TEST,
 	};
 	static const struct option options[] = {
 		{ "state", required_argument, NULL, OPT_STATE },
@@ -64,14 +70,19 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 		{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
 		{ "pool-max", required_argument, NULL, OPT_POOL_MAX },
+		{ "keep-out", required_argument, NULL, OPT_KEEP_OUT },
+		{ "watch-syscalls", no_argument, NULL, OPT_WATCH_SYSCALLS },
+		{ "self-test", no_argument, NULL, OPT_SELF_TEST },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
+	const char *keep_out[KEEP_OUT_MAX + 1] = {};
 	const char *devices[DEVICES_MAX + 1] = {};
 	struct lw_agent_options agent = { .socket = LW_CONTROL_PATH };
 	enum lw_log_format format = LW_LOG_FORMAT_TEXT;
 	enum lw_log_level level = LW_LOG_INFO;
-	size_t ndevices = 0;
+	size_t ndevices = 0, nkeep_out = 0;
+	bool self_test = false;
 	uint64_t number;
 	int opt;
 
@@ -137,6 +148,21 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 						    LW_POOL_SLOTS, optarg);
 			agent.pool_max = (unsigned int)number;
 			break;
+		case OPT_KEEP_OUT:
+			if (!optarg[0] || strlen(optarg) > COMM_MAX)
+				return lw_cmd_usage(cmd, "--keep-out is a program's name as in /proc/PID/comm, 1 to %d bytes, not '%s'",
+						    COMM_MAX, optarg);
+			if (nkeep_out == KEEP_OUT_MAX)
+				return lw_cmd_usage(cmd, "--keep-out may be given %d times", KEEP_OUT_MAX);
+			keep_out[nkeep_out++] = optarg;
+			agent.keep_out = keep_out;
+			break;
+		case OPT_WATCH_SYSCALLS:
+			agent.watch_syscalls = true;
+			break;
+		case OPT_SELF_TEST:
+			self_test = true;
+			break;
 		case 's':
 			agent.socket = optarg;
 			break;
@@ -149,16 +175,18 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	}
 	if (optind < argc)
 		return lw_cmd_usage(cmd, "'%s' is one argument too many", argv[optind]);
-	if (!agent.state_dir)
+	if (!agent.state_dir && !self_test)
 		return lw_cmd_usage(cmd, "--state DIR is needed");
 	lw_log_set_level(level);
 	lw_log_set_format(format);
+	if (self_test)
+		return lw_self_test_run();
 	return exit_of(lw_agent_run(&agent));
 }
 
 const struct lw_cmd lw_cmd_agent = {
 	.name = "agent",
-	.usage = "--state DIR [OPTION...]",
+	.usage = "--state DIR [OPTION...] | --self-test",
 	.summary = "steer the requests of this node, in the foreground (root)",
 	.help = "Reads Kubernetes objects from the YAML and JSON files in DIR, as `kubectl get -o yaml`\n"
 		"prints them, and follows every change. Runs until SIGTERM or SIGINT, and then leaves\n"
@@ -174,6 +202,12 @@ const struct lw_cmd lw_cmd_agent = {
 		"      --no-bypass           steered bytes take TCP also between pods of this node\n"
 		"      --fail-closed         refuse a request that cannot reach its lane, instead of\n"
 		"                            letting it follow its own connection\n"
+		"      --keep-out NAME       clients of this name (/proc/PID/comm) are left alone; may be\n"
+		"                            given often\n"
+		"      --watch-syscalls      where the kernel has no better hook, notice clients that read\n"
+		"                            with splice(2) by one that makes every system call slower\n"
+		"      --self-test           try out what this kernel does with enrolled sockets, say what\n"
+		"                            that means, and end: 0 steering is safe, 4 it is not\n"
 		"      --tag-header NAME     header that carries the lane where no rule sets one (x-mse-tag)\n"
 		"      --lane-label NAME     pod label whose value names its lane (alicloud.service.tag)\n"
 		"      --lane-label-prefix P pod label that begins so and goes on with its lane\n"

@@ -284,6 +284,33 @@ static void add_source(const struct lw_query *q, struct json_object *data)
 	lw_findings_json(q->build_findings, findings);
 }
 
+static void on_kept(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg)
+{
+	struct json_object *o = lw_json_new_object(arg, NULL);
+	char comm[sizeof(kept->comm) + 1] = "";
+
+	memcpy(comm, kept->comm, sizeof(kept->comm));
+	lw_json_add_int(o, "pid", key->pid);
+	lw_json_add_str(o, "program", comm);
+	lw_json_add_str(o, "why", kept->why & LW_KEEP_NAME     ? "name" :
+				  kept->why & LW_KEEP_FIONREAD ? "fionread" :
+								 "splice");
+	lw_json_add_int(o, "connections", (int64_t)kept->connections);
+	lw_json_add_int(o, "since_ms_ago", (int64_t)((lw_clock_ns() - kept->since_ns) / LW_NS_PER_MS));
+}
+
+static void add_kept_out(const struct lw_query *q, struct json_object *data)
+{
+	struct json_object *o = lw_json_new_object(data, "kept_out");
+	uint32_t noticed, keeps = lw_kern_keeps(q->kern, &noticed);
+
+	lw_json_add_bool(o, "fionread", keeps & LW_KEEP_FIONREAD);
+	lw_json_add_bool(o, "splice", keeps & LW_KEEP_SPLICE);
+	lw_json_add_bool(o, "fionread_noticed", noticed & LW_KEEP_FIONREAD);
+	lw_json_add_bool(o, "splice_noticed", noticed & LW_KEEP_SPLICE);
+	(void)lw_kern_each_kept(q->kern, on_kept, lw_json_new_array(o, "processes"));
+}
+
 static int answer_status(const struct lw_query *q, struct json_object *request,
 			 struct json_object *data, const char **ret_error)
 {
@@ -327,12 +354,17 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	decisions = lw_json_new_object(data, "decisions");
 	lw_json_add_int(decisions, "ok", (int64_t)stats.ok);
 	lw_json_add_int(decisions, "other", (int64_t)stats.other);
+	add_kept_out(q, data);
 	array = lw_json_new_array(data, "selftests");
 	for (; tests->name; tests++) {
 		struct json_object *o = lw_json_new_object(array, NULL);
 
 		lw_json_add_str(o, "name", tests->name);
 		lw_json_add_bool(o, "ok", tests->ok);
+		lw_json_add_str(o, "about", tests->about);
+		lw_json_add_str(o, "concerns", tests->keeps & LW_KEEP_FIONREAD ? "fionread" :
+					       tests->keeps & LW_KEEP_SPLICE   ? "splice" :
+										 "");
 		lw_json_add_str(o, "detail", tests->detail);
 	}
 	array = lw_json_new_array(data, "attached");

@@ -130,6 +130,35 @@ static void show_source(struct json_object *source)
 		     lw_json_int(source, "errors"), lw_json_int(source, "warnings"));
 }
 
+#define KEPT_SHOWN 20
+
+static void show_kept_out(struct json_object *kept)
+{
+	struct json_object *processes = lw_json_get(kept, "processes");
+	bool fionread = lw_json_bool(kept, "fionread"), splice = lw_json_bool(kept, "splice");
+
+	(void)printf("kept out   ");
+	if (fionread)
+		(void)printf("who asks FIONREAD%s", splice ? "; " : "");
+	if (splice)
+		(void)printf("who reads with splice(2)%s", lw_json_bool(kept, "splice_noticed") ? "" : " (by name only: not noticed here)");
+	if (!fionread && !splice)
+		(void)printf("nobody for what the kernel does");
+	(void)printf("; %zu processes\n", lw_json_len(processes));
+	for (size_t i = 0; i < lw_json_len(processes) && i < KEPT_SHOWN; i++) {
+		struct json_object *p = lw_json_at(processes, i);
+		char age[32];
+
+		(void)printf("  ");
+		print_plain(lw_json_str(p, "program"));
+		(void)printf("[%" PRId64 "], %s, since %s: %" PRId64 " connections not enrolled\n", lw_json_int(p, "pid"),
+			     lw_json_str(p, "why"), format_age(lw_json_int(p, "since_ms_ago"), age, sizeof(age)),
+			     lw_json_int(p, "connections"));
+	}
+	if (lw_json_len(processes) > KEPT_SHOWN)
+		(void)printf("  and %zu more (-o json)\n", lw_json_len(processes) - KEPT_SHOWN);
+}
+
 void lw_show_status(struct json_object *data)
 {
 	struct json_object *tests = lw_json_get(data, "selftests");
@@ -152,11 +181,12 @@ void lw_show_status(struct json_object *data)
 	(void)printf("decisions  %" PRId64 " ok, %" PRId64 " with another outcome%s\n",
 		     lw_json_int(decisions, "ok"), lw_json_int(decisions, "other"),
 		     lw_json_int(decisions, "other") ? " (laneway stats)" : "");
+	show_kept_out(lw_json_get(data, "kept_out"));
 	(void)printf("self-tests\n");
 	for (size_t i = 0; i < lw_json_len(tests); i++) {
 		struct json_object *t = lw_json_at(tests, i);
 
-		(void)printf("  %-3s  %-20s  %s\n", lw_json_bool(t, "ok") ? "ok" : "no",
+		(void)printf("  %-3s  %-24s  %s\n", lw_json_bool(t, "ok") ? "ok" : "no",
 			     lw_json_str(t, "name"), lw_json_str(t, "detail"));
 	}
 	(void)printf("attached\n");

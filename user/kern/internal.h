@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include "kern/kern.h"
+#include "kern/notice.h"
 #include "lw_lanes.skel.h"
 
 #define LW_KERN_LINKS 5
@@ -18,14 +19,19 @@ struct lw_kern {
 	char *bpffs_mounted; /* we mounted it */
 	enum lw_kern_mode mode;
 	struct lw_selftest_result *tests;
+	uint32_t keeps, noticed; /* enum lw_keep: whom the mode would hurt, and who of them is noticed */
+	struct lw_notice *notice;
 	char *attached[LW_KERN_ATTACHED + 1];
 	size_t nattached;
 	struct lw_image *slots[2]; /* what is in each; NULL: nothing */
 	uint64_t in_force_ns;
 };
 
-/* Runs every self-test. *ret: an array ending with a NULL name, for free(). 0 or -errno. */
-int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode);
+/*
+ * Runs the self-tests. *ret: an array ending with a NULL name, for free(). *ret_keeps: enum lw_keep, clients that must
+ * not be enrolled in this mode. 0 or -errno.
+ */
+int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps);
 
 int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);
 /* Adds to what lw_kern_attached() says. */

@@ -220,6 +220,62 @@ static uint32_t down_buffer(const char *sysctl, uint32_t size, const char *else_
 	return 0;
 }
 
+/* What is known to ask FIONREAD: it need not hang a first time. */
+static const char *const ask_fionread[] = { "nginx", "openresty", NULL };
+
+static int keep_names(struct lw_kern *kern, const char *const *names)
+{
+	const uint32_t why = LW_KEEP_NAME;
+
+	for (; names && *names; names++) {
+		struct lw_kept_name key = {};
+
+		/* the kernel cuts names there, too */
+		(void)strncpy(key.comm, *names, sizeof(key.comm) - 1);
+		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_kept_names), &key, &why, BPF_ANY)) {
+			lw_error("keep '%s' out: %s; at most %d names can be", *names, strerror(errno), LW_MAX_KEPT_NAMES);
+			return -errno;
+		}
+		kern->config->flags |= LW_CONF_KEEPS_OUT;
+	}
+	return 0;
+}
+
+/* Whom this kernel would hurt is not enrolled: by name, and by what a process does. */
+static int keep_out(struct lw_kern *kern, const struct lw_kern_options *options)
+{
+	int r = keep_names(kern, options->keep_out);
+
+	if (!r && (kern->keeps & LW_KEEP_FIONREAD))
+		r = keep_names(kern, ask_fionread);
+	if (r)
+		return r;
+	kern->noticed = lw_notice_start(kern, kern->keeps, options->watch_syscalls, &kern->notice);
+	if (kern->noticed)
+		kern->config->flags |= LW_CONF_KEEPS_OUT;
+	if ((kern->keeps & LW_KEEP_FIONREAD) && !(kern->noticed & LW_KEEP_FIONREAD)) {
+		lw_error("attach to tcp_ioctl, to keep clients out that ask FIONREAD: %s", strerror(EOPNOTSUPP));
+		return -EOPNOTSUPP;
+	}
+	if ((kern->keeps & LW_KEEP_SPLICE) && !(kern->noticed & LW_KEEP_SPLICE))
+		lw_info("clients that read with splice(2) are not noticed on this kernel: name them with --keep-out, or see --watch-syscalls");
+	return 0;
+}
+
+int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps)
+{
+	int r;
+
+	libbpf_set_print(on_libbpf);
+	r = lw_needs_check(NULL);
+	if (r)
+		return r;
+	r = lw_selftest_run(ret_tests, ret_mode, ret_keeps);
+	if (r)
+		lw_error("run the self-tests: %s", strerror(-r));
+	return r;
+}
+
 int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 {
 	_cleanup_(lw_kern_close) struct lw_kern *kern = NULL;
@@ -243,7 +299,7 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 	kern = calloc(1, sizeof(*kern));
 	if (!kern)
 		return -ENOMEM;
-	r = lw_selftest_run(&kern->tests, &kern->mode);
+	r = lw_selftest_run(&kern->tests, &kern->mode, &kern->keeps);
 	if (r) {
 		lw_error("run the self-tests: %s", strerror(-r));
 		return r;
@@ -301,6 +357,9 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 	kern->config->down_sndbuf = down_buffer("wmem_max", DOWN_SNDBUF,
 						"a client that sends a large body and waits in a blocking recv() may get EAGAIN");
 	lw_kern_heartbeat(kern);
+	r = keep_out(kern, options);
+	if (r)
+		return r;
 	r = pin_maps(kern);
 	if (r) {
 		lw_error("pin the maps in '%s': %s", kern->pin_dir, strerror(-r));
@@ -358,6 +417,7 @@ void lw_kern_close(struct lw_kern **kern_)
 		if (r < 0)
 			lw_warn("remove '%s': %s, left behind", kern->pin_dir, strerror(-r));
 	}
+	lw_notice_stop(&kern->notice);
 	if (kern->skel)
 		lw_lanes_bpf__destroy(kern->skel);
 	if (kern->bpffs_mounted && umount(kern->bpffs_mounted))
@@ -370,6 +430,32 @@ void lw_kern_close(struct lw_kern **kern_)
 	free(kern->pin_dir);
 	free(kern->tests);
 	free(kern);
+}
+
+uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
+{
+	*ret_noticed = kern->noticed;
+	return kern->keeps;
+}
+
+int lw_kern_each_kept(const struct lw_kern *kern,
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
+{
+	struct lw_kept_key key, next, *at = NULL;
+	int fd;
+
+	if (!kern->skel)
+		return 0;
+	fd = bpf_map__fd(kern->skel->maps.lw_kept);
+	while (!bpf_map_get_next_key(fd, at, &next)) {
+		struct lw_kept kept;
+
+		key = next;
+		at = &key;
+		if (!bpf_map_lookup_elem(fd, &key, &kept))
+			cb(&key, &kept, arg);
+	}
+	return 0;
 }
 
 uint64_t lw_kern_in_force_ns(const struct lw_kern *kern)

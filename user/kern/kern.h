@@ -24,12 +24,16 @@ struct lw_kern_options {
 	bool fail_closed;
 	bool prefer_local;
 	bool no_bypass; /* steered bytes take TCP also between two pods of this node */
+	const char *const *keep_out; /* names of programs, as in /proc/PID/comm, that are not enrolled; ends with NULL; NULL: none */
+	bool watch_syscalls; /* notice clients that splice also by a hook that makes every system call slower */
 	enum lw_kern_mode unsafe_mode; /* for tests: the mode where the self-tests find none */
 };
 
 struct lw_selftest_result {
-	const char *name; /* "fionread-native" */
+	const char *name; /* "msg-fionread-native" */
+	const char *about; /* what holds if it is ok, in words */
 	bool ok;
+	uint32_t keeps; /* enum lw_keep: if not ok, clients that do this are kept out; 0: the mode is not used */
 	char detail[160]; /* what was seen; what it means for the mode */
 };
 
@@ -58,6 +62,17 @@ void lw_kern_stop_steering(struct lw_kern *kern);
 
 /* Whether requests may be handed to the agent when no upstream socket is ready. */
 void lw_kern_take_punts(struct lw_kern *kern, bool yes);
+
+/* Whom the mode would hurt (enum lw_keep), and who of them is noticed by what they do. */
+uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed);
+/* Every process that is kept out. 0 or -errno. */
+int lw_kern_each_kept(const struct lw_kern *kern,
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg);
+/*
+ * The self-tests alone, no other kernel side. *ret_tests ends with a NULL name, for free(). *ret_mode, *ret_keeps: as
+ * they would be chosen. 0, or -errno with one line logged.
+ */
+int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps);
 
 enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern);
 const char *lw_kern_mode_name(enum lw_kern_mode mode);

@@ -87,7 +87,7 @@ int lw_needs_check(const char *cgroup)
 		r = check_rights();
 	if (!r)
 		r = check_btf();
-	if (!r)
+	if (!r && cgroup)
 		r = check_cgroup(cgroup);
 	return r;
 }

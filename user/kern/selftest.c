@@ -2,7 +2,7 @@
 /*
  * Self-tests: in a child process with a network namespace of its own, loopback connections are treated
  * as laneway treats applications', and read the way applications read. A way of enrolling that fails one
- * is not used; see docs/ARCHITECTURE.md, "Which mode".
+ * is not used, unless it concerns only clients that can be kept out; see docs/ARCHITECTURE.md, "Which mode".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,9 +22,10 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kern/internal.h"
+#include "kern/notice.h"
 #include "lw_selftest.skel.h"
 
-#define MAX_RESULTS 16
+#define MAX_RESULTS 48
 #define WAIT_MS 2000
 #define BIG (1 << 20)
 
@@ -40,30 +41,58 @@ struct bench {
 	char prefix[16];
 	struct lw_selftest_result *results;
 	size_t *n;
-	bool ok;
+	bool ok; /* but for clients that are kept out */
+	uint32_t keeps; /* enum lw_keep */
 };
+
+/* Every test, once for each way of enrolling. */
+static const struct test {
+	const char *names[2]; /* with msg, with verdict */
+	const char *about;
+	uint32_t keeps; /* enum lw_keep: it concerns these clients alone */
+} tests[] = {
+#define TEST(name, about, keeps) { { "msg-" name, "verdict-" name }, about, keeps }
+	TEST("connect", "a connected socket can be enrolled, and bound to an upstream one", 0),
+	TEST("fionread-native", "ioctl(FIONREAD) tells what waits from the own peer", 0),
+	TEST("edges-native", "1 MiB of the own peer's, read at the edges of epoll, is whole", 0),
+	TEST("large-native", "the same by a client that reads on while FIONREAD tells of more, as nginx does", 0),
+	TEST("peek-native", "MSG_PEEK shows what waits from the own peer, and leaves it there", 0),
+	TEST("splice-native", "splice(2) reads what the own peer sent", LW_KEEP_SPLICE),
+	TEST("fionread-steered", "ioctl(FIONREAD) tells what waits from another pod", LW_KEEP_FIONREAD),
+	TEST("edges-steered", "1 MiB of another pod's, read at the edges of epoll, is whole", 0),
+	TEST("large-steered", "the same by a client that reads on while FIONREAD tells of more", LW_KEEP_FIONREAD),
+	TEST("peek-steered", "MSG_PEEK shows what waits from another pod, and leaves it there", 0),
+	TEST("splice-steered", "splice(2) reads what another pod sent", LW_KEEP_SPLICE),
+	TEST("order", "answers of the own peer and of another pod, in turn, are read in this order", 0),
+	TEST("send-steered", "a request goes to another pod, and no byte of it to the own peer", 0),
+	TEST("half-close", "behind the client's end of file the own peer still answers", 0),
+	TEST("eof-native", "the own peer's end of file comes behind its bytes", 0),
+	TEST("eof-steered", "an end of file that follows another pod's bytes comes behind them", 0),
+#undef TEST
+};
+#define NTESTS (sizeof(tests) / sizeof(tests[0]))
 
 static bool report(struct bench *b, const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 4, 5)));
 static bool report(struct bench *b, const char *name, bool ok, const char *format, ...)
 {
-	static const char *const names[][2] = {
-#define NAME(n) { "msg-" n, "verdict-" n }
-		NAME("connect"), NAME("send-steered"), NAME("fionread-native"), NAME("fionread-steered"),
-		NAME("large-native"), NAME("large-steered"), NAME("order"),
-#undef NAME
-	};
 	struct lw_selftest_result *r = &b->results[(*b->n)++];
+	size_t skip = strlen(b->prefix), i = 0;
 	va_list args;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		for (size_t j = 0; j < 2; j++)
-			if (!strncmp(names[i][j], b->prefix, strlen(b->prefix)) && !strcmp(names[i][j] + strlen(b->prefix), name))
-				r->name = names[i][j];
-	r->ok = ok;
+	while (i < NTESTS && strcmp(tests[i].names[0] + strlen("msg-"), name) != 0)
+		i++;
+	if (i == NTESTS) /* cannot be: each is called by its name above */
+		abort();
+	*r = (struct lw_selftest_result){
+		.name = tests[i].names[skip != strlen("msg-")], .about = tests[i].about, .ok = ok, .keeps = tests[i].keeps
+	};
 	va_start(args, format);
 	(void)vsnprintf(r->detail, sizeof(r->detail), format, args);
 	va_end(args);
-	b->ok &= ok;
+	if (!ok && r->keeps)
+		b->keeps |= r->keeps;
+	else
+		b->ok &= ok;
 	return ok;
 }
 
@@ -120,10 +149,10 @@ static void fill(char *buf, size_t n, size_t at)
 }
 
 /*
- * Reads as nginx does: an edge from epoll, then FIONREAD says how much to take, and an answer of 0 means
- * wait for the next edge. The sender is a child, so that neither side waits for the other's buffers.
+ * Reads at the edges of epoll. ask: as nginx does, FIONREAD says whether there is more, and an answer of 0 means wait
+ * for the next edge. The sender is a child, so that neither side waits for the other's buffers.
  */
-static bool read_large(int from, int to, char *why, size_t why_len)
+static bool read_large(int from, int to, bool ask, char *why, size_t why_len)
 {
 	_cleanup_free_ char *buf = malloc(BIG), *want = malloc(BIG);
 	_cleanup_close_ int ep = epoll_create1(EPOLL_CLOEXEC);
@@ -157,8 +186,9 @@ static bool read_large(int from, int to, char *why, size_t why_len)
 				break;
 			got += (size_t)k;
 			n = 0;
-			(void)ioctl(to, FIONREAD, &n);
-		} while (n > 0);
+			if (ask)
+				(void)ioctl(to, FIONREAD, &n);
+		} while (n > 0 || !ask);
 	}
 	if (pid > 0) {
 		if (got < BIG)
@@ -166,14 +196,14 @@ static bool read_large(int from, int to, char *why, size_t why_len)
 		(void)waitpid(pid, NULL, 0);
 	}
 	if (got < BIG) {
-		(void)snprintf(why, why_len, "stalled after %zu of %d bytes: a client that asks FIONREAD hangs", got, BIG);
+		(void)snprintf(why, why_len, "stalled after %zu of %d bytes", got, BIG);
 		return false;
 	}
 	if (memcmp(buf, want, BIG)) {
 		(void)snprintf(why, why_len, "bytes differ from what was sent");
 		return false;
 	}
-	(void)snprintf(why, why_len, "%d bytes by edges and FIONREAD", BIG);
+	(void)snprintf(why, why_len, "%d bytes", BIG);
 	return true;
 }
 
@@ -191,20 +221,52 @@ static bool ask_fionread(struct bench *b, const char *name, int from)
 	return report(b, name, ok, "%d of %zu bytes told", n, sizeof(buf));
 }
 
-static void run(struct bench *b)
+static void large(struct bench *b, const char *name, int from, bool ask)
 {
-	int downs = bpf_map__fd(b->skel->maps.downs), ups = bpf_map__fd(b->skel->maps.ups);
-	int routes = bpf_map__fd(b->skel->maps.routes), fd;
-	bool verdict = b->prefix[0] == 'v';
-	char buf[64] = "", why[160];
-	int r = 0;
+	char why[160];
+	bool ok = read_large(from, b->down.near, ask, why, sizeof(why));
 
-	if (bpf_prog_attach(bpf_program__fd(b->skel->progs.st_send), downs, BPF_SK_MSG_VERDICT, 0) ||
-	    (verdict && bpf_prog_attach(bpf_program__fd(b->skel->progs.st_native), downs, BPF_SK_SKB_VERDICT, 0)) ||
-	    bpf_prog_attach(bpf_program__fd(b->skel->progs.st_reply), ups, BPF_SK_SKB_VERDICT, 0))
-		r = -errno;
-	if (!r)
-		r = pair_open(&b->down);
+	(void)report(b, name, ok, "%s", why);
+}
+
+static void peek(struct bench *b, const char *name, int from)
+{
+	char first[64] = "", second[64] = "";
+	bool ok;
+
+	ok = write(from, "peek here", 9) == 9 && readable(b->down.near) &&
+	     recv(b->down.near, first, sizeof(first) - 1, MSG_PEEK | MSG_DONTWAIT) == 9 &&
+	     recv(b->down.near, second, sizeof(second) - 1, MSG_DONTWAIT) == 9 && !strcmp(first, "peek here") && !strcmp(second, first);
+	(void)report(b, name, ok, "seen '%s', then read '%s'", first, second);
+}
+
+static void spliced(struct bench *b, const char *name, int from)
+{
+	int fds[2] = { -1, -1 };
+	char buf[64] = "";
+	ssize_t n = -1;
+
+	/* SPLICE_F_NONBLOCK is for the pipe only */
+	if (!pipe2(fds, O_CLOEXEC) && !fcntl(b->down.near, F_SETFL, O_RDWR | O_NONBLOCK) && write(from, "through a pipe", 14) == 14 && readable(b->down.near)) {
+		n = splice(b->down.near, NULL, fds[1], NULL, 14, SPLICE_F_NONBLOCK);
+		if (n < 0)
+			n = -errno;
+	}
+	if (n > 0)
+		(void)!read(fds[0], buf, sizeof(buf) - 1);
+	else
+		(void)recv(b->down.near, buf + 32, 31, MSG_DONTWAIT); /* what follows shall not find it */
+	(void)report(b, name, n == 14 && !strcmp(buf, "through a pipe"), n < 0 ? "%s" : "'%s' came through",
+		     n < 0 ? strerror((int)-n) : buf);
+	(void)fcntl(b->down.near, F_SETFL, O_RDWR);
+	(void)lw_close(fds[0]);
+	(void)lw_close(fds[1]);
+}
+
+static int enrol_both(struct bench *b)
+{
+	int fd, r = pair_open(&b->down);
+
 	if (!r)
 		r = pair_open(&b->up);
 	if (!r)
@@ -213,17 +275,73 @@ static void run(struct bench *b)
 		r = enrol(b->skel->maps.ups, &b->up);
 	fd = b->down.near;
 	if (!r && (bpf_map_update_elem(bpf_map__fd(b->skel->maps.cookies), &fd, &b->down.cookie, BPF_ANY) ||
-		   bpf_map_update_elem(routes, &b->up.cookie, &b->down.cookie, BPF_ANY)))
+		   bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->up.cookie, &b->down.cookie, BPF_ANY)))
 		r = -errno;
+	return r;
+}
+
+/* Each of them is the last thing its connection does. */
+static void ends(struct bench *b)
+{
+	static const char *const names[] = { "half-close", "eof-native", "eof-steered" };
+
+	for (size_t i = 0; i < 3; i++) {
+		char buf[64] = "";
+		int r, near, far;
+
+		pair_close(&b->down);
+		pair_close(&b->up);
+		r = enrol_both(b);
+		near = b->down.near;
+		far = b->down.far;
+		if (r) {
+			(void)report(b, names[i], false, "%s", strerror(-r));
+			continue;
+		}
+		if (i == 0)
+			r = write(near, "ask", 3) == 3 && !shutdown(near, SHUT_WR) && readable(far) && recv(far, buf, 3, 0) == 3 &&
+			    readable(far) && recv(far, buf, 1, MSG_DONTWAIT) == 0 && write(far, "bye", 3) == 3;
+		else if (i == 1)
+			r = write(far, "bye", 3) == 3 && !shutdown(far, SHUT_WR);
+		else /* as the agent does it */
+			r = write(b->up.far, "bye", 3) == 3 && readable(near) && !shutdown(near, SHUT_RD);
+		memset(buf, 0, sizeof(buf));
+		r = r && readable(near) && recv(near, buf, sizeof(buf) - 1, MSG_DONTWAIT) == 3 && (i == 0 || readable(near)) &&
+		    (i == 0 || recv(near, buf + 8, 1, MSG_DONTWAIT) == 0);
+		(void)report(b, names[i], r && !strcmp(buf, "bye"), "read '%s'%s", buf, i > 0 && r ? ", then the end" : "");
+	}
+}
+
+static void run(struct bench *b)
+{
+	int downs = bpf_map__fd(b->skel->maps.downs), ups = bpf_map__fd(b->skel->maps.ups);
+	bool verdict = b->prefix[0] == 'v';
+	char buf[64] = "";
+	int r = 0;
+
+	if (bpf_prog_attach(bpf_program__fd(b->skel->progs.st_send), downs, BPF_SK_MSG_VERDICT, 0) ||
+	    (verdict && bpf_prog_attach(bpf_program__fd(b->skel->progs.st_native), downs, BPF_SK_SKB_VERDICT, 0)) ||
+	    bpf_prog_attach(bpf_program__fd(b->skel->progs.st_reply), ups, BPF_SK_SKB_VERDICT, 0))
+		r = -errno;
+	if (!r)
+		r = enrol_both(b);
 	if (!report(b, "connect", !r, "%s", r ? strerror(-r) : "sockets enrolled"))
 		return;
 
-	(void)ask_fionread(b, "fionread-native", b->down.far);
-	(void)ask_fionread(b, "fionread-steered", b->up.far);
-	if (!b->ok)
+	if (!ask_fionread(b, "fionread-native", b->down.far))
 		return; /* what follows would wait for the stalls found */
-	(void)report(b, "large-native", read_large(b->down.far, b->down.near, why, sizeof(why)), "%s", why);
-	(void)report(b, "large-steered", read_large(b->up.far, b->down.near, why, sizeof(why)), "%s", why);
+	large(b, "edges-native", b->down.far, false);
+	large(b, "large-native", b->down.far, true);
+	peek(b, "peek-native", b->down.far);
+	spliced(b, "splice-native", b->down.far);
+	r = ask_fionread(b, "fionread-steered", b->up.far);
+	large(b, "edges-steered", b->up.far, false);
+	if (r)
+		large(b, "large-steered", b->up.far, true);
+	peek(b, "peek-steered", b->up.far);
+	spliced(b, "splice-steered", b->up.far);
+	if (!b->ok)
+		return;
 
 	/* a native answer, read, then a steered one: in this order */
 	r = write(b->down.far, "one", 3) == 3 && readable(b->down.near) && recv(b->down.near, buf, 3, 0) == 3 &&
@@ -233,29 +351,44 @@ static void run(struct bench *b)
 
 	/* requests: to the upstream connection, and nothing to the own peer */
 	memset(buf, 0, sizeof(buf));
-	if (bpf_map_update_elem(routes, &b->down.cookie, &b->up.cookie, BPF_ANY)) {
+	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->down.cookie, &b->up.cookie, BPF_ANY)) {
 		(void)report(b, "send-steered", false, "%s", strerror(errno));
 		return;
 	}
 	r = send(b->down.near, "request", 7, 0) == 7 && readable(b->up.far) && recv(b->up.far, buf, sizeof(buf), 0) == 7 &&
 	    recv(b->down.far, buf + 32, 1, MSG_DONTWAIT) < 0;
 	(void)report(b, "send-steered", r && !strcmp(buf, "request"), "'%s' at the upstream end", buf);
+	ends(b);
 }
 
-static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mode *mode)
+/* Does the kernel have a hook that tells who asks FIONREAD? Without, such clients cannot be kept out. */
+static bool can_notice(void)
+{
+	struct lw_notice *notice = NULL;
+	bool yes = lw_notice_start(NULL, LW_KEEP_FIONREAD, false, &notice) == LW_KEEP_FIONREAD;
+
+	lw_notice_stop(&notice);
+	return yes;
+}
+
+static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mode *mode, uint32_t *keeps)
 {
 	static const enum lw_kern_mode modes[] = { LW_KERN_MODE_MSG, LW_KERN_MODE_VERDICT };
 	int r;
 
 	*mode = LW_KERN_MODE_NONE;
+	*keeps = 0;
 	/* the event loop's handler would interrupt the waits when a sender below ends */
 	(void)signal(SIGCHLD, SIG_DFL);
 	if (unshare(CLONE_NEWNET))
 		return -errno;
 	r = loopback_up();
-	for (size_t i = 0; !r && *mode == LW_KERN_MODE_NONE && i < 2; i++) {
+	for (size_t i = 0; !r && i < 2; i++) {
 		struct bench b = { .down = { -1, -1, 0 }, .up = { -1, -1, 0 }, .results = results, .n = n, .ok = true };
 
+		/* the best there is: everybody but those who splice, whom no kernel serves */
+		if (*mode != LW_KERN_MODE_NONE && !(*keeps & LW_KEEP_FIONREAD))
+			break;
 		(void)snprintf(b.prefix, sizeof(b.prefix), "%s-", lw_kern_mode_name(modes[i]));
 		b.skel = lw_selftest_bpf__open_and_load();
 		if (!b.skel) {
@@ -263,8 +396,11 @@ static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mod
 			continue;
 		}
 		run(&b);
-		if (b.ok)
+		if (b.ok && (*mode == LW_KERN_MODE_NONE || !(b.keeps & LW_KEEP_FIONREAD)) &&
+		    (!(b.keeps & LW_KEEP_FIONREAD) || can_notice())) {
 			*mode = modes[i];
+			*keeps = b.keeps;
+		}
 		pair_close(&b.down);
 		pair_close(&b.up);
 		lw_selftest_bpf__destroy(b.skel);
@@ -276,11 +412,12 @@ static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mod
 struct outcome {
 	int r;
 	enum lw_kern_mode mode;
+	uint32_t keeps;
 	size_t n;
 	struct lw_selftest_result results[MAX_RESULTS];
 };
 
-int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode)
+int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps)
 {
 	_cleanup_free_ struct outcome *o = calloc(1, sizeof(*o));
 	_cleanup_free_ struct lw_selftest_result *results = calloc(MAX_RESULTS + 1, sizeof(*results));
@@ -299,7 +436,7 @@ int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode
 	if (pid < 0)
 		return -errno;
 	if (!pid) {
-		o->r = child(o->results, &o->n, &o->mode);
+		o->r = child(o->results, &o->n, &o->mode, &o->keeps);
 		_exit(write(out, o, sizeof(*o)) == (ssize_t)sizeof(*o) ? 0 : 1);
 	}
 	out = lw_close(out);
@@ -320,5 +457,6 @@ int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode
 	memcpy(results, o->results, sizeof(o->results));
 	*ret = TAKE_PTR(results);
 	*ret_mode = o->mode;
+	*ret_keeps = o->keeps;
 	return 0;
 }

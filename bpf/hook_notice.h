@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Notices applications that do what the kernel at hand gets wrong on an enrolled connection: ask FIONREAD, read with
+ * splice(2). The connection follows its own peer from the next request on, and the process gets no other one enrolled.
+ * By fentry, which costs nobody else anything; a syscall's tracepoint makes every syscall of the machine slower, and is
+ * for kernels without fentry, if asked for.
+ */
+#include "lib/kept.h"
+
+#define LW_FIONREAD 0x541b
+#define LW_S_IFMT 0170000
+#define LW_S_IFSOCK 0140000
+
+static __always_inline int lw_notice(__u64 sk, __u32 why, __u16 flag)
+{
+	struct lw_kept_key key = {};
+	char comm[16] = {};
+	struct lw_flow *f;
+	__u64 cookie = 0;
+
+	bpf_probe_read_kernel(&cookie, sizeof(cookie),
+			      (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_cookie.counter));
+	if (!cookie)
+		return 0;
+	f = bpf_map_lookup_elem(&lw_flows, &cookie);
+	if (!f || (f->flags & flag))
+		return 0;
+	/* lw_msg may be at work on another CPU, and its change may win: then it is noticed at the next call */
+	f->flags |= flag;
+	lw_who(&key, comm);
+	lw_keep(&key, comm, why);
+	return 0;
+}
+
+SEC("fentry/tcp_ioctl")
+int lw_see_ioctl(__u64 *ctx)
+{
+	return (__u32)ctx[1] == LW_FIONREAD ? lw_notice(ctx[0], LW_KEEP_FIONREAD, LW_FLOW_KEPT_FIONREAD) : 0;
+}
+
+SEC("fentry/tcp_splice_read")
+int lw_see_splice(__u64 *ctx)
+{
+	__u64 sk = 0;
+
+	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)ctx[0] + bpf_core_field_offset(struct socket, sk));
+	return lw_notice(sk, LW_KEEP_SPLICE, LW_FLOW_KEPT_SPLICE);
+}
+
+/* The socket behind a descriptor of the calling process; 0: it is none. */
+static __always_inline __u64 lw_sock_of(__u64 fd)
+{
+	__u64 at = bpf_get_current_task(), file = 0, inode = 0, sk = 0;
+	unsigned int max = 0;
+	unsigned short mode = 0;
+
+#define LW_READ(to, type, field) \
+	bpf_probe_read_kernel(&(to), sizeof(to), (void *)at + bpf_core_field_offset(struct type, field))
+	LW_READ(at, task_struct, files);
+	LW_READ(at, files_struct, fdt);
+	LW_READ(max, fdtable, max_fds);
+	LW_READ(at, fdtable, fd);
+	if (fd >= max || bpf_probe_read_kernel(&file, sizeof(file), (void *)at + fd * sizeof(file)) || !file)
+		return 0;
+	at = file;
+	LW_READ(inode, file, f_inode);
+	LW_READ(sk, file, private_data);
+	at = inode;
+	LW_READ(mode, inode, i_mode);
+	if ((mode & LW_S_IFMT) != LW_S_IFSOCK)
+		return 0;
+	at = sk;
+	LW_READ(sk, socket, sk);
+#undef LW_READ
+	return sk;
+}
+
+struct lw_enter_splice {
+	__u64 common;
+	__u64 number;
+	__u64 fd_in;
+};
+
+SEC("tp/syscalls/sys_enter_splice")
+int lw_enter_splice(struct lw_enter_splice *ctx)
+{
+	__u64 sk = lw_sock_of((__u32)ctx->fd_in);
+
+	return sk ? lw_notice(sk, LW_KEEP_SPLICE, LW_FLOW_KEPT_SPLICE) : 0;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* By itself, not in lw_lanes: not every kernel has every hook, and each is loaded only where it is wanted. */
+#include "vmlinux.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lib/state.h"
+
+#include "hook_notice.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

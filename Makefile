@@ -61,7 +61,8 @@ UNIT_BIN := $(UNIT_SRC:tests/%.c=$(TESTS)/%)
 BPFTEST_BIN := $(BPFTEST_SRC:tests/%.c=$(TESTS)/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(FUZZ)/%)
 TOOL_BIN := $(foreach s,$(TOOL_SRC),$(TESTS)/$(basename $(notdir $s)))
-NETNS := $(wildcard tests/netns/test_*.sh)
+# Of the fault tests, the one that every change may break.
+NETNS := $(wildcard tests/netns/test_*.sh) tests/faults/hostile.sh
 # T=name: only the tests whose name contains it.
 pick = $(if $(T),$(foreach t,$1,$(if $(findstring $(T),$(notdir $t)),$t)),$1)
 

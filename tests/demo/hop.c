@@ -230,6 +230,7 @@ struct up {
 
 struct worker {
 	int ep;
+	uint64_t next_timer; /* no deadline is before this */
 	unsigned int turn;
 	struct conn *conns;
 	struct up *idle; /* connections of the pool that wait for a request */
@@ -241,6 +242,14 @@ struct worker {
 
 static void conn_run(struct conn *c);
 static void up_start(struct conn *c);
+
+/* ms; 0: none. */
+static void set_deadline(struct conn *c, uint64_t deadline)
+{
+	c->deadline = deadline;
+	if (deadline && deadline < c->w->next_timer)
+		c->w->next_timer = deadline;
+}
 
 static void watch(struct worker *w, struct object *ob, uint32_t events)
 {
@@ -473,12 +482,12 @@ static void answer(struct conn *c)
 		return;
 	case ACT_SLOW:
 		c->state = STATE_WAIT;
-		c->deadline = now_ms() + c->arg;
+		set_deadline(c, now_ms() + c->arg);
 		return;
 	case ACT_DRIP:
 		answer_head(c, 200, (int64_t)c->arg * 16, "");
 		c->drips = c->is_head ? 0 : c->arg;
-		c->deadline = c->drips ? now_ms() + c->arg2 : 0;
+		set_deadline(c, c->drips ? now_ms() + c->arg2 : 0);
 		c->state = c->drips ? STATE_WAIT : STATE_SEND;
 		return;
 	case ACT_EARLY:
@@ -1233,7 +1242,7 @@ static void conn_run(struct conn *c)
 	if (c->ob.closed || !conn_flush(c))
 		return;
 	if (c->state == STATE_HEAD)
-		c->deadline = opt.idle_ms && !c->blocked ? now_ms() + (uint64_t)opt.idle_ms : 0;
+		set_deadline(c, opt.idle_ms && !c->blocked ? now_ms() + (uint64_t)opt.idle_ms : 0);
 	watch(c->w, &c->ob,
 	      (!c->eof && buf_len(&c->in) < IN_MAX && buf_len(&c->out) <= OUT_MAX ? EPOLLIN : 0u) |
 		      (c->blocked ? EPOLLOUT : 0u));
@@ -1286,7 +1295,7 @@ static void conn_timer(struct conn *c, uint64_t now)
 		buf_put(&c->out, text, 15);
 		buf_put(&c->out, "\n", 1);
 		if (--c->drips)
-			c->deadline = now + c->arg2;
+			set_deadline(c, now + c->arg2);
 		else
 			c->state = STATE_SEND;
 	} else {
@@ -1302,6 +1311,9 @@ static int timers(struct worker *w)
 	uint64_t now = now_ms(), next = UINT64_MAX;
 	struct conn *after;
 
+	if (now < w->next_timer)
+		return w->next_timer == UINT64_MAX ? -1 : (int)(w->next_timer - now);
+	w->next_timer = UINT64_MAX;
 	for (struct conn *c = w->conns; c; c = after) {
 		after = c->next;
 		if (c->deadline && c->deadline <= now)
@@ -1309,6 +1321,7 @@ static int timers(struct worker *w)
 		if (!c->ob.closed && c->deadline && c->deadline < next)
 			next = c->deadline;
 	}
+	w->next_timer = next;
 	if (next == UINT64_MAX)
 		return -1;
 	return next > now ? (int)(next - now) : 0;
@@ -1349,7 +1362,7 @@ static void accept_all(struct worker *w, int fd)
 		if (w->conns)
 			w->conns->prev = c;
 		w->conns = c;
-		c->deadline = opt.idle_ms ? now_ms() + (uint64_t)opt.idle_ms : 0;
+		set_deadline(c, opt.idle_ms ? now_ms() + (uint64_t)opt.idle_ms : 0);
 		watch(w, &c->ob, EPOLLIN);
 	}
 }

@@ -38,7 +38,7 @@ agent_stopped() {
 server_killed() { # POD COLOR
 	kill_server "$1"
 	pause 0.5
-	serve_again "$1" "$2"
+	serve_again "$1" "${2:-}"
 }
 server_hung() {
 	kill -STOP "${POD_PID[$1]}"
@@ -104,7 +104,7 @@ FAULTS=(
 )
 say "seed $SEED, $MINUTES minutes"
 memory start
-LOAD_TIMEOUT=20 load soak --may-fall-back --never intruder
+LOAD_TIMEOUT=20 LOAD_PACE=${LOAD_PACE:-15000} load soak --may-fall-back --never intruder
 end=$((SECONDS + MINUTES * 60)) n=0
 : >"$LWT_TMP/faults"
 while [ "$SECONDS" -lt "$end" ]; do

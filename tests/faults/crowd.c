@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * crowd: very many connections of one process, by one epoll loop, each answer checked for lane, identity and body.
+ *   crowd hold N  --target IP:PORT ...    opens N, one request each; says "held" and keeps them until a line on standard input;
+ *                                         then one more request each, and their ends
+ *   crowd slow N --size S --kbps K ...    N requests of S bytes, each read at K kB/s through a small receive buffer
+ *   crowd rate R --seconds S ...          R new connections a second, one request each
+ *   crowd drip N --ms MS ...              N heads sent a byte every MS (slowloris), to their end
+ * --tagged PERCENT (50). One line of JSON at the end: what was sent, lost, wrong, without and with the tag.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../demo/pattern.h"
+
+#define TARGETS_MAX 16
+#define HEAD_MAX 512
+#define SLOTS_MAX (1u << 17)
+#define OPENING_MAX 256 /* connections being made at one moment */
+#define TIMEOUT_MS 60000
+
+enum mode { HOLD, SLOW, RATE, DRIP };
+
+struct conn {
+	int fd;
+	unsigned int id, slot, round;
+	bool tag, connecting, in_body, bad;
+	uint64_t since_ms, next_ms;
+	size_t sent, head_len;
+	char head[HEAD_MAX]; /* the answer's */
+	uint64_t left, offset;
+};
+
+static struct {
+	struct sockaddr_storage target[TARGETS_MAX];
+	socklen_t len[TARGETS_MAX];
+	int ntarget;
+	enum mode mode;
+	unsigned int n, seconds, kbps, tagged, ms;
+	uint64_t size;
+} opt = { .seconds = 60, .kbps = 64, .tagged = 50, .size = 100, .ms = 50 };
+static struct {
+	unsigned long sent, ok, fell_back, lost, wrong, slowest_ms;
+} count[2];
+static struct conn *conns;
+static unsigned int slots, opened, opening, done, waiting; /* waiting: answered, held */
+static int ep;
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void watch(struct conn *c, uint32_t events, int op)
+{
+	struct epoll_event ev = { .events = events, .data.u32 = c->slot };
+
+	if (epoll_ctl(ep, op, c->fd, &ev)) {
+		perror("crowd: epoll_ctl");
+		exit(1);
+	}
+}
+
+static void finish(struct conn *c)
+{
+	if (c->connecting)
+		opening--;
+	close(c->fd);
+	c->fd = -1;
+	done++;
+}
+
+static void lose(struct conn *c, const char *why)
+{
+	static int told;
+
+	if (told++ < 20)
+		fprintf(stderr, "crowd: lost: %u, round %u, tag %d: %s after %llu ms\n", c->id, c->round, c->tag, why,
+			(unsigned long long)(now_ms() - c->since_ms));
+	count[c->tag].lost++;
+	finish(c);
+}
+
+static size_t request(const struct conn *c, char *buf)
+{
+	return (size_t)snprintf(buf, HEAD_MAX, "GET /size/%llu?seed=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%s%s\r\n",
+				(unsigned long long)opt.size, c->id % 60000, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
+				opt.mode == HOLD && !c->round ? "" : "Connection: close\r\n");
+}
+
+static void send_on(struct conn *c)
+{
+	char buf[HEAD_MAX];
+	size_t len = request(c, buf), n = len - c->sent;
+	ssize_t r;
+
+	if (opt.mode == DRIP) {
+		if (now_ms() < c->next_ms)
+			return;
+		n = 1;
+		c->next_ms = now_ms() + opt.ms;
+	}
+	r = send(c->fd, buf + c->sent, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (r < 0 && errno == EAGAIN)
+		return;
+	if (r < 0) {
+		lose(c, strerror(errno));
+		return;
+	}
+	c->sent += (size_t)r;
+	if (c->sent == len && opt.mode != SLOW)
+		watch(c, EPOLLIN, EPOLL_CTL_MOD);
+	if (c->sent == len && opt.mode == SLOW)
+		c->next_ms = now_ms();
+}
+
+static void begin(struct conn *c, unsigned int round)
+{
+	c->round = round;
+	c->sent = c->head_len = 0;
+	c->in_body = false;
+	c->offset = 0;
+	c->since_ms = now_ms();
+	count[c->tag].sent++;
+	send_on(c);
+}
+
+static void answered(struct conn *c, bool right)
+{
+	unsigned long took = (unsigned long)(now_ms() - c->since_ms);
+	bool gray = strstr(c->head, "gray[") != NULL;
+	char id[32];
+
+	snprintf(id, sizeof(id), "X-Id: %u-%u\r\n", c->id, c->round);
+	if (!right || strncmp(c->head, "HTTP/1.1 200", 12) || !strstr(c->head, id) || (gray && !c->tag)) {
+		fprintf(stderr, "crowd: wrong: %u, tag %d, body %s: %.300s\n", c->id, c->tag, right ? "right" : "differs", c->head);
+		count[c->tag].wrong++;
+	} else if (gray != c->tag) {
+		count[c->tag].fell_back++;
+	} else {
+		count[c->tag].ok++;
+	}
+	if (took > count[c->tag].slowest_ms)
+		count[c->tag].slowest_ms = took;
+	if (opt.mode == HOLD && !c->round) {
+		waiting++;
+		return;
+	}
+	finish(c);
+}
+
+/* Reads up to most bytes. */
+static void read_on(struct conn *c, size_t most)
+{
+	static char buf[65536];
+
+	while (c->fd >= 0 && most) {
+		ssize_t r = recv(c->fd, buf, most < sizeof(buf) ? most : sizeof(buf), MSG_DONTWAIT);
+		char *p = buf, *end;
+
+		if (r < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (r <= 0) {
+			lose(c, r ? strerror(errno) : "end of file");
+			return;
+		}
+		most -= (size_t)r;
+		if (!c->in_body) {
+			size_t n = (size_t)r < HEAD_MAX - 1 - c->head_len ? (size_t)r : HEAD_MAX - 1 - c->head_len, had = c->head_len;
+
+			memcpy(c->head + had, buf, n);
+			c->head[c->head_len = had + n] = 0;
+			end = strstr(c->head, "\r\n\r\n");
+			if (!end)
+				continue;
+			end[2] = 0;
+			p = buf + (end + 4 - c->head - (ptrdiff_t)had);
+			c->in_body = true;
+			c->left = strtoull(strstr(c->head, "Content-Length: ") ? strstr(c->head, "Content-Length: ") + 16 : "0", NULL, 10);
+			c->bad = c->left != opt.size;
+		}
+		r -= p - buf;
+		if ((uint64_t)r > c->left)
+			c->bad = true;
+		else if (memcmp(p, lw_pattern_at(c->id % 60000, c->offset), (size_t)r))
+			c->bad = true;
+		c->offset += (uint64_t)r;
+		c->left -= (uint64_t)r < c->left ? (uint64_t)r : c->left;
+		if (!c->left) {
+			answered(c, !c->bad);
+			return;
+		}
+	}
+}
+
+static bool open_one(void)
+{
+	struct conn *c = &conns[opened % slots];
+	int t = (int)(opened % (unsigned int)opt.ntarget), small = 4096;
+
+	if (opened >= slots && c->fd >= 0)
+		return false; /* it still waits for its answer: the rate is more than can be had */
+	c->slot = opened % slots;
+	c->id = opened++;
+	c->tag = c->id * 37 % 100 < opt.tagged; /* of every hundred */
+	c->since_ms = now_ms();
+	c->fd = socket(opt.target[t].ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	c->connecting = true;
+	opening++;
+	if (c->fd < 0) {
+		perror("crowd: socket");
+		exit(1);
+	}
+	if (opt.mode == SLOW)
+		setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	watch(c, EPOLLOUT, EPOLL_CTL_ADD);
+	if (connect(c->fd, (struct sockaddr *)&opt.target[t], opt.len[t]) && errno != EINPROGRESS) {
+		count[c->tag].sent++;
+		lose(c, strerror(errno));
+	}
+	return true;
+}
+
+static void on_event(struct conn *c, uint32_t events)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (c->fd < 0)
+		return;
+	if (c->connecting) {
+		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		if (error) {
+			count[c->tag].sent++;
+			lose(c, strerror(error));
+			return;
+		}
+		c->connecting = false;
+		opening--;
+		/* these two are driven by the clock */
+		watch(c, opt.mode == SLOW || opt.mode == DRIP ? 0 : EPOLLIN, EPOLL_CTL_MOD);
+		begin(c, 0);
+		return;
+	}
+	if (opt.mode != SLOW && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		read_on(c, SIZE_MAX);
+}
+
+static bool add_target(const char *text)
+{
+	struct sockaddr_in *v4 = (void *)&opt.target[opt.ntarget];
+	struct sockaddr_in6 *v6 = (void *)&opt.target[opt.ntarget];
+	const char *colon = strrchr(text, ':');
+	char host[64];
+
+	if (!colon || opt.ntarget == TARGETS_MAX)
+		return false;
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - text - (*text == '[' ? 2 : 0)), text + (*text == '['));
+	v4->sin_family = *text == '[' ? AF_INET6 : AF_INET;
+	v4->sin_port = htons((uint16_t)atoi(colon + 1));
+	opt.len[opt.ntarget] = *text == '[' ? sizeof(*v6) : sizeof(*v4);
+	return inet_pton(v4->sin_family, host, *text == '[' ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr) == 1 && ++opt.ntarget;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "target", 1, 0, 't' },  { "size", 1, 0, 'z' }, { "kbps", 1, 0, 'k' },
+						 { "seconds", 1, 0, 's' }, { "ms", 1, 0, 'm' },	  { "tagged", 1, 0, 'p' }, { 0 } };
+	static const char *const modes[] = { "hold", "slow", "rate", "drip" };
+	static struct epoll_event events[1024];
+	struct rlimit l;
+	uint64_t start, tick_ms = 0;
+	unsigned int total, second_round = 0;
+	bool told = false;
+	int o;
+
+	if (argc < 3)
+		return 2;
+	for (opt.mode = HOLD; opt.mode <= DRIP && strcmp(argv[1], modes[opt.mode]); opt.mode++)
+		;
+	opt.n = (unsigned int)atoi(argv[2]);
+	optind = 3;
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (o) {
+		case 't':
+			if (!add_target(optarg))
+				return 2;
+			break;
+		case 'z': opt.size = strtoull(optarg, NULL, 10); break;
+		case 'k': opt.kbps = (unsigned int)atoi(optarg); break;
+		case 's': opt.seconds = (unsigned int)atoi(optarg); break;
+		case 'm': opt.ms = (unsigned int)atoi(optarg); break;
+		case 'p': opt.tagged = (unsigned int)atoi(optarg); break;
+		default: return 2;
+		}
+	}
+	total = opt.mode == RATE ? opt.n * opt.seconds : opt.n;
+	if (opt.mode > DRIP || !opt.ntarget || !total || (opt.mode != RATE && total > SLOTS_MAX))
+		return 2;
+	if (!getrlimit(RLIMIT_NOFILE, &l)) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+	lw_pattern_init();
+	ep = epoll_create1(EPOLL_CLOEXEC);
+	slots = total < SLOTS_MAX ? total : SLOTS_MAX;
+	conns = calloc(slots, sizeof(*conns));
+	if (ep < 0 || !conns)
+		return 1;
+	start = now_ms();
+	while (done < total) {
+		uint64_t now = now_ms();
+		unsigned int due = opt.mode == RATE ? (unsigned int)((now - start) * opt.n / 1000) : total;
+		int n;
+
+		while (opened < total && opened < due && opening < OPENING_MAX && open_one())
+			;
+		n = epoll_wait(ep, events, 1024, opt.mode == HOLD ? 100 : 5);
+		for (int i = 0; i < n; i++)
+			on_event(&conns[events[i].data.u32], events[i].events);
+		if (opt.mode == HOLD && waiting && waiting + done == total && !told) {
+			char line[8];
+
+			told = true;
+			printf("held\n");
+			fflush(stdout);
+			if (read(0, line, 1) < 0)
+				return 1;
+			now = now_ms();
+		}
+		if (told)
+			for (unsigned int k = 0; k < 500 && second_round < total; second_round++, k++)
+				if (conns[second_round].fd >= 0)
+					begin(&conns[second_round], 1);
+		now = now_ms();
+		if (now - tick_ms < 10)
+			continue;
+		for (unsigned int i = 0; i < opened && i < slots; i++) {
+			struct conn *c = &conns[i];
+			char buf[HEAD_MAX];
+
+			if (c->fd < 0 || c->connecting)
+				continue;
+			if ((opt.mode == SLOW || opt.mode == DRIP) && c->sent < request(c, buf)) {
+				send_on(c);
+			} else if (opt.mode == SLOW && now >= c->next_ms) {
+				/* 4 KiB at a time */
+				c->next_ms = now + 4096 / opt.kbps;
+				read_on(c, 4096);
+			} else if (opt.mode != SLOW && c->fd >= 0 && !(opt.mode == HOLD && c->in_body && !c->left) &&
+				   now - c->since_ms > TIMEOUT_MS) {
+				lose(c, "no answer in time");
+			}
+		}
+		tick_ms = now;
+	}
+	printf("{\"connections\": %u, \"seconds\": %.1f", total, (double)(now_ms() - start) / 1000);
+	for (int i = 0; i < 2; i++)
+		printf(", \"%s\": {\"sent\": %lu, \"ok\": %lu, \"fell_back\": %lu, \"lost\": %lu, \"wrong\": %lu, \"slowest_ms\": %lu, \"how\": {}}",
+		       i ? "lane" : "base", count[i].sent, count[i].ok, count[i].fell_back, count[i].lost, count[i].wrong, count[i].slowest_ms);
+	printf("}\n");
+	return count[0].wrong || count[1].wrong || count[0].lost || count[1].lost;
+}

@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Very many of everything: enrolled connections, more than there is room for, slow readers, slow writers, new connections a second,
+# steps of a release. Memory is measured; what is full does what docs/limits.md says.
+# The agent's and a pod's descriptors are bounded by the machine (ulimit -Hn): so many pods, so few tagged ones.
+. "$(dirname "$0")/lib.sh"
+world
+for i in 3 4; do
+	pod "b$i" web base
+done
+open_lane
+agent_start
+SIZE=${LIMIT_SIZE:-10} # divides all numbers; 1 is for a machine with nothing else to do
+for ns in client1 client2; do
+	in_pod $ns sysctl -qw net.ipv4.ip_local_port_range="1024 65000"
+done
+
+figures() {
+	printf 'agent RSS %s MB, descriptors %s, kernel %s MB, TCP %s MB' $(($(awk '/^VmRSS/ { print $2 }' "/proc/$AGENT_PID/status") / 1024)) \
+		"$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)" $(($(awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { n += $2 } END { print n }' /proc/meminfo) / 1024)) \
+		$(($(awk '/^TCP:/ { print $11 }' /proc/net/sockstat) * 4 / 1024))
+}
+# crowds NAME COUNT CROWD ARGUMENTS: COUNT processes in turn in both namespaces, to all base pods.
+crowds() {
+	local name=$1 n=$2 i to=()
+	shift 2
+	for i in b1 b2 b3 b4; do
+		to+=(--target "${POD_IP[$i]}:$LWT_PORT" --target "[${POD_IP6[$i]}]:$LWT_PORT")
+	done
+	LOAD_PIDS[$name]= LOAD_FILES[$name]=
+	for i in $(seq "$n"); do
+		rm -f "$LWT_TMP/$name$i.in"
+		mkfifo "$LWT_TMP/$name$i.in"
+		exec_pod "client$((i % 2 + 1))" "$LWT_BUILD/tests/crowd" "$@" "${to[@]}" <>"$LWT_TMP/$name$i.in" >"$LWT_TMP/$name$i.out" 2>"$LWT_TMP/$name$i.err" &
+		LOAD_PIDS[$name]+=" $!" LOAD_FILES[$name]+=" $LWT_TMP/$name$i.json"
+	done
+}
+crowds_wait() {
+	local pid f
+	for pid in ${LOAD_PIDS[$1]}; do
+		wait "$pid" || true
+	done
+	for f in ${LOAD_FILES[$1]}; do
+		tail -n 1 "${f%.json}.out" >"$f"
+	done
+	load_wait "$1"
+}
+crowds_held() {
+	local f n=0
+	for f in ${LOAD_FILES[$1]}; do
+		[ "$(head -n 1 "${f%.json}.out")" = held ] || n=1
+	done
+	[ $n = 0 ]
+}
+crowds_go() {
+	local f
+	for f in ${LOAD_FILES[$1]}; do
+		echo go >"${f%.json}.in"
+	done
+}
+no_flows() { [ "$(lw flows --limit 0 -o json | jq .total)" = 0 ]; }
+
+if case_wanted hold; then
+	before=$(figures)
+	crowds hold 4 hold $((12500 / SIZE)) --tagged 30
+	until_ok 300 "50,000 connections" crowds_held hold
+	during=$(figures)
+	flows=$(lw flows --limit 0 -o json | jq .total)
+	crowds_go hold
+	crowds_wait hold
+	say "before: $before"
+	say "held:   $during"
+	result hold "$((50000 / SIZE)) enrolled connections, two requests each" "$during"
+	expect_eq "enrolled" $((50000 / SIZE)) "$flows"
+	judge hold 0 0
+	# an agent that gets no processor for a second is taken for dead (agent-stale): on a busy machine these are many
+	until_ok 60 "them to be given up" no_flows
+	say "after:  $(figures)"
+fi
+
+if case_wanted full; then
+	crowds full 5 hold $((14000 / SIZE)) --tagged 10
+	until_ok 300 "70,000 connections" crowds_held full
+	during=$(figures)
+	flows=$(lw flows --limit 0 -o json | jq .total)
+	left=$((70000 / SIZE > 65536 ? 70000 / SIZE - 65536 : 0))
+	crowds_go full
+	crowds_wait full
+	result full "$((70000 / SIZE)) connections, $left more than can be enrolled" "$during"
+	judge full 0 0
+	expect_eq "enrolled" $((70000 / SIZE - left)) "$flows"
+	[ "$(counted flows-full)" -ge "$left" ] || fail "flows-full was counted $(counted flows-full) times, not $left"
+	expect_most "answered by base" "$left" "$(figure full lane.fell_back)"
+	until_ok 60 "them to be given up" no_flows
+fi
+
+if case_wanted slow; then
+	before=$(figures)
+	size=200000
+	crowds slow 2 slow $((5000 / SIZE)) --size "$size" --kbps 20
+	most=0
+	running() { kill -0 ${LOAD_PIDS[slow]} 2>/dev/null; }
+	while running; do
+		during=$(figures)
+		tcp=${during##*TCP } tcp=${tcp% MB}
+		[ "$tcp" -lt "$most" ] || most=$tcp peak=$during
+		pause 1
+	done
+	crowds_wait slow
+	say "before: $before"
+	result slow "$((10000 / SIZE)) slow readers of $size bytes" "at most: $peak"
+	judge slow 0 0
+	until_ok 60 "them to be given up" no_flows
+	say "after:  $(figures)"
+fi
+
+if case_wanted drip; then
+	crowds drip 2 drip $((1000 / SIZE)) --ms 30
+	LOAD_PACE=20000 load_for 3 beside
+	crowds_wait drip
+	result drip "$((2000 / SIZE)) heads of a byte every 30 ms (slowloris)"
+	judge drip 0 0
+	result beside "an honest client beside them"
+	judge beside 0 0
+fi
+
+if case_wanted rate; then
+	crowds rate 2 rate $((1000 / SIZE)) --seconds $((20 * FAULT_SCALE))
+	crowds_wait rate
+	result rate "$((2000 / SIZE)) new connections a second, $((20 * FAULT_SCALE)) s" "took $(figure rate seconds) s in two processes; $(figures)"
+	judge rate 0 0
+fi
+
+if case_wanted steps; then
+	steps=$((100 * FAULT_SCALE)) from=$(lw status -o json | jq .generation)
+	LOAD_PACE=20000 load steps --may-fall-back
+	for i in $(seq $((steps / 2))); do
+		POD_READY=False put_pod c1
+		state_sync
+		put_pod c1
+		state_sync
+	done
+	load_end steps
+	generations=$(($(lw status -o json | jq .generation) - from))
+	result steps "$generations steps of the release, each waited for"
+	[ "$generations" -ge "$steps" ] || fail "only $generations of $steps steps came into force"
+	judge steps 0 0
+	expect_most "answered by base, though c2 was there" 0 "$(figure steps lane.fell_back)"
+fi
+agent_stop
+say ok

@@ -98,7 +98,7 @@ static void wait_fionread(int fd, int n)
 	assert_int_equal(got, n);
 }
 
-/* Of an answer in the lane. A kernel without a safe mode is one that tells of no steered byte, which is why it has none. */
+/* Of an answer in the lane. Some kernels tell of no steered byte; who asks is not enrolled there, but for these tests. */
 static void wait_count(int fd, int lane, int n)
 {
 	int got = -1;

@@ -48,9 +48,9 @@ static void lab_dump(void);
 
 bool lab_counts_bytes(void)
 {
-	const char *mode = getenv("LW_MODE");
+	uint32_t noticed;
 
-	return !mode || strcmp(mode, "none");
+	return !(lw_kern_keeps(lab.kern, &noticed) & LW_KEEP_FIONREAD);
 }
 
 int lab_patience_ms(int ms)
@@ -316,8 +316,6 @@ static void agent_child(int ready, const struct lab_options *options)
 
 void lab_start(const struct lab_options *options)
 {
-	/* A kernel that is known to count steered bytes wrongly has no safe mode. What does not ask for a count is tested there. */
-	enum lw_kern_mode unsafe = lab_counts_bytes() ? LW_KERN_MODE_NONE : LW_KERN_MODE_MSG;
 	struct lw_image *image;
 	int fds[2];
 	char c;
@@ -328,7 +326,8 @@ void lab_start(const struct lab_options *options)
 	CHECK(!lw_kern_open(&(struct lw_kern_options){ .cgroup = lab.cgroup, .bpffs = lab.bpffs, .fail_closed = options->fail_closed,
 						      .prefer_local = options->prefer_local,
 						      .no_bypass = options->no_bypass || getenv("LAB_NO_BYPASS"),
-						      .unsafe_mode = unsafe }, &lab.kern), "open the kernel side");
+						      /* the tests are one process, and do everything */
+						      .no_notice = true }, &lab.kern), "open the kernel side");
 	CHECK(lw_kern_mode(lab.kern) != LW_KERN_MODE_NONE, "this kernel fails the self-tests");
 	image = build(options);
 	CHECK(!lw_kern_publish(lab.kern, image), "publish");

@@ -67,10 +67,7 @@ void lab_add_address(const char *ip);
 /* kill -9, and its sockets are closed when this returns. */
 void lab_kill_agent(void);
 
-/*
- * Whether FIONREAD counts steered bytes. Where it does not the agent's mode is "none", LW_MODE says so, and the lab enrols sockets
- * all the same, as in mode msg.
- */
+/* Whether FIONREAD counts steered bytes on this kernel. The lab enrols sockets of who asks in any case. After lab_start(). */
 bool lab_counts_bytes(void);
 /* How long to wait for something, where ms are plenty on a machine of its own: LW_SLOW stretches it. */
 int lab_patience_ms(int ms);

@@ -50,12 +50,16 @@ wait_port gateway 8082
 
 "$HOP" --pattern 2000000 >"$LWT_TMP/body"
 five=$("$HOP" --pattern 5000000 | sha256sum) up=$(sha256sum <"$LWT_TMP/body")
+# Where the kernel miscounts steered bytes, nginx is left alone by its name: base for all it carries, and nothing stalls.
+fionread=$(lw status -o json | jq -r .kept_out.fionread)
 for port in 8081 8082; do
+	gray=c1gray
+	[ "$port $fionread" != "8081 true" ] || gray='b[12]'
 	url=http://${POD_IP[gateway]}:$port
 	for i in 1 2 3 4; do
 		for header in 'x-user: xiaoming' 'x-user: other' 'x-mse-tag: gray'; do
 			want='b[12]\[*'
-			[ "$header" = 'x-user: other' ] || want='c1gray\[*'
+			[ "$header" = 'x-user: other' ] || want="$gray\\[*"
 			expect_like "gateway at $port, $header" "$want" "$(who client "$url/id" -H "$header")"
 			for path in size chunked close; do
 				expect_eq "gateway at $port, $header, $path of 5 MB" "$five" \
@@ -68,6 +72,9 @@ for port in 8081 8082; do
 	# Many at once over the gateway's pool.
 	in_pod client curl -sS -Z --parallel-max 16 --max-time 60 -o /dev/null -w '%{http_code} %header{x-pod}\n' \
 		-H 'x-user: xiaoming' "$url/size/100000?[1-200]" >"$LWT_TMP/many"
-	expect_eq "gateway at $port: in parallel" 200 "$(grep -c '^200 c1gray' "$LWT_TMP/many" || true)"
+	expect_eq "gateway at $port: in parallel" 200 "$(grep -c "^200 $gray" "$LWT_TMP/many" || true)"
 done
+if [ "$fionread" = true ]; then
+	[ "$(counted kept-name)" -gt 0 ] || fail "nginx is kept out, and not counted"
+fi
 say ok

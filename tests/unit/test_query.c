@@ -33,9 +33,11 @@ struct lw_kern {
 	int error;
 };
 
-static const struct lw_selftest_result tests_seen[] = { { "one", true, "as it should be" },
-							{ "two", false, "not at all" },
-							{} };
+static const struct lw_selftest_result tests_seen[] = {
+	{ .name = "one", .about = "it is so", .ok = true, .detail = "as it should be" },
+	{ .name = "two", .about = "it splices", .detail = "not at all", .keeps = LW_KEEP_SPLICE },
+	{},
+};
 
 uint64_t lw_kern_generation(const struct lw_kern *kern)
 {
@@ -56,6 +58,24 @@ const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
 {
 	(void)kern;
 	return tests_seen;
+}
+
+uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
+{
+	(void)kern;
+	*ret_noticed = LW_KEEP_FIONREAD;
+	return LW_KEEP_FIONREAD | LW_KEEP_SPLICE;
+}
+
+int lw_kern_each_kept(const struct lw_kern *kern,
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
+{
+	const struct lw_kept_key key = { .pid = 77 };
+	const struct lw_kept kept = { .connections = 3, .why = LW_KEEP_SPLICE | LW_KEEP_FIONREAD, .comm = "sixteen bytes..!" };
+
+	(void)kern;
+	cb(&key, &kept, arg);
+	return 0;
 }
 
 const char *const *lw_kern_attached(const struct lw_kern *kern)
@@ -219,6 +239,16 @@ static void test_status(void **state)
 	assert_int_equal(lw_json_len(o), 2);
 	assert_true(lw_json_bool(lw_json_at(o, 0), "ok"));
 	assert_false(lw_json_bool(lw_json_at(o, 1), "ok"));
+	assert_string_equal(lw_json_str(lw_json_at(o, 0), "concerns"), "");
+	assert_string_equal(lw_json_str(lw_json_at(o, 1), "concerns"), "splice");
+	o = lw_json_get(data, "kept_out");
+	assert_true(lw_json_bool(o, "fionread") && lw_json_bool(o, "splice") && lw_json_bool(o, "fionread_noticed"));
+	assert_false(lw_json_bool(o, "splice_noticed"));
+	o = lw_json_at(lw_json_get(o, "processes"), 0);
+	assert_int_equal(lw_json_int(o, "pid"), 77);
+	assert_int_equal(lw_json_int(o, "connections"), 3);
+	assert_string_equal(lw_json_str(o, "program"), "sixteen bytes..!");
+	assert_string_equal(lw_json_str(o, "why"), "fionread");
 	assert_int_equal(lw_json_len(lw_json_get(data, "attached")), 1);
 	o = lw_json_get(data, "source");
 	assert_string_equal(lw_json_str(o, "path"), "/state");

@@ -248,7 +248,7 @@ static int keep_out(struct lw_kern *kern, const struct lw_kern_options *options)
 
 	if (!r && (kern->keeps & LW_KEEP_FIONREAD))
 		r = keep_names(kern, ask_fionread);
-	if (r)
+	if (r || options->no_notice)
 		return r;
 	kern->noticed = lw_notice_start(kern, kern->keeps, options->watch_syscalls, &kern->notice);
 	if (kern->noticed)
@@ -304,8 +304,6 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 		lw_error("run the self-tests: %s", strerror(-r));
 		return r;
 	}
-	if (kern->mode == LW_KERN_MODE_NONE)
-		kern->mode = options->unsafe_mode;
 	if (kern->mode == LW_KERN_MODE_NONE) {
 		*ret = TAKE_PTR(kern);
 		return 0;

@@ -59,4 +59,27 @@ for i in 1 2 3; do
 	case $got in b*) fail "fail closed: a tagged request was answered by $got" ;; esac
 	expect_like "fail closed: base" 'b1\[*' "$(who client "$B1/id")"
 done
+
+# Nor while the next agent starts, nor on a connection of before: until its first state is in force the old hooks refuse.
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "fail closed, no agent: base on a kept connection" '200 b1\[*' "$(hold_get '' /id)"
+(
+	trap - EXIT
+	while [ ! -e "$LWT_TMP/enough" ]; do
+		REQ_TIME=5 who client "$B1/id" -H "$tag" 2>/dev/null || true
+		echo
+	done
+) >"$LWT_TMP/meanwhile" &
+asker=$!
+until_ok 10 "a request before the next agent" test -s "$LWT_TMP/meanwhile"
+agent_start --fail-closed
+until_ok 10 "a request that the next agent steers" grep -q c1gray "$LWT_TMP/meanwhile"
+touch "$LWT_TMP/enough"
+wait "$asker"
+if grep '^b' "$LWT_TMP/meanwhile"; then fail "fail closed: tagged requests were answered by base while the next agent started"; fi
+got=$(hold_get "$tag" /id 2>/dev/null || true)
+case $got in *' b'*) fail "fail closed: a connection of before led a tagged request to base: $got" ;; esac
+expect_eq "nothing of the old agent is left" "" "$(find "$LWT_BPFFS" -name 'laneway_old*')"
+agent_stop
+expect_eq "SIGTERM leaves pins" "" "$(pins)"
 say ok

@@ -16,6 +16,8 @@ struct lw_kern {
 	struct bpf_link *links[LW_KERN_LINKS];
 	struct lw_config *config; /* mmapped */
 	char *pin_dir;
+	char *old_dir; /* what a killed agent has pinned, until our first state is in force; NULL: nothing */
+	bool fail_closed;
 	char *bpffs_mounted; /* we mounted it */
 	enum lw_kern_mode mode;
 	struct lw_selftest_result *tests;
@@ -33,6 +35,8 @@ struct lw_kern {
  */
 int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps);
 
+/* Takes away what an earlier agent has left, now that we decide. */
+void lw_kern_end_old(struct lw_kern *kern);
 int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);
 /* Adds to what lw_kern_attached() says. */
 int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...) __attribute__((format(printf, 2, 3)));

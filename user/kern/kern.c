@@ -22,6 +22,7 @@
 #include "kern/needs.h"
 
 #define PIN_DIR "laneway"
+#define OLD_DIR "laneway_old" /* no dot: bpffs keeps those names for itself */
 /* The agent beats ten times as often. */
 #define HEARTBEAT_MAX_NS LW_NS_PER_SEC
 /* A fixed buffer ends the kernel's own tuning: only where it is no less than that would reach. The kernel doubles them. */
@@ -89,14 +90,68 @@ static int unpin_dir(const char *dir)
 
 int lw_kern_cleanup(const char *bpffs)
 {
-	_cleanup_free_ char *dir = NULL;
-	int n;
+	static const char *const dirs[] = { PIN_DIR, OLD_DIR };
+	int n = 0;
 
 	libbpf_set_print(on_libbpf);
-	if (asprintf(&dir, "%s/" PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0)
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_free_ char *dir = NULL;
+		int r;
+
+		if (asprintf(&dir, "%s/%s", bpffs ? bpffs : "/sys/fs/bpf", dirs[i]) < 0)
+			return -ENOMEM;
+		lw_leftover_end(dir, true);
+		r = unpin_dir(dir);
+		if (r < 0)
+			return r;
+		n += r;
+	}
+	return n + lw_devices_cleanup();
+}
+
+/*
+ * Puts aside what an agent that was killed has pinned. With --fail-closed that is its hooks, too, which go on refusing
+ * until ours decide.
+ */
+static int put_aside(struct lw_kern *kern, const char *bpffs)
+{
+	int r;
+
+	if (asprintf(&kern->old_dir, "%s/" OLD_DIR, bpffs) < 0) {
+		kern->old_dir = NULL;
 		return -ENOMEM;
-	n = unpin_dir(dir);
-	return n < 0 ? n : n + lw_devices_cleanup();
+	}
+	if (!access(kern->pin_dir, F_OK)) {
+		/* a start that did not get as far as lw_kern_end_old() */
+		r = unpin_dir(kern->old_dir);
+		if (r >= 0 && rename(kern->pin_dir, kern->old_dir))
+			r = -errno;
+		if (r < 0) {
+			lw_error("put aside what an earlier agent left in '%s': %s", kern->pin_dir, strerror(-r));
+			return r;
+		}
+	}
+	if (!access(kern->old_dir, F_OK))
+		return 0;
+	free(kern->old_dir);
+	kern->old_dir = NULL;
+	return 0;
+}
+
+void lw_kern_end_old(struct lw_kern *kern)
+{
+	int r;
+
+	if (!kern->old_dir)
+		return;
+	lw_leftover_end(kern->old_dir, !kern->fail_closed);
+	r = unpin_dir(kern->old_dir);
+	if (r < 0)
+		lw_warn("remove what an earlier agent left in '%s': %s", kern->old_dir, strerror(-r));
+	else if (r > 0)
+		lw_info("removed %d pins that an earlier agent left in '%s'", r, kern->old_dir);
+	free(kern->old_dir);
+	kern->old_dir = NULL;
 }
 
 static int pin_maps(struct lw_kern *kern)
@@ -322,14 +377,10 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 		kern->pin_dir = NULL;
 		return -ENOMEM;
 	}
-	lw_leftover_end(kern->pin_dir);
-	r = unpin_dir(kern->pin_dir);
-	if (r < 0) {
-		lw_error("remove what an earlier agent left in '%s': %s", kern->pin_dir, strerror(-r));
+	kern->fail_closed = options->fail_closed;
+	r = put_aside(kern, bpffs);
+	if (r)
 		return r;
-	}
-	if (r > 0)
-		lw_info("removed %d pins that an earlier agent left in '%s'", r, kern->pin_dir);
 
 	kern->skel = lw_lanes_bpf__open();
 	if (!kern->skel)
@@ -426,6 +477,7 @@ void lw_kern_close(struct lw_kern **kern_)
 		free(kern->attached[i]);
 	free(kern->bpffs_mounted);
 	free(kern->pin_dir);
+	free(kern->old_dir);
 	free(kern->tests);
 	free(kern);
 }

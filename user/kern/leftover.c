@@ -40,7 +40,7 @@ static bool unfinished(const struct lw_flow *f, int ups)
 	       (up.req_seq != up.resp_seq || (up.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
 }
 
-void lw_leftover_end(const char *pin_dir)
+void lw_leftover_end(const char *pin_dir, bool stop)
 {
 	_cleanup_close_ int config = open_pin(pin_dir, "config", sizeof(struct lw_config));
 	_cleanup_close_ int flows = open_pin(pin_dir, "flows", sizeof(struct lw_flow));
@@ -54,7 +54,7 @@ void lw_leftover_end(const char *pin_dir)
 
 	if (config < 0 || flows < 0 || ups < 0 || lw_netns_new(&ns))
 		return;
-	if (!bpf_map_lookup_elem(config, &zero, &c) && c.abi == LW_ABI_VERSION) {
+	if (stop && !bpf_map_lookup_elem(config, &zero, &c) && c.abi == LW_ABI_VERSION) {
 		c.flags |= LW_CONF_STOPPED;
 		(void)bpf_map_update_elem(config, &zero, &c, BPF_ANY);
 	}

@@ -5,8 +5,11 @@
  * sit on.
  */
 
+#include <stdbool.h>
+
 /*
- * Tells those programs that no agent will come, and resets the connections whose request or response was on
- * an upstream socket and not through: these sockets went with the agent. Does nothing where there is nothing.
+ * Resets the connections whose request or response was on an upstream socket and not through: these sockets went with
+ * the agent. stop: tells those programs that no agent will come, and what they would refuse (--fail-closed) follows its own
+ * peer from here on. Does nothing where there is nothing.
  */
-void lw_leftover_end(const char *pin_dir);
+void lw_leftover_end(const char *pin_dir, bool stop);

@@ -158,6 +158,7 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 
 	lw_image_free(&kern->slots[slot]);
 	kern->slots[slot] = lw_image_ref(image);
+	lw_kern_end_old(kern);
 	/* programs that began before the store may still read the other slot: wait until all have ended */
 	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	return 0;

@@ -4,7 +4,7 @@
 # and the name of each. A test is a program; exit 0 is ok, 77 skip, anything else failure.
 #   LW_NO_SKIP=1        a skip is a failure
 #   LW_TEST_TIMEOUT     seconds a test may take (300)
-# A test below bpf/ or netns/ also fails when the kernel complained while it ran.
+# A test below bpf/, netns/ or kube/ also fails when the kernel complained while it ran.
 # Last line: "N passed, N failed", with ", N skipped" when some were. Exit 0 if none failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ run_one() {
 	log=$logs/${name//\//-}.log
 
 	case $name in
-	bpf/* | netns/*)
+	bpf/* | netns/* | kube/*)
 		if [ "$(id -u)" -eq 0 ] && dmesg >/dev/null 2>&1; then
 			mark=$(kernel_log_mark "test $name" 2>/dev/null) || mark=''
 		fi

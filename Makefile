@@ -33,7 +33,7 @@ ARCH := $(shell uname -m)
 BPF_ARCH := $(or $(patsubst x86_64,x86,$(filter x86_64,$(ARCH))),$(patsubst aarch64,arm64,$(filter aarch64,$(ARCH))),$(ARCH))
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 
-PKGS := libbpf libelf zlib yaml-0.1 json-c
+PKGS := libbpf libelf zlib yaml-0.1 json-c yajl libcurl
 WARN := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat-security
 # libev's ev_init() and friends cast between watcher types: -fno-strict-aliasing.
 CFLAGS ?= -O2 -g
@@ -47,7 +47,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11
 
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 SKELS := $(BPF_SRC:bpf/%.bpf.c=$(SKEL)/%.skel.h)
-USER_SRC := $(wildcard $(foreach d,base core conf kern daemon,user/$d/*.c))
+USER_SRC := $(wildcard $(foreach d,base core conf kube kern daemon,user/$d/*.c))
 USER_OBJ := $(USER_SRC:%.c=$(OBJ)/%.o)
 # What tests link with: everything but main(); the kernel side for tests/bpf only.
 LIB_SRC := $(filter-out user/daemon/main.c user/kern/%,$(USER_SRC)) $(wildcard tests/harness/*.c)
@@ -63,6 +63,9 @@ FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(FUZZ)/%)
 TOOL_BIN := $(foreach s,$(TOOL_SRC),$(TESTS)/$(basename $(notdir $s)))
 # Of the fault tests, the one that every change may break.
 NETNS := $(wildcard tests/netns/test_*.sh) tests/faults/hostile.sh
+KUBE := $(wildcard tests/kube/test_*.sh)
+# Where the API server of test-kube is built, once.
+LW_KUBE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/laneway/kube
 # T=name: only the tests whose name contains it.
 pick = $(if $(T),$(foreach t,$1,$(if $(findstring $(T),$(notdir $t)),$t)),$1)
 
@@ -70,7 +73,7 @@ all: user ## build/laneway
 bpf: $(SKELS) ## kernel programs and their skeletons
 user: $(BIN) ## build/laneway
 tools: $(TOOL_BIN) ## programs of the demo, the benchmark and the end-to-end tests
-objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC))
+objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) tests/kube/nodes.c)
 
 # ---- kernel side ----
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
@@ -130,6 +133,15 @@ $(TESTS)/$(basename $(notdir $1)): $(OBJ)/$(1:.c=.o)
 endef
 $(foreach s,$(TOOL_SRC),$(eval $(call tool,$s)))
 
+# Many nodes' watches in one process, by the agent's own code; the second with ASan and UBSan.
+NODES := $(TESTS)/nodes $(TESTS)/nodes_san
+$(TESTS)/nodes: $(OBJ)/tests/kube/nodes.o $(BUILD)/libtest.a
+	@mkdir -p $(@D)
+	$(call Q,LINK)$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+$(TESTS)/nodes_san: $(SAN)/tests/kube/nodes.o $(BUILD)/libsan.a
+	@mkdir -p $(@D)
+	$(call Q,LINK)$(CC) $(SAN_CFLAGS) $^ $(LDLIBS) -o $@
+
 $(FUZZ_BIN): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(BUILD)/libfuzz.a
 	$(call Q,LINK)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined $^ $(LDLIBS) -lhttp_parser -lpcre2-8 -o $@
 
@@ -160,6 +172,16 @@ test-vm-ci: ## what of it a change must pass: a few tests on two kernels
 	$(vm_ready)
 	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)),$(filter $(patsubst %,\
 		tests/netns/%.sh,$(VM_CI_TESTS)),$(NETNS)))
+test-kube: ## against a real kube-apiserver, which the first run builds; root
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS)'
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES)
+	@tests/kube/build.sh $(LW_KUBE)
+	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_KUBE=$(LW_KUBE) tests/run.sh $(call pick,$(KUBE))
+bench-kube: ## what nodes cost a real kube-apiserver, and how fast a step is in force; root
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS)'
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES)
+	@tests/kube/build.sh $(LW_KUBE)
+	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_KUBE=$(LW_KUBE) tests/kube/load.sh
 
 demo: ## the story of a release, in a terminal; root
 	@$(MAKE) --no-print-directory deps
@@ -202,13 +224,17 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 	libc6-dev=/usr/include/stdio.h linux-libc-dev=/usr/include/linux/bpf.h \
 	libbpf-dev=/usr/include/bpf/libbpf.h libelf-dev=/usr/include/libelf.h \
 	zlib1g-dev=/usr/include/zlib.h libyaml-dev=/usr/include/yaml.h \
-	libjson-c-dev=/usr/include/json-c/json.h libev-dev=/usr/include/ev.h \
+	libjson-c-dev=/usr/include/json-c/json.h \
+	libyajl-dev=/usr/include/yajl/yajl_parse.h \
+	libcurl4-openssl-dev=/usr/include/$(MULTIARCH)/curl/curl.h libev-dev=/usr/include/ev.h \
 	libcmocka-dev=/usr/include/cmocka.h libhttp-parser-dev=/usr/include/http_parser.h \
 	libpcre2-dev=/usr/include/pcre2.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
 	haproxy=haproxy python3=python3 nodejs=node default-jdk-headless=javac golang-go=go \
 	nftables=nft jq=jq clang-format=clang-format procps=pgrep util-linux=nsenter libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
 # of test-vm alone
 VM_DEPS := qemu-system-x86=qemu-system-x86_64 kmod=modprobe cpio=cpio busybox-static=/bin/busybox xz-utils=xz zstd=zstd
+# of test-kube and bench-kube alone
+KUBE_DEPS := etcd-server=etcd kubernetes-client=kubectl openssl=openssl dpkg-dev=dpkg-source
 deps: ## install the Debian packages that are missing; root
 	@missing=; for d in $(DEPS); do p=$${d%%=*} w=$${d#*=}; \
 		case $$w in /*) ls $$w >/dev/null 2>&1;; *) command -v $$w >/dev/null;; esac || missing="$$missing $$p"; \
@@ -233,10 +259,11 @@ help: ## this list
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns test-vm test-vm-ci test-faults soak-faults \
+	test-kube bench-kube \
 	demo bench bench-state soak fuzz \
 	check deps install man clean help
 .DEFAULT_GOAL := all
 
 -include $(wildcard $(BUILD)/bpf/*.d)
--include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) user/daemon/main.c)
--include $(patsubst %.c,$(SAN)/%.d,$(LIB_SRC) $(UNIT_SRC)) $(patsubst %.c,$(FUZZ)/obj/%.d,$(LIB_SRC) $(FUZZ_SRC))
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) tests/kube/nodes.c user/daemon/main.c)
+-include $(patsubst %.c,$(SAN)/%.d,$(LIB_SRC) $(UNIT_SRC) tests/kube/nodes.c) $(patsubst %.c,$(FUZZ)/obj/%.d,$(LIB_SRC) $(FUZZ_SRC))

@@ -11,15 +11,18 @@ declare -A may=(
 	[user/base]="base laneway"
 	[user/core]="core base laneway"
 	[user/conf]="conf core base laneway"
+	[user/kube]="kube conf core base laneway"
 	[user/kern]="kern core base laneway skel"
-	[user/daemon]="daemon kern conf core base laneway"
+	[user/daemon]="daemon kern kube conf core base laneway"
 )
 # Library headers, and the only layers that may see them.
 declare -A only=(
 	['bpf/']="user/kern bpf tests"
-	['json-c/']="user/conf user/daemon tests"
+	['json-c/']="user/conf user/kube user/daemon tests"
+	['yajl/']="user/kube"
+	['curl/']="user/kube"
 	['yaml.h']="user/conf tests"
-	['ev.h']="user/kern user/daemon tests"
+	['ev.h']="user/kern user/kube user/daemon tests"
 )
 bad=0
 
@@ -51,7 +54,7 @@ for dir in "${!may[@]}"; do
 done
 
 for header in "${!only[@]}"; do
-	for dir in bpf include user/base user/core user/conf user/kern user/daemon tests; do
+	for dir in bpf include user/base user/core user/conf user/kube user/kern user/daemon tests; do
 		[ -d "$dir" ] || continue
 		[[ " ${only[$header]} " == *" $dir "* ]] && continue
 		while IFS=: read -r file line path; do

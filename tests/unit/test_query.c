@@ -9,7 +9,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/addr.h"
 #include "base/clock.h"
@@ -19,6 +22,7 @@
 #include "daemon/json.h"
 #include "daemon/query.h"
 #include "daemon/seen.h"
+#include "daemon/source.h"
 #include "kern/kern.h"
 #include "laneway/reasons.h"
 
@@ -157,7 +161,22 @@ struct fixture {
 	struct lw_findings source, build;
 	struct lw_seen seen;
 	struct lw_query query;
+	struct ev_loop *loop;
+	struct lw_model *model;
+	struct lw_source *folder;
+	char dir[32];
 };
+
+static void ignore_finding(const struct lw_finding *finding, void *arg)
+{
+	(void)finding;
+	(void)arg;
+}
+
+static void ignore_change(void *arg)
+{
+	(void)arg;
+}
 
 static int setup(void **state)
 {
@@ -178,13 +197,19 @@ static int setup(void **state)
 	f->kern = (struct lw_kern){ .mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 2 };
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "a.yaml:1: wrong" }, &f->source);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "odd" }, &f->build);
+	(void)strcpy(f->dir, "/tmp/lw-query.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	f->loop = ev_loop_new(0);
+	assert_int_equal(lw_model_new(&f->model), 0);
+	assert_int_equal(lw_source_open(&(struct lw_source_options){ .state_dir = f->dir }, f->loop,
+					f->model, ignore_finding, ignore_change, NULL, &f->folder),
+			 0);
 	f->query = (struct lw_query){
 		.kern = &f->kern,
 		.image = f->image,
 		.listing = &f->listing,
 		.seen = &f->seen,
-		.state_dir = "/state",
-		.changed_ns = lw_clock_ns(),
+		.source = f->folder,
 		.started_ns = lw_clock_ns(),
 		.errors = 1,
 		.source_findings = &f->source,
@@ -198,6 +223,10 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	lw_source_close(&f->folder);
+	lw_model_free(&f->model);
+	ev_loop_destroy(f->loop);
+	(void)rmdir(f->dir);
 	lw_image_free(&f->image);
 	lw_seen_clear(&f->seen);
 	lw_findings_clear(&f->source);
@@ -251,7 +280,7 @@ static void test_status(void **state)
 	assert_string_equal(lw_json_str(o, "why"), "fionread");
 	assert_int_equal(lw_json_len(lw_json_get(data, "attached")), 1);
 	o = lw_json_get(data, "source");
-	assert_string_equal(lw_json_str(o, "path"), "/state");
+	assert_string_equal(lw_json_str(o, "path"), ((struct fixture *)*state)->dir);
 	assert_int_equal(lw_json_int(o, "errors"), 1);
 	assert_int_equal(lw_json_int(o, "warnings"), 1);
 	assert_int_equal(lw_json_len(lw_json_get(o, "findings")), 2);

@@ -407,6 +407,11 @@ static void report(const struct document *document, unsigned int line, const cha
 {
 	const struct lw_objects_reader *reader = document->reader;
 
+	if (reader->document == 0) {
+		lw_finding_emit(reader->finding, reader->arg, LW_FINDING_ERROR, "%s: %s%s%s", reader->file, what,
+				what[0] ? ": " : "", text);
+		return;
+	}
 	lw_finding_emit(reader->finding, reader->arg, LW_FINDING_ERROR,
 			"%s:%u: document %zu: %s%s%s", reader->file, line ? line : document->line,
 			reader->document, what, what[0] ? ": " : "", text);
@@ -469,8 +474,11 @@ static int read_object(const struct document *document, struct json_object *root
 	fields.arena = object->arena;
 	check_version(&fields, root, kind, version);
 	read_meta(&fields, root, &object->meta);
-	object->meta.origin = lw_arena_printf(object->arena, "%s:%u: document %zu", reader->file,
-					      fields.line, reader->document);
+	if (reader->document == 0)
+		object->meta.origin = lw_arena_strdup(object->arena, reader->file);
+	else
+		object->meta.origin = lw_arena_printf(object->arena, "%s:%u: document %zu", reader->file,
+						      fields.line, reader->document);
 	if (!object->meta.origin)
 		fields.failed = fields.no_memory = true;
 

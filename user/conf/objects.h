@@ -15,7 +15,7 @@ struct json_object;
 
 struct lw_objects_reader {
 	const char *file; /* for findings and lw_k8s_meta.origin */
-	size_t document;
+	size_t document; /* 0: it comes from no file, and has no lines; file says where from */
 	lw_finding_cb finding; /* may be NULL */
 	/* Takes the object. Returning non-zero ends the reading. */
 	int (*object)(struct lw_k8s_object *object, void *arg);

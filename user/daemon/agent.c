@@ -15,13 +15,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "conf/source_dir.h"
 #include "core/model.h"
 #include "core/state_build.h"
 #include "daemon/control.h"
 #include "daemon/findings.h"
 #include "daemon/query.h"
 #include "daemon/seen.h"
+#include "daemon/source.h"
 #include "kern/devices.h"
 #include "kern/kern.h"
 #include "kern/upstream.h"
@@ -36,15 +36,13 @@ struct agent {
 	struct lw_agent_locks locks;
 	bool mounted; /* lw_kern_open() mounted the bpffs: lw_kern_close() unmounts it */
 	ev_signal sigterm, sigint, sighup;
-	ev_io source_io;
 	ev_timer retry; /* of what failed */
 
 	struct lw_model *model;
-	struct lw_source_dir *source;
+	struct lw_source *source;
 	struct lw_state_builder *builder;
 	struct lw_findings source_findings, build_findings;
-	uint64_t started_ns, changed_ns;
-	bool gone; /* the folder */
+	uint64_t started_ns;
 	bool pending; /* the model is ahead of what is in force */
 
 	struct lw_kern *kern;
@@ -166,58 +164,29 @@ static void on_finding(const struct lw_finding *finding, void *arg)
 	lw_findings_add(finding, &agent->source_findings);
 }
 
-static int open_source(struct agent *agent)
-{
-	int r;
-
-	r = lw_model_new(&agent->model);
-	if (r < 0)
-		return r;
-	r = lw_source_dir_open(agent->options->state_dir, agent->model, on_finding, agent,
-			       &agent->source);
-	if (r < 0)
-		return r;
-	agent->changed_ns = lw_clock_ns();
-	ev_io_set(&agent->source_io, lw_source_dir_fd(agent->source), EV_READ);
-	ev_io_start(agent->loop, &agent->source_io);
-	return 0;
-}
-
-/* Takes up what has changed in the folder. */
+/* Takes up what has changed in the source. */
 static void refresh(struct agent *agent)
 {
-	const char *dir = agent->options->state_dir;
-	int r;
+	int r = lw_source_refresh(agent->source);
 
-	r = lw_source_dir_dispatch(agent->source);
 	if (r < 0) {
-		lw_warn("read '%s': %s, keeping the state in force", dir, strerror(-r));
-		if (r == -ENOENT) {
-			agent->gone = true;
-		} else {
-			/* Part of it may have been taken up. */
-			agent->pending = true;
-			retry_later(agent);
-		}
-	} else if (agent->gone && access(dir, F_OK) == 0) {
-		lw_info("'%s' is back", dir);
-		agent->gone = false;
+		/* Part of it may have been taken up. */
+		agent->pending = true;
+		retry_later(agent);
 	}
 	/* Bad objects that have been put right say so by their number only. */
-	if (lw_source_dir_errors(agent->source) == 0 && agent->source_findings.errors > 0)
+	if (lw_source_errors(agent->source) == 0 && agent->source_findings.errors > 0)
 		lw_findings_clear(&agent->source_findings);
-	if (r > 0)
-		agent->changed_ns = lw_clock_ns();
+	if (!agent->kern || !lw_source_ready(agent->source))
+		return;
 	/* Questions come often; what failed is tried again by the timer only. */
 	if (r > 0 || (agent->pending && !ev_is_active(&agent->retry)))
 		(void)publish(agent);
 }
 
-static void on_source(struct ev_loop *loop, ev_io *w, int revents)
+static void on_source(void *arg)
 {
-	(void)loop;
-	(void)revents;
-	refresh(w->data);
+	refresh(arg);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
@@ -258,11 +227,9 @@ static char *on_request(const char *request, void *arg)
 		.listing = agent->listing,
 		.seen = &agent->seen,
 		.pending = agent->pending,
-		.state_dir = agent->options->state_dir,
-		.state_gone = agent->gone,
-		.changed_ns = agent->changed_ns,
+		.source = agent->source,
 		.started_ns = agent->started_ns,
-		.errors = lw_source_dir_errors(agent->source) + agent->build_findings.errors,
+		.errors = lw_source_errors(agent->source) + agent->build_findings.errors,
 		.source_findings = &agent->source_findings,
 		.build_findings = &agent->build_findings,
 	};
@@ -287,10 +254,13 @@ static int start_state(struct agent *agent)
 		lw_error("start: %s", strerror(-r));
 		return r;
 	}
-	r = open_source(agent);
-	if (r < 0)
-		lw_error("read the state '%s': %s", o->state_dir, strerror(-r));
-	return r;
+	r = lw_model_new(&agent->model);
+	if (r < 0) {
+		lw_error("start: %s", strerror(-r));
+		return r;
+	}
+	return lw_source_open(&o->source, agent->loop, agent->model, on_finding, on_source, agent,
+			      &agent->source);
 }
 
 static int start_kern(struct agent *agent)
@@ -353,7 +323,8 @@ static int start(struct agent *agent)
 	r = start_kern(agent);
 	if (r < 0)
 		return r;
-	r = publish(agent);
+	/* An API server has not answered yet. */
+	r = lw_source_ready(agent->source) ? publish(agent) : 0;
 	if (r < 0) {
 		lw_error("put the first state in force: %s", strerror(-r));
 		return r;
@@ -378,9 +349,8 @@ static void stop(struct agent *agent)
 	if (agent->mounted)
 		agent->locks.bpffs_fd = lw_close(agent->locks.bpffs_fd);
 	lw_kern_close(&agent->kern);
-	ev_io_stop(agent->loop, &agent->source_io);
 	ev_timer_stop(agent->loop, &agent->retry);
-	lw_source_dir_close(&agent->source);
+	lw_source_close(&agent->source);
 	lw_model_free(&agent->model);
 	lw_state_builder_free(&agent->builder);
 	lw_image_free(&agent->image);
@@ -419,9 +389,7 @@ int lw_agent_run(const struct lw_agent_options *options)
 	ev_signal_start(agent.loop, &agent.sigterm);
 	ev_signal_start(agent.loop, &agent.sigint);
 	ev_signal_start(agent.loop, &agent.sighup);
-	ev_io_init(&agent.source_io, on_source, -1, EV_READ);
 	ev_timer_init(&agent.retry, on_retry, RETRY_S, 0.);
-	agent.source_io.data = &agent;
 	agent.retry.data = &agent;
 	agent.sighup.data = &agent;
 

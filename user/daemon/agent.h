@@ -7,9 +7,10 @@
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "daemon/source.h"
 
 struct lw_agent_options {
-	const char *state_dir;
+	struct lw_source_options source;
 	const char *socket;
 	const char *cgroup; /* NULL: found */
 	const char *bpffs; /* NULL: /sys/fs/bpf */

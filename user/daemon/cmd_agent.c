@@ -37,6 +37,10 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 {
 	enum {
 		OPT_STATE = LW_OPT_OWN,
+		OPT_KUBE,
+		OPT_KUBECONFIG,
+		OPT_CONTEXT,
+		OPT_KUBE_SILENCE,
 		OPT_CGROUP,
 		OPT_BPFFS,
 		OPT_DEVICE,
@@ -56,6 +60,10 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	};
 	static const struct option options[] = {
 		{ "state", required_argument, NULL, OPT_STATE },
+		{ "kube", no_argument, NULL, OPT_KUBE },
+		{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
+		{ "context", required_argument, NULL, OPT_CONTEXT },
+		{ "kube-silence", required_argument, NULL, OPT_KUBE_SILENCE },
 		{ "cgroup", required_argument, NULL, OPT_CGROUP },
 		{ "bpffs", required_argument, NULL, OPT_BPFFS },
 		{ "device", required_argument, NULL, OPT_DEVICE },
@@ -89,7 +97,24 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "hs:", options, NULL)) != -1) {
 		switch (opt) {
 		case OPT_STATE:
-			agent.state_dir = optarg;
+			agent.source.state_dir = optarg;
+			break;
+		case OPT_KUBE:
+			agent.source.kube = true;
+			break;
+		case OPT_KUBECONFIG:
+			agent.source.kubeconfig = optarg;
+			break;
+		case OPT_CONTEXT:
+			agent.source.context = optarg;
+			break;
+		case OPT_KUBE_SILENCE:
+			if (lw_str_u64(optarg, 3600, &number) < 0 || number == 0)
+				return lw_cmd_usage(
+					cmd,
+					"--kube-silence is a number of seconds, 1 to 3600, not '%s'",
+					optarg);
+			agent.source.silent_s = (unsigned int)number;
 			break;
 		case OPT_CGROUP:
 			agent.cgroup = optarg;
@@ -175,8 +200,14 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	}
 	if (optind < argc)
 		return lw_cmd_usage(cmd, "'%s' is one argument too many", argv[optind]);
-	if (!agent.state_dir && !self_test)
-		return lw_cmd_usage(cmd, "--state DIR is needed");
+	if (!self_test && !agent.source.state_dir + !agent.source.kube + !agent.source.kubeconfig != 2)
+		return lw_cmd_usage(
+			cmd,
+			"one of --state DIR, --kube and --kubeconfig FILE is needed, and only one");
+	if (agent.source.context && !agent.source.kubeconfig)
+		return lw_cmd_usage(cmd, "--context goes with --kubeconfig");
+	if (agent.source.silent_s && agent.source.state_dir)
+		return lw_cmd_usage(cmd, "--kube-silence goes with --kube or --kubeconfig");
 	lw_log_set_level(level);
 	lw_log_set_format(format);
 	if (self_test)
@@ -186,15 +217,21 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 
 const struct lw_cmd lw_cmd_agent = {
 	.name = "agent",
-	.usage = "--state DIR [OPTION...] | --self-test",
+	.usage = "--state DIR | --kube | --kubeconfig FILE [OPTION...] | --self-test",
 	.summary = "steer the requests of this node, in the foreground (root)",
 	.help = "Reads Kubernetes objects from the YAML and JSON files in DIR, as `kubectl get -o yaml`\n"
-		"prints them, and follows every change. Runs until SIGTERM or SIGINT, and then leaves\n"
-		"nothing attached. SIGHUP puts the state in force anew. If the agent is killed, requests\n"
+		"prints them, or from an API server, and follows every change. While the API server is\n"
+		"away the last state stays in force; before its objects have all come once nothing is\n"
+		"steered. Runs until SIGTERM or SIGINT, and then leaves nothing attached. SIGHUP puts the state in force anew. If the agent is killed, requests\n"
 		"of the base lane go on untouched; a new agent takes away what it finds.\n"
 		"Exit code 1: another agent is at work here.\n"
 		"\n"
 		"      --state DIR           Rollout, TrafficRouting, Pod, Service, Deployment, ReplicaSet\n"
+		"      --kube                the API server of the pod the agent runs in, by its service account\n"
+		"      --kubeconfig FILE     the API server of a kubeconfig; credentials that a program gets\n"
+		"                            (exec) are not supported\n"
+		"      --context NAME        its context (current-context)\n"
+		"      --kube-silence S      seconds after which a silent watch is opened anew (150)\n"
 		"      --node NAME           this node, as pods name it in spec.nodeName (the host's name)\n"
 		"      --device PATTERN      host side of the pods' network devices, such as 'veth*'; may\n"
 		"                            be given often\n"

@@ -16,6 +16,7 @@
 #include "daemon/json.h"
 #include "daemon/listing_json.h"
 #include "daemon/seen.h"
+#include "daemon/source.h"
 #include "kern/kern.h"
 #include "laneway/reasons.h"
 
@@ -272,10 +273,7 @@ static void add_source(const struct lw_query *q, struct json_object *data)
 {
 	struct json_object *source = lw_json_new_object(data, "source"), *findings;
 
-	lw_json_add_str(source, "path", q->state_dir);
-	lw_json_add_bool(source, "gone", q->state_gone);
-	lw_json_add_int(source, "changed_ms_ago",
-			(int64_t)((lw_clock_ns() - q->changed_ns) / LW_NS_PER_MS));
+	lw_source_json(q->source, source);
 	lw_json_add_int(source, "errors", (int64_t)q->errors);
 	lw_json_add_int(source, "warnings",
 			(int64_t)(q->source_findings->warnings + q->build_findings->warnings));
@@ -326,6 +324,8 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	(void)request;
 	if (mode == LW_KERN_MODE_NONE)
 		why = "no way of enrolling sockets is safe on this kernel, see the self-tests";
+	else if (!lw_source_ready(q->source))
+		why = "the API server's objects have not all come yet, nothing is steered";
 	else if (lw_kern_generation(q->kern) == 0)
 		why = "no state is in force yet";
 	else if (q->pending)

@@ -14,6 +14,7 @@ struct lw_image;
 struct lw_kern;
 struct lw_listing;
 struct lw_seen;
+struct lw_source;
 
 struct lw_query {
 	struct lw_kern *kern;
@@ -22,9 +23,7 @@ struct lw_query {
 	const struct lw_listing *listing;
 	const struct lw_seen *seen; /* names, also of what is in force no more */
 	bool pending; /* a newer state is known and could not be put in force yet */
-	const char *state_dir;
-	bool state_gone;
-	uint64_t changed_ns; /* when the state last changed, lw_clock_ns() */
+	const struct lw_source *source;
 	uint64_t started_ns;
 	size_t errors; /* that hold now */
 	const struct lw_findings *source_findings, *build_findings;

@@ -117,10 +117,78 @@ static void show_counts(struct json_object *counts)
 	(void)putchar('\n');
 }
 
+/* "watching  12  /api/v1/namespaces/shop/pods  app=a" */
+static void show_watches(struct json_object *watches)
+{
+	static const char *const titles[] = { "STATE", ">OBJECTS", "WATCH", "SELECTOR", "ERROR" };
+	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
+
+	if (!grid)
+		return;
+	for (size_t i = 0; i < lw_json_len(watches); i++) {
+		struct json_object *w = lw_json_at(watches, i);
+
+		lw_grid_cell(grid, "%s", lw_json_str(w, "state"));
+		if (lw_json_bool(w, "synced"))
+			lw_grid_cell(grid, "%" PRId64, lw_json_int(w, "objects"));
+		else
+			lw_grid_cell(grid, "-");
+		lw_grid_cell(grid, "%s", lw_json_str(w, "path"));
+		lw_grid_cell(grid, "%s%s", or_dash(lw_json_str(w, "labels")),
+			     lw_json_str(w, "fields"));
+		lw_grid_cell(grid, "%s", lw_json_str(w, "error"));
+	}
+	print_grid(grid);
+}
+
+static void show_kube(struct json_object *source)
+{
+	char age[32], heard[32];
+
+	(void)printf("state      ");
+	print_plain(lw_json_str(source, "server"));
+	(void)printf(" (context ");
+	print_plain(lw_json_str(source, "context"));
+	(void)printf("): ");
+	if (lw_json_bool(source, "connected"))
+		(void)printf("connected");
+	else if (lw_json_int(source, "away_ms") > 0)
+		(void)printf("away since %s ago, %s",
+			     format_age(lw_json_int(source, "away_ms"), age, sizeof(age)),
+			     lw_json_bool(source, "ready") ? "the last state stays in force" :
+							     "nothing is steered yet");
+	else
+		(void)printf("not connected yet");
+	if (lw_json_int(source, "heard_ms_ago") >= 0)
+		(void)printf(", last heard of %s ago",
+			     format_age(lw_json_int(source, "heard_ms_ago"), heard, sizeof(heard)));
+	(void)printf(", changed %s ago, errors %" PRId64 ", warnings %" PRId64 "\n",
+		     format_age(lw_json_int(source, "changed_ms_ago"), age, sizeof(age)),
+		     lw_json_int(source, "errors"), lw_json_int(source, "warnings"));
+	if (*lw_json_str(source, "error")) {
+		(void)printf("           ");
+		print_plain(lw_json_str(source, "error"));
+		(void)putchar('\n');
+	}
+	if (lw_json_int(source, "waiting") > 0)
+		(void)printf("           %" PRId64
+			     " Rollouts wait for their workload, Services and Pods\n",
+			     lw_json_int(source, "waiting"));
+	(void)printf("requests   %" PRId64 " to the API server over %" PRId64
+		     " connections, %" PRId64 " bytes received\n",
+		     lw_json_int(source, "requests"), lw_json_int(source, "connections"),
+		     lw_json_int(source, "bytes"));
+	show_watches(lw_json_get(source, "watches"));
+}
+
 static void show_source(struct json_object *source)
 {
 	char age[32];
 
+	if (strcmp(lw_json_str(source, "kind"), "kube") == 0) {
+		show_kube(source);
+		return;
+	}
 	(void)printf("state      ");
 	print_plain(lw_json_str(source, "path"));
 	if (lw_json_bool(source, "gone"))

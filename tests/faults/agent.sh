@@ -54,9 +54,8 @@ if case_wanted closed; then
 	agent_stop
 fi
 
-# Only when it is named: a known gap (docs/reliability.md). While the next agent starts, and on connections of before, requests
-# with the tag follow their own peers.
-if [ "${FAULT_CASE:-}" = restart-closed ]; then
+# While the next agent starts, and on connections of before, requests with the tag are refused, never answered by base.
+if case_wanted restart-closed; then
 	agent_start --fail-closed
 	load gap
 	pause 1

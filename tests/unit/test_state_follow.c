@@ -134,7 +134,7 @@ static void put_pod(struct lw_model *model, unsigned int n, unsigned int i)
 	     " status: {phase: %s, conditions: [{type: Ready, status: \"%s\"}], podIPs: [{ip: 10.0.0.%u}, {ip: \"fd00::%u\"}]}}",
 	     n, i, n, i, usual("app", "other"), n, rev, once_in(20) ? ", shared: a" : "",
 	     i == 5 && once_in(3) ? ", alicloud.service.tag: blue" : "", owner,
-	     once_in(6) ? ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" : "", i % 2, once_in(60) ? ", hostNetwork: true" : "",
+	     once_in(6) ? ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" : "", i % 2, once_in(25) ? ", hostNetwork: true" : "",
 	     usual("8080", "8081"), once_in(40) ? "Succeeded" : "Running", once_in(4) ? "False" : "True",
 	     1 + (once_in(40) ? dice(APPS * PODS) : ip), 1 + ip);
 }

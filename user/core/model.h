@@ -58,7 +58,7 @@ const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model,
 
 /*
  * What has changed. A version is a number that grows with every upsert and remove. Most changes leave the shape:
- * which objects there are, which pods are whose and which Services select them, by what addresses and ports, and
+ * which objects there are, which pods are whose and which Services select them, by what addresses, and
  * every lw_model_index_of(). What such a change does is the object's own affair: a Rollout's step, a pod that is
  * ready now. The shape is the version of the last change that did more than that.
  */

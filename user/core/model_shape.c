@@ -53,14 +53,8 @@ static bool has_ended(const struct lw_k8s_pod *pod)
 
 static bool same_pod(const struct lw_k8s_pod *a, const struct lw_k8s_pod *b)
 {
-	if (a->host_network != b->host_network || has_ended(a) != has_ended(b) || !eq(a->node, b->node) ||
-	    !same_ips(a->ips, a->nips, b->ips, b->nips) || a->nports != b->nports)
-		return false;
-	for (size_t i = 0; i < a->nports; i++) {
-		if (a->ports[i].number != b->ports[i].number || !eq(a->ports[i].name, b->ports[i].name))
-			return false;
-	}
-	return true;
+	return a->host_network == b->host_network && has_ended(a) == has_ended(b) &&
+	       same_ips(a->ips, a->nips, b->ips, b->nips);
 }
 
 static bool same_service(const struct lw_k8s_service *a, const struct lw_k8s_service *b)

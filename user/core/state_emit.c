@@ -586,7 +586,7 @@ static int find_changed(struct lw_state *state)
 	int r;
 
 	for (struct lw_state_workload *w = state->workloads; w; w = w->next) {
-		w->owner.changed |= w->in_image != w->was_in_image || w->is_entry != w->was_entry;
+		w->owner.changed |= w->in_image != w->was_in_image;
 		if (!w->in_image)
 			continue;
 		r = make_room((const void ***)&builder->workloads, &builder->workloads_room, w->id);
@@ -620,7 +620,6 @@ static void settle(struct lw_state *state)
 {
 	for (struct lw_state_workload *w = state->workloads; w; w = w->next) {
 		w->was_in_image = w->in_image;
-		w->was_entry = w->is_entry;
 		w->owner.changed = false;
 	}
 }

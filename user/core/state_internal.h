@@ -93,7 +93,7 @@ struct lw_state_workload {
 	bool in_release; /* in the image for its own release */
 	bool in_image;
 	bool is_entry; /* in the image for its entry rules alone: all its pods are base */
-	bool was_in_image, was_entry; /* in the image before */
+	bool was_in_image; /* the image before */
 	bool host_network;
 	bool untaken; /* its route is plain, and nobody has asked for its pods yet: they have no workload */
 	uint32_t lanes_used, lanes_open; /* by its pods in_release: bit of each lane */

@@ -124,7 +124,7 @@ static void put_pod(struct lw_model *model, unsigned int n, unsigned int i)
 	char owner[256] = "";
 	unsigned int ip = n * PODS + i;
 
-	if (!once_in(30))
+	if (!once_in(12))
 		(void)snprintf(owner, sizeof(owner),
 			       ", ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: app-%u%s-%s, controller: true}]", n,
 			       n == 0 && i >= 4 ? "-x" : "", rev);
@@ -132,7 +132,7 @@ static void put_pod(struct lw_model *model, unsigned int n, unsigned int i)
 	     "{apiVersion: v1, kind: Pod, metadata: {name: app-%u-%u, uid: p-%u-%u, labels: {app: %s-%u, pod-template-hash: %s%s%s}%s%s},"
 	     " spec: {nodeName: node-%u%s, containers: [{ports: [{name: http, containerPort: %s}]}]},"
 	     " status: {phase: %s, conditions: [{type: Ready, status: \"%s\"}], podIPs: [{ip: 10.0.0.%u}, {ip: \"fd00::%u\"}]}}",
-	     n, i, n, i, usual("app", "other"), n, rev, once_in(20) ? ", shared: a" : "",
+	     n, i, n, i, usual("app", "other"), n, rev, once_in(5) ? ", shared: a" : "",
 	     i == 5 && once_in(3) ? ", alicloud.service.tag: blue" : "", owner,
 	     once_in(6) ? ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" : "", i % 2, once_in(25) ? ", hostNetwork: true" : "",
 	     usual("8080", "8081"), once_in(40) ? "Succeeded" : "Running", once_in(4) ? "False" : "True",
@@ -145,7 +145,7 @@ static void put_service(struct lw_model *model, unsigned int n)
 	     "{apiVersion: v1, kind: Service, metadata: {name: svc-%u%s}, spec: {selector: {%s}, clusterIPs: [10.96.0.%u],"
 	     " ports: [{port: 80, targetPort: http}, {port: 81, targetPort: 8080}]}}",
 	     n, once_in(20) ? "-canary" : "",
-	     once_in(20) ? "shared: a" : (const char *[]){ "app: app-0", "app: app-1", "app: app-2", "app: app-3", "app: app-4", "app: app-5" }[n],
+	     once_in(6) ? "shared: a" : (const char *[]){ "app: app-0", "app: app-1", "app: app-2", "app: app-3", "app: app-4", "app: app-5" }[n],
 	     1 + n);
 }
 

@@ -125,6 +125,14 @@ static int target_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 	return add_target(state, targets, workload);
 }
 
+static int compare_targets(const void *a, const void *b)
+{
+	const struct lw_state_workload *x = *(const struct lw_state_workload *const *)a;
+	const struct lw_state_workload *y = *(const struct lw_state_workload *const *)b;
+
+	return strcmp(x->full_name, y->full_name);
+}
+
 /* The workloads behind a Service; which they are is kept while the shape of the model is. */
 static int find_targets(struct lw_state *state, const char *ns, const char *name, struct targets *targets)
 {
@@ -140,6 +148,9 @@ static int find_targets(struct lw_state *state, const char *ns, const char *name
 		r = lw_state_each_selected(state, service, target_pod, targets);
 		if (r < 0)
 			return r;
+		/* the order of pods is that of their last changes: nothing may follow from it */
+		if (targets->n > 1)
+			qsort(targets->items, targets->n, sizeof(targets->items[0]), compare_targets);
 		known->targets = targets->items;
 		known->ntargets = targets->n;
 		known->targets_known = true;

@@ -123,17 +123,11 @@ static void slot_reset(struct lw_kern *kern, uint32_t slot)
 	}
 }
 
-int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
+/* Makes a slot hold the image. 0, or -errno: it is empty then. */
+static int write_slot(struct lw_kern *kern, uint32_t slot, struct lw_image *image)
 {
-	uint64_t next;
-	uint32_t slot;
 	int r = 0;
 
-	kern->in_force_ns = lw_clock_ns();
-	if (kern->mode == LW_KERN_MODE_NONE)
-		return 0;
-	next = kern->config->generation + 1;
-	slot = next & 1;
 	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++) {
 		const struct lw_table_info *info = &lw_tables[t];
 		uint32_t fit = BATCH_BYTES / info->value_size, max = fit < BATCH_ROWS ? fit : BATCH_ROWS;
@@ -153,13 +147,32 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 		slot_reset(kern, slot);
 		return r;
 	}
-	__atomic_store_n(&kern->config->generation, next, __ATOMIC_RELEASE);
-	kern->in_force_ns = lw_clock_ns();
-
 	lw_image_free(&kern->slots[slot]);
 	kern->slots[slot] = lw_image_ref(image);
+	return 0;
+}
+
+int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
+{
+	uint64_t next;
+	uint32_t slot;
+	int r;
+
+	kern->in_force_ns = lw_clock_ns();
+	if (kern->mode == LW_KERN_MODE_NONE)
+		return 0;
+	next = kern->config->generation + 1;
+	slot = next & 1;
+	r = write_slot(kern, slot, image);
+	if (r)
+		return r;
+	__atomic_store_n(&kern->config->generation, next, __ATOMIC_RELEASE);
+	kern->in_force_ns = lw_clock_ns();
 	lw_kern_end_old(kern);
 	/* programs that began before the store may still read the other slot: wait until all have ended */
 	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	/* the second state shall not wait for all its rows, where a few differ from the first */
+	if (!kern->slots[!slot])
+		(void)write_slot(kern, !slot, image);
 	return 0;
 }

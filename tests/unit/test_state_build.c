@@ -949,6 +949,31 @@ static void a_step_of_weight_0_leads_nobody_in(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
+/* A build that follows another finds nothing new of a workload, and tells what was found. */
+static void findings_are_told_again(void **state)
+{
+	struct fixture *f = *state;
+	char first[sizeof(f->findings.text)];
+
+	add_web(f);
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: web-4, labels: {app: web, pod-template-hash: old},"
+		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		     " spec: {hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.0.0.4}]}}",
+		     NULL);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_false(lw_state_has_followed(f->builder));
+	assert_non_null(strstr(f->findings.text, "use the host network"));
+	(void)snprintf(first, sizeof(first), "%s", f->findings.text);
+	for (int i = 0; i < 2; i++) {
+		add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+		build(f);
+		assert_true(lw_state_has_followed(f->builder));
+		assert_string_equal(f->findings.text, first);
+	}
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -983,6 +1008,7 @@ int main(void)
 		T(a_tag_of_two_lanes_is_the_first_ones),
 		T(two_rollouts_of_one_workload),
 		T(a_step_of_weight_0_leads_nobody_in),
+		T(findings_are_told_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

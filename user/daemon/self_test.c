@@ -8,10 +8,8 @@
 #include "base/cleanup.h"
 #include "kern/kern.h"
 
-const char *lw_keep_text(uint32_t why)
+static const char *keep_text(uint32_t why)
 {
-	if (why & LW_KEEP_NAME)
-		return "are on the list";
 	return why & LW_KEEP_FIONREAD ? "ask FIONREAD" : "read with splice(2)";
 }
 
@@ -20,7 +18,7 @@ static void print_one(const struct lw_selftest_result *t)
 	(void)printf("%-3s  %-24s %s\n", t->ok ? "ok" : "no", t->name, t->about);
 	(void)printf("     %-24s %s", "", t->detail);
 	if (!t->ok && t->keeps)
-		(void)printf(": clients that %s are kept out", lw_keep_text(t->keeps));
+		(void)printf(": clients that %s are kept out", keep_text(t->keeps));
 	else if (!t->ok)
 		(void)printf(": sockets are not enrolled this way here");
 	(void)printf("\n");
@@ -48,8 +46,8 @@ enum lw_exit lw_self_test_run(void)
 	if (!keeps)
 		(void)printf("every client can be enrolled\n");
 	else
-		(void)printf("clients that %s%s%s are kept out\n", lw_keep_text(keeps),
+		(void)printf("clients that %s%s%s are kept out\n", keep_text(keeps),
 			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ? " or " : "",
-			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ? lw_keep_text(LW_KEEP_SPLICE) : "");
+			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ? keep_text(LW_KEEP_SPLICE) : "");
 	return LW_EXIT_OK;
 }

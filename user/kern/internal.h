@@ -16,7 +16,7 @@ struct lw_kern {
 	struct bpf_link *links[LW_KERN_LINKS];
 	struct lw_config *config; /* mmapped */
 	char *pin_dir;
-	char *old_dir; /* what a killed agent has pinned, until our first state is in force; NULL: nothing */
+	char *old_dir; /* what a killed agent may have pinned, until our first state is in force; NULL: nothing */
 	bool fail_closed;
 	char *bpffs_mounted; /* we mounted it */
 	enum lw_kern_mode mode;

@@ -110,8 +110,8 @@ int lw_kern_cleanup(const char *bpffs)
 }
 
 /*
- * Puts aside what an agent that was killed has pinned. With --fail-closed that is its hooks, too, which go on refusing
- * until ours decide.
+ * Ends what an agent that was killed has left. With --fail-closed its pins, hooks among them, are put aside until our first
+ * state is in force, which may take long: those hooks go on refusing.
  */
 static int put_aside(struct lw_kern *kern, const char *bpffs)
 {
@@ -131,10 +131,10 @@ static int put_aside(struct lw_kern *kern, const char *bpffs)
 			return r;
 		}
 	}
-	if (!access(kern->old_dir, F_OK))
-		return 0;
-	free(kern->old_dir);
-	kern->old_dir = NULL;
+	/* who waits for an answer of that agent is told now, in any case */
+	lw_leftover_end(kern->old_dir, !kern->fail_closed);
+	if (!kern->fail_closed)
+		lw_kern_end_old(kern);
 	return 0;
 }
 
@@ -144,7 +144,6 @@ void lw_kern_end_old(struct lw_kern *kern)
 
 	if (!kern->old_dir)
 		return;
-	lw_leftover_end(kern->old_dir, !kern->fail_closed);
 	r = unpin_dir(kern->old_dir);
 	if (r < 0)
 		lw_warn("remove what an earlier agent left in '%s': %s", kern->old_dir, strerror(-r));

@@ -16,7 +16,10 @@ Q = $(if $(V),,@printf '  %-5s %s\n' $1 $@; )
 
 PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
+BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= /etc
 
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
@@ -38,11 +41,11 @@ WARN := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wf
 # libev's ev_init() and friends cast between watcher types: -fno-strict-aliasing.
 CFLAGS ?= -O2 -g
 LW_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -fno-common -pthread -Iinclude -Iuser \
-	-D_GNU_SOURCE -DLW_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+	-D_GNU_SOURCE -DLW_VERSION='"$(VERSION)"' $(ABI:%=-DLW_ABI_VERSION=%) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm -pthread
 SAN_CFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_CFLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -Wall -Wextra \
+BPF_CFLAGS := $(ABI:%=-DLW_ABI_VERSION=%) -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -std=gnu11 -Wall -Wextra \
 	-Werror -Wno-unused-parameter -Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
 BPF_SRC := $(wildcard bpf/*.bpf.c)
@@ -55,7 +58,7 @@ KERN_SRC := $(filter user/kern/%,$(USER_SRC))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 BPFTEST_SRC := $(wildcard tests/bpf/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-TOOL_SRC := $(wildcard $(foreach d,demo bench soak faults,tests/$d/*.c))
+TOOL_SRC := $(wildcard $(foreach d,demo bench soak faults netns runtimes,tests/$d/*.c))
 
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(TESTS)/%)
 BPFTEST_BIN := $(BPFTEST_SRC:tests/%.c=$(TESTS)/%)
@@ -159,46 +162,73 @@ test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(NETNS))
 
 # Other kernels, under qemu. KERNEL: names of tests/vm/kernels, packages, folders or images; SUITE: selftest bpf netns soak.
-VM_CI_TESTS := test_load test_steer test_mode test_needs
+VM_CI_TESTS := test_load
 vm = BUILD=$(BUILD) KERNELS="$(KERNEL)" SUITES="$(or $(SUITE),$(if $T,bpf netns))" VM_BPF="$1" VM_NETNS="$2" tests/vm/vm.sh
 vm_ready = @$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && \
 	$(MAKE) -s --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(BPFTEST_BIN)
 test-vm: ## the tests on other kernels, under qemu; KERNEL=, SUITE= and T= pick; root
 	$(vm_ready)
 	@$(call vm,$(call pick,$(BPFTEST_BIN)),$(call pick,$(NETNS)))
-test-vm-ci: KERNEL ?= 6.1-cloud 6.12-cloud
+test-vm-ci: KERNEL ?= 6.1-cloud
 test-vm-ci: SUITE ?= selftest bpf netns
-test-vm-ci: ## what of it a change must pass: a few tests on two kernels
+test-vm-ci: ## what of it a change must pass: a few tests on the oldest kernel
 	$(vm_ready)
 	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)),$(filter $(patsubst %,\
 		tests/netns/%.sh,$(VM_CI_TESTS)),$(NETNS)))
 test-kube: ## against a real kube-apiserver, which the first run builds; root
-	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS)'
-	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES)
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS) $(DEPLOY_DEPS)'
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES) $(RENDER)
 	@tests/kube/build.sh $(LW_KUBE)
-	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_KUBE=$(LW_KUBE) tests/run.sh $(call pick,$(KUBE))
+	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_KUBE=$(LW_KUBE) LW_VERSION=$(VERSION) tests/run.sh $(call pick,$(KUBE))
+# The manifests, the image, the chart and the unit, without an API server; tests/kube has what needs one.
+# What renders the chart: Debian 12 has no helm.
+RENDER := $(TESTS)/render
+$(RENDER): tests/deploy/render/main.go
+	@mkdir -p $(@D)
+	$(call Q,GO)GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode GOCACHE=$(abspath $(BUILD))/gocache go build -o $@ $<
+DEPLOY := $(wildcard tests/deploy/test_*.sh)
+test-deploy: ## image, manifests, chart and unit: the agent under exactly the rights that they give it; root
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(DEPLOY_DEPS)'
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(RENDER)
+	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_VERSION=$(VERSION) tests/run.sh $(call pick,$(DEPLOY))
 bench-kube: ## what nodes cost a real kube-apiserver, and how fast a step is in force; root
 	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS)'
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES)
 	@tests/kube/build.sh $(LW_KUBE)
 	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_KUBE=$(LW_KUBE) tests/kube/load.sh
 
+test-runtimes: ## lanes behind programs of many runtimes that forward nothing, or a trace header; T=name picks; root
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(RUNTIME_DEPS)'
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN)
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/runtimes/runtimes.sh $T
+
 demo: ## the story of a release, in a terminal; root
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) tools
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/demo/demo.sh
 bench: $(BIN) $(TOOL_BIN) ## ratios to a direct connection, HAProxy and nginx beside it; root
-	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/bench/bench.sh
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/bench/inbound.sh >$(BUILD)/bench-inbound.txt
+	@LANEWAY=$(BIN) BUILD=$(BUILD) BENCH_INBOUND=$(BUILD)/bench-inbound.json tests/bench/bench.sh
+bench-inbound: $(BIN) $(TOOL_BIN) ## what reading arriving requests costs their servers; root
+	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/bench/inbound.sh
 bench-state: $(BIN) $(TOOL_BIN) ## how long a rollout's step takes among 1,000 workloads; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/bench/state.sh
 soak: $(BIN) $(TOOL_BIN) ## a million requests, each answer checked; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/soak/soak.sh
 
+# The same program as another build, with other maps: what an upgrade brings.
+next: $(BUILD)/next/laneway
+$(BUILD)/next/laneway: $(USER_SRC) $(wildcard bpf/*.[ch] bpf/lib/*.h include/laneway/*.h user/*/*.h)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/next OBJ=$(BUILD)/next/obj VERSION=$(VERSION)-next ABI=1000 user
+	@touch $@
+
 FAULTS := $(filter-out %/lib.sh %/soak.sh %/table.sh,$(wildcard tests/faults/*.sh))
 FAULT_TIMEOUT ?= 3600
-test-faults: $(BIN) $(TOOL_BIN) ## faults under load, each with its figures; FAULT_SCALE lengthens, T=name picks; root
+test-faults: $(BIN) $(TOOL_BIN) $(BUILD)/next/laneway ## faults under load, each with its figures; FAULT_SCALE lengthens, T=name picks; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_TEST_TIMEOUT=$(FAULT_TIMEOUT) tests/run.sh $(call pick,$(FAULTS)); s=$$?; \
 		BUILD=$(BUILD) tests/faults/table.sh $(basename $(notdir $(call pick,$(FAULTS)))); exit $$s
+test-upgrade: ## one agent after another under load, of this build and of the next; root
+	@$(MAKE) --no-print-directory test-faults T=upgrade
 soak-faults: $(BIN) $(TOOL_BIN) ## MINUTES (10) of load with faults at random, of SEED; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) SEED=$(SEED) MINUTES=$(MINUTES) tests/faults/soak.sh
 
@@ -213,11 +243,12 @@ fuzz: $(call pick,$(FUZZ_BIN)) ## libFuzzer on every outside input, FUZZ_SECONDS
 
 # Formatted by clang-format; the rest of the tree keeps the same style by hand.
 FORMATTED := $(wildcard user/base/*.[ch] user/daemon/*.[ch]) $(patsubst %,tests/unit/test_%.c,addr str log grid control json query)
-check: ## layers, format, warnings of gcc and clang
+check: ## layers, format, warnings of gcc and clang, the kernel programs' stack
 	tests/check/includes.sh
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 	$(MAKE) --no-print-directory CC=gcc OBJ=$(BUILD)/check-gcc objects
 	$(MAKE) --no-print-directory CC=$(CLANG) OBJ=$(BUILD)/check-clang objects
+	tests/check/stack.py $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)
 
 # ---- packages: name=what shows that it is there (a command, or a file) ----
 DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpftool=bpftool \
@@ -230,11 +261,22 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 	libcmocka-dev=/usr/include/cmocka.h libhttp-parser-dev=/usr/include/http_parser.h \
 	libpcre2-dev=/usr/include/pcre2.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
 	haproxy=haproxy python3=python3 nodejs=node default-jdk-headless=javac golang-go=go \
-	nftables=nft jq=jq clang-format=clang-format procps=pgrep util-linux=nsenter libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
+	nftables=nft jq=jq clang-format=clang-format procps=pgrep strace=strace util-linux=nsenter libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
 # of test-vm alone
 VM_DEPS := qemu-system-x86=qemu-system-x86_64 kmod=modprobe cpio=cpio busybox-static=/bin/busybox xz-utils=xz zstd=zstd
 # of test-kube and bench-kube alone
-KUBE_DEPS := etcd-server=etcd kubernetes-client=kubectl openssl=openssl dpkg-dev=dpkg-source
+KUBE_DEPS := etcd-server=etcd kubernetes-client=kubectl openssl=openssl dpkg-dev=dpkg-source tinyproxy-bin=tinyproxy
+# of test-runtimes alone
+RUNTIME_DEPS := gunicorn=gunicorn python3-aiohttp=/usr/lib/python3/dist-packages/aiohttp \
+	python3-urllib3=/usr/lib/python3/dist-packages/urllib3 libtomcat10-embed-java=/usr/share/java/tomcat10-embed-core.jar \
+	php-cli=php php-fpm=/usr/sbin/php-fpm* php-curl=/usr/lib/php/*/curl.so ruby=ruby puma=puma
+# of image alone
+IMAGE_DEPS := python3=python3 binutils=strip libc-bin=ldd dpkg=dpkg-query
+# of test-deploy alone: an OCI runtime, the seccomp profile of container runtimes, what a chart is rendered with
+DEPLOY_DEPS := $(IMAGE_DEPS) crun=crun golang-github-containers-common=/usr/share/containers/seccomp.json \
+	golang-github-masterminds-sprig-dev=/usr/share/gocode/src/github.com/Masterminds/sprig \
+	golang-gopkg-yaml.v3-dev=/usr/share/gocode/src/gopkg.in/yaml.v3 \
+	python3-yaml=/usr/lib/python3/dist-packages/yaml kubernetes-client=kubectl systemd=systemd-analyze
 deps: ## install the Debian packages that are missing; root
 	@missing=; for d in $(DEPS); do p=$${d%%=*} w=$${d#*=}; \
 		case $$w in /*) ls $$w >/dev/null 2>&1;; *) command -v $$w >/dev/null;; esac || missing="$$missing $$p"; \
@@ -245,9 +287,22 @@ deps: ## install the Debian packages that are missing; root
 	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
 		install --no-install-recommends $$missing
 
-install: $(BIN) ## the program and its manual page, below DESTDIR and PREFIX
+IMAGE_TAR := $(BUILD)/image/laneway-$(VERSION).tar
+image: ## an OCI image as a tar file, with its SBOM beside it; needs no engine
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(IMAGE_DEPS)'
+	@$(MAKE) -s --no-print-directory -j$(shell nproc) $(BIN)
+	@deploy/image/build.py $(BIN) $(VERSION) $(IMAGE_TAR)
+
+install: $(BIN) ## the program, its manual page, unit and options, below DESTDIR and PREFIX
 	install -D -m 0755 $(BIN) $(DESTDIR)$(SBINDIR)/laneway
 	install -D -m 0644 docs/laneway.8 $(DESTDIR)$(MANDIR)/man8/laneway.8
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/laneway/state
+	sed 's,@SBINDIR@,$(SBINDIR),' deploy/systemd/laneway.service >$(DESTDIR)$(UNITDIR)/laneway.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/laneway.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/laneway/options || \
+		install -m 0644 deploy/systemd/options $(DESTDIR)$(SYSCONFDIR)/laneway/options
+install-kubectl: ## the kubectl plugin, where kubectl is used
+	install -D -m 0755 deploy/kubectl-laneway $(DESTDIR)$(BINDIR)/kubectl-laneway
 man: docs/laneway.8 ## check the manual page
 	@MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z docs/laneway.8 2>&1 >/dev/null | (! grep .)
 
@@ -258,10 +313,10 @@ help: ## this list
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns test-vm test-vm-ci test-faults soak-faults \
-	test-kube bench-kube \
-	demo bench bench-state soak fuzz \
-	check deps install man clean help
+.PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns test-vm test-vm-ci test-faults soak-faults next test-upgrade \
+	test-kube bench-kube test-runtimes test-deploy \
+	demo bench bench-inbound bench-state soak fuzz \
+	check deps image install install-kubectl man clean help
 .DEFAULT_GOAL := all
 
 -include $(wildcard $(BUILD)/bpf/*.d)

@@ -40,13 +40,43 @@ static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 sl
 	return bpf_map_lookup_elem(&lw_endpoints, &ek);
 }
 
+/* What the state knows of an address that clients connect to; NULL: nothing. */
+static __always_inline struct lw_dest *lw_dest_of(__u32 slot, const struct lw_addr *addr, __u16 port)
+{
+	struct lw_dest_key key = { .addr = *addr, .slot = slot, .port = port };
+	struct lw_dest *dest = bpf_map_lookup_elem(&lw_dests, &key);
+
+	if (dest)
+		return dest;
+	key.port = 0;
+	return bpf_map_lookup_elem(&lw_dests, &key);
+}
+
+/* The pod of the host network that the calling process is in; 0: none that is known. */
+static __always_inline __u64 lw_host_pod_of(const struct lw_config *conf, __u64 netns)
+{
+	int level;
+
+	if (!(conf->flags & LW_CONF_HOST_PODS) || (conf->netns && netns != conf->netns))
+		return 0;
+	for (level = 1; level <= LW_HOST_POD_LEVELS; level++) {
+		__u64 cgroup = bpf_get_current_ancestor_cgroup_id(level), *pod;
+
+		if (!cgroup)
+			return 0;
+		pod = bpf_map_lookup_elem(&lw_host_pods, &cgroup);
+		if (pod)
+			return *pod;
+	}
+	return 0;
+}
+
 /*
  * *addr and *port are the destination; overwritten when a pod was chosen. Returns 1 then.
  */
 static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr *addr, __u16 *port)
 {
 	struct lw_config *conf = lw_conf();
-	struct lw_dest_key key = {};
 	const struct lw_endpoint *ep;
 	struct lw_dest *dest;
 	struct lw_sk *st;
@@ -57,14 +87,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	if (ctx->type != LW_SOCK_STREAM || ctx->protocol != LW_IPPROTO_TCP || !ctx->sk)
 		return 0;
 	slot = conf->generation & 1;
-	key.addr = *addr;
-	key.port = *port;
-	key.slot = slot;
-	dest = bpf_map_lookup_elem(&lw_dests, &key);
-	if (!dest) {
-		key.port = 0;
-		dest = bpf_map_lookup_elem(&lw_dests, &key);
-	}
+	dest = lw_dest_of(slot, addr, *port);
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
 	if (st && st->role == LW_ROLE_UP)
 		return 0; /* the agent's own */
@@ -79,6 +102,8 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 			st->role = 0;
 		return 0;
 	}
+	if (conf->other_pid && bpf_get_current_pid_tgid() >> 32 == conf->other_pid)
+		return 0;
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return 0;
@@ -87,6 +112,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	st->asked = *addr;
 	st->asked_port = *port;
 	st->pid = bpf_get_current_pid_tgid() >> 32;
+	st->host_pod = lw_host_pod_of(conf, st->netns);
 	st->workload = dest->workload;
 	st->group = dest->group;
 	st->role = LW_ROLE_DOWN;

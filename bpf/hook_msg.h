@@ -26,6 +26,8 @@ struct lw_run {
 	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 head; /* the message starts with a request head */
+	__u32 hop_lanes; /* requests of these lanes are traced */
+	__u32 agent; /* lw_config.agent */
 };
 
 static __always_inline __u32 lw_read_write_seq(__u64 sk)
@@ -97,6 +99,19 @@ __noinline int lw_opaque(struct lw_flow *f, __u32 reason)
 	return 0;
 }
 
+/*
+ * The verdict for bytes that go on to the own peer. A message keeps where its earlier bytes were redirected to, also while
+ * the kernel holds it back, and SK_PASS then means there (sk_psock_map_verd()). It can only be set to something else: to
+ * the socket itself, whose connection the bytes then take as they are.
+ */
+static __always_inline int lw_to_peer(struct sk_msg_md *msg, __u64 cookie)
+{
+	__u64 redir = 0;
+
+	bpf_probe_read_kernel(&redir, sizeof(redir), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
+	return redir ? bpf_msg_redirect_hash(msg, &lw_down_socks, &cookie, 0) : SK_PASS;
+}
+
 /* The last thing before a verdict: what it is for, and what the route's socket will then have taken. */
 static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u32 seq)
 {
@@ -120,10 +135,12 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	struct lw_punt p = {};
 	__u64 was = 0;
 	void *data, *end;
-	__u32 i, zero = 0;
+	__u32 i;
 
 	if (!f || !r)
 		return SK_DROP;
+	if (r->head)
+		f->punt_to = r->agent & 1;
 	fu = &f->ups[f->up & (LW_FLOW_UPS - 1)];
 	if (f->punt_bytes + r->n > LW_PUNT_MAX_BYTES)
 		return SK_DROP;
@@ -165,7 +182,7 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	if (data + sizeof(p) > end)
 		goto undo;
 	__builtin_memcpy(data, &p, sizeof(p));
-	if (bpf_msg_redirect_map(msg, &lw_punt_sock, zero, BPF_F_INGRESS) != SK_PASS)
+	if (bpf_msg_redirect_map(msg, &lw_punt_sock, f->punt_to & 1, BPF_F_INGRESS) != SK_PASS)
 		goto undo;
 	if (r->head)
 		f->punt = (__u64)(__u32)f->requests << 32 | 3;
@@ -247,7 +264,8 @@ __noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_ru
 			__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
 		return lw_sent_up(msg, f, r, up, how);
 	}
-	return lw_done(msg, f, r, r->write_seq);
+	lw_done(msg, f, r, r->write_seq);
+	return lw_to_peer(msg, r->cookie);
 }
 
 /* ---- request bodies ---- */
@@ -431,13 +449,24 @@ __noinline int lw_still_endpoint(struct lw_flow *f, __u32 slot, __u32 i)
 /* Brings what the flow remembers of the state to this generation. */
 __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 {
+	const struct lw_config *conf = lw_conf();
 	const struct lw_workload *w;
+	const struct lw_dest *dest;
 	struct lw_slot_key wk = {};
 	const struct lw_pod *pod;
 	__u32 i;
 
 	if (!f || !r)
 		return 0;
+	dest = lw_dest_of(r->slot, &f->asked, f->asked_port);
+	if (dest) {
+		f->workload = dest->workload;
+		f->group = dest->group;
+	} else if (conf && f->gen < conf->since && conf->agent > 1) {
+		/* these are numbers that another agent gave */
+		f->workload = 0;
+		f->group = 0;
+	}
 	wk.slot = r->slot;
 	wk.id = f->workload;
 	w = bpf_map_lookup_elem(&lw_workloads, &wk);
@@ -449,8 +478,9 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 	/* a canary that is leaving takes no new request of anybody; a base pod's clients are its own matter */
 	if (f->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))
 		f->peer_lane = LW_LANE_ONCE;
-	pod = lw_pod_of(r->slot, &f->client);
+	pod = lw_client_pod(r->slot, f);
 	f->own_lane = pod ? pod->lane : 0;
+	f->untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
 	for (i = 0; i < LW_FLOW_UPS; i++) {
 		struct lw_flow_up *fu = &f->ups[i];
 
@@ -501,12 +531,15 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	return up->req_seq != up->resp_seq;
 }
 
-/* Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. */
-__noinline __u32 lw_find_up(struct lw_flow *f, __u64 cookie, __u32 lane)
+/*
+ * Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. One that an earlier
+ * agent opened is let go, once no response is due on it: that agent is about to end, or has ended.
+ */
+__noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 busy)
 {
 	__u32 i, found = LW_FLOW_UPS, room = LW_FLOW_UPS;
 
-	if (!f)
+	if (!f || !r)
 		return LW_FLOW_UPS | LW_FLOW_UPS << 8;
 	for (i = 0; i < LW_FLOW_UPS; i++) {
 		__u64 c = f->ups[i].up;
@@ -514,9 +547,12 @@ __noinline __u32 lw_find_up(struct lw_flow *f, __u64 cookie, __u32 lane)
 
 		if (c) {
 			up = bpf_map_lookup_elem(&lw_ups, &c);
-			if (!up || (up->flags & LW_UP_DEAD) || f->ups[i].lane == LW_LANE_ONCE) {
-				lw_release(f, cookie, i);
+			if (!up || (up->flags & LW_UP_DEAD) || f->ups[i].lane == LW_LANE_ONCE ||
+			    (up->agent != r->agent && !(busy && f->up == i))) {
+				lw_release(f, r->cookie, i);
 				c = 0;
+			} else if (up->agent != r->agent) {
+				continue;
 			}
 		}
 		if (!c)
@@ -550,7 +586,7 @@ __noinline int lw_pick(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 i)
 }
 
 /* Takes a fresh upstream socket for ups[i], which lw_pick() has filled. 1: taken. */
-__noinline int lw_take(struct lw_flow *f, __u64 cookie, __u32 i)
+__noinline int lw_take(struct lw_flow *f, struct lw_run *r, __u32 i)
 {
 	struct lw_pool_key key = {};
 	struct lw_flow_up *fu;
@@ -559,7 +595,7 @@ __noinline int lw_take(struct lw_flow *f, __u64 cookie, __u32 i)
 	__u32 k;
 	__u64 c;
 
-	if (!f)
+	if (!f || !r)
 		return 0;
 	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
 	key.netns = f->netns;
@@ -575,11 +611,16 @@ __noinline int lw_take(struct lw_flow *f, __u64 cookie, __u32 i)
 		up = bpf_map_lookup_elem(&lw_ups, &c);
 		if (!up || (up->flags & LW_UP_DEAD) || up->down)
 			continue;
+		if (up->agent != r->agent) {
+			/* an earlier agent's, which is to find it unused */
+			__sync_fetch_and_or(&up->flags, LW_UP_DEAD);
+			continue;
+		}
 		up->lane = fu->lane;
-		up->down = cookie;
+		up->down = r->cookie;
 		fu->up = c;
 		__sync_fetch_and_add(&p->takes, 1);
-		lw_emit(LW_EVENT_TAKEN, cookie, c, f, fu);
+		lw_emit(LW_EVENT_TAKEN, r->cookie, c, f, fu);
 		return 1;
 	}
 	__sync_fetch_and_add(&p->misses, 1);
@@ -590,28 +631,41 @@ __noinline int lw_take(struct lw_flow *f, __u64 cookie, __u32 i)
 
 struct lw_strip_ctx {
 	struct sk_msg_md *msg;
-	struct lw_captures *caps;
-	__u64 mask[4];
+	struct lw_head *head;
+	__u64 mask[4]; /* headers whose lines go */
+	__u32 lines; /* captures that go */
+	__u32 cut; /* bytes of the baggage go, as head->bag says */
 	__u32 removed;
 	__u32 failed;
 };
+
+/* Lines of all tags. */
+#define LW_STRIP_TAGS ((2ull << LW_HDR_TAG_LAST) - (1ull << LW_HDR_TAG_FIRST))
 
 /* From the last line to the first, so that the offsets of those before stay true. */
 static long lw_strip_cb(__u32 i, void *arg)
 {
 	struct lw_strip_ctx *c = arg;
 	const struct lw_capture *cap;
+	__u32 k, at, len;
 
-	if (i >= c->caps->n)
+	if (i >= c->head->caps.n)
 		return 1;
-	cap = &c->caps->at[(c->caps->n - 1 - i) & (LW_CAPTURES - 1)];
-	if (!(c->mask[cap->header >> 6 & 3] >> (cap->header & 63) & 1))
-		return 0;
-	if (bpf_msg_pop_data(c->msg, cap->line, cap->line_len, 0)) {
+	k = (c->head->caps.n - 1 - i) & (LW_CAPTURES - 1);
+	cap = &c->head->caps.at[k];
+	at = cap->line;
+	len = cap->line_len;
+	if (!(c->mask[cap->header >> 6 & 3] >> (cap->header & 63) & 1) && !(c->lines >> k & 1)) {
+		if (!c->cut || c->head->bag.cut_line != k)
+			return 0;
+		at = c->head->bag.cut;
+		len = c->head->bag.cut_len;
+	}
+	if (bpf_msg_pop_data(c->msg, at, len, 0)) {
 		c->failed = 1;
 		return 1;
 	}
-	c->removed += cap->line_len;
+	c->removed += len;
 	return 0;
 }
 
@@ -619,11 +673,15 @@ struct lw_block {
 	__u64 w[LW_BLOCK_LEN / 8];
 };
 
-/* 0, or -1 if the message was left without its header, or -2 if it must not go out at all. */
-__noinline int lw_put_block(struct sk_msg_md *msg, struct lw_run *r, __u32 at, const struct lw_block *block, __u32 len)
+/*
+ * Puts bytes from..from + len of a block there; len_from: len | from << 16. 0, or -1 if the message was left without its
+ * header, or -2 if it must not go out at all.
+ */
+__noinline int lw_put_block(struct sk_msg_md *msg, struct lw_run *r, __u32 at, const struct lw_block *block,
+			    __u32 len_from)
 {
+	__u32 i, len = len_from & 0xffff, word = len_from >> 19;
 	void *p, *end;
-	__u32 i;
 
 	if (!r || !block || len < 8 || len > LW_BLOCK_LEN)
 		return -1;
@@ -640,48 +698,76 @@ __noinline int lw_put_block(struct sk_msg_md *msg, struct lw_run *r, __u32 at, c
 			return 0;
 		if (p + 8 > end)
 			return -2;
-		*(__u64 *)p = block->w[i];
+		*(__u64 *)p = block->w[(word + i) & (LW_BLOCK_LEN / 8 - 1)];
 		p += 8;
 	}
 	return 0;
+}
+
+/* What goes with a request of a lane: len | from << 16 of its block's bytes. `bare`: the baggage it has will be gone. */
+static __always_inline __u32 lw_block_part(struct lw_flow *f, struct lw_head *h, const struct lw_decision *d,
+					   struct lw_strip_ctx *c, __u32 tag_len, __u32 baggage_len, __u32 bare)
+{
+	__u32 len = d->tagged ? 0 : tag_len, from = d->tagged ? tag_len : 0;
+	enum lw_baggage_todo todo;
+
+	if (!baggage_len)
+		return len;
+	todo = bare ? LW_BAGGAGE_ADD : lw_baggage_todo(&h->bag, d->lane, baggage_len);
+	if (todo == LW_BAGGAGE_HAVE)
+		return len;
+	if (todo == LW_BAGGAGE_LEAVE) {
+		lw_count(f->workload_hash, d->lane, d->evidence, LW_REASON_BAGGAGE);
+		return len;
+	}
+	c->cut = todo == LW_BAGGAGE_REPLACE;
+	return (len + baggage_len) | from << 16;
 }
 
 /* 0, or -2 as above. */
 __noinline int lw_modify(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
 			 const struct lw_decision *d)
 {
+	struct lw_strip_ctx c = { .msg = msg };
+	const struct lw_block *block = NULL;
 	const struct lw_lane *lane;
+	__u32 part = 0, i, bare;
 	int err = 0;
 
 	if (!f || !r || !h || !d)
 		return -2;
+	c.head = h;
+	if (d->strip) {
+		c.mask[0] = LW_STRIP_TAGS;
+		c.lines = h->bag.ours;
+	}
 	if (d->rule) {
 		const struct lw_rule *rule = lw_get_rule(r->slot, d->rule & ~LW_STEP_ENTER);
-		struct lw_strip_ctx c = { .msg = msg };
-		__u32 i;
 
 		if (!rule)
 			return 0;
-		c.caps = &h->caps;
 		for (i = 0; i < LW_MODS_REMOVE; i++) {
 			if (i >= rule->nremove)
 				break;
 			c.mask[rule->remove[i] >> 6 & 3] |= 1ull << (rule->remove[i] & 63);
 		}
-		if (rule->nremove)
-			bpf_loop(LW_CAPTURES, lw_strip_cb, &c, 0);
-		r->grown -= c.removed;
-		if (!c.failed && rule->block_len)
-			err = lw_put_block(msg, r, h->scan.fields, (const struct lw_block *)rule->block,
-					   rule->block_len);
-		else if (c.failed)
-			err = -1;
-	} else if (!d->tagged) {
+		bare = c.mask[0] >> LW_HDR_BAGGAGE & 1;
+		block = (const struct lw_block *)rule->block;
+		part = lw_block_part(f, h, d, &c, rule->block_len, rule->baggage_len, bare);
+	} else if (d->lane) {
 		lane = lw_get_lane(r->slot, d->lane);
-		if (lane)
-			err = lw_put_block(msg, r, h->scan.fields, (const struct lw_block *)lane->block,
-					   lane->block_len);
+		if (lane) {
+			block = (const struct lw_block *)lane->block;
+			part = lw_block_part(f, h, d, &c, lane->block_len, lane->baggage_len, 0);
+		}
 	}
+	if (c.mask[0] | c.mask[1] | c.mask[2] | c.mask[3] | c.lines | c.cut)
+		bpf_loop(LW_CAPTURES, lw_strip_cb, &c, 0);
+	r->grown -= c.removed;
+	if (c.failed)
+		err = -1;
+	else if (block && (part & 0xffff))
+		err = lw_put_block(msg, r, h->scan.fields, block, part);
 	if (err == -1)
 		lw_count(f->workload_hash, d->lane, d->evidence, LW_REASON_PUSH);
 	if (err == -2)
@@ -705,16 +791,24 @@ __noinline int lw_doubt(struct lw_flow *f, struct lw_run *r)
 	return 0;
 }
 
+/* The request in h has its lane and route: whoever traces wants to know. */
+static __always_inline void lw_traced(struct lw_flow *f, struct lw_run *r, struct lw_head *h)
+{
+	if (r->hop_lanes >> (f->lane & 31) & 1)
+		lw_hop_tell(f, h, r->cookie);
+}
+
 /*
  * A whole head is in h, r->n covers the request as far as this message holds it. Chooses the route.
  */
 static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
 					 struct lw_head *h)
 {
+	struct lw_learned learned = {};
 	struct lw_decision d = {};
 	struct lw_group_key gk = {};
 	__u32 busy = lw_is_busy(f, r), lane, target, i = 0, reason, route = LW_ROUTE_PEER;
-	__u32 is_head = !!(h->scan.flags & LW_SCAN_IS_HEAD), fin_held = f->flags & LW_FLOW_FIN_HELD;
+	__u32 is_head = !!(h->scan.flags & LW_SCAN_IS_HEAD), fin_held = f->flags & LW_FLOW_FIN_HELD, modify;
 	struct lw_up *up;
 	int how;
 	__u64 c;
@@ -725,8 +819,12 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	}
 	if (f->gen != r->generation)
 		lw_refresh(f, r, busy);
-	lw_decide_request(h, r->slot, f->own_lane, f->entry, &d);
+	h->eval.untrusted = f->untrusted;
+	if ((r->flags & LW_CONF_INBOUND) && !f->own_lane)
+		lw_learn(h, &f->client, r->slot, r->flags & LW_CONF_READS, &learned);
+	lw_decide_request(h, r->slot | f->own_lane << 16, &learned, f->entry, &d);
 	lane = d.lane;
+	modify = lane || d.strip;
 	reason = d.reason;
 	target = lane;
 	if (lane && (lane != f->peer_lane || fin_held)) {
@@ -742,7 +840,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 		}
 	}
 	if (target != f->peer_lane || fin_held) {
-		__u32 found = lw_find_up(f, r->cookie, target), room = found >> 8;
+		__u32 found = lw_find_up(f, r, target, busy), room = found >> 8;
 
 		found &= 0xff;
 		if (found < LW_FLOW_UPS) {
@@ -778,13 +876,16 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	if (route == LW_ROUTE_PUNT) {
 		struct lw_config *conf = lw_conf();
 
-		if (lw_take(f, r->cookie, i)) {
+		if (lw_take(f, r, i)) {
 			route = LW_ROUTE_UP;
-		} else if (conf && lw_agent_alive(conf) && !(conf->flags & LW_CONF_NO_PUNT)) {
-			reason = LW_REASON_POOL_EMPTY;
-		} else {
+		} else if (!conf || !lw_agent_alive(conf)) {
 			reason = LW_REASON_AGENT_STALE;
 			route = LW_ROUTE_PEER;
+		} else if (conf->flags & LW_CONF_NO_PUNT) {
+			reason = LW_REASON_NO_SOCKETS;
+			route = LW_ROUTE_PEER;
+		} else {
+			reason = LW_REASON_POOL_EMPTY;
 		}
 	}
 	r->head = 1 + is_head;
@@ -801,7 +902,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 		if (up && how != LW_TO_UP_LOST) {
 			__u32 bit = 1u << (up->req_seq & (LW_PIPELINE_MAX - 1));
 
-			if (lane && lw_modify(msg, f, r, h, &d))
+			if (modify && lw_modify(msg, f, r, h, &d))
 				return SK_DROP;
 			if (is_head)
 				up->head_bits |= bit;
@@ -814,6 +915,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 			f->evidence = d.evidence;
 			f->reason = reason;
 			lw_count(f->workload_hash, lane, d.evidence, reason);
+			lw_traced(f, r, h);
 			return lw_sent_up(msg, f, r, up, how);
 		}
 		lw_release(f, r->cookie, i);
@@ -821,7 +923,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	} else if (route == LW_ROUTE_PUNT) {
 		__u32 was_route = f->route, was_up = f->up;
 
-		if (lane && lw_modify(msg, f, r, h, &d))
+		if (modify && lw_modify(msg, f, r, h, &d))
 			return SK_DROP;
 		f->route = LW_ROUTE_PUNT;
 		f->up = i;
@@ -830,14 +932,14 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 			f->evidence = d.evidence;
 			f->reason = reason;
 			lw_count(f->workload_hash, lane, d.evidence, reason);
+			lw_traced(f, r, h);
 			return SK_PASS;
 		}
 		f->route = was_route;
 		f->up = was_up;
 		f->punt = 0;
 		reason = LW_REASON_REDIRECT;
-		d.tagged = 1; /* it is on already */
-		d.rule = 0;
+		modify = 0; /* it is done already */
 	}
 
 	/* the own peer: because it is the right one, or for want of better */
@@ -847,16 +949,19 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	if (target != f->peer_lane && (r->flags & LW_CONF_FAIL_CLOSED)) {
 		f->reason = LW_REASON_REFUSED;
 		lw_count(f->workload_hash, lane, d.evidence, LW_REASON_REFUSED);
+		lw_traced(f, r, h);
 		return SK_DROP;
 	}
-	if (lane && lw_modify(msg, f, r, h, &d))
+	if (modify && lw_modify(msg, f, r, h, &d))
 		return SK_DROP;
 	f->route = LW_ROUTE_PEER;
 	if (lane || d.evidence || reason)
 		lw_count(f->workload_hash, lane, d.evidence, reason);
 	else if (++f->base_ok >= LW_BASE_BULK)
 		lw_count_base(f);
-	return lw_done(msg, f, r, r->write_seq);
+	lw_traced(f, r, h);
+	lw_done(msg, f, r, r->write_seq);
+	return lw_to_peer(msg, r->cookie);
 }
 
 static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
@@ -948,7 +1053,7 @@ int lw_msg(struct sk_msg_md *msg)
 	if (!f || !conf)
 		return SK_PASS;
 	if ((f->flags & LW_FLOW_OPAQUE) && f->route == LW_ROUTE_PEER)
-		return SK_PASS;
+		return lw_to_peer(msg, r.cookie);
 	/*
 	 * Never so: names the map that the socket is in, which keeps that map, and with it the socket's place, for
 	 * as long as this program has sockets. A map that goes takes the bytes with it that its sockets have not read.
@@ -956,10 +1061,12 @@ int lw_msg(struct sk_msg_md *msg)
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_down_socks, &r.cookie, BPF_F_INGRESS);
 	if ((conf->flags & LW_CONF_STOPPED) && (f->route == LW_ROUTE_PEER || f->frame.state == LW_FRAME_HEAD))
-		return SK_PASS;
+		return lw_to_peer(msg, r.cookie);
 	r.generation = conf->generation;
 	r.flags = conf->flags;
 	r.slot = r.generation & 1;
+	r.hop_lanes = conf->hop_lanes;
+	r.agent = conf->agent;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return SK_PASS;
@@ -976,8 +1083,13 @@ int lw_msg(struct sk_msg_md *msg)
 			struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &c);
 
 			seq = f->sent_seq;
-			if (up && up->sk && !(up->flags & LW_UP_DEAD))
-				seq = lw_read_write_seq(up->sk);
+			if (up && up->sk && !(up->flags & LW_UP_DEAD)) {
+				__u32 now = lw_read_write_seq(up->sk);
+
+				/* the FIN of a socket that closes with a killed agent counts as a byte; looked at after the count */
+				if (lw_is_established(up->sk))
+					seq = now;
+			}
 		}
 		lw_account(f, &r, seq);
 	}

@@ -46,26 +46,62 @@ static __always_inline void lw_flow_tuple(const struct lw_flow *f, struct lw_tup
 	t->peer_port = f->peer_port;
 }
 
-static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
+#define LW_EBUSY 16
+
+/* Is it in a sockmap? It has just been established: not in one of ours. */
+static __always_inline int lw_is_taken(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp && lw_psock_of((__u64)tp);
+}
+
+static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *sk, struct lw_sk *st)
 {
 	__u64 cookie = st->cookie;
 	struct lw_tuple tuple;
 	struct lw_config *conf = lw_conf();
-	int rcvbuf = conf ? conf->down_rcvbuf : 0, sndbuf = conf ? conf->down_sndbuf : 0;
+	int rcvbuf = conf ? conf->down_rcvbuf : 0, sndbuf = conf ? conf->down_sndbuf : 0, err;
 	struct lw_flow f = {};
+	struct lw_addr client;
+
+	/*
+	 * It is in another product's map already. The kernel would refuse a second program of one kind (EBUSY) and run two of
+	 * different kinds, one of which knows nothing of steered bytes.
+	 */
+	if (lw_is_taken(sk)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FOREIGN);
+		return;
+	}
 
 	lw_sock_local(ctx, &f.client, &f.peer);
+	client = f.client;
+	if (st->host_pod)
+		lw_host_pod_addr(&client, st->host_pod);
+	if (conf && (conf->flags & LW_CONF_KEEPS_PODS) && bpf_map_lookup_elem(&lw_kept_pods, &client)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
+		return;
+	}
 	f.client_port = ctx->local_port;
 	f.peer_port = bpf_ntohl(ctx->remote_port);
 	f.asked = st->asked;
 	f.asked_port = st->asked_port;
 	f.netns = st->netns;
+	f.host_pod = st->host_pod;
 	f.pid = st->pid;
 	f.workload = st->workload;
 	f.group = st->group;
 	f.since_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&lw_flows, &cookie, &f, BPF_ANY)) {
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FLOWS_FULL);
+		return;
+	}
+	err = bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (!err)
+		err = bpf_sock_hash_update(ctx, &lw_down_socks, &cookie, BPF_ANY);
+	if (err) {
+		bpf_map_delete_elem(&lw_flows, &cookie);
+		lw_count(0, 0, LW_EVIDENCE_NONE, err == -LW_EBUSY ? LW_REASON_FOREIGN : LW_REASON_ENROL);
 		return;
 	}
 	/* steered bytes do not wait in TCP's window: room for a window of them (docs/operations.md) */
@@ -77,12 +113,6 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct lw_sk *st)
 	 */
 	if (sndbuf)
 		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_SNDBUF, &sndbuf, sizeof(sndbuf));
-	if (bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) ||
-	    bpf_sock_hash_update(ctx, &lw_down_socks, &cookie, BPF_ANY)) {
-		bpf_map_delete_elem(&lw_flows, &cookie);
-		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_ENROL);
-		return;
-	}
 	lw_flow_tuple(&f, &tuple);
 	bpf_map_update_elem(&lw_tuples, &tuple, &cookie, BPF_ANY);
 }
@@ -202,6 +232,11 @@ static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf
 	    LW_TCP_FIELD(far.up_sk, rcv_nxt) != LW_CTX(ctx, snd_nxt))
 		return;
 	bpf_map_delete_elem(&lw_connecting, &t);
+	if (lw_is_taken(sk)) {
+		/* the pod's own programs would not see what passes TCP by */
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FOREIGN);
+		return;
+	}
 	st = bpf_sk_storage_get(&lw_sk, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return;
@@ -211,6 +246,22 @@ static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf
 	    bpf_sock_hash_update(ctx, &lw_far_socks, &up, BPF_NOEXIST))
 		return;
 	bpf_map_update_elem(&lw_fars, &up, &far, BPF_ANY);
+}
+
+/* A pod has accepted a connection: what it reads there may tell what it sends for (hook_reads.h). */
+static __always_inline void lw_pod_accepted(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct lw_config *conf = lw_conf();
+	struct lw_accepted *a;
+
+	if (!conf || !(conf->flags & LW_CONF_READS) || bpf_get_netns_cookie(ctx) == conf->netns)
+		return;
+	a = bpf_sk_storage_get(&lw_accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!a)
+		return;
+	lw_far_tuple(ctx, &a->tuple, 1);
+	a->copied = LW_CTX(ctx, rcv_nxt);
+	a->agent = conf->reads;
 }
 
 SEC("sockops")
@@ -227,6 +278,7 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 		return 1;
 	if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
 		lw_far_accepted(ctx, sk);
+		lw_pod_accepted(ctx, sk);
 		return 1;
 	}
 	st = bpf_sk_storage_get(&lw_sk, sk, 0, 0);
@@ -239,7 +291,7 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 	}
 	if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
 		if (st->role == LW_ROLE_DOWN)
-			lw_enrol(ctx, st);
+			lw_enrol(ctx, sk, st);
 		else if (st->role == LW_ROLE_UP)
 			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 		return 1;

@@ -10,7 +10,9 @@
 #include "lib/kept.h"
 #include "lib/events.h"
 #include "lib/bypass.h"
+#include "lib/hops.h"
 #include "lib/stream.h"
+#include "lib/evidence.h"
 
 #include "hook_connect.h"
 #include "hook_sockops.h"

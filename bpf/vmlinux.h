@@ -33,8 +33,16 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct signal_struct {
+	struct {
+		int counter;
+	} live;
+};
+
 struct task_struct {
 	struct task_struct *group_leader;
+	struct signal_struct *signal;
+	int pid;
 	struct files_struct *files;
 	__u64 start_time;
 	int tgid;
@@ -53,6 +61,14 @@ struct sock {
 
 struct socket {
 	struct sock *sk;
+};
+
+struct iov_iter {
+	unsigned long count;
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
 };
 
 struct sk_buff_head {

@@ -106,10 +106,10 @@ struct {
 	__type(value, struct lw_stream);
 } lw_streams SEC(".maps");
 
-/* The agent's socket that takes punted messages, key 0. */
+/* The agent's socket that takes punted messages, key lw_config.agent & 1: where one takes over from another both do. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u64);
 } lw_punt_sock SEC(".maps");
@@ -173,6 +173,22 @@ struct {
 } lw_events SEC(".maps");
 
 /*
+ * Programs to whoever traces (lib/hops.h). Full: the hop is lost and counted in lw_hops_lost; the request is not held up.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, LW_HOPS_BYTES);
+} lw_hops SEC(".maps");
+
+/* Programs count, the agent sums up. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lw_hops_lost SEC(".maps");
+
+/*
  * Room for one head. A program may be preempted by another task's on the same CPU, so each run claims
  * a slot of its own; none free: the head is not looked at.
  */
@@ -196,9 +212,96 @@ struct {
 	__type(value, __u32);
 } lw_kept_names SEC(".maps");
 
+/* Addresses of pods whose connections are not enrolled. Agent writes, lw_sockops reads. Full: the agent says so, and tries again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_KEPT_PODS);
+	__type(key, struct lw_addr);
+	__type(value, __u32);
+} lw_kept_pods SEC(".maps");
+
+/* Which pod of the host network a cgroup is of. Agent writes, lw_connect reads. Full: such pods are told by their node's address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_HOST_PODS);
+	__type(key, __u64);
+	__type(value, __u64);
+} lw_host_pods SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, LW_MAX_KEPT);
 	__type(key, struct lw_kept_key);
 	__type(value, struct lw_kept);
 } lw_kept SEC(".maps");
+
+/*
+ * Connections that pods have accepted, as lw_to_pod reads them. It makes them; lw_reads looks. Full: the one longest
+ * not looked at goes, and what is at work on it counts as unknown until its next request.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LW_MAX_INBOUND);
+	__type(key, struct lw_tuple);
+	__type(value, struct lw_in);
+} lw_inbound SEC(".maps");
+
+/* A request head whose rest is yet to come. Full: the oldest goes, and its request is one that was not seen. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LW_MAX_IN_HEADS);
+	__type(key, struct lw_tuple);
+	__type(value, struct lw_head);
+} lw_in_heads SEC(".maps");
+
+/* lw_to_pod writes, lw_msg reads. Full: the oldest goes, and requests with that trace id have other evidence or none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LW_MAX_TRACES);
+	__type(key, struct lw_trace_key);
+	__type(value, struct lw_trace);
+} lw_traces SEC(".maps");
+
+/* lw_sockops makes, lw_reads writes. Freed with the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct lw_accepted);
+} lw_accepted SEC(".maps");
+
+/* Cookies of connections that pods had accepted before the agent came. The agent makes, lw_reads takes. Full: see there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_OLDER);
+	__type(key, __u64);
+	__type(value, struct lw_tuple);
+} lw_older SEC(".maps");
+
+/*
+ * What threads and processes are at work on. lw_reads writes, and deletes when they end; lw_msg reads. Threads full: counted
+ * with the process alone. Processes full: counted in lw_uncounted, and while that is not 0 no work is evidence.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_THREADS);
+	__type(key, struct lw_task_key);
+	__type(value, struct lw_task);
+} lw_threads SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_PROCS);
+	__type(key, struct lw_task_key);
+	__type(value, struct lw_task);
+} lw_procs SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lw_uncounted SEC(".maps");

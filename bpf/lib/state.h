@@ -13,6 +13,7 @@ static __always_inline void *lw_get_id(void *map, __u32 slot, __u32 id)
 #define lw_get_rule(slot, id) ((const struct lw_rule *)lw_get_id(&lw_rules, slot, id))
 #define lw_get_dfa(slot, id) ((const struct lw_dfa *)lw_get_id(&lw_dfas, slot, id))
 #define lw_get_lane(slot, id) ((const struct lw_lane *)lw_get_id(&lw_lanes, slot, id))
+#define lw_get_names(slot) ((const struct lw_names *)lw_get_id(&lw_names, slot, 0))
 #define lw_get_tag(key) ((const struct lw_tag *)bpf_map_lookup_elem(&lw_tags, key))
 #define LW_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
 #define LW_DICE() bpf_get_prandom_u32()
@@ -28,6 +29,16 @@ static __always_inline void *lw_get_id(void *map, __u32 slot, __u32 id)
 		__u64 bounded_ = (n);                                                            \
 		asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(bounded_) : "i"(max));        \
 		(__u32)bounded_;                                                                 \
+	})
+/*
+ * n, which is 1 to max, a power of two: for sizes that must not be 0. Linux 6.1's verifier learns nothing from a comparison
+ * of n with 0.
+ */
+#define LW_SIZE(n, max)                                                                           \
+	({                                                                                       \
+		__u64 sized_ = (n);                                                              \
+		asm volatile("%0 += -1\n%0 &= %1\n%0 += 1" : "+r"(sized_) : "i"((max) - 1));     \
+		(__u32)sized_;                                                                   \
 	})
 
 static __always_inline struct lw_config *lw_conf(void)
@@ -81,6 +92,19 @@ static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct l
 	struct lw_pod_key key = { .addr = *addr, .slot = slot };
 
 	return bpf_map_lookup_elem(&lw_pods, &key);
+}
+
+/* A pod of the host network that is no longer known is told by its node's address again. */
+static __always_inline const struct lw_pod *lw_client_pod(__u32 slot, const struct lw_flow *f)
+{
+	const struct lw_pod *pod = NULL;
+	struct lw_addr addr;
+
+	if (f->host_pod) {
+		lw_host_pod_addr(&addr, f->host_pod);
+		pod = lw_pod_of(slot, &addr);
+	}
+	return pod ? pod : lw_pod_of(slot, &f->client);
 }
 
 static __always_inline struct lw_scratch *lw_scratch_take(void)
@@ -207,10 +231,12 @@ __noinline int lw_chunk_window(struct lw_frame *f, const struct lw_window *w, __
 	return k;
 }
 
-__noinline int lw_decide_request(struct lw_head *head, __u32 slot, __u32 own_lane, __u32 entry, struct lw_decision *d)
+/* slot_own: the slot, and the lane of the client's pod in the high half: a function has five arguments at most. */
+__noinline int lw_decide_request(struct lw_head *head, __u32 slot_own, const struct lw_learned *learned, __u32 entry,
+				 struct lw_decision *d)
 {
-	if (!head || !d)
+	if (!head || !learned || !d)
 		return -1;
-	lw_decide(head, slot, own_lane, entry, d);
+	lw_decide(head, slot_own & 0xffff, slot_own >> 16, learned, entry, d);
 	return 0;
 }

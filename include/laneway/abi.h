@@ -29,7 +29,12 @@ enum lw_config_flags {
 	LW_CONF_STOPPED = 1 << 3, /* the agent has ended: requests follow the own peer, untouched */
 	LW_CONF_BYPASS = 1 << 4, /* between sockets of this node steered bytes need no TCP */
 	LW_CONF_KEEPS_OUT = 1 << 6, /* there are clients that are not enrolled: look for them */
+	LW_CONF_KEEPS_PODS = 1 << 10, /* there are pods that are: look at the client's address */
+	LW_CONF_HOST_PODS = 1 << 11, /* lw_host_pods is not empty */
 	LW_CONF_NO_PUNT = 1 << 5, /* the agent can open no upstream socket for now: nothing is handed to it */
+	LW_CONF_INBOUND = 1 << 7, /* a lane is open: requests that arrive at pods are read */
+	LW_CONF_READS = 1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
+	LW_CONF_OLDER = 1 << 9, /* lw_older is not empty */
 };
 
 struct lw_config {
@@ -40,6 +45,14 @@ struct lw_config {
 	__u64 heartbeat_max_ns; /* older than this: the agent is taken for dead, nothing is punted */
 	__u32 down_rcvbuf; /* receive buffer of downstream sockets, bytes; 0: left to the kernel */
 	__u32 down_sndbuf; /* likewise send buffer */
+	__u32 agent; /* number of the agent at work: 1, and one more for each that has taken these maps over */
+	__u32 other_pid; /* an agent of another build that is still at work; its sockets are no clients'; 0: none */
+	__u32 reads; /* number of the agent whose hooks count what threads are at work on: what others counted is void */
+	__u32 hop_sample; /* of the requests traced, those whose lw_hop.dice is no more than this */
+	__u64 since; /* the agent's first generation: ids of workloads and groups of earlier ones mean nothing */
+	__u64 netns; /* cookie of the agent's network namespace: the node's own, not a pod's */
+	__u32 hop_lanes; /* bit n: requests of lane n are told in lw_hops; 0: nobody traces */
+	__u32 hop_workload; /* of these, only those to this one (lw_workload.name_hash); 0: to any */
 };
 
 /* ---- clients that are not enrolled: lw_kept_names, lw_kept ---- */
@@ -101,7 +114,23 @@ enum lw_pod_flags {
 	LW_POD_READY = 1 << 0,
 	LW_POD_TERMINATING = 1 << 1, /* running requests finish, no new one is steered here */
 	LW_POD_LOCAL = 1 << 2, /* on this node */
+	LW_POD_UNTRUSTED = 1 << 3, /* tags on its requests count for nothing, and are taken off */
 };
+
+/*
+ * A pod of this node's host network has no address of its own: it is told by the cgroup of who connects (lw_host_pods). In lw_pods and
+ * lw_kept_pods it is at an address that nobody has (RFC 6666), made of a number for its uid.
+ */
+static inline __attribute__((always_inline)) void lw_host_pod_addr(struct lw_addr *a, __u64 pod)
+{
+	__u32 *w = (__u32 *)a->ip;
+
+	w[0] = 0;
+	w[1] = 0;
+	w[2] = (__u32)(pod >> 32);
+	w[3] = (__u32)pod;
+	a->ip[0] = 1;
+}
 
 /* lw_pods: every IP of every pod of a workload in release. */
 struct lw_pod_key {
@@ -109,7 +138,7 @@ struct lw_pod_key {
 	__u32 slot;
 };
 struct lw_pod {
-	__u32 workload;
+	__u32 workload; /* 0: none in the state, it is there for its flags */
 	__u16 lane;
 	__u16 flags; /* enum lw_pod_flags */
 	__u32 uid_hash; /* tells a pod from a later one with the same address */
@@ -139,7 +168,8 @@ static inline __u32 lw_name_hash(const char *name)
 struct lw_lane {
 	__u16 tag_header; /* enum lw_header_id of the tag's header name */
 	__u16 block_len; /* bytes of block, a multiple of 8 */
-	__u32 pad;
+	__u16 baggage_len; /* bytes of block behind these, likewise: the baggage; 0: none is put on */
+	__u16 pad;
 	char name[LW_LANE_NAME_LEN];
 	char tag_value[LW_TAG_VALUE_LEN];
 	__u8 block[LW_BLOCK_LEN]; /* "x-mse-tag:  gray\r\n": blanks after the colon fill it to 8 bytes */
@@ -188,9 +218,19 @@ enum lw_header_id {
 	LW_HDR_UPGRADE = 3,
 	LW_HDR_COOKIE = 4,
 	LW_HDR_CONNECTION = 5,
+	LW_HDR_EXPECT = 6,
+	LW_HDR_BAGGAGE = 7, /* with --baggage */
 	LW_HDR_TAG_FIRST = 8, /* 8..15: header names of lane tags */
 	LW_HDR_TAG_LAST = 15,
-	LW_HDR_WATCHED_FIRST = 16, /* names in entry rules and modifiers */
+	LW_HDR_TRACE_FIRST = 16, /* 16..21: what carries a trace id, trace.h */
+	LW_HDR_TRACEPARENT = 16,
+	LW_HDR_B3 = 17,
+	LW_HDR_B3_TRACE_ID = 18,
+	LW_HDR_SW8 = 19,
+	LW_HDR_UBER_TRACE_ID = 20,
+	LW_HDR_REQUEST_ID = 21,
+	LW_HDR_TRACE_LAST = 21,
+	LW_HDR_WATCHED_FIRST = 24, /* names in entry rules and modifiers */
 	LW_HDR__MAX = 256,
 };
 
@@ -231,7 +271,7 @@ struct lw_rule {
 	__u16 block_len; /* bytes of block, a multiple of 8; holds the tag too */
 	__u16 nremove;
 	__u16 remove[LW_MODS_REMOVE]; /* lw_header_id of lines to take away first (remove, and set) */
-	__u16 pad;
+	__u16 baggage_len; /* as of a lane */
 	char source[LW_SOURCE_LEN]; /* "TrafficRouting default/mse-traffic match 1" */
 	__u8 block[LW_BLOCK_LEN];
 };
@@ -271,6 +311,7 @@ struct lw_sk {
 	__u32 pid;
 	__u32 workload;
 	__u32 group;
+	__u64 host_pod; /* of who connected, if that is a pod of the host network; 0: its address tells */
 };
 
 /* Where the framing of one direction stands; shared code in http.h. */
@@ -323,6 +364,7 @@ struct lw_flow {
 	__u16 peer_port;
 	__u16 flags; /* enum lw_flow_flags */
 	__u64 netns; /* cookie of the client's network namespace */
+	__u64 host_pod; /* lw_sk.host_pod */
 	__u32 pid; /* process that connected */
 	__u32 workload;
 	__u32 group;
@@ -331,7 +373,7 @@ struct lw_flow {
 	__u8 lane; /* of the last request */
 	__u8 evidence; /* enum lw_evidence of the last request */
 	__u8 reason; /* enum lw_reason of the last request or of opaqueness */
-	__u8 pad;
+	__u8 untrusted; /* as of gen: the client's pod has LW_POD_UNTRUSTED */
 	__u16 pieces; /* pieces so far of the head that is arriving */
 	__u32 held; /* bytes of it that the kernel holds back */
 	__u64 requests; /* heads seen */
@@ -345,7 +387,8 @@ struct lw_flow {
 	__u64 gen; /* generation that entry, workload_hash and the lanes below are of */
 	__u32 workload_hash; /* lw_workload.name_hash */
 	__u32 base_ok; /* base requests without evidence that lw_stats does not hold yet */
-	__u32 pad2;
+	__u8 punt_to; /* lw_punt_sock key: the agent that has the request */
+	__u8 pad2[3];
 	__u16 peer_lane; /* lane of the own peer */
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */
@@ -378,7 +421,7 @@ struct lw_up {
 	__u32 head_bits; /* bit (n % 32): request n was HEAD */
 	__u32 passed_req; /* bytes that took the bypass since the pod had read all of them; written by lw_msg only */
 	__u32 passed_resp; /* likewise of responses, and the downstream socket; written by lw_far_msg only */
-	__u32 pad;
+	__u32 agent; /* lw_config.agent of the one that opened it: no other's may be given a request */
 	__u64 bytes; /* of responses */
 	__u64 looked; /* bytes when the reader's backlog was last looked at */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
@@ -424,6 +467,96 @@ struct lw_tuple {
 	__u16 peer_port;
 };
 
+/* ---- which lane the requests are in that a pod is working on ---- */
+
+/* Instead of a lane: of which lane is not known. */
+#define LW_IN_UNKNOWN LW_MAX_LANES
+
+enum lw_in_state {
+	LW_IN_FOLLOWED = 0,
+	LW_IN_GAP, /* bytes went by unseen: followed again from the next request on */
+	LW_IN_LOST, /* no HTTP/1.x, or framing in doubt: for good */
+};
+struct lw_in_request {
+	__u32 end; /* TCP sequence number behind its head */
+	__u8 lane; /* or LW_IN_UNKNOWN */
+	__u8 expects; /* it has an Expect header: the first bytes back may be an interim response */
+	__u16 pad;
+};
+#define LW_IN_REQUESTS 4
+/* lw_inbound, key: lw_tuple as the pod sees it. A connection that a pod has accepted, as lw_to_pod reads it on its way in. */
+struct lw_in {
+	__u32 next; /* sequence number of the first byte not seen yet */
+	__u8 state; /* enum lw_in_state */
+	__u8 split; /* 1: the head at hand is in lw_in_heads */
+	__u16 pad;
+	__u32 requests; /* heads seen */
+	__u32 from; /* sequence number of the first byte since it is followed without a gap */
+	struct lw_in_request last[LW_IN_REQUESTS]; /* [(n - 1) % LW_IN_REQUESTS]: the n-th */
+	struct lw_frame frame;
+};
+LW_ASSERT_SIZE(struct lw_in, 64);
+
+/* A thread, or by its leader a process; threads' numbers are used again. */
+struct lw_task_key {
+	__u64 started; /* task_struct.start_time, nanoseconds */
+	__u32 tid;
+	__u32 pad;
+};
+LW_ASSERT_SIZE(struct lw_task_key, 16);
+enum lw_task_flags {
+	LW_TASK_HANDS_OVER = 1 << 0, /* one thread has read a request, another has answered it */
+	LW_TASK_INTERLEAVES = 1 << 1, /* a thread has read a request before it had answered the one before */
+};
+/* lw_threads, lw_procs: the requests that a thread, or any of the process, has read and not answered. */
+struct lw_task {
+	__u32 n[LW_MAX_LANES + 1]; /* by lane; [LW_IN_UNKNOWN]: that may be in any */
+	__u32 total;
+	__u32 flags; /* enum lw_task_flags; of processes: for good */
+	__u32 proven; /* of processes: answers by the thread that read the request, while others were read or answered */
+	__u32 turns; /* of processes: how often a request whose lane is known was read or answered */
+};
+LW_ASSERT_SIZE(struct lw_task, 84);
+/* As often must a process have shown that a thread works on what it reads, before threads are told apart. */
+#define LW_TASK_PROVEN 32
+
+enum lw_accepted_flags {
+	LW_ACC_STICKY = 1 << 0, /* counts until its next request: what its bytes mean is not known */
+	LW_ACC_FOR_GOOD = 1 << 3, /* counts until the connection ends: which request an answer is for is not followed */
+	LW_ACC_EXPECTS = 1 << 1, /* what is sent first may be an interim response */
+	LW_ACC_UNCOUNTED = 1 << 2, /* there was no room to count it with its process */
+	LW_ACC_NO_THREAD = 1 << 4, /* likewise with its thread */
+};
+/* lw_accepted: sk_storage of every connection that a pod has accepted. */
+struct lw_accepted {
+	struct lw_tuple tuple;
+	__u32 copied; /* sequence number of the first byte the application has not read */
+	struct lw_task_key thread; /* that has read the request at work */
+	struct lw_task_key proc;
+	__u32 held; /* 1: a request has been read and not answered; taken with an atomic exchange */
+	__u32 write_seq; /* of the socket when it was read */
+	__u8 lane; /* of it */
+	__u8 flags; /* enum lw_accepted_flags */
+	__u16 fresh; /* 1: how far the application had read before is not known */
+	__u32 agent; /* lw_config.reads when it was first seen; another: what is held here is void */
+	__u32 turn; /* lw_task.turns of the process once the request was read */
+};
+
+/* lw_traces: of which lane the requests are that arrived at a pod with a trace id. */
+#define LW_TRACE_ID_LEN 40
+struct lw_trace_key {
+	struct lw_addr pod;
+	__u8 header; /* enum lw_header_id */
+	__u8 len; /* of the id, before it was cut */
+	__u8 pad[6];
+	char id[LW_TRACE_ID_LEN]; /* zero-filled; of a longer one a hash is in the last 8 bytes */
+};
+LW_ASSERT_SIZE(struct lw_trace_key, 64);
+struct lw_trace {
+	__u32 lane; /* LW_IN_UNKNOWN: they do not agree */
+	__u32 pad;
+};
+
 /* lw_stats, per CPU, key lw_stat_key. */
 struct lw_stat_key {
 	__u16 lane;
@@ -455,6 +588,32 @@ struct lw_event {
 	__u16 port;
 	__u16 lane;
 	__u32 flags;
+};
+
+/* ---- ring buffer lw_hops: what `laneway trace` shows, while somebody does ---- */
+
+/* One request, as it was sent on. */
+struct lw_hop {
+	__u64 at_ns;
+	__u64 down; /* cookie of the connection it came on */
+	struct lw_addr client;
+	struct lw_addr asked;
+	struct lw_addr pod; /* that it was sent to; all zero: to none, it was refused */
+	__u16 client_port;
+	__u16 asked_port;
+	__u16 pod_port;
+	__u16 lane;
+	__u8 evidence; /* enum lw_evidence */
+	__u8 reason; /* enum lw_reason */
+	__u8 route; /* enum lw_route */
+	__u8 trace_header; /* enum lw_header_id of the header that the trace id is from; 0: there is none */
+	__u32 pid; /* process that connected */
+	__u32 workload_hash; /* lw_workload.name_hash */
+	__u32 dice; /* random: who wants one of N takes those up to the N-th part of all numbers */
+	__u32 line_len; /* bytes of "METHOD target"; line holds the first of them */
+	__u32 trace_len; /* bytes of the trace id, up to LW_TRACE_VALUE_MAX; trace holds the first of them */
+	char line[LW_HOP_LINE];
+	char trace[LW_HOP_TRACE]; /* as it stands in the header, without what changes from hop to hop (trace.h) */
 };
 
 /* ---- arguments of the programs the agent runs itself ---- */
@@ -518,7 +677,8 @@ LW_ASSERT_SIZE(struct lw_tag_key, 72);
 LW_ASSERT_SIZE(struct lw_lane, 616);
 LW_ASSERT_SIZE(struct lw_rule, 664);
 LW_ASSERT_SIZE(struct lw_event, 56);
+LW_ASSERT_SIZE(struct lw_hop, 96 + LW_HOP_LINE + LW_HOP_TRACE);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
-LW_ASSERT_SIZE(struct lw_sk, 48);
+LW_ASSERT_SIZE(struct lw_sk, 56);
 LW_ASSERT_SIZE(struct lw_up, 176);

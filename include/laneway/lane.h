@@ -4,7 +4,7 @@
  * Which lane a request is in: evidence, strongest first, and the entry rules as a decision list. Compiled
  * for the kernel programs and for user space (explain, tests). Before including it, define
  *
- *   lw_get_step/rule/dfa/tag/lane(...)   state of one generation: a map, or an image
+ *   lw_get_step/rule/dfa/tag/lane/names(...)   state of one generation: a map, or an image
  *   LW_LOOP(n, fn, ctx)                  fn(i, ctx) for i in 0..n-1 until it returns 1
  *   LW_DICE()                            a random __u32
  */
@@ -19,6 +19,8 @@ struct lw_eval_ctx {
 };
 
 #define LW_AT(head, i) ((head)->buf[(i) & (LW_HEAD_MAX - 1)])
+
+#include "laneway/trace.h"
 
 /* RFC 9112 3.2: origin-form, or absolute-form whose path starts at the third slash. */
 static long lw_eval_target_cb(__u32 i, void *arg)
@@ -277,19 +279,62 @@ static __always_inline enum lw_reason lw_eval_entry(struct lw_head *head, __u32 
 	return head->eval.step == LW_STEP_END ? LW_REASON_OK : LW_REASON_STEPS;
 }
 
+#include "laneway/baggage.h"
+
+/* What is known of the request that another one is sent for (bpf/lib/evidence.h). */
+struct lw_learned {
+	__u32 lane; /* 0 where it is ambiguous */
+	__u8 evidence; /* NONE, TRACE, THREAD, PROCESS, AMBIGUOUS */
+	__u8 reason; /* OK, or why it is ambiguous */
+	__u16 pad;
+};
+
+static __always_inline int lw_learned_is(struct lw_learned *l, __u32 lane, __u32 evidence, __u32 reason)
+{
+	l->lane = lane;
+	l->evidence = evidence;
+	l->reason = reason;
+	return 1;
+}
+
+/* What it says of a request that its trace id has arrived with requests of this lane. Base is no evidence, but an answer: 1. */
+static __always_inline int lw_learned_by_trace(const struct lw_trace *t, __u32 slot, struct lw_learned *l)
+{
+	__u32 lane = t->lane;
+
+	(void)slot; /* user space has but one */
+	if (lane == LW_IN_UNKNOWN)
+		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
+	if (!lane || !lw_get_lane(slot, lane)) /* base, or a lane that is no longer open */
+		return lw_learned_is(l, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	return lw_learned_is(l, lane, LW_EVIDENCE_TRACE, LW_REASON_OK);
+}
+
+/* known: there is something in `all` already, which one more trace id may contradict. */
+static __always_inline void lw_learned_add(struct lw_learned *all, __u32 known, const struct lw_learned *one)
+{
+	if (known && (one->lane != all->lane || one->evidence != all->evidence))
+		lw_learned_is(all, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
+	else
+		*all = *one;
+}
+
 struct lw_decision {
 	__u32 lane;
 	__u32 rule; /* LW_STEP_ENTER | lw_rules id if an entry rule decided */
 	__u8 evidence; /* enum lw_evidence */
 	__u8 reason; /* OK or STEPS */
 	__u8 tagged; /* the lane's tag is on the request already */
-	__u8 pad;
+	__u8 strip; /* it brings tags that are not believed: they are to be taken off */
 };
 
 #define LW_LANE_UNKNOWN 0xffffffffu
 
-/* The lane that the tag in capture i names; LW_LANE_UNKNOWN if it names none that is open. */
-static __always_inline __u32 lw_tag_lane(struct lw_head *head, __u32 slot, __u32 i)
+/*
+ * The lane that the tag in capture i names; LW_LANE_UNKNOWN if it names none that is open. Not inlined: the way on to the
+ * baggage has no stack to spare for this key.
+ */
+static __noinline __u32 lw_tag_lane(struct lw_head *head, __u32 slot, __u32 i)
 {
 	const struct lw_capture *cap = &head->caps.at[i & (LW_CAPTURES - 1)];
 	struct lw_tag_key key = {};
@@ -311,11 +356,10 @@ static __always_inline __u32 lw_tag_lane(struct lw_head *head, __u32 slot, __u32
 }
 
 /*
- * The lane of a scanned request head. own_lane: of the client's pod. entry: of the destination's workload.
- * Two tags that name different lanes are ambiguous: base. A tag that names no open lane is no evidence.
+ * The lane that a request's tags name, and where there is none, that of its baggage: into *d, evidence NONE if none is
+ * named. A tag that names no open lane is no evidence. eval.untrusted must be set: then they count for nothing.
  */
-static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 own_lane, __u32 entry,
-				      struct lw_decision *d)
+static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struct lw_decision *d)
 {
 	__u32 tag = LW_LANE_UNKNOWN, i;
 
@@ -324,6 +368,7 @@ static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 ow
 	d->evidence = LW_EVIDENCE_NONE;
 	d->reason = LW_REASON_OK;
 	d->tagged = 0;
+	d->strip = 0;
 	for (i = 0; i < LW_CAPTURES; i++) {
 		__u32 lane;
 
@@ -331,6 +376,10 @@ static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 ow
 			break;
 		if (head->caps.at[i].header < LW_HDR_TAG_FIRST || head->caps.at[i].header > LW_HDR_TAG_LAST)
 			continue;
+		if (head->eval.untrusted) {
+			d->strip = 1;
+			continue;
+		}
 		lane = lw_tag_lane(head, slot, i);
 		if (lane == LW_LANE_UNKNOWN)
 			continue;
@@ -340,10 +389,39 @@ static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 ow
 		}
 		tag = lane;
 	}
+	lw_baggage_read(head, slot);
+	if (head->eval.untrusted) {
+		/* lines of baggage that name a lane, or may be read so, go as well */
+		d->strip |= !!head->bag.ours;
+		head->bag.named = head->bag.malformed = head->bag.stale = 0;
+	} else if (head->bag.ambiguous || (head->bag.named && tag != LW_LANE_UNKNOWN && tag != head->bag.lane)) {
+		d->evidence = LW_EVIDENCE_AMBIGUOUS;
+		return;
+	}
 	if (tag != LW_LANE_UNKNOWN) {
 		d->lane = tag;
 		d->evidence = LW_EVIDENCE_TAG;
 		d->tagged = 1;
+	} else if (head->bag.named) {
+		d->lane = head->bag.lane;
+		d->evidence = LW_EVIDENCE_BAGGAGE;
+	}
+}
+
+/*
+ * The lane of a scanned request head. own_lane: of the client's pod. learned: what is known of the request that it is sent
+ * for. entry: of the destination's workload. eval.untrusted must be set. Contradicting evidence is ambiguous: base.
+ */
+static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 own_lane, const struct lw_learned *learned,
+				      __u32 entry, struct lw_decision *d)
+{
+	lw_read_tags(head, slot, d);
+	if (d->evidence != LW_EVIDENCE_NONE)
+		return;
+	if (learned->evidence != LW_EVIDENCE_NONE) {
+		d->lane = learned->lane;
+		d->evidence = learned->evidence;
+		d->reason = learned->reason;
 		return;
 	}
 	if (own_lane) {

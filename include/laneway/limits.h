@@ -4,7 +4,10 @@
  * Every bound both sides must agree on. Beside each: what happens when it is reached.
  */
 
+/* Keys, values and what they mean. A build of another one is for tests of upgrades (make next). */
+#ifndef LW_ABI_VERSION
 #define LW_ABI_VERSION 1
+#endif
 
 /* Lanes in an agent's life, lane 0 (base) included. More: the source reports an error for the lane. */
 #define LW_MAX_LANES 16
@@ -67,6 +70,8 @@
 #define LW_MODS_REMOVE 8
 /* Header lines of interest kept of one head. More: opaque. */
 #define LW_CAPTURES 32
+/* Bytes of a trace id that are looked at; a longer one ends there. */
+#define LW_TRACE_VALUE_MAX 128
 /* Bytes of an Exact or PathPrefix value, cookie or query name. */
 #define LW_STEP_VALUE_LEN 4096
 #define LW_STEP_NAME_LEN 256
@@ -76,6 +81,36 @@
 #define LW_NAMES_STATES 2048
 #define LW_NAMES_CLASSES 64
 
-/* Processes and names of programs that are kept out. Full: the one longest not seen is forgotten; an error at start. */
+/*
+ * Processes, names of programs, and addresses of pods that are kept out. Full: the process longest not seen is forgotten; an
+ * error at start; the state is not put in force.
+ */
 #define LW_MAX_KEPT 4096
 #define LW_MAX_KEPT_NAMES 256
+#define LW_MAX_KEPT_PODS 16384
+
+/* Cgroups of pods of this node's host network. Full: the rest is told by the node's address. */
+#define LW_MAX_HOST_PODS 4096
+/* How deep below the root such a cgroup may be. Deeper: likewise. */
+#define LW_HOST_POD_LEVELS 12
+
+/* Connections that pods of this node have accepted, of which requests are followed. More: the one longest idle is not. */
+#define LW_MAX_INBOUND 65536
+/* Request heads that arrive in pieces at one moment. More: the oldest is not read. */
+#define LW_MAX_IN_HEADS 256
+/* Trace ids of requests that pods of this node have got. More: the oldest is forgotten. */
+#define LW_MAX_TRACES 65536
+/* Heads looked at in one packet. More: the connection is not followed any more. */
+#define LW_IN_STEPS 4096
+/* Connections that pods had accepted before the agent came. More: the agent says so, and reads are no evidence. */
+#define LW_MAX_OLDER 262144
+/* Threads that have read a request. More: what they read is counted with their process alone, which proves nothing then. */
+#define LW_MAX_THREADS 65536
+/* Processes, likewise. More: reads are no evidence while any of those works on one. */
+#define LW_MAX_PROCS 16384
+/* Ring of traced requests, bytes. Full: the request goes on, what would be told of it is lost and counted. Power of two. */
+#define LW_HOPS_BYTES (1 << 20)
+/* Bytes of method and target told of one. More: cut. */
+#define LW_HOP_LINE 128
+/* Bytes of its trace id. More: cut; of the six headers' usual ids only a long x-request-id is. */
+#define LW_HOP_TRACE 96

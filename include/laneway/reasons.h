@@ -9,16 +9,25 @@
 	X(TAG, "tag", "the lane's tag was on the request")                                     \
 	X(POD, "pod", "the client pod is itself in the lane")                                  \
 	X(ENTRY, "entry", "an entry rule of the destination held")                             \
-	X(AMBIGUOUS, "ambiguous", "contradicting evidence: base")
+	X(AMBIGUOUS, "ambiguous", "contradicting evidence: base")                              \
+	X(TRACE, "trace", "its trace id arrived at the pod with a request of the lane")        \
+	X(THREAD, "thread", "its thread is working on a request of the lane")                  \
+	X(PROCESS, "process", "all that its process is working on is in the lane")             \
+	X(BAGGAGE, "baggage", "a member of the baggage names the lane")
 
 #define LW_REASON_LIST(X)                                                                      \
 	X(OK, "ok", "went where its lane says")                                                \
 	X(NO_ENDPOINT, "no-endpoint", "the workload has no ready pod in the lane: base")       \
 	X(POOL_EMPTY, "pool-empty", "no upstream socket was ready; the agent carried it")      \
 	X(AGENT_STALE, "agent-stale", "no upstream socket, and no agent that could open one: own peer")             \
+	X(NO_SOCKETS, "no-sockets", "no upstream socket, and the agent has no descriptor or room for one: own peer") \
 	X(UPS_FULL, "ups-full", "the connection already holds all the upstream sockets it may") \
 	X(REDIRECT, "redirect", "the kernel refused the hand-over: own peer")                  \
 	X(REFUSED, "refused", "a miss, and the configuration says to refuse")                  \
+	X(TRACE_REUSED, "trace-reused", "requests of several lanes arrived with this trace id: base") \
+	X(MIXED, "mixed", "the process works on requests of several lanes, and for which this one is cannot be told: base") \
+	X(MIXED_UNPROVEN, "mixed-unproven", "likewise, as it has not yet shown that its threads work on what they read: base") \
+	X(MIXED_UNREAD, "mixed-unread", "the process works on requests that were not seen arriving: base") \
 	X(STEPS, "steps", "too many entry rules for one request: base")                        \
 	X(SCRATCH, "scratch", "no scratch buffer free on this CPU: opaque")                  \
 	X(PUSH, "push", "the header could not be put on the request")                          \
@@ -33,10 +42,16 @@
 	X(UP_LOST, "up-lost", "the upstream socket closed before the response ended")          \
 	X(FLOWS_FULL, "flows-full", "no room for another flow: not enrolled")                  \
 	X(ENROL, "enrol", "the kernel refused the socket: not enrolled")                       \
+	X(FOREIGN, "foreign", "another product's programs are on the socket: left alone")       \
 	X(KEPT_FIONREAD, "kept-fionread", "its process asks FIONREAD, which this kernel gets wrong: not enrolled") \
 	X(KEPT_SPLICE, "kept-splice", "its process reads with splice(2), which this kernel gets wrong: not enrolled") \
 	X(KEPT_NAME, "kept-name", "its program is on the list of those kept out: not enrolled") \
-	X(FIN_HELD, "fin-held", "the own peer's close was kept back while a response was due")
+	X(KEPT_POD, "kept-pod", "its pod's annotation says so: not enrolled")                  \
+	X(FIN_HELD, "fin-held", "the own peer's close was kept back while a response was due") \
+	X(BAGGAGE, "baggage", "the request's baggage is malformed or full: the lane goes on by its tag alone")
+
+/* Up to here a reason is what became of a request, each of which is counted with one; the others are counted besides. */
+#define LW_REASON_LAST_OUTCOME LW_REASON_STEPS
 
 #define LW_ENUM_EVIDENCE(id, name, help) LW_EVIDENCE_##id,
 #define LW_ENUM_REASON(id, name, help) LW_REASON_##id,

@@ -19,6 +19,13 @@ bool lw_str_copy(char *dst, size_t size, const char *src)
 	return false;
 }
 
+void lw_str_printable(const char *src, size_t len, char *dst)
+{
+	for (size_t i = 0; i < len; i++)
+		dst[i] = (char)(src[i] >= ' ' && src[i] < 0x7f ? src[i] : '?');
+	dst[len] = '\0';
+}
+
 int lw_str_u64(const char *s, uint64_t max, uint64_t *ret)
 {
 	uint64_t value = 0;

@@ -10,6 +10,9 @@
 /* Copies src, cut to fit, always terminated. True if it fitted whole. size > 0. */
 bool lw_str_copy(char *dst, size_t size, const char *src);
 
+/* len bytes as text: '?' for what is not printable ASCII, terminated. dst has room for len + 1. */
+void lw_str_printable(const char *src, size_t len, char *dst);
+
 /* A decimal number, all of s, no sign, no blanks, at most max. 0, -EINVAL or -ERANGE; *ret then stays. */
 int lw_str_u64(const char *s, uint64_t max, uint64_t *ret);
 

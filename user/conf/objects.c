@@ -245,15 +245,30 @@ static bool condition(struct lw_fields *fields, struct json_object *status, cons
 	return is_true;
 }
 
+static const char *annotation(struct lw_fields *fields, struct json_object *meta, const char *key)
+{
+	struct json_object *map = lw_fields_map(fields, meta, "annotations", false);
+	struct lw_fields_mark mark = lw_fields_enter(fields, map, "annotations");
+	const char *value = lw_fields_string(fields, map, key, false);
+
+	lw_fields_leave(fields, mark);
+	return value;
+}
+
 static void read_pod(struct lw_fields *fields, struct json_object *root, struct lw_k8s_pod *pod)
 {
 	struct json_object *spec = lw_fields_map(fields, root, "spec", false);
-	struct json_object *status = lw_fields_map(fields, root, "status", false);
+	struct json_object *status = lw_fields_map(fields, root, "status", false), *meta;
 	struct lw_fields_mark mark = lw_fields_enter(fields, spec, "spec");
 
 	pod->node = lw_fields_string(fields, spec, "nodeName", false);
 	pod->host_network = lw_fields_bool(fields, spec, "hostNetwork");
 	read_containers(fields, spec, pod);
+	lw_fields_leave(fields, mark);
+
+	meta = lw_fields_map(fields, root, "metadata", false);
+	mark = lw_fields_enter(fields, meta, "metadata");
+	pod->keep_out = annotation(fields, meta, "laneway.io/keep-out");
 	lw_fields_leave(fields, mark);
 
 	mark = lw_fields_enter(fields, status, "status");

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/explain.h"
+#include "core/explain_words.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 #include "base/str.h"
 #include "laneway/lane_types.h"
 
-#define QUOTE_LEN 44
 #define SOURCE_SHOWN 72
 /* Lines kept for what follows the conditions. */
 #define LINES_AFTER 12
@@ -76,6 +74,7 @@ static void loop(__u32 n, long (*fn)(__u32, void *), void *arg)
 #define lw_get_rule(slot, id) ((const struct lw_rule *)get(LW_TABLE_RULES, id))
 #define lw_get_dfa(slot, id) ((const struct lw_dfa *)get(LW_TABLE_DFAS, id))
 #define lw_get_lane(slot, id) ((const struct lw_lane *)get(LW_TABLE_LANES, id))
+#define lw_get_names(slot) ((const struct lw_names *)get(LW_TABLE_NAMES, 0))
 #define lw_get_tag(key) get_tag(key)
 #define LW_LOOP(n, fn, ctx) loop(n, fn, ctx)
 #define LW_DICE() throw_dice()
@@ -93,48 +92,9 @@ struct explain {
 
 /* ---- words ---- */
 
-static void line(struct explain *e, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void line(struct explain *e, const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-	size_t len;
-
-	if (e->ret->ntrace == LW_EXPLAIN_LINES)
-		return;
-	va_start(ap, format);
-	(void)vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	/* cut before a whole character */
-	len = strlen(text);
-	if (len >= LW_EXPLAIN_LINE_LEN)
-		for (len = LW_EXPLAIN_LINE_LEN - 1; len && (text[len] & 0xc0) == 0x80; len--)
-			;
-	text[len] = '\0';
-	memcpy(e->ret->trace[e->ret->ntrace++], text, len + 1);
-}
-
-/* In quotes; cut to fit before a whole character, with "..." then; what a terminal would act on as '?'. */
-static const char *quote(const void *text, size_t len, char buf[static QUOTE_LEN])
-{
-	const char *from = text;
-	size_t n = len, at = 0;
-
-	if (n > QUOTE_LEN - 6)
-		for (n = QUOTE_LEN - 6; n && (from[n] & 0xc0) == 0x80; n--)
-			;
-	buf[at++] = '"';
-	for (size_t i = 0; i < n; i++)
-		buf[at++] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
-	if (n < len)
-		for (unsigned i = 0; i < 3; i++)
-			buf[at++] = '.';
-	buf[at++] = '"';
-	buf[at] = '\0';
-	return buf;
-}
+#define line(e, ...) lw_explain_line((e)->ret, __VA_ARGS__)
+#define quote lw_explain_quote
+#define QUOTE_LEN LW_EXPLAIN_QUOTE_LEN
 
 static const char *lane_name(unsigned lane)
 {
@@ -335,6 +295,10 @@ static void tell_tags(struct explain *e)
 
 		if (cap->header < LW_HDR_TAG_FIRST || cap->header > LW_HDR_TAG_LAST)
 			continue;
+		if (e->head.eval.untrusted) {
+			line(e, "tag %.*s is taken off: the client is not believed", name_len, text);
+			continue;
+		}
 		lane = lw_tag_lane(&e->head, 0, i);
 		quote(e->head.buf + cap->value, cap->value_len, value);
 		if (lane == LW_LANE_UNKNOWN)
@@ -342,6 +306,26 @@ static void tell_tags(struct explain *e)
 		else
 			line(e, "tag %.*s %s names lane %s", name_len, text, value,
 			     lane_name(lane));
+	}
+}
+
+static void tell_baggage(struct explain *e)
+{
+	const struct lw_baggage *b = &e->head.bag;
+
+	if (!e->head.caps.first[LW_HDR_BAGGAGE])
+		return;
+	if (e->head.eval.untrusted) {
+		if (b->ours)
+			line(e, "lines of baggage that may name a lane are taken off: the client is not believed");
+	} else if (b->malformed) {
+		line(e, "the baggage is malformed: no evidence, and left as it is");
+	} else if (b->ambiguous) {
+		line(e, "members of the baggage name different lanes");
+	} else if (b->named) {
+		line(e, "a member of the baggage names lane %s", lane_name(b->lane));
+	} else if (b->stale) {
+		line(e, "a member of the baggage names no open lane: no evidence");
 	}
 }
 
@@ -355,53 +339,6 @@ static const struct lw_rule *rule_of(const struct lw_step *step)
 		next = step ? step->on_match : LW_STEP_END;
 	}
 	return next ? lw_get_rule(0, next & ~LW_STEP_ENTER) : NULL;
-}
-
-/* `header user-agent is not "xiaoming" (it is "curl")` */
-static void tell_cond(const struct explain *e, const struct lw_step *step, bool held, char *buf,
-		      size_t size)
-{
-	static const char *const subjects[] = {
-		[LW_SUBJECT_HEADER] = "header ",
-		[LW_SUBJECT_COOKIE] = "cookie ",
-		[LW_SUBJECT_QUERY] = "parameter ",
-		[LW_SUBJECT_PATH] = "path",
-	};
-	static const char *const verbs[][2] = {
-		[LW_OP_EXACT] = { "is not", "is" },
-		[LW_OP_REGEX] = { "does not match", "matches" },
-		[LW_OP_PREFIX] = { "does not start with", "starts with" },
-	};
-	const struct lw_head *head = &e->head;
-	char value[QUOTE_LEN], actual[QUOTE_LEN], found[QUOTE_LEN + 16] = "";
-	bool slash = step->op == LW_OP_PREFIX && !step->value_len;
-
-	if (step->subject >= sizeof(subjects) / sizeof(*subjects) || !step->subject ||
-	    step->op >= sizeof(verbs) / sizeof(*verbs) || !step->op) {
-		(void)snprintf(buf, size, "unknown condition");
-		return;
-	}
-	quote(slash ? "/" : step->value, slash ? 1 : step->value_len, value);
-	if (step->subject == LW_SUBJECT_HEADER || step->subject == LW_SUBJECT_COOKIE) {
-		__u32 id = step->subject == LW_SUBJECT_COOKIE ? LW_HDR_COOKIE : step->header_id;
-		__u32 first = head->caps.first[id & (LW_HDR__MAX - 1)];
-
-		if (!first) {
-			(void)snprintf(found, sizeof(found), " (there is none)");
-		} else if (step->subject == LW_SUBJECT_HEADER) {
-			const struct lw_capture *cap = &head->caps.at[first - 1];
-
-			(void)snprintf(found, sizeof(found), " (it is %s)",
-				       quote(head->buf + cap->value, cap->value_len, actual));
-		}
-	} else if (step->subject == LW_SUBJECT_PATH) {
-		(void)snprintf(found, sizeof(found), " (it is %s)",
-			       quote(head->buf + head->eval.path, head->eval.path_len, actual));
-	}
-	(void)snprintf(buf, size, "%s%.*s %s %s%s", subjects[step->subject],
-		       step->name_len < 40 ? step->name_len : 40, step->name,
-		       verbs[step->op][held], value,
-		       held && step->op == LW_OP_EXACT ? "" : found);
 }
 
 static void tell_steps(struct explain *e)
@@ -428,7 +365,7 @@ static void tell_steps(struct explain *e)
 			line(e, "(%zu more conditions)", left_out);
 		left_out = 0;
 		if (step->subject != LW_SUBJECT_DICE)
-			tell_cond(e, step, held, cond, sizeof(cond));
+			lw_explain_cond(&e->head, step, held, cond, sizeof(cond));
 		else if (step->weight_pct == 0 || step->weight_pct >= 100)
 			(void)snprintf(cond, sizeof(cond), "the weight is %u of 100",
 				       step->weight_pct);
@@ -441,15 +378,87 @@ static void tell_steps(struct explain *e)
 	}
 }
 
+/* As lw_learn() of the kernel programs, threads and processes left out. True: the trace says which lane, or that it is base. */
+static bool learn(struct explain *e, unsigned own_lane, struct lw_learned *ret)
+{
+	const struct lw_explain_learned *known = e->request->learned;
+	bool asked = known && known->inbound && !own_lane, found = false;
+
+	for (__u32 i = 0; i < e->head.caps.n; i++) {
+		struct lw_trace_key key = { .pod = e->request->from };
+		const struct lw_capture *cap = &e->head.caps.at[i];
+		struct lw_explain_trace t = { .header = cap->header };
+		struct lw_learned one = {};
+		struct lw_trace trace;
+		int r = -ENOENT;
+
+		if (cap->header < LW_HDR_TRACE_FIRST || cap->header > LW_HDR_TRACE_LAST)
+			continue;
+		if (lw_trace_id(&e->head, i, &key)) {
+			lw_str_printable((const char *)e->head.buf + cap->value + lw_trace_skip(cap->header), key.len, t.id);
+			if (asked)
+				r = known->trace(known->arg, &key, &trace);
+			t.state = !asked || (r && r != -ENOENT) ? LW_EXPLAIN_TRACE_NOT_ASKED :
+				  r				? LW_EXPLAIN_TRACE_NOT_HELD :
+								  LW_EXPLAIN_TRACE_LANE;
+		}
+		if (t.state == LW_EXPLAIN_TRACE_LANE) {
+			(void)lw_learned_by_trace(&trace, 0, &one);
+			t.lane = one.lane;
+			if (one.evidence == LW_EVIDENCE_AMBIGUOUS)
+				t.state = LW_EXPLAIN_TRACE_SEVERAL;
+			else if (!one.lane)
+				t.state = trace.lane ? LW_EXPLAIN_TRACE_CLOSED : LW_EXPLAIN_TRACE_BASE;
+			lw_learned_add(ret, found, &one);
+			found = true;
+		}
+		if (e->ret->ntraces < LW_EXPLAIN_TRACES)
+			e->ret->traces[e->ret->ntraces++] = t;
+	}
+	return found;
+}
+
+static void tell_traces(struct explain *e, unsigned own_lane)
+{
+	for (size_t i = 0; i < e->ret->ntraces; i++)
+		lw_explain_tell_trace(e->request->learned, &e->ret->traces[i], lane_name(e->ret->traces[i].lane),
+				      own_lane != 0, e->ret);
+}
+
+static void tell_tasks(struct explain *e)
+{
+	const struct lw_explain_learned *known = e->request->learned;
+
+	lw_explain_tell_tasks(known, e->ret);
+	for (size_t i = 0; e->ret->tasks && i < known->nwork && i < LW_EXPLAIN_WORK_LINES; i++) {
+		const struct lw_task *t = &known->work[i].task;
+		char lanes[LW_EXPLAIN_LINE_LEN] = "";
+		size_t at = 0;
+
+		for (unsigned lane = 0; lane <= LW_IN_UNKNOWN && at < sizeof(lanes); lane++)
+			if (t->n[lane])
+				at += (size_t)snprintf(lanes + at, sizeof(lanes) - at, "%s%u %s", at ? ", " : "", t->n[lane],
+						       lane == LW_IN_UNKNOWN ? "not seen arriving" : lane_name(lane));
+		lw_explain_tell_work(&known->work[i], lanes, e->ret);
+	}
+}
+
 static void tell_decision(struct explain *e, const struct lw_decision *d)
 {
-	tell_tags(e);
 	switch (d->evidence) {
 	case LW_EVIDENCE_TAG:
 		line(e, "the tag decides: lane %s", lane_name(d->lane));
 		return;
 	case LW_EVIDENCE_AMBIGUOUS:
-		line(e, "the tags contradict each other: base");
+		line(e, d->reason == LW_REASON_TRACE_REUSED ?
+				"requests of several lanes have arrived with this trace: base" :
+				"the tags contradict each other: base");
+		return;
+	case LW_EVIDENCE_TRACE:
+		line(e, "the trace decides: lane %s", lane_name(d->lane));
+		return;
+	case LW_EVIDENCE_BAGGAGE:
+		line(e, "the baggage decides: lane %s", lane_name(d->lane));
 		return;
 	case LW_EVIDENCE_POD:
 		line(e, "the client's own requests are in its lane: %s", lane_name(d->lane));
@@ -470,18 +479,20 @@ static void tell_decision(struct explain *e, const struct lw_decision *d)
 		line(e, "no %srule holds: base", e->run.throws ? "other " : "");
 }
 
-static void decide(struct explain *e, unsigned own_lane, __u32 entry, unsigned hit,
+static void decide(struct explain *e, unsigned own_lane, const struct lw_learned *learned, __u32 entry, unsigned hit,
 		   struct lw_decision *ret)
 {
 	e->run.nvisits = 0;
 	e->run.throws = 0;
 	e->run.hit = hit;
-	lw_decide(&e->head, 0, own_lane, entry, ret);
+	lw_decide(&e->head, 0, own_lane, learned, entry, ret);
 }
 
 /* The outcome for each weight that may take the request; throws: how many there are. */
 static void explain_chances(struct explain *e, unsigned own_lane, __u32 entry, unsigned throws)
 {
+	const struct lw_learned nothing = {}; /* that would decide: no weight was met then */
+
 	for (unsigned hit = 1; hit <= throws && e->ret->nchances < LW_EXPLAIN_CHANCES; hit++) {
 		struct lw_explain_chance *to = &e->ret->chances[e->ret->nchances];
 		unsigned seen = 0;
@@ -489,7 +500,7 @@ static void explain_chances(struct explain *e, unsigned own_lane, __u32 entry, u
 		struct lw_decision d;
 		bool own_peer;
 
-		decide(e, own_lane, entry, hit, &d);
+		decide(e, own_lane, &nothing, entry, hit, &d);
 		for (size_t i = 0; i < e->run.nvisits && seen < hit; i++) {
 			const struct lw_step *step = e->run.visits[i].step;
 
@@ -542,6 +553,7 @@ static unsigned explain_client(struct explain *e)
 	char addr[LW_ADDR_STRLEN];
 
 	lw_addr_format(&e->request->from, addr);
+	e->head.eval.untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
 	if (pod)
 		line(e, "client %s is pod %s in lane %s", addr, pod->name, lane_name(pod->lane));
 	else
@@ -556,9 +568,10 @@ static void explain(struct explain *e, size_t head_len)
 	const struct lw_workload *w;
 	const struct lw_rule *rule;
 	struct lw_slot_key key = {};
+	struct lw_learned learned = {};
 	unsigned own_lane, throws;
 	enum lw_reason reason;
-	bool own_peer = true;
+	bool own_peer = true, traced;
 
 	explain_dest(e);
 	if (!e->dest)
@@ -580,7 +593,15 @@ static void explain(struct explain *e, size_t head_len)
 		return;
 	}
 
-	decide(e, own_lane, w ? w->entry : 0, 0, &d);
+	traced = learn(e, own_lane, &learned);
+	decide(e, own_lane, &learned, w ? w->entry : 0, 0, &d);
+	ret->tasks = !traced && !own_lane && e->request->learned && e->request->learned->inbound &&
+		     e->request->learned->reads && (d.evidence == LW_EVIDENCE_NONE || d.evidence == LW_EVIDENCE_ENTRY);
+	tell_tags(e);
+	tell_baggage(e);
+	tell_traces(e, own_lane);
+	if (!traced && (d.evidence == LW_EVIDENCE_NONE || d.evidence == LW_EVIDENCE_ENTRY))
+		tell_tasks(e);
 	tell_decision(e, &d);
 	rule = d.rule ? lw_get_rule(0, d.rule & ~LW_STEP_ENTER) : NULL;
 	throws = e->run.throws;

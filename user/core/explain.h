@@ -5,21 +5,49 @@
  * programs (laneway/lane.h), made again over the image they were filled from.
  *
  * Weights are told, not thrown: the result is that of a request which no weight takes, and `chances` has
- * the outcome for each weight that may take it. A weight of 100 or 0 is no chance. What is not
- * in the image is left out: whether a pool has a socket ready, fail-closed, and that pods of this node may be
- * preferred. The request is a GET without a body; Host is `to`, unless a header says otherwise.
+ * the outcome for each weight that may take it. A weight of 100 or 0 is no chance.
+ *
+ * Evidence that the programs learn at run time: trace ids are looked up where the programs do. What a sending thread and
+ * its process are at work on depends on who sends: `tasks` says that it comes before the result, and the lines what
+ * there is now.
+ *
+ * What is not in the image is left out: whether a pool has a socket ready, fail-closed, and that pods of this node may
+ * be preferred. The request is a GET without a body; Host is `to`, unless a header says otherwise.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/image.h"
 #include "laneway/reasons.h"
 
 #define LW_EXPLAIN_ENDPOINTS 16
 #define LW_EXPLAIN_CHANCES 8
+#define LW_EXPLAIN_TRACES 8
 #define LW_EXPLAIN_LINES 48
 #define LW_EXPLAIN_LINE_LEN 160
+
+/* A process of the client's pod that has read requests and not answered them. */
+struct lw_explain_work {
+	pid_t pid;
+	char program[16]; /* as in /proc/PID/comm */
+	struct lw_task task;
+};
+
+/* What the programs have learned, now. */
+struct lw_explain_learned {
+	bool inbound; /* requests that arrive at pods are read: a lane is open, and nobody has switched it off */
+	bool reads; /* what threads are at work on is known on this kernel */
+	bool uncounted; /* and counts for nothing now: there was no room to count all of it */
+	/* 0, -ENOENT: no request has arrived with it, or it is forgotten, or another -errno: it cannot be said. */
+	int (*trace)(void *arg, const struct lw_trace_key *key, struct lw_trace *ret);
+	void *arg;
+	const struct lw_explain_work *work; /* at the client's address */
+	size_t nwork; /* of these */
+	size_t work_total; /* that there are */
+	size_t nowhere; /* processes at work that this agent does not see: of which pod they are cannot be said */
+};
 
 struct lw_explain_request {
 	struct lw_addr from; /* the client's own address */
@@ -28,6 +56,7 @@ struct lw_explain_request {
 	const char *path; /* request target, query included */
 	const char *const *headers; /* "Name: value" */
 	size_t nheaders;
+	const struct lw_explain_learned *learned; /* NULL: nothing is known of that */
 };
 
 /* What a weight leaves to chance: the outcome if it takes the request. */
@@ -38,6 +67,26 @@ struct lw_explain_chance {
 	enum lw_reason reason;
 	char lane_name[LW_LANE_NAME_LEN];
 	char rule_source[LW_SOURCE_LEN];
+};
+
+#define LW_EXPLAIN_TRACE_STATES(X)                                                \
+	X(NO_ID, "no-id") /* there is no trace id in the header */                 \
+	X(NOT_ASKED, "not-asked") /* the programs do not look it up, or we cannot */ \
+	X(NOT_HELD, "not-held") /* no request has arrived with it, or it is forgotten */ \
+	X(LANE, "lane") /* it has arrived with requests of one open lane, */       \
+	X(BASE, "base") /* of base, */                                             \
+	X(CLOSED, "closed") /* of a lane that is no longer open, */                \
+	X(SEVERAL, "several") /* of several */
+#define LW_EXPLAIN_TRACE_ENUM(id, name) LW_EXPLAIN_TRACE_##id,
+#define LW_EXPLAIN_TRACE_NAME(id, name) name,
+enum lw_explain_trace_state { LW_EXPLAIN_TRACE_STATES(LW_EXPLAIN_TRACE_ENUM) LW_EXPLAIN_TRACE__MAX };
+
+/* A header of the request that may carry a trace id. */
+struct lw_explain_trace {
+	unsigned char header; /* enum lw_header_id */
+	enum lw_explain_trace_state state;
+	unsigned lane; /* where state is LANE */
+	char id[LW_TRACE_VALUE_MAX + 1]; /* printable */
 };
 
 struct lw_explain_endpoint {
@@ -56,6 +105,9 @@ struct lw_explain_result {
 	enum lw_evidence evidence;
 	enum lw_reason reason;
 	char rule_source[LW_SOURCE_LEN]; /* "" unless an entry rule held */
+	struct lw_explain_trace traces[LW_EXPLAIN_TRACES]; /* those looked at first */
+	size_t ntraces;
+	bool tasks; /* what the sending thread and its process are at work on comes before this, and was left out */
 	struct lw_explain_chance chances[LW_EXPLAIN_CHANCES];
 	size_t nchances;
 	struct lw_explain_endpoint endpoints[LW_EXPLAIN_ENDPOINTS]; /* one of these serves it */

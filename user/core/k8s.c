@@ -108,7 +108,7 @@ int lw_k8s_object_new(enum lw_k8s_kind kind, struct lw_k8s_object **ret)
 		object->traffic_routing.route.weight_pct = -1;
 		break;
 	case LW_K8S_POD:
-		object->pod.node = object->pod.phase = "";
+		object->pod.node = object->pod.phase = object->pod.keep_out = "";
 		break;
 	case LW_K8S_DEPLOYMENT:
 	case LW_K8S_REPLICA_SET:
@@ -131,4 +131,11 @@ void lw_k8s_object_free(struct lw_k8s_object **object)
 	arena = (*object)->arena;
 	*object = NULL;
 	lw_arena_free(&arena);
+}
+
+bool lw_k8s_passes_lanes(const struct lw_k8s_object *service)
+{
+	const char *value = lw_k8s_pairs_get(&service->meta.labels, LW_K8S_PASSES_LANES);
+
+	return value && strcmp(value, "true") == 0;
 }

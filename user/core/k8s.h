@@ -88,6 +88,7 @@ struct lw_k8s_pod {
 	const char *phase; /* "" counts as Running if it is ready */
 	bool host_network;
 	bool ready; /* condition Ready is True */
+	const char *keep_out; /* annotation laneway.io/keep-out; "true": its own connections are not enrolled */
 	struct lw_addr *ips; /* podIPs, else podIP */
 	size_t nips;
 	const struct lw_k8s_container_port *ports;
@@ -198,6 +199,13 @@ struct lw_k8s_object {
 		struct lw_k8s_workload workload; /* Deployment, ReplicaSet */
 	};
 };
+
+/*
+ * A Service whose pods pass lanes on: requests to them carry their lane's tag while one is open, though they have neither
+ * canary nor entry rule. Label laneway.io/passes-lanes: "true".
+ */
+#define LW_K8S_PASSES_LANES "laneway.io/passes-lanes"
+bool lw_k8s_passes_lanes(const struct lw_k8s_object *service);
 
 /* An empty object of the kind: every string "", replicas and weights as not told. 0 or -ENOMEM. */
 int lw_k8s_object_new(enum lw_k8s_kind kind, struct lw_k8s_object **ret);

@@ -50,6 +50,7 @@ struct lw_listing_workload {
 	uint32_t id; /* lw_workloads id; 0: not in the image */
 	const char *name; /* "default/Deployment/spring-cloud-a" */
 	const char *rollout; /* "default/rollout-a"; "" for LW_LISTING_ENTRY */
+	const char *rollout_uid; /* "" where the object has none */
 	const char *traffic_routing; /* "default/mse-traffic", or "" */
 	const char *style; /* "canary", "partition", "blue-green", or "" */
 	const char *phase; /* of the Rollout: "Progressing" */
@@ -59,6 +60,7 @@ struct lw_listing_workload {
 	const char *step_state; /* "StepPaused" */
 	const char *base_hash; /* value of the label that tells stable pods, or "" */
 	const char *canary_hash;
+	const char *revision; /* that the Rollout releases: tells one release from the next; "" */
 	enum lw_listing_route route;
 	bool open; /* its lane takes requests: route is LANE and a canary pod is known */
 	const char *lane_name; /* of its canary pods, open or not */

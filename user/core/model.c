@@ -19,6 +19,8 @@ enum index_kind {
 	INDEX_LABELLED,
 	INDEX_EXTRAS,
 	INDEX_NAMED_AFTER,
+	INDEX_KEPT_OUT,
+	INDEX_HOST_NETWORK,
 	INDEX_ORPHANS,
 	INDEX_ADDRESS,
 	INDEX__MAX,
@@ -282,6 +284,18 @@ static int prepare_pod(struct lw_model *model, struct lw_model_record *record)
 	for (size_t i = 0; i < meta->labels.n; i++) {
 		labelled_key(&key, meta->ns, meta->labels.items[i].key,
 			     meta->labels.items[i].value);
+		r = prepare(model, record, &key);
+		if (r < 0)
+			return r;
+	}
+	if (record->object->pod.keep_out[0]) {
+		name_key(&key, INDEX_KEPT_OUT, "", "");
+		r = prepare(model, record, &key);
+		if (r < 0)
+			return r;
+	}
+	if (record->object->pod.host_network) {
+		name_key(&key, INDEX_HOST_NETWORK, "", "");
 		r = prepare(model, record, &key);
 		if (r < 0)
 			return r;
@@ -632,6 +646,22 @@ const struct lw_model_link *lw_model_named_after(const struct lw_model *model, c
 	struct key key;
 
 	name_key(&key, INDEX_NAMED_AFTER, ns, deployment);
+	return walk(model, &key, NULL);
+}
+
+const struct lw_model_link *lw_model_kept_out(const struct lw_model *model)
+{
+	struct key key;
+
+	name_key(&key, INDEX_KEPT_OUT, "", "");
+	return walk(model, &key, NULL);
+}
+
+const struct lw_model_link *lw_model_host_network(const struct lw_model *model)
+{
+	struct key key;
+
+	name_key(&key, INDEX_HOST_NETWORK, "", "");
 	return walk(model, &key, NULL);
 }
 

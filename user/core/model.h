@@ -126,6 +126,10 @@ const char *lw_model_extra_of(const struct lw_k8s_object *deployment);
  */
 const struct lw_model_link *lw_model_named_after(const struct lw_model *model, const char *ns,
 						 const char *deployment);
+/* Pods with annotation laneway.io/keep-out, whatever it says. */
+const struct lw_model_link *lw_model_kept_out(const struct lw_model *model);
+/* Pods on the host network, of all nodes. */
+const struct lw_model_link *lw_model_host_network(const struct lw_model *model);
 /* Pods that have no controller. */
 const struct lw_model_link *lw_model_orphans(const struct lw_model *model, const char *ns);
 /* Pods and Services that have the i-th address of this one, itself included. */

@@ -53,7 +53,7 @@ static bool has_ended(const struct lw_k8s_pod *pod)
 
 static bool same_pod(const struct lw_k8s_pod *a, const struct lw_k8s_pod *b)
 {
-	return a->host_network == b->host_network && has_ended(a) == has_ended(b) &&
+	return a->host_network == b->host_network && eq(a->keep_out, b->keep_out) && has_ended(a) == has_ended(b) &&
 	       same_ips(a->ips, a->nips, b->ips, b->nips);
 }
 
@@ -94,7 +94,7 @@ bool lw_model_same_shape(const struct lw_k8s_object *a, const struct lw_k8s_obje
 		return same_pairs(&a->meta.labels, &b->meta.labels) && same_owner(&a->meta.owner, &b->meta.owner) &&
 		       same_pod(&a->pod, &b->pod);
 	case LW_K8S_SERVICE:
-		return same_service(&a->service, &b->service);
+		return same_service(&a->service, &b->service) && lw_k8s_passes_lanes(a) == lw_k8s_passes_lanes(b);
 	case LW_K8S_DEPLOYMENT:
 		/* One that is being deleted counts otherwise as the owner of a canary's pods. */
 		return a->meta.deleting == b->meta.deleting && same_pairs(&a->meta.labels, &b->meta.labels) &&

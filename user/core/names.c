@@ -7,14 +7,29 @@
 
 #include "laneway/names.h"
 
-static const struct lw_names_entry fixed[] = {
+const struct lw_names_entry lw_names_fixed[] = {
 	{ "content-length", LW_HDR_CONTENT_LENGTH },
 	{ "transfer-encoding", LW_HDR_TRANSFER_ENCODING },
 	{ "upgrade", LW_HDR_UPGRADE },
 	{ "cookie", LW_HDR_COOKIE },
 	{ "connection", LW_HDR_CONNECTION },
+	{ "expect", LW_HDR_EXPECT },
+	{ "traceparent", LW_HDR_TRACEPARENT },
+	{ "b3", LW_HDR_B3 },
+	{ "x-b3-traceid", LW_HDR_B3_TRACE_ID },
+	{ "sw8", LW_HDR_SW8 },
+	{ "uber-trace-id", LW_HDR_UBER_TRACE_ID },
+	{ "x-request-id", LW_HDR_REQUEST_ID },
 };
-#define NFIXED (sizeof(fixed) / sizeof(fixed[0]))
+_Static_assert(sizeof(lw_names_fixed) / sizeof(lw_names_fixed[0]) == LW_NAMES_FIXED, "LW_NAMES_FIXED");
+
+const char *lw_names_name(unsigned id)
+{
+	for (size_t i = 0; i < LW_NAMES_FIXED; i++)
+		if (lw_names_fixed[i].id == id)
+			return lw_names_fixed[i].name;
+	return "";
+}
 
 static unsigned char lower(unsigned char byte)
 {
@@ -55,8 +70,8 @@ int lw_names_build(const struct lw_names_entry *entries, size_t n, struct lw_nam
 	bool used[256] = {};
 	int r;
 
-	for (size_t i = 0; i < NFIXED + n; i++) {
-		const struct lw_names_entry *entry = i < NFIXED ? &fixed[i] : &entries[i - NFIXED];
+	for (size_t i = 0; i < LW_NAMES_FIXED + n; i++) {
+		const struct lw_names_entry *entry = i < LW_NAMES_FIXED ? &lw_names_fixed[i] : &entries[i - LW_NAMES_FIXED];
 		const unsigned char *name = (const unsigned char *)entry->name;
 
 		if (!*name || entry->id == LW_HDR_OTHER)
@@ -76,8 +91,8 @@ int lw_names_build(const struct lw_names_entry *entries, size_t n, struct lw_nam
 	for (unsigned byte = 'A'; byte <= 'Z'; byte++)
 		ret->class_of[byte] = ret->class_of[lower(byte)];
 
-	for (size_t i = 0; i < NFIXED + n; i++) {
-		r = add(ret, i < NFIXED ? &fixed[i] : &entries[i - NFIXED], &nstates);
+	for (size_t i = 0; i < LW_NAMES_FIXED + n; i++) {
+		r = add(ret, i < LW_NAMES_FIXED ? &lw_names_fixed[i] : &entries[i - LW_NAMES_FIXED], &nstates);
 		if (r < 0)
 			return r;
 	}

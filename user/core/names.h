@@ -16,8 +16,14 @@ struct lw_names_entry {
 /* Whether byte may stand in a header name. */
 int lw_names_is_tchar(unsigned char byte);
 
+/* In every set without being listed: what framing, cookies and traces need. */
+#define LW_NAMES_FIXED 12
+extern const struct lw_names_entry lw_names_fixed[LW_NAMES_FIXED];
+/* Of these, the name of the header with that id, in lower case; "" if there is none. */
+const char *lw_names_name(unsigned id);
+
 /*
- * content-length, transfer-encoding, upgrade and cookie are in the set without being listed. 0,
+ * 0,
  * -EINVAL (an empty name, one that is no token, id 0), -EEXIST (one name, two ids) or -E2BIG (more
  * than LW_NAMES_STATES). *ret is undefined on failure.
  */

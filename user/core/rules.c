@@ -20,23 +20,15 @@
 #define TAGS_MAX (LW_HDR_TAG_LAST - LW_HDR_TAG_FIRST + 1)
 #define WATCHED_MAX (LW_HDR__MAX - LW_HDR_WATCHED_FIRST)
 /* The set of names may at most be: the fixed ones, tags and watched names. */
-#define NAMES_MAX (LW_HDR_TAG_FIRST + TAGS_MAX + WATCHED_MAX)
+#define NAMES_MAX (LW_NAMES_FIXED + TAGS_MAX + WATCHED_MAX)
 #define NAMES_HASH 1024 /* power of two, over twice NAMES_MAX */
-
-static const struct lw_names_entry fixed_names[] = {
-	{ "content-length", LW_HDR_CONTENT_LENGTH },
-	{ "transfer-encoding", LW_HDR_TRANSFER_ENCODING },
-	{ "upgrade", LW_HDR_UPGRADE },
-	{ "cookie", LW_HDR_COOKIE },
-	{ "connection", LW_HDR_CONNECTION },
-};
-#define NFIXED (sizeof(fixed_names) / sizeof(fixed_names[0]))
 
 struct lane {
 	const char *name; /* NULL: not declared */
 	struct lw_rules_mod tag;
 	unsigned tag_name; /* index in names */
 	struct lw_rules_block block;
+	struct lw_rules_block baggage; /* empty: none */
 };
 
 /* Ids are told at the end, when it is known which names are tags: until then, index in names. */
@@ -68,6 +60,7 @@ struct lw_rules {
 	struct lw_regex *dfas[LW_MAX_DFAS]; /* id - 1 */
 	unsigned ndfas;
 	struct lw_arena *arena; /* every text */
+	bool baggage; /* its name is behind the fixed ones */
 	bool finished;
 };
 
@@ -112,7 +105,7 @@ static int name_get(struct lw_rules *rules, const char *name, char *err, size_t 
 
 	if (rules->names_hash[slot])
 		return rules->names_hash[slot] - 1;
-	if (rules->nnames >= NFIXED + rules->ntags + WATCHED_MAX)
+	if (rules->nnames >= LW_NAMES_FIXED + rules->ntags + WATCHED_MAX)
 		return lw_rules_fail(
 			err, err_len,
 			"header \"%.60s\": more than %d different headers in entry rules", name,
@@ -150,8 +143,8 @@ int lw_rules_new(struct lw_rules **ret)
 
 	if (!rules || lw_arena_new(&rules->arena) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < NFIXED; i++)
-		if (name_get(rules, fixed_names[i].name, NULL, 0) < 0)
+	for (size_t i = 0; i < LW_NAMES_FIXED; i++)
+		if (name_get(rules, lw_names_fixed[i].name, NULL, 0) < 0)
 			return -ENOMEM;
 	*ret = TAKE_PTR(rules);
 	return 0;
@@ -170,6 +163,15 @@ void lw_rules_free(struct lw_rules **rules)
 	*rules = NULL;
 }
 
+int lw_rules_use_baggage(struct lw_rules *rules)
+{
+	assert(rules->nnames == LW_NAMES_FIXED && !rules->baggage);
+	if (name_get(rules, LW_RULES_BAGGAGE, NULL, 0) < 0)
+		return -ENOMEM;
+	rules->baggage = true;
+	return 0;
+}
+
 int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 		  const char *tag_header, const char *tag_value, char *err, size_t err_len)
 {
@@ -186,8 +188,13 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 	r = lw_rules_check_line("tag header", tag_header, tag_value, err, err_len);
 	if (r < 0)
 		return r;
-	if (!strcasecmp(tag_header, "cookie"))
-		return lw_rules_fail(err, err_len, "tag header \"%s\" cannot be a tag", tag_header);
+	for (size_t i = 0; i < LW_NAMES_FIXED; i++)
+		if (!strcasecmp(tag_header, lw_names_fixed[i].name))
+			return lw_rules_fail(err, err_len, "tag header \"%s\" cannot be a tag: it says something else",
+					     tag_header);
+	if (rules->baggage && !strcasecmp(tag_header, LW_RULES_BAGGAGE))
+		return lw_rules_fail(err, err_len, "tag header \"%s\" cannot be a tag where the lane goes on as its member",
+				     tag_header);
 	len = strlen(tag_value);
 	if (!len || len >= LW_TAG_VALUE_LEN)
 		return lw_rules_fail(err, err_len,
@@ -223,6 +230,8 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 	}
 	lw_rules_block_add(&new.block, tag_header, tag_value);
 	r = lw_rules_block_pad(&new.block, err, err_len);
+	if (r == 0 && rules->baggage)
+		r = lw_rules_baggage_block(tag_header, tag_value, new.block.len, &new.baggage, err, err_len);
 	if (r < 0)
 		return r;
 	r = name_get(rules, tag_header, err, err_len);
@@ -350,6 +359,14 @@ static int rule_add(struct lw_rules *rules, const struct lw_rules_entry *entry, 
 	rule->lane = entry->lane;
 	rule->block_len = mods.block.len;
 	memcpy(rule->block, mods.block.bytes, sizeof(rule->block));
+	if (rules->baggage && !lw_rules_names_in_baggage(entry, lane->tag.name)) {
+		if (mods.block.len + lane->baggage.len > sizeof(rule->block))
+			return lw_rules_fail(err, err_len,
+					     "the headers to put on a request take %zu bytes with the baggage; the limit is %zu",
+					     mods.block.len + lane->baggage.len, sizeof(rule->block));
+		rule->baggage_len = lane->baggage.len;
+		memcpy(rule->block + mods.block.len, lane->baggage.bytes, lane->baggage.len);
+	}
 	for (size_t i = 0; i < mods.nremove; i++) {
 		r = name_get(rules, mods.remove[i], err, err_len);
 		if (r < 0)
@@ -453,9 +470,10 @@ static int put_names(struct lw_rules *rules, struct lw_image *image)
 	if (!names)
 		return -ENOMEM;
 	for (unsigned i = 0; i < rules->nnames; i++) {
-		rules->names[i].id = i < NFIXED		 ? fixed_names[i].id :
-				     rules->names[i].tag ? tag++ :
-							   watched++;
+		rules->names[i].id = i < LW_NAMES_FIXED				? lw_names_fixed[i].id :
+				     i == LW_NAMES_FIXED && rules->baggage	? LW_HDR_BAGGAGE :
+				     rules->names[i].tag		? tag++ :
+									  watched++;
 		entries[i] = (struct lw_names_entry){ rules->names[i].text, rules->names[i].id };
 	}
 	assert(tag <= LW_HDR_TAG_LAST + 1 && watched <= LW_HDR__MAX);
@@ -474,6 +492,8 @@ static int put_lane(const struct lw_rules *rules, struct lw_image *image, unsign
 	to.tag_header = key.header = rules->names[from->tag_name].id;
 	to.block_len = from->block.len;
 	memcpy(to.block, from->block.bytes, sizeof(to.block));
+	to.baggage_len = from->baggage.len;
+	memcpy(to.block + from->block.len, from->baggage.bytes, from->baggage.len);
 	memcpy(to.name, from->name, strlen(from->name));
 	key.len = strlen(from->tag.value);
 	memcpy(to.tag_value, from->tag.value, key.len);

@@ -51,6 +51,12 @@ int lw_rules_new(struct lw_rules **ret);
 void lw_rules_free(struct lw_rules **rules);
 
 /*
+ * Lanes go on as members of the W3C baggage, too: their blocks get a line for it, and the names know the header. Before any lane
+ * is declared. 0 or -ENOMEM.
+ */
+int lw_rules_use_baggage(struct lw_rules *rules);
+
+/*
  * Declares a lane (1..31; at most LW_MAX_LANES - 1 of them) and the header line that tags its requests. Again with the same
  * arguments: no effect. 0, -ENOMEM, or -EINVAL (err: one sentence): the tag is another lane's, the
  * lane has another tag, a name or value cannot stand in a header.

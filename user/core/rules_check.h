@@ -3,11 +3,13 @@
 /*
  * Checks and header blocks of entry rules. Internal to rules.c.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/rules.h"
 
 #define LW_RULES_QUOTE_LEN 67
+#define LW_RULES_BAGGAGE "baggage"
 
 /* Formats err; always -EINVAL. */
 __attribute__((format(printf, 3, 4))) int lw_rules_fail(char *err, size_t err_len,
@@ -28,6 +30,15 @@ struct lw_rules_block {
 void lw_rules_block_add(struct lw_rules_block *block, const char *name, const char *value);
 /* 0 or -EINVAL: it does not fit. */
 int lw_rules_block_pad(struct lw_rules_block *block, char *err, size_t err_len);
+
+/*
+ * The line that makes a lane a member of the baggage, padded; room for it is behind the first `used` bytes of a block. The key is the
+ * tag's header in small letters, the value the tag's, encoded. 0 or -EINVAL.
+ */
+int lw_rules_baggage_block(const char *tag_header, const char *tag_value, size_t used,
+			   struct lw_rules_block *ret, char *err, size_t err_len);
+/* The entry's own lines put a member with this key there. */
+bool lw_rules_names_in_baggage(const struct lw_rules_entry *entry, const char *tag_header);
 
 /* What an entry does to a request's lines. */
 struct lw_rules_mods {

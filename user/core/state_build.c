@@ -19,6 +19,39 @@ static int copy(char **ret, const char *s, const char *fallback)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* They have been checked: lw_state_untrusted_ok(). */
+static int add_untrusted(struct lw_state_builder *builder, const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	builder->untrusted = calloc(n + 1, sizeof(builder->untrusted[0]));
+	if (!builder->untrusted)
+		return -ENOMEM;
+	for (; builder->nuntrusted < n; builder->nuntrusted++) {
+		struct lw_state_untrusted *to = &builder->untrusted[builder->nuntrusted];
+		const char *text = list[builder->nuntrusted], *slash = strchr(text, '/');
+		const char *equals = strrchr(text, '=');
+
+		to->ns = strndup(text, (size_t)(slash - text));
+		to->key = strndup(slash + 1, (size_t)(equals - slash - 1));
+		to->value = strdup(equals + 1);
+		if (!to->ns || !to->key || !to->value) {
+			builder->nuntrusted++;
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+bool lw_state_untrusted_ok(const char *text)
+{
+	const char *slash = strchr(text, '/'), *equals = strrchr(text, '=');
+
+	return slash && slash != text && equals && equals > slash + 1;
+}
+
 int lw_state_builder_new(const struct lw_state_options *options, struct lw_state_builder **ret)
 {
 	_cleanup_(lw_state_builder_free) struct lw_state_builder *builder =
@@ -34,8 +67,24 @@ int lw_state_builder_new(const struct lw_state_options *options, struct lw_state
 		return -ENOMEM;
 	builder->node_hash = lw_model_text_hash(builder->node);
 	builder->from_nothing = options->from_nothing;
+	builder->baggage = options->baggage;
+	if (add_untrusted(builder, options->untrusted) < 0)
+		return -ENOMEM;
 	builder->nlanes = 1;
 	*ret = TAKE_PTR(builder);
+	return 0;
+}
+
+int lw_state_builder_lane(struct lw_state_builder *builder, unsigned int id, const char *name)
+{
+	char *copied;
+
+	if (id == 0 || id >= LW_MAX_LANES || !*name || builder->lanes[id])
+		return -EINVAL;
+	copied = strdup(name);
+	if (!copied)
+		return -ENOMEM;
+	builder->lanes[id] = copied;
 	return 0;
 }
 
@@ -59,6 +108,12 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 	free(builder->node);
 	for (size_t i = 0; i < LW_MAX_LANES; i++)
 		free(builder->lanes[i]);
+	for (size_t i = 0; i < builder->nuntrusted; i++) {
+		free(builder->untrusted[i].ns);
+		free(builder->untrusted[i].key);
+		free(builder->untrusted[i].value);
+	}
+	free(builder->untrusted);
 	free(builder);
 	*builder_ptr = NULL;
 }
@@ -129,10 +184,12 @@ int lw_state_lane_id(struct lw_state *state, const char *name, const struct lw_k
 {
 	struct lw_state_builder *builder = state->builder;
 
-	for (size_t i = 1; i < builder->nlanes; i++) {
-		if (strcmp(builder->lanes[i], name) == 0)
+	for (size_t i = 1; i < LW_MAX_LANES; i++) {
+		if (builder->lanes[i] && strcmp(builder->lanes[i], name) == 0)
 			return (int)i;
 	}
+	while (builder->nlanes < LW_MAX_LANES && builder->lanes[builder->nlanes])
+		builder->nlanes++;
 	if (builder->nlanes == LW_MAX_LANES) {
 		lw_state_report(
 			state, LW_FINDING_ERROR, for_whom,
@@ -166,6 +223,8 @@ static int build(struct lw_state *state)
 	int r;
 
 	r = lw_rules_new(&state->rules);
+	if (r == 0 && state->builder->baggage)
+		r = lw_rules_use_baggage(state->rules);
 	if (r < 0)
 		return r;
 	r = find_workloads(state);

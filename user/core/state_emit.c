@@ -27,8 +27,7 @@ static enum family family_of(const struct lw_addr *addr)
 	return lw_addr_is_v4(addr) ? V4 : V6;
 }
 
-/* A full table is said once, and the build goes on without. 0, 1 if it was full, or -errno. */
-static int put(struct lw_state *state, enum lw_table_id table, const void *key, const void *value)
+int lw_state_put(struct lw_state *state, enum lw_table_id table, const void *key, const void *value)
 {
 	int r = lw_image_put(state->image, table, key, value);
 
@@ -57,6 +56,8 @@ static uint16_t flags_of(const struct lw_state *state, const struct lw_state_pod
 		flags |= LW_POD_TERMINATING;
 	if (is_local(state, pod))
 		flags |= LW_POD_LOCAL;
+	if (lw_state_is_untrusted(state->builder, pod->object))
+		flags |= LW_POD_UNTRUSTED;
 	return flags;
 }
 
@@ -153,7 +154,7 @@ static int put_group(struct lw_state *state, uint32_t group, struct candidates *
 
 		key.lane = group_key.lane = candidates->items[i].lane;
 		for (key.idx = 0; i < candidates->n && candidates->items[i].lane == key.lane; i++) {
-			r = put(state, LW_TABLE_ENDPOINTS, &key, &candidates->items[i].endpoint);
+			r = lw_state_put(state, LW_TABLE_ENDPOINTS, &key, &candidates->items[i].endpoint);
 			if (r < 0)
 				return r;
 			if (r > 0)
@@ -164,7 +165,7 @@ static int put_group(struct lw_state *state, uint32_t group, struct candidates *
 		}
 		if (value.count == 0)
 			continue;
-		r = put(state, LW_TABLE_GROUPS, &group_key, &value);
+		r = lw_state_put(state, LW_TABLE_GROUPS, &group_key, &value);
 		if (r < 0)
 			return r;
 	}
@@ -177,7 +178,7 @@ static int put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t
 {
 	struct lw_dest_key key = { .addr = *addr, .port = port };
 	struct lw_dest value = { .workload = workload, .group = group, .flags = flags };
-	int r = put(state, LW_TABLE_DESTS, &key, &value);
+	int r = lw_state_put(state, LW_TABLE_DESTS, &key, &value);
 
 	return r < 0 ? r : 0;
 }
@@ -220,7 +221,7 @@ static uint32_t group_id(struct lw_state *state, const struct lw_state_owner *ow
 /* ---- workloads ---- */
 
 /* Clusters keep pods that are gone for a while, and addresses are used again at once. */
-static bool loses_address(const struct lw_state *state, const struct lw_state_pod *pod, size_t i)
+bool lw_state_loses_address(const struct lw_state *state, const struct lw_state_pod *pod, size_t i)
 {
 	const struct lw_k8s_meta *meta, *other;
 	const struct lw_model_link *l;
@@ -267,7 +268,7 @@ static void find_addresses(const struct lw_state *state, struct lw_state_workloa
 		pod->out = pod->model->host_network;
 		pod->lost_ips = 0;
 		for (size_t i = 0; i < nips; i++)
-			pod->lost_ips |= (uint64_t)loses_address(state, pod, i) << i;
+			pod->lost_ips |= (uint64_t)lw_state_loses_address(state, pod, i) << i;
 	}
 }
 
@@ -361,6 +362,17 @@ static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workl
 	return group ? put_group(state, group, candidates) : 0;
 }
 
+void lw_state_pod_name(const struct lw_k8s_meta *meta, char name[LW_NAME_LEN])
+{
+	size_t ns_len = strlen(meta->ns);
+
+	(void)lw_str_copy(name, LW_NAME_LEN, meta->ns);
+	if (ns_len + 1 < LW_NAME_LEN) {
+		name[ns_len] = '/';
+		(void)lw_str_copy(name + ns_len + 1, LW_NAME_LEN - ns_len - 1, meta->name);
+	}
+}
+
 static int put_pods(struct lw_state *state, const struct lw_state_workload *workload)
 {
 	int r;
@@ -373,22 +385,16 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 			.flags = flags_of(state, pod),
 			.uid_hash = (uint32_t)(pod->model->uid >> 32),
 		};
-		size_t ns_len = strlen(meta->ns);
 
 		if (pod->out)
 			continue;
-		(void)lw_str_copy(value.name, sizeof(value.name), meta->ns);
-		if (ns_len + 1 < sizeof(value.name)) {
-			value.name[ns_len] = '/';
-			(void)lw_str_copy(value.name + ns_len + 1, sizeof(value.name) - ns_len - 1,
-					  meta->name);
-		}
+		lw_state_pod_name(meta, value.name);
 		for (size_t i = 0; i < pod->model->nips; i++) {
 			struct lw_pod_key key = { .addr = pod->model->ips[i] };
 
 			if (lost(pod, i))
 				continue;
-			r = put(state, LW_TABLE_PODS, &key, &value);
+			r = lw_state_put(state, LW_TABLE_PODS, &key, &value);
 			if (r < 0)
 				return r;
 		}
@@ -422,7 +428,7 @@ static int put_workload(struct lw_state *state, struct lw_state_workload *worklo
 	value.lanes = workload->served;
 	(void)lw_str_copy(value.name, sizeof(value.name), workload->full_name);
 	value.name_hash = lw_name_hash(value.name);
-	r = put(state, LW_TABLE_WORKLOADS, &key, &value);
+	r = lw_state_put(state, LW_TABLE_WORKLOADS, &key, &value);
 	if (r < 0)
 		return r;
 	if (r > 0) {
@@ -606,7 +612,9 @@ static bool keep(enum lw_table_id table, const void *key, const void *value, voi
 	case LW_TABLE_DESTS:
 		return !builder->groups[((const struct lw_dest *)value)->group]->changed;
 	case LW_TABLE_PODS:
-		return !builder->workloads[((const struct lw_pod *)value)->workload]->owner.changed;
+		/* rows of no workload come anew with every build */
+		return ((const struct lw_pod *)value)->workload &&
+		       !builder->workloads[((const struct lw_pod *)value)->workload]->owner.changed;
 	case LW_TABLE_GROUPS:
 		return !builder->groups[((const struct lw_group_key *)key)->group]->changed;
 	case LW_TABLE_ENDPOINTS:
@@ -639,6 +647,10 @@ int lw_state_emit(struct lw_state *state)
 	}
 	if (r == 0)
 		r = put_services(state, &candidates);
+	if (r == 0)
+		r = lw_state_put_untrusted(state);
+	if (r == 0)
+		r = lw_state_put_host_pods(state);
 	free(candidates.items);
 	settle(state);
 	return r;

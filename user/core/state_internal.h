@@ -95,6 +95,7 @@ struct lw_state_workload {
 	bool is_entry; /* in the image for its entry rules alone: all its pods are base */
 	bool was_in_image; /* the image before */
 	bool host_network;
+	bool host_release; /* it is left alone for that only: what its canary pods send is in their lane */
 	bool untaken; /* its route is plain, and nobody has asked for its pods yet: they have no workload */
 	uint32_t lanes_used, lanes_open; /* by its pods in_release: bit of each lane */
 	uint32_t served; /* lw_workload.lanes */
@@ -120,6 +121,7 @@ struct lw_state_service {
 	const struct lw_state_workload *workload; /* that its destinations belong to; NULL: it is not in the image */
 	struct lw_state_owner owner;
 	bool never; /* no destination is at its addresses */
+	bool passes; /* lw_k8s_passes_lanes() */
 	/* The workloads of the pods it selects, if a rule has asked for them. */
 	bool targets_known;
 	struct lw_state_workload **targets;
@@ -165,6 +167,11 @@ struct lw_state {
 struct lw_state_builder {
 	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
 	uint64_t node_hash; /* lw_model_text_hash() of node */
+	bool baggage;
+	struct lw_state_untrusted {
+		char *ns, *key, *value;
+	} *untrusted;
+	size_t nuntrusted;
 	bool from_nothing;
 	struct lw_bytemap ids; /* value: the id, as a pointer */
 	struct lw_arena *arena, *scratch; /* of the last build */
@@ -174,7 +181,7 @@ struct lw_state_builder {
 	const struct lw_state_owner **groups;
 	size_t workloads_room, groups_room;
 	char *lanes[LW_MAX_LANES]; /* names by id */
-	size_t nlanes; /* ids given out, lane 0 included */
+	size_t nlanes; /* the next id to be given out, unless it is taken */
 	struct lw_state last; /* the last build */
 };
 
@@ -260,7 +267,21 @@ int lw_state_add_rules(struct lw_state *state);
 /* "all requests", "30% of requests", "header User-Agent = xiaoming and path /v1/..." */
 const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_entry *entry);
 
+/* state_untrusted.c */
+bool lw_state_is_untrusted(const struct lw_state_builder *builder, const struct lw_k8s_object *pod);
+/* Rows for those that belong to no workload in the image. 0 or -errno. */
+int lw_state_put_untrusted(struct lw_state *state);
+
+/* state_host_pods.c */
+int lw_state_put_host_pods(struct lw_state *state);
+
 /* state_emit.c */
+/* A full table is said once, and the build goes on without. 0, 1 if it was full, or -errno. */
+int lw_state_put(struct lw_state *state, enum lw_table_id table, const void *key, const void *value);
+/* Is address i of the pod another's? */
+bool lw_state_loses_address(const struct lw_state *state, const struct lw_state_pod *pod, size_t i);
+/* "namespace/name", cut to fit. */
+void lw_state_pod_name(const struct lw_k8s_meta *meta, char name[LW_NAME_LEN]);
 int lw_state_emit(struct lw_state *state);
 
 /* state_list.c */

@@ -110,6 +110,7 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		.id = from->in_image ? from->id : 0,
 		.name = dup(list, from->full_name),
 		.rollout = "",
+		.rollout_uid = "",
 		.traffic_routing = "",
 		.style = "",
 		.phase = "",
@@ -117,6 +118,7 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		.step_state = "",
 		.base_hash = dup(list, from->decision.stable_hash),
 		.canary_hash = dup(list, from->decision.canary_hash),
+		.revision = from->rollout ? dup(list, from->rollout->rollout.status.update_revision) : "",
 		.route = from->is_entry ? LW_LISTING_ENTRY : from->decision.route,
 		.open = from->open,
 		.lane_name = from->rollout ? dup(list, from->lane_name) : "",
@@ -135,6 +137,7 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		const struct lw_k8s_rollout *rollout = &from->rollout->rollout;
 
 		to->rollout = dup_name(list, &from->rollout->meta);
+		to->rollout_uid = dup(list, from->rollout->meta.uid);
 		to->style = lw_k8s_style_name(rollout->style);
 		to->phase = dup(list, rollout->status.phase);
 		to->reason = dup(list, rollout->status.reason);
@@ -251,8 +254,8 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	*lane = (struct lw_listing_lane){ .name = dup(list, name),
 					  .tag_header = "",
 					  .tag_value = "" };
-	for (uint16_t id = 1; id < builder->nlanes; id++) {
-		if (strcmp(builder->lanes[id], name) == 0)
+	for (uint16_t id = 1; id < LW_MAX_LANES; id++) {
+		if (builder->lanes[id] && strcmp(builder->lanes[id], name) == 0)
 			lane->id = id;
 	}
 	if (lane->id && list->state->lanes[lane->id].used) {
@@ -303,7 +306,7 @@ static void list_lanes(struct list *list)
 		if (list->sources[i]->rollout)
 			names[n++] = list->workloads[i].lane_name;
 	}
-	for (uint16_t id = 1; id < list->state->builder->nlanes; id++) {
+	for (uint16_t id = 1; id < LW_MAX_LANES; id++) {
 		if (list->state->lanes[id].open)
 			names[n++] = list->state->builder->lanes[id];
 	}

@@ -189,7 +189,7 @@ static void unsort(struct lw_state_workload *workload)
 	workload->lane = 0;
 	workload->lanes_used = workload->lanes_open = 0;
 	workload->open = false;
-	workload->in_release = false;
+	workload->in_release = workload->host_release = false;
 }
 
 int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *workload)
@@ -218,6 +218,7 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 			"pods of %s use the host network, where an address tells no pod: left alone",
 			workload->full_name);
 		keep_out(workload, "its pods use the host network, where an address tells no pod");
+		workload->host_release = true;
 		return 0;
 	}
 	r = give_lanes(state, workload);

@@ -333,6 +333,31 @@ static int add_shared_rules(struct lw_state *state)
 	return 0;
 }
 
+/* ---- workloads that pass lanes on ---- */
+
+/* While a lane is open they are in the image without a rule: what is sent to them gets its tag. */
+static int add_passing(struct lw_state *state)
+{
+	bool open = false;
+
+	for (const struct lw_state_workload *w = state->workloads; w && !open; w = w->next)
+		open = w->open;
+	for (size_t i = 0; open && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
+		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
+		struct targets targets = {};
+		int r;
+
+		if (!state->services[i].passes || state->services[i].never)
+			continue;
+		r = find_targets(state, service->meta.ns, service->meta.name, &targets);
+		for (size_t t = 0; r == 0 && t < targets.n; t++)
+			r = targets.items[t]->host_network ? 0 : lw_state_add_as_entry(state, targets.items[t]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* ---- compiling ---- */
 
 static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *entry,
@@ -435,6 +460,8 @@ int lw_state_add_rules(struct lw_state *state)
 			return r;
 	}
 	r = add_shared_rules(state);
+	if (r == 0)
+		r = add_passing(state);
 	if (r < 0)
 		return r;
 	r = declare_lanes(state);

@@ -175,6 +175,7 @@ int lw_state_add_services(struct lw_state *state)
 
 		state->services[i].never = service->service.external || service->service.nips == 0 ||
 					   is_generated(&generated, &service->meta);
+		state->services[i].passes = lw_k8s_passes_lanes(service);
 	}
 	lw_bytemap_clear(&generated);
 	return r;

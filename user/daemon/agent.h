@@ -17,7 +17,11 @@ struct lw_agent_options {
 	const char *const *devices; /* NULL-terminated patterns; NULL: none */
 	const char *node; /* NULL: the host's name */
 	const char *tag_header, *lane_label, *lane_label_prefix; /* NULL: the default */
+	bool baggage;
+	const char *const *untrusted; /* NULL-terminated "NAMESPACE/LABEL=VALUE"; NULL: none */
 	bool fail_closed, prefer_local, no_bypass, watch_syscalls;
+	bool take_over; /* from an agent that is at work here */
+	bool no_inbound;
 	const char *const *keep_out; /* NULL-terminated names of programs; NULL: none */
 	unsigned int pool_max; /* 0: the default */
 };

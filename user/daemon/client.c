@@ -100,6 +100,26 @@ int lw_cmd_try(const struct lw_cmd_client *client, struct json_object *request,
 	return -EPROTO;
 }
 
+enum lw_exit lw_cmd_unreachable(const struct lw_cmd *cmd, const struct lw_cmd_client *client,
+				int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		lw_cmd_error(cmd, "no agent at '%s'; start one: laneway agent --state DIR",
+			     client->socket);
+		break;
+	case -ETIMEDOUT:
+		lw_cmd_error(cmd, "the agent at '%s' did not answer in %u ms", client->socket,
+			     client->timeout_ms);
+		break;
+	default:
+		lw_cmd_error(cmd, "ask the agent at '%s': %s", client->socket, strerror(-error));
+		break;
+	}
+	return LW_EXIT_NO_AGENT;
+}
+
 enum lw_exit lw_cmd_ask(const struct lw_cmd *cmd, const struct lw_cmd_client *client,
 			struct json_object *request, struct json_object **ret_data)
 {
@@ -107,23 +127,10 @@ enum lw_exit lw_cmd_ask(const struct lw_cmd *cmd, const struct lw_cmd_client *cl
 	int r;
 
 	r = lw_cmd_try(client, request, ret_data, error, sizeof(error));
-	switch (r) {
-	case 0:
+	if (r == 0)
 		return LW_EXIT_OK;
-	case -EPROTO:
-		lw_cmd_error(cmd, "%s", error);
-		return LW_EXIT_NO;
-	case -ENOENT:
-	case -ECONNREFUSED:
-		lw_cmd_error(cmd, "no agent at '%s'; start one: laneway agent --state DIR",
-			     client->socket);
-		return LW_EXIT_NO_AGENT;
-	case -ETIMEDOUT:
-		lw_cmd_error(cmd, "the agent at '%s' did not answer in %u ms", client->socket,
-			     client->timeout_ms);
-		return LW_EXIT_NO_AGENT;
-	default:
-		lw_cmd_error(cmd, "ask the agent at '%s': %s", client->socket, strerror(-r));
-		return LW_EXIT_NO_AGENT;
-	}
+	if (r != -EPROTO)
+		return lw_cmd_unreachable(cmd, client, r);
+	lw_cmd_error(cmd, "%s", error);
+	return LW_EXIT_NO;
 }

@@ -28,7 +28,8 @@ struct lw_cmd {
 };
 
 extern const struct lw_cmd lw_cmd_agent, lw_cmd_check, lw_cmd_status, lw_cmd_lanes,
-	lw_cmd_endpoints, lw_cmd_flows, lw_cmd_stats, lw_cmd_explain, lw_cmd_cleanup;
+	lw_cmd_endpoints, lw_cmd_flows, lw_cmd_stats, lw_cmd_metrics, lw_cmd_explain, lw_cmd_trace,
+	lw_cmd_cleanup;
 
 /* Prints how the command is used on stdout. LW_EXIT_OK, for `return`. */
 enum lw_exit lw_cmd_help(const struct lw_cmd *cmd);
@@ -77,12 +78,19 @@ bool lw_cmd_client_parse(const struct lw_cmd *cmd, struct lw_cmd_client *client,
 /* "3", "0.5": seconds as milliseconds, at most a day. 0 or -EINVAL. */
 int lw_cmd_parse_seconds(const char *s, unsigned int *ret_ms);
 
+#define LW_CMD_UNTRUSTED_MAX 16
+/* --untrusted: adds text, which stays the caller's, to a list that has room for so many. False: the usage has been told. */
+bool lw_cmd_add_untrusted(const struct lw_cmd *cmd, const char *text, const char **list, size_t *n);
+
 /*
  * Sends {"cmd": ...} and hands over the "data" of the answer. Takes request. LW_EXIT_OK, or what to
  * leave with; the reason has then been printed.
  */
 enum lw_exit lw_cmd_ask(const struct lw_cmd *cmd, const struct lw_cmd_client *client,
 			struct json_object *request, struct json_object **ret_data);
-/* As above, but quiet: 0 or -errno; -EPROTO when the agent answered with an error or nonsense. */
+/* Why the agent could not be asked, on stderr. LW_EXIT_NO_AGENT, for `return`. */
+enum lw_exit lw_cmd_unreachable(const struct lw_cmd *cmd, const struct lw_cmd_client *client,
+				int error);
+/* lw_cmd_ask(), but quiet: 0 or -errno; -EPROTO when the agent answered with an error or nonsense. */
 int lw_cmd_try(const struct lw_cmd_client *client, struct json_object *request,
 	       struct json_object **ret_data, char *ret_error, size_t error_size);

@@ -5,8 +5,10 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "core/state_build.h"
 #include "daemon/agent.h"
 #include "daemon/cmd.h"
+#include "daemon/options.h"
 #include "daemon/self_test.h"
 #include "kern/upstream.h"
 #include "laneway/limits.h"
@@ -51,12 +53,18 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_FAIL_CLOSED,
 		OPT_PREFER_LOCAL,
 		OPT_NO_BYPASS,
+		OPT_NO_INBOUND,
 		OPT_LOG_LEVEL,
 		OPT_LOG_FORMAT,
 		OPT_POOL_MAX,
 		OPT_KEEP_OUT,
 		OPT_WATCH_SYSCALLS,
 		OPT_SELF_TEST,
+		OPT_BAGGAGE,
+		OPT_UNTRUSTED,
+		OPT_OPTIONS,
+		OPT_EVENTS,
+		OPT_TAKE_OVER,
 	};
 	static const struct option options[] = {
 		{ "state", required_argument, NULL, OPT_STATE },
@@ -74,26 +82,41 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "fail-closed", no_argument, NULL, OPT_FAIL_CLOSED },
 		{ "prefer-local", no_argument, NULL, OPT_PREFER_LOCAL },
 		{ "no-bypass", no_argument, NULL, OPT_NO_BYPASS },
+		{ "no-inbound", no_argument, NULL, OPT_NO_INBOUND },
 		{ "socket", required_argument, NULL, 's' },
 		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 		{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
 		{ "pool-max", required_argument, NULL, OPT_POOL_MAX },
 		{ "keep-out", required_argument, NULL, OPT_KEEP_OUT },
 		{ "watch-syscalls", no_argument, NULL, OPT_WATCH_SYSCALLS },
+		{ "baggage", no_argument, NULL, OPT_BAGGAGE },
+		{ "untrusted", required_argument, NULL, OPT_UNTRUSTED },
 		{ "self-test", no_argument, NULL, OPT_SELF_TEST },
+		{ "options", required_argument, NULL, OPT_OPTIONS },
+		{ "events", no_argument, NULL, OPT_EVENTS },
+		{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	const char *keep_out[KEEP_OUT_MAX + 1] = {};
 	const char *devices[DEVICES_MAX + 1] = {};
+	const char *untrusted[LW_CMD_UNTRUSTED_MAX + 1] = {};
 	struct lw_agent_options agent = { .socket = LW_CONTROL_PATH };
 	enum lw_log_format format = LW_LOG_FORMAT_TEXT;
 	enum lw_log_level level = LW_LOG_INFO;
-	size_t ndevices = 0, nkeep_out = 0;
+	size_t ndevices = 0, nkeep_out = 0, nuntrusted = 0, nfiles = 0;
+	/* What the agent is told points into it: static, as the agent is. */
+	static struct lw_options all;
 	bool self_test = false;
+	char error[512];
 	uint64_t number;
 	int opt;
 
+	lw_options_clear(&all); /* of a call before, in one process */
+	if (lw_options_expand(argc, argv, options, &all, error, sizeof(error)) < 0)
+		return lw_cmd_usage(cmd, "%s", error);
+	argc = all.argc;
+	argv = all.argv;
 	while ((opt = getopt_long(argc, argv, "hs:", options, NULL)) != -1) {
 		switch (opt) {
 		case OPT_STATE:
@@ -130,7 +153,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			agent.devices = devices;
 			break;
 		case OPT_NODE:
-			agent.node = optarg;
+			agent.node = agent.source.node = optarg;
 			break;
 		case OPT_TAG_HEADER:
 			if (!is_header_name(optarg))
@@ -156,6 +179,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		case OPT_NO_BYPASS:
 			agent.no_bypass = true;
 			break;
+		case OPT_NO_INBOUND:
+			agent.no_inbound = true;
+			break;
 		case OPT_LOG_LEVEL:
 			if (lw_log_level_parse(optarg, &level) < 0)
 				return lw_cmd_usage(
@@ -175,18 +201,38 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			break;
 		case OPT_KEEP_OUT:
 			if (!optarg[0] || strlen(optarg) > COMM_MAX)
-				return lw_cmd_usage(cmd, "--keep-out is a program's name as in /proc/PID/comm, 1 to %d bytes, not '%s'",
-						    COMM_MAX, optarg);
+				return lw_cmd_usage(
+					cmd,
+					"--keep-out is a program's name as in /proc/PID/comm, 1 to %d bytes, not '%s'",
+					COMM_MAX, optarg);
 			if (nkeep_out == KEEP_OUT_MAX)
-				return lw_cmd_usage(cmd, "--keep-out may be given %d times", KEEP_OUT_MAX);
+				return lw_cmd_usage(cmd, "--keep-out may be given %d times",
+						    KEEP_OUT_MAX);
 			keep_out[nkeep_out++] = optarg;
 			agent.keep_out = keep_out;
 			break;
 		case OPT_WATCH_SYSCALLS:
 			agent.watch_syscalls = true;
 			break;
+		case OPT_BAGGAGE:
+			agent.baggage = true;
+			break;
+		case OPT_UNTRUSTED:
+			if (!lw_cmd_add_untrusted(cmd, optarg, untrusted, &nuntrusted))
+				return LW_EXIT_USAGE;
+			agent.untrusted = agent.source.pods = untrusted;
+			break;
 		case OPT_SELF_TEST:
 			self_test = true;
+			break;
+		case OPT_OPTIONS:
+			nfiles++;
+			break;
+		case OPT_EVENTS:
+			agent.source.events = true;
+			break;
+		case OPT_TAKE_OVER:
+			agent.take_over = true;
 			break;
 		case 's':
 			agent.socket = optarg;
@@ -200,7 +246,11 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	}
 	if (optind < argc)
 		return lw_cmd_usage(cmd, "'%s' is one argument too many", argv[optind]);
-	if (!self_test && !agent.source.state_dir + !agent.source.kube + !agent.source.kubeconfig != 2)
+	/* an abbreviation was not taken up */
+	if (nfiles != all.files)
+		return lw_cmd_usage(cmd, "write --options FILE in full");
+	if (!self_test &&
+	    !agent.source.state_dir + !agent.source.kube + !agent.source.kubeconfig != 2)
 		return lw_cmd_usage(
 			cmd,
 			"one of --state DIR, --kube and --kubeconfig FILE is needed, and only one");
@@ -208,6 +258,8 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		return lw_cmd_usage(cmd, "--context goes with --kubeconfig");
 	if (agent.source.silent_s && agent.source.state_dir)
 		return lw_cmd_usage(cmd, "--kube-silence goes with --kube or --kubeconfig");
+	if (agent.source.events && agent.source.state_dir)
+		return lw_cmd_usage(cmd, "--events goes with --kube or --kubeconfig");
 	lw_log_set_level(level);
 	lw_log_set_format(format);
 	if (self_test)
@@ -232,11 +284,17 @@ const struct lw_cmd lw_cmd_agent = {
 		"                            (exec) are not supported\n"
 		"      --context NAME        its context (current-context)\n"
 		"      --kube-silence S      seconds after which a silent watch is opened anew (150)\n"
+		"      --events              write Kubernetes Events on the Rollouts: a lane opens, closes, has no\n"
+		"                            ready canary pod, a rule is refused\n"
+		"      --options FILE        options from a file, one a line, without the dashes; the command\n"
+		"                            line has the last word\n"
 		"      --node NAME           this node, as pods name it in spec.nodeName (the host's name)\n"
 		"      --device PATTERN      host side of the pods' network devices, such as 'veth*'; may\n"
 		"                            be given often\n"
 		"      --prefer-local        choose pods on this node where there are any\n"
 		"      --no-bypass           steered bytes take TCP also between pods of this node\n"
+		"      --no-inbound          do not read requests that arrive at pods: what a pod sends for a\n"
+		"                            request of a lane follows it only if the application says so\n"
 		"      --fail-closed         refuse a request that cannot reach its lane, instead of\n"
 		"                            letting it follow its own connection\n"
 		"      --keep-out NAME       clients of this name (/proc/PID/comm) are left alone; may be\n"
@@ -245,7 +303,14 @@ const struct lw_cmd lw_cmd_agent = {
 		"                            with splice(2) by one that makes every system call slower\n"
 		"      --self-test           try out what this kernel does with enrolled sockets, say what\n"
 		"                            that means, and end: 0 steering is safe, 4 it is not\n"
+		"      --take-over           if an agent is at work here, have it hand over to this one, and end\n"
+		"                            on its SIGTERM: upgrades without a gap\n"
 		"      --tag-header NAME     header that carries the lane where no rule sets one (x-mse-tag)\n"
+		"      --baggage             the lane goes on as a member of the W3C baggage header, too,\n"
+		"                            and counts as a tag where it stands there\n"
+		"      --untrusted NS/L=V    pods in namespace NS with label L=V, such as a gateway: tags on\n"
+		"                            their requests count for nothing, and are taken off; may be\n"
+		"                            given often\n"
 		"      --lane-label NAME     pod label whose value names its lane (alicloud.service.tag)\n"
 		"      --lane-label-prefix P pod label that begins so and goes on with its lane\n"
 		"                            (opensergo.io/canary-)\n"

@@ -20,6 +20,7 @@ struct check {
 	struct lw_image *image;
 	struct lw_listing *listing;
 	struct lw_findings findings;
+	const char *untrusted[LW_CMD_UNTRUSTED_MAX + 1];
 };
 
 static void check_free(struct check *check)
@@ -30,6 +31,16 @@ static void check_free(struct check *check)
 	lw_image_free(&check->image);
 	lw_listing_free(&check->listing);
 	lw_findings_clear(&check->findings);
+}
+
+/* A label that no pod has is most likely misspelt, and then everybody is believed. */
+static void check_untrusted(struct check *check)
+{
+	for (size_t i = 0; check->untrusted[i]; i++)
+		if (!lw_state_untrusted_pods(check->builder, check->model, i))
+			lw_finding_emit(lw_findings_add, &check->findings, LW_FINDING_WARNING,
+					"--untrusted %s: no pod has this label",
+					check->untrusted[i]);
 }
 
 static int read_state(const char *dir, const struct lw_state_options *options, struct check *check)
@@ -48,7 +59,10 @@ static int read_state(const char *dir, const struct lw_state_options *options, s
 		return r;
 	r = lw_state_build(check->builder, check->model, lw_findings_add, &check->findings,
 			   &check->image);
-	return r < 0 ? r : lw_state_list(check->builder, &check->listing);
+	if (r < 0)
+		return r;
+	check_untrusted(check);
+	return lw_state_list(check->builder, &check->listing);
 }
 
 static struct json_object *report(const struct check *check)
@@ -85,12 +99,21 @@ static void show(const struct check *check, struct json_object *data)
 
 static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 {
-	enum { OPT_NODE = LW_OPT_OWN, OPT_TAG_HEADER, OPT_LANE_LABEL, OPT_LANE_LABEL_PREFIX };
+	enum {
+		OPT_NODE = LW_OPT_OWN,
+		OPT_TAG_HEADER,
+		OPT_LANE_LABEL,
+		OPT_LANE_LABEL_PREFIX,
+		OPT_BAGGAGE,
+		OPT_UNTRUSTED
+	};
 	static const struct option options[] = {
 		{ "node", required_argument, NULL, OPT_NODE },
 		{ "tag-header", required_argument, NULL, OPT_TAG_HEADER },
 		{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
 		{ "lane-label-prefix", required_argument, NULL, OPT_LANE_LABEL_PREFIX },
+		{ "baggage", no_argument, NULL, OPT_BAGGAGE },
+		{ "untrusted", required_argument, NULL, OPT_UNTRUSTED },
 		{ "output", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
@@ -98,8 +121,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	struct lw_cmd_client client = LW_CMD_CLIENT_INIT;
 	_cleanup_(check_free) struct check check = {};
 	_cleanup_json_ struct json_object *data = NULL;
-	struct lw_state_options state = {};
+	struct lw_state_options state = { .untrusted = check.untrusted };
 	enum lw_exit code;
+	size_t nuntrusted = 0;
 	int opt, r;
 
 	while ((opt = getopt_long(argc, argv, "ho:", options, NULL)) != -1) {
@@ -118,6 +142,13 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 				return lw_cmd_usage(
 					cmd, "--lane-label-prefix is how a label begins, not ''");
 			state.lane_label_prefix = optarg;
+			break;
+		case OPT_BAGGAGE:
+			state.baggage = true;
+			break;
+		case OPT_UNTRUSTED:
+			if (!lw_cmd_add_untrusted(cmd, optarg, check.untrusted, &nuntrusted))
+				return LW_EXIT_USAGE;
 			break;
 		default:
 			if (!lw_cmd_client_option(cmd, &client, opt, &code))
@@ -153,6 +184,8 @@ const struct lw_cmd lw_cmd_check = {
 		"      --tag-header NAME     as for the agent\n"
 		"      --lane-label NAME     as for the agent\n"
 		"      --lane-label-prefix P as for the agent\n"
+		"      --baggage             as for the agent\n"
+		"      --untrusted NS/L=V    as for the agent; a label that no pod has is a warning\n"
 		"  -o, --output table|json   how to print (table)\n"
 		"  -h, --help                this text\n",
 	.run = run,

@@ -11,7 +11,7 @@
 
 #define POLL_MS 50
 
-enum { OPT_WAIT = LW_OPT_OWN };
+enum { OPT_WAIT = LW_OPT_OWN, OPT_ALIVE };
 
 static enum lw_exit finish(const struct lw_cmd_client *client, struct json_object *data)
 {
@@ -71,11 +71,12 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 {
 	static const struct option options[] = { LW_CMD_CLIENT_LONG,
 						 { "wait", required_argument, NULL, OPT_WAIT },
+						 { "alive", no_argument, NULL, OPT_ALIVE },
 						 {} };
 	struct lw_cmd_client client = LW_CMD_CLIENT_INIT;
 	_cleanup_json_ struct json_object *data = NULL;
 	unsigned int wait_ms = 0;
-	bool wait = false;
+	bool wait = false, alive = false;
 	enum lw_exit code;
 	int opt;
 
@@ -85,21 +86,28 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 				return lw_cmd_usage(cmd, "--wait is a number of seconds, not '%s'",
 						    optarg);
 			wait = true;
+		} else if (opt == OPT_ALIVE) {
+			alive = true;
 		} else if (!lw_cmd_client_option(cmd, &client, opt, &code)) {
 			return code;
 		}
 	}
 	if (optind < argc)
 		return lw_cmd_usage(cmd, "'%s' is one argument too many", argv[optind]);
+	if (wait && alive)
+		return lw_cmd_usage(cmd, "--wait and --alive are two questions");
 	if (wait)
 		return wait_steering(cmd, &client, wait_ms);
 	code = lw_cmd_ask(cmd, &client, status_request(), &data);
-	return code == LW_EXIT_OK ? finish(&client, data) : code;
+	if (code != LW_EXIT_OK)
+		return code;
+	/* that there is an answer is the answer */
+	return alive ? LW_EXIT_OK : finish(&client, data);
 }
 
 const struct lw_cmd lw_cmd_status = {
 	.name = "status",
-	.usage = "[--wait SECONDS] [-o json]",
+	.usage = "[--wait SECONDS | --alive] [-o json]",
 	.summary = "is the agent steering, how, and by which state",
 	.help = "Prints the mode the self-tests chose, the programs attached, the generation of the\n"
 		"state in force, what was found in the state's files, and counts.\n"
@@ -109,6 +117,7 @@ const struct lw_cmd lw_cmd_status = {
 		"Exit code: 0 when requests are steered by the current state, 1 when not (yet),\n"
 		"3 when there is no agent, 4 when no safe way of steering exists on this kernel.\n"
 		"\n"
+		"      --alive               print nothing, and leave with 0 if the agent answers at all\n"
 		"      --wait SECONDS        ask until the answer is yes, so long at most\n" LW_CMD_CLIENT_HELP,
 	.run = run,
 };

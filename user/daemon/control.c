@@ -5,20 +5,28 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/str.h"
+
+/* Of what may wait in a stream, kept for its last lines. */
+#define LAST_LINES 1024
+
+struct lw_control_stream {
+	struct client *client;
+	char *held; /* LW_CONTROL_STREAM_MAX */
+	size_t len;
+	bool ending; /* stream_end() has been called: what waits is the last of it */
+};
 
 struct client {
 	struct lw_control *control;
@@ -30,22 +38,24 @@ struct client {
 	size_t in_len;
 	char *out; /* NULL: reading */
 	size_t out_len, out_at;
+	bool streams;
+	struct lw_control_stream stream;
 };
 
 struct lw_control {
 	struct ev_loop *loop;
 	struct sockaddr_un addr;
+	struct stat made; /* what stands at addr as long as it is ours */
 	int fd;
 	ev_io io;
 	ev_timer retry; /* accept again after running out of descriptors */
 	double timeout_s;
-	lw_control_handler handler;
-	void *arg;
+	struct lw_control_options options;
 	struct client *clients;
 	unsigned int nclients;
 };
 
-static int fill_addr(const char *path, struct sockaddr_un *ret)
+int lw_control_addr(const char *path, struct sockaddr_un *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->sun_family = AF_UNIX;
@@ -60,10 +70,21 @@ static void accept_on(struct lw_control *control)
 		ev_io_start(control->loop, &control->io);
 }
 
+static void stream_end(struct client *client)
+{
+	const struct lw_control_options *o = &client->control->options;
+
+	if (!client->streams || client->stream.ending)
+		return;
+	client->stream.ending = true;
+	o->stream_end(&client->stream, o->arg);
+}
+
 static void client_free(struct client *client)
 {
 	struct lw_control *control = client->control;
 
+	stream_end(client);
 	ev_io_stop(control->loop, &client->io);
 	ev_timer_stop(control->loop, &client->deadline);
 	if (client->prev)
@@ -74,20 +95,127 @@ static void client_free(struct client *client)
 		client->next->prev = client->prev;
 	control->nclients--;
 	(void)lw_close(client->fd);
+	free(client->stream.held);
 	free(client->in);
 	free(client->out);
 	free(client);
 	accept_on(control);
 }
 
-static void await(struct client *client, int events)
+static void watch(struct client *client, int events)
 {
 	struct ev_loop *loop = client->control->loop;
 
 	ev_io_stop(loop, &client->io);
 	ev_io_set(&client->io, client->fd, events);
 	ev_io_start(loop, &client->io);
-	ev_timer_again(loop, &client->deadline);
+}
+
+static void await(struct client *client, int events)
+{
+	watch(client, events);
+	ev_timer_again(client->control->loop, &client->deadline);
+}
+
+/* ---- streams. Errors are left for the watcher to find: a stream is never ended under who sends on it ---- */
+
+static ssize_t send_some(int fd, const char *data, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* False: nobody will read it any more. */
+static bool stream_flush(struct lw_control_stream *stream)
+{
+	ssize_t n = stream->len ? send_some(stream->client->fd, stream->held, stream->len) : 0;
+
+	if (n < 0)
+		return errno == EAGAIN;
+	stream->len -= (size_t)n;
+	memmove(stream->held, stream->held + n, stream->len);
+	return true;
+}
+
+bool lw_control_stream_send(struct lw_control_stream *stream, const char *line)
+{
+	size_t len = strlen(line) + 1, sent = 0;
+	struct iovec iov[2] = {
+		{ .iov_base = (char *)line, .iov_len = len - 1 },
+		{ .iov_base = "\n", .iov_len = 1 },
+	};
+	const struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t n;
+
+	if (stream->len + len > LW_CONTROL_STREAM_MAX - (stream->ending ? 0 : LAST_LINES))
+		return false;
+	if (!stream->held) {
+		stream->held = malloc(LW_CONTROL_STREAM_MAX);
+		if (!stream->held)
+			return false;
+	}
+	if (!stream->len) {
+		n = sendmsg(stream->client->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = n > 0 ? (size_t)n : 0;
+		if (sent == len)
+			return true;
+		watch(stream->client, EV_READ | EV_WRITE);
+	}
+	if (sent < len - 1)
+		memcpy(stream->held + stream->len, line + sent, len - 1 - sent);
+	stream->len += len - sent;
+	stream->held[stream->len - 1] = '\n';
+	return true;
+}
+
+static void on_stream(struct client *client, int revents)
+{
+	char ignored[512];
+	ssize_t n;
+
+	if (revents & EV_WRITE) {
+		if (!stream_flush(&client->stream) ||
+		    (client->stream.ending && !client->stream.len)) {
+			client_free(client);
+			return;
+		}
+		if (!client->stream.len)
+			watch(client, EV_READ);
+	}
+	if (!(revents & EV_READ))
+		return;
+	do {
+		n = recv(client->fd, ignored, sizeof(ignored), MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0 || (n < 0 && errno == EAGAIN))
+		return;
+	/* perhaps it has closed its sending side alone, and reads on */
+	stream_end(client);
+	if (client->stream.len && stream_flush(&client->stream) && client->stream.len)
+		await(client, EV_WRITE);
+	else
+		client_free(client);
+}
+
+/* The answer to a request, as the handlers'. A stream has begun where client->streams is set. */
+static char *answer(struct client *client)
+{
+	struct lw_control *control = client->control;
+	const struct lw_control_options *o = &control->options;
+	char *reply = NULL;
+
+	client->stream.client = client;
+	if (!o->stream_begin || !o->stream_begin(&client->stream, client->in, &reply, o->arg))
+		return o->handler(client->in, o->arg);
+	if (!reply) {
+		client->streams = true;
+		ev_timer_stop(control->loop, &client->deadline);
+	}
+	return reply;
 }
 
 /* False: the client is gone. */
@@ -117,7 +245,6 @@ static bool client_send(struct client *client)
 static void client_answer(struct client *client)
 {
 	while (!client->out) {
-		struct lw_control *control = client->control;
 		char *end = memchr(client->in, '\n', client->in_len), *grown;
 		size_t used;
 
@@ -128,7 +255,9 @@ static void client_answer(struct client *client)
 		}
 		*end = '\0';
 		used = (size_t)(end - client->in) + 1;
-		client->out = control->handler(client->in, control->arg);
+		client->out = answer(client);
+		if (client->streams)
+			return;
 		client->in_len -= used;
 		memmove(client->in, client->in + used, client->in_len);
 		if (!client->out) {
@@ -157,6 +286,10 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
 	ssize_t n;
 
 	(void)loop;
+	if (client->streams) {
+		on_stream(client, revents);
+		return;
+	}
 	if (revents & EV_WRITE) {
 		if (client_send(client))
 			client_answer(client);
@@ -273,7 +406,7 @@ int lw_control_start(struct ev_loop *loop, const struct lw_control_options *opti
 	control = calloc(1, sizeof(*control));
 	if (!control)
 		return -ENOMEM;
-	r = fill_addr(options->path, &control->addr);
+	r = lw_control_addr(options->path, &control->addr);
 	if (r < 0)
 		return r;
 	r = lw_lock_mkdir(options->path);
@@ -296,9 +429,10 @@ int lw_control_start(struct ev_loop *loop, const struct lw_control_options *opti
 		return r;
 	}
 
+	if (stat(options->path, &control->made) < 0)
+		return -errno;
 	control->loop = loop;
-	control->handler = options->handler;
-	control->arg = options->arg;
+	control->options = *options;
 	control->timeout_s =
 		(options->timeout_ms ? options->timeout_ms : LW_CONTROL_TIMEOUT_MS) / 1000.;
 	control->fd = TAKE_FD(fd);
@@ -314,6 +448,7 @@ int lw_control_start(struct ev_loop *loop, const struct lw_control_options *opti
 void lw_control_stop(struct lw_control **control)
 {
 	struct lw_control *c = TAKE_PTR(*control);
+	struct stat now;
 
 	if (!c)
 		return;
@@ -321,120 +456,10 @@ void lw_control_stop(struct lw_control **control)
 		client_free(c->clients);
 	ev_io_stop(c->loop, &c->io);
 	ev_timer_stop(c->loop, &c->retry);
-	(void)unlink(c->addr.sun_path);
+	/* another agent may have taken the place */
+	if (stat(c->addr.sun_path, &now) == 0 && now.st_ino == c->made.st_ino &&
+	    now.st_dev == c->made.st_dev)
+		(void)unlink(c->addr.sun_path);
 	(void)lw_close(c->fd);
 	free(c);
-}
-
-/* 0 when fd is ready, -ETIMEDOUT, or -errno. */
-static int wait_ready(int fd, short events, uint64_t deadline_ns)
-{
-	for (;;) {
-		struct pollfd pfd = { .fd = fd, .events = events };
-		uint64_t now = lw_clock_ns();
-		int n;
-
-		if (now >= deadline_ns)
-			return -ETIMEDOUT;
-		n = poll(&pfd, 1, (int)((deadline_ns - now) / LW_NS_PER_MS) + 1);
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-	}
-}
-
-static int send_all(int fd, const char *data, size_t len, uint64_t deadline_ns)
-{
-	while (len > 0) {
-		ssize_t n;
-		int r;
-
-		r = wait_ready(fd, POLLOUT, deadline_ns);
-		if (r < 0)
-			return r;
-		n = send(fd, data, len, MSG_NOSIGNAL);
-		if (n < 0) {
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			return -errno;
-		}
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int recv_line(int fd, uint64_t deadline_ns, char **ret)
-{
-	_cleanup_free_ char *line = NULL;
-	size_t len = 0, size = 0;
-
-	for (;;) {
-		char *end;
-		ssize_t n;
-		int r;
-
-		if (len + 1 >= size) {
-			char *grown;
-
-			if (size >= LW_CONTROL_REPLY_MAX)
-				return -EMSGSIZE;
-			size = size ? size * 2 : 4096;
-			grown = realloc(line, size);
-			if (!grown)
-				return -ENOMEM;
-			line = grown;
-		}
-		r = wait_ready(fd, POLLIN, deadline_ns);
-		if (r < 0)
-			return r;
-		n = recv(fd, line + len, size - len - 1, 0);
-		if (n < 0) {
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			return errno == ECONNRESET ? -EPIPE : -errno;
-		}
-		if (n == 0)
-			return -EPIPE;
-		end = memchr(line + len, '\n', (size_t)n);
-		if (end) {
-			*end = '\0';
-			*ret = TAKE_PTR(line);
-			return 0;
-		}
-		len += (size_t)n;
-	}
-}
-
-int lw_control_call(const char *path, const char *request, unsigned int timeout_ms,
-		    char **ret_reply)
-{
-	uint64_t deadline_ns = lw_clock_ns() + timeout_ms * LW_NS_PER_MS;
-	_cleanup_close_ int fd = -1;
-	struct sockaddr_un addr;
-	int r;
-
-	r = fill_addr(path, &addr);
-	if (r < 0)
-		return r;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	/* A full queue of a unix socket says EAGAIN at once and cannot be polled for. */
-	while (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		struct timespec pause = { .tv_nsec = 10 * LW_NS_PER_MS };
-
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (lw_clock_ns() >= deadline_ns)
-			return -ETIMEDOUT;
-		(void)nanosleep(&pause, NULL);
-	}
-	r = send_all(fd, request, strlen(request), deadline_ns);
-	if (r == 0)
-		r = send_all(fd, "\n", 1, deadline_ns);
-	if (r < 0)
-		return r;
-	return recv_line(fd, deadline_ns, ret_reply);
 }

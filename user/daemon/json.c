@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -124,4 +125,12 @@ void lw_json_add_int(struct json_object *parent, const char *key, int64_t value)
 void lw_json_add_bool(struct json_object *parent, const char *key, bool value)
 {
 	lw_json_add(parent, key, must(json_object_new_boolean(value)));
+}
+
+void lw_json_add_addr(struct json_object *parent, const char *key, const struct lw_addr *addr,
+		      uint16_t port)
+{
+	char buf[LW_ADDR_STRLEN];
+
+	lw_json_add_str(parent, key, lw_addr_format_port(addr, port, buf));
 }

@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 
+struct lw_addr;
+
 #define _cleanup_json_ _cleanup_(lw_cleanup_json)
 
 static inline void lw_cleanup_json(struct json_object **o)
@@ -38,5 +40,8 @@ struct json_object *lw_json_new_array(struct json_object *parent, const char *ke
 void lw_json_add_str(struct json_object *parent, const char *key, const char *value);
 void lw_json_add_int(struct json_object *parent, const char *key, int64_t value);
 void lw_json_add_bool(struct json_object *parent, const char *key, bool value);
+/* As lw_addr_format_port(). */
+void lw_json_add_addr(struct json_object *parent, const char *key, const struct lw_addr *addr,
+		      uint16_t port);
 /* Takes value. */
 void lw_json_add(struct json_object *parent, const char *key, struct json_object *value);

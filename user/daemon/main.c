@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/cmd.h"
 
 static const struct lw_cmd *const commands[] = {
-	&lw_cmd_agent, &lw_cmd_check, &lw_cmd_status,  &lw_cmd_lanes,	&lw_cmd_endpoints,
-	&lw_cmd_flows, &lw_cmd_stats, &lw_cmd_explain, &lw_cmd_cleanup,
+	&lw_cmd_agent,	   &lw_cmd_check, &lw_cmd_status,  &lw_cmd_lanes,
+	&lw_cmd_endpoints, &lw_cmd_flows, &lw_cmd_stats,   &lw_cmd_metrics,
+	&lw_cmd_explain,   &lw_cmd_trace, &lw_cmd_cleanup,
 };
 
 static const char about[] =
@@ -46,37 +45,6 @@ static void print_overview(FILE *out)
 	(void)fprintf(out, "  %-10s %s\n  %-10s %s\n\n%s\n%s\n", "help",
 		      "laneway help COMMAND: what it does, its options, examples", "version",
 		      "the version", start, exits);
-}
-
-enum lw_exit lw_cmd_help(const struct lw_cmd *cmd)
-{
-	(void)printf("Usage: laneway %s %s\n\n%c%s.\n\n%s", cmd->name, cmd->usage,
-		     toupper((unsigned char)cmd->summary[0]), cmd->summary + 1, cmd->help);
-	return LW_EXIT_OK;
-}
-
-void lw_cmd_error(const struct lw_cmd *cmd, const char *format, ...)
-{
-	va_list args;
-
-	(void)fprintf(stderr, "laneway %s: ", cmd->name);
-	va_start(args, format);
-	(void)vfprintf(stderr, format, args);
-	va_end(args);
-	(void)fputc('\n', stderr);
-}
-
-enum lw_exit lw_cmd_usage(const struct lw_cmd *cmd, const char *format, ...)
-{
-	va_list args;
-
-	(void)fprintf(stderr, "laneway %s: ", cmd->name);
-	va_start(args, format);
-	(void)vfprintf(stderr, format, args);
-	va_end(args);
-	(void)fprintf(stderr, "\nUsage: laneway %s %s\nTry: laneway help %s\n", cmd->name,
-		      cmd->usage, cmd->name);
-	return LW_EXIT_USAGE;
 }
 
 static enum lw_exit help(int argc, char **argv)

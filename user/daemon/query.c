@@ -10,73 +10,25 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/explain.h"
 #include "core/listing.h"
 #include "daemon/findings.h"
 #include "daemon/json.h"
 #include "daemon/listing_json.h"
+#include "daemon/query_explain.h"
 #include "daemon/seen.h"
 #include "daemon/source.h"
+#include "daemon/words.h"
+#include "kern/devices.h"
+#include "kern/host_pods.h"
 #include "kern/kern.h"
 #include "laneway/reasons.h"
-
-#define HEADERS_MAX 256
 
 /* A command fills data in, or returns -errno and says why. */
 typedef int (*command)(const struct lw_query *q, struct json_object *request,
 		       struct json_object *data, const char **ret_error);
 
-#define NAME(id, name, help) name,
 #define HELP(id, name, help) help,
-static const char *const evidence_names[] = { LW_EVIDENCE_LIST(NAME) };
-static const char *const reason_names[] = { LW_REASON_LIST(NAME) };
-static const char *const reason_helps[] = { LW_REASON_LIST(HELP) };
-
-static const char *evidence_name(unsigned int evidence)
-{
-	return evidence < LW_EVIDENCE__MAX ? evidence_names[evidence] : "unknown";
-}
-
-static const char *reason_name(unsigned int reason)
-{
-	return reason < LW_REASON__MAX ? reason_names[reason] : "unknown";
-}
-
-static void add_addr(struct json_object *o, const char *key, const struct lw_addr *addr,
-		     uint16_t port)
-{
-	char buf[LW_ADDR_STRLEN];
-
-	lw_json_add_str(o, key, lw_addr_format_port(addr, port, buf));
-}
-
-/* "" for an image without it: the state has moved on since. */
-static const char *workload_name(const struct lw_query *q, uint32_t id)
-{
-	struct lw_slot_key key = { .id = id };
-	const struct lw_workload *w;
-
-	w = q->image ? lw_image_get(q->image, LW_TABLE_WORKLOADS, &key) : NULL;
-	return w ? w->name : "";
-}
-
-static const char *pod_name(const struct lw_query *q, const struct lw_addr *addr)
-{
-	struct lw_pod_key key = { .addr = *addr };
-	const struct lw_pod *pod = q->image ? lw_image_get(q->image, LW_TABLE_PODS, &key) : NULL;
-
-	return pod ? pod->name : "";
-}
-
-static const char *lane_name(const struct lw_query *q, unsigned int id, char buf[16])
-{
-	const char *name = lw_seen_lane(q->seen, id);
-
-	if (id == 0)
-		return "base";
-	(void)snprintf(buf, 16, "#%u", id);
-	return name ? name : buf;
-}
+static const char *const evidence_helps[] = { LW_EVIDENCE_LIST(HELP) };
 
 /* ---- stats ---- */
 
@@ -84,13 +36,13 @@ struct stats {
 	const struct lw_query *query;
 	struct json_object *array;
 	bool seen[LW_REASON__MAX];
+	bool seen_evidence[LW_EVIDENCE__MAX];
 	uint64_t ok, other;
 };
 
 static int on_stat(const struct lw_stat_key *key, uint64_t count, void *arg)
 {
 	struct stats *stats = arg;
-	const char *name = lw_seen_workload(stats->query->seen, key->workload_hash);
 	struct json_object *o;
 	char buf[16];
 
@@ -100,15 +52,18 @@ static int on_stat(const struct lw_stat_key *key, uint64_t count, void *arg)
 		stats->other += count;
 	if (!stats->array)
 		return 0;
-	(void)snprintf(buf, sizeof(buf), "#%08x", key->workload_hash);
 	o = lw_json_new_object(stats->array, NULL);
-	lw_json_add_str(o, "workload", name ? name : key->workload_hash ? buf : "-");
-	lw_json_add_str(o, "lane", lane_name(stats->query, key->lane, buf));
-	lw_json_add_str(o, "evidence", evidence_name(key->evidence));
-	lw_json_add_str(o, "reason", reason_name(key->reason));
+	lw_json_add_str(o, "workload",
+			lw_word_workload_hash(stats->query->seen, key->workload_hash, buf));
+	lw_json_add_str(o, "lane", lw_word_lane(stats->query->seen, key->lane, buf));
+	lw_json_add_str(o, "evidence", lw_word_evidence(key->evidence));
+	lw_json_add_str(o, "reason", lw_word_reason(key->reason));
 	lw_json_add_int(o, "count", (int64_t)count);
+	lw_json_add_bool(o, "outcome", key->reason <= LW_REASON_LAST_OUTCOME);
 	if (key->reason < LW_REASON__MAX)
 		stats->seen[key->reason] = true;
+	if (key->evidence < LW_EVIDENCE__MAX)
+		stats->seen_evidence[key->evidence] = true;
 	return 0;
 }
 
@@ -127,10 +82,36 @@ static int compare_stats(const void *a, const void *b)
 	return 0;
 }
 
+/* Requests of each workload by evidence, from the sorted rows. */
+static void add_workloads(struct json_object *rows, struct json_object *array)
+{
+	struct json_object *w = NULL, *evidence = NULL;
+
+	for (size_t i = 0; i < lw_json_len(rows); i++) {
+		struct json_object *row = lw_json_at(rows, i);
+		const char *name = lw_json_str(row, "workload"),
+			   *what = lw_json_str(row, "evidence");
+
+		if (!lw_json_bool(row, "outcome"))
+			continue;
+		if (!w || strcmp(lw_json_str(w, "workload"), name) != 0) {
+			w = lw_json_new_object(array, NULL);
+			lw_json_add_str(w, "workload", name);
+			evidence = lw_json_new_object(w, "evidence");
+		}
+		lw_json_add_int(w, "requests",
+				lw_json_int(w, "requests") + lw_json_int(row, "count"));
+		lw_json_add_int(evidence, what,
+				lw_json_int(evidence, what) + lw_json_int(row, "count"));
+	}
+}
+
 static int answer_stats(const struct lw_query *q, struct json_object *request,
 			struct json_object *data, const char **ret_error)
 {
 	struct stats stats = { .query = q, .array = lw_json_new_array(data, "stats") };
+	struct json_object *workloads = lw_json_new_array(data, "workloads");
+	struct json_object *evidence = lw_json_new_object(data, "evidence");
 	struct json_object *reasons = lw_json_new_object(data, "reasons");
 	int r;
 
@@ -141,9 +122,15 @@ static int answer_stats(const struct lw_query *q, struct json_object *request,
 		return r;
 	}
 	json_object_array_sort(stats.array, compare_stats);
+	add_workloads(stats.array, workloads);
+	for (size_t i = 0; i < LW_EVIDENCE__MAX; i++)
+		if (stats.seen_evidence[i])
+			lw_json_add_str(evidence, lw_word_evidence((unsigned int)i),
+					evidence_helps[i]);
 	for (size_t i = 0; i < LW_REASON__MAX; i++)
 		if (stats.seen[i])
-			lw_json_add_str(reasons, reason_names[i], reason_helps[i]);
+			lw_json_add_str(reasons, lw_word_reason((unsigned int)i),
+					lw_word_reason_help((unsigned int)i));
 	return 0;
 }
 
@@ -158,11 +145,6 @@ struct flows {
 
 static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 {
-	static const char *const routes[] = {
-		[LW_ROUTE_PEER] = "peer",
-		[LW_ROUTE_UP] = "up",
-		[LW_ROUTE_PUNT] = "punt",
-	};
 	struct flows *flows = arg;
 	const struct lw_query *q = flows->query;
 	const struct lw_addr *addr = &flow->peer;
@@ -181,21 +163,20 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	lw_json_add_int(o, "cookie", (int64_t)cookie);
 	lw_json_add_int(o, "pid", flow->pid);
 	lw_json_add_int(o, "netns", (int64_t)flow->netns);
-	add_addr(o, "client", &flow->client, flow->client_port);
-	add_addr(o, "asked", &flow->asked, flow->asked_port);
-	add_addr(o, "peer", &flow->peer, flow->peer_port);
-	lw_json_add_str(o, "peer_pod", pod_name(q, &flow->peer));
-	add_addr(o, "endpoint", addr, port);
-	lw_json_add_str(o, "pod", pod_name(q, addr));
-	lw_json_add_str(o, "workload", workload_name(q, flow->workload));
+	lw_json_add_addr(o, "client", &flow->client, flow->client_port);
+	lw_json_add_addr(o, "asked", &flow->asked, flow->asked_port);
+	lw_json_add_addr(o, "peer", &flow->peer, flow->peer_port);
+	lw_json_add_str(o, "peer_pod", lw_word_pod(q->image, &flow->peer));
+	lw_json_add_addr(o, "endpoint", addr, port);
+	lw_json_add_str(o, "pod", lw_word_pod(q->image, addr));
+	lw_json_add_str(o, "workload", lw_word_workload(q->image, flow->workload));
 	/* bound already, and not yet sent on again */
 	if (route == LW_ROUTE_PUNT && !flow->punt)
 		route = LW_ROUTE_UP;
-	lw_json_add_str(o, "route",
-			route < sizeof(routes) / sizeof(*routes) ? routes[route] : "unknown");
-	lw_json_add_str(o, "lane", lane_name(q, flow->lane, buf));
-	lw_json_add_str(o, "evidence", evidence_name(flow->evidence));
-	lw_json_add_str(o, "reason", reason_name(flow->reason));
+	lw_json_add_str(o, "route", lw_word_route(route));
+	lw_json_add_str(o, "lane", lw_word_lane(q->seen, flow->lane, buf));
+	lw_json_add_str(o, "evidence", lw_word_evidence(flow->evidence));
+	lw_json_add_str(o, "reason", lw_word_reason(flow->reason));
 	lw_json_add_bool(o, "opaque", flow->flags & LW_FLOW_OPAQUE);
 	lw_json_add_int(o, "requests", (int64_t)flow->requests);
 	lw_json_add_int(o, "age_ms",
@@ -290,11 +271,24 @@ static void on_kept(const struct lw_kept_key *key, const struct lw_kept *kept, v
 	memcpy(comm, kept->comm, sizeof(kept->comm));
 	lw_json_add_int(o, "pid", key->pid);
 	lw_json_add_str(o, "program", comm);
-	lw_json_add_str(o, "why", kept->why & LW_KEEP_NAME     ? "name" :
-				  kept->why & LW_KEEP_FIONREAD ? "fionread" :
-								 "splice");
+	lw_json_add_str(o, "why",
+			kept->why & LW_KEEP_NAME     ? "name" :
+			kept->why & LW_KEEP_FIONREAD ? "fionread" :
+						       "splice");
 	lw_json_add_int(o, "connections", (int64_t)kept->connections);
-	lw_json_add_int(o, "since_ms_ago", (int64_t)((lw_clock_ns() - kept->since_ns) / LW_NS_PER_MS));
+	lw_json_add_int(o, "since_ms_ago",
+			(int64_t)((lw_clock_ns() - kept->since_ns) / LW_NS_PER_MS));
+}
+
+/* Pods on the host network that are told apart, and those that are not. */
+static void add_host_pods(const struct lw_query *q, struct json_object *data)
+{
+	struct json_object *o = lw_json_new_object(data, "host_pods");
+	size_t n, found;
+
+	lw_host_pods_count(q->host_pods, &n, &found);
+	lw_json_add_int(o, "pods", (int64_t)n);
+	lw_json_add_int(o, "found", (int64_t)found);
 }
 
 static void add_kept_out(const struct lw_query *q, struct json_object *data)
@@ -306,7 +300,37 @@ static void add_kept_out(const struct lw_query *q, struct json_object *data)
 	lw_json_add_bool(o, "splice", keeps & LW_KEEP_SPLICE);
 	lw_json_add_bool(o, "fionread_noticed", noticed & LW_KEEP_FIONREAD);
 	lw_json_add_bool(o, "splice_noticed", noticed & LW_KEEP_SPLICE);
+	lw_json_add_int(o, "pod_addresses", (int64_t)lw_kern_kept_pods(q->kern));
 	(void)lw_kern_each_kept(q->kern, on_kept, lw_json_new_array(o, "processes"));
+}
+
+/* One entry for the same program in the same place, as pods' devices are many. */
+static void on_other(const char *where, const char *program, bool before, void *arg)
+{
+	struct json_object *o;
+
+	for (size_t i = 0; i < lw_json_len(arg); i++) {
+		o = lw_json_at(arg, i);
+		if (strcmp(lw_json_str(o, "where"), where) == 0 &&
+		    strcmp(lw_json_str(o, "program"), program) == 0 &&
+		    lw_json_bool(o, "before") == before) {
+			lw_json_add_int(o, "count", lw_json_int(o, "count") + 1);
+			return;
+		}
+	}
+	o = lw_json_new_object(arg, NULL);
+	lw_json_add_str(o, "where", where);
+	lw_json_add_str(o, "program", program);
+	lw_json_add_bool(o, "before", before);
+	lw_json_add_int(o, "count", 1);
+}
+
+static void add_others(const struct lw_query *q, struct json_object *data)
+{
+	struct json_object *array = lw_json_new_array(data, "others");
+
+	lw_others_each_cgroup(q->kern, on_other, array);
+	lw_devices_each_other(q->devices, on_other, array);
 }
 
 static int answer_status(const struct lw_query *q, struct json_object *request,
@@ -324,6 +348,8 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	(void)request;
 	if (mode == LW_KERN_MODE_NONE)
 		why = "no way of enrolling sockets is safe on this kernel, see the self-tests";
+	else if (q->why)
+		why = q->why;
 	else if (!lw_source_ready(q->source))
 		why = "the API server's objects have not all come yet, nothing is steered";
 	else if (lw_kern_generation(q->kern) == 0)
@@ -355,6 +381,8 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	lw_json_add_int(decisions, "ok", (int64_t)stats.ok);
 	lw_json_add_int(decisions, "other", (int64_t)stats.other);
 	add_kept_out(q, data);
+	add_host_pods(q, data);
+	add_others(q, data);
 	array = lw_json_new_array(data, "selftests");
 	for (; tests->name; tests++) {
 		struct json_object *o = lw_json_new_object(array, NULL);
@@ -362,9 +390,10 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 		lw_json_add_str(o, "name", tests->name);
 		lw_json_add_bool(o, "ok", tests->ok);
 		lw_json_add_str(o, "about", tests->about);
-		lw_json_add_str(o, "concerns", tests->keeps & LW_KEEP_FIONREAD ? "fionread" :
-					       tests->keeps & LW_KEEP_SPLICE   ? "splice" :
-										 "");
+		lw_json_add_str(o, "concerns",
+				tests->keeps & LW_KEEP_FIONREAD ? "fionread" :
+				tests->keeps & LW_KEEP_SPLICE	? "splice" :
+								  "");
 		lw_json_add_str(o, "detail", tests->detail);
 	}
 	array = lw_json_new_array(data, "attached");
@@ -373,7 +402,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	return 0;
 }
 
-/* ---- lanes, endpoints, explain ---- */
+/* ---- lanes, endpoints ---- */
 
 static int answer_lanes(const struct lw_query *q, struct json_object *request,
 			struct json_object *data, const char **ret_error)
@@ -399,99 +428,12 @@ static int answer_endpoints(const struct lw_query *q, struct json_object *reques
 	return 0;
 }
 
-static void add_explanation(const struct lw_explain_result *result, struct json_object *data)
-{
-	struct json_object *array;
-
-	lw_json_add_bool(data, "known", result->known);
-	lw_json_add_str(data, "workload", result->workload);
-	lw_json_add_str(data, "lane", result->lane_name);
-	lw_json_add_int(data, "lane_id", result->lane);
-	lw_json_add_int(data, "served_lane_id", result->served_lane);
-	lw_json_add_str(data, "evidence", evidence_name(result->evidence));
-	lw_json_add_str(data, "reason", reason_name(result->reason));
-	lw_json_add_str(
-		data, "reason_help",
-		(unsigned int)result->reason < LW_REASON__MAX ? reason_helps[result->reason] : "");
-	lw_json_add_str(data, "rule", result->rule_source);
-	array = lw_json_new_array(data, "endpoints");
-	for (size_t i = 0; i < result->nendpoints; i++) {
-		const struct lw_explain_endpoint *e = &result->endpoints[i];
-		struct json_object *o = lw_json_new_object(array, NULL);
-
-		add_addr(o, "address", &e->addr, e->port);
-		lw_json_add_str(o, "pod", e->pod);
-		lw_json_add_bool(o, "local", e->local);
-	}
-	lw_json_add_int(data, "endpoints_total", (int64_t)result->endpoints_total);
-	array = lw_json_new_array(data, "chances");
-	for (size_t i = 0; i < result->nchances; i++) {
-		const struct lw_explain_chance *c = &result->chances[i];
-		struct json_object *o = lw_json_new_object(array, NULL);
-
-		lw_json_add_int(o, "weight", c->weight_pct);
-		lw_json_add_str(o, "lane", c->lane_name);
-		lw_json_add_int(o, "lane_id", c->lane);
-		lw_json_add_int(o, "served_lane_id", c->served_lane);
-		lw_json_add_str(o, "reason", reason_name(c->reason));
-		lw_json_add_str(o, "rule", c->rule_source);
-	}
-	array = lw_json_new_array(data, "trace");
-	for (size_t i = 0; i < result->ntrace; i++)
-		lw_json_add_str(array, NULL, result->trace[i]);
-}
-
-static int answer_explain(const struct lw_query *q, struct json_object *request,
-			  struct json_object *data, const char **ret_error)
-{
-	struct json_object *array = lw_json_get(request, "headers");
-	const char *headers[HEADERS_MAX];
-	struct lw_explain_request ask = {
-		.path = lw_json_str(request, "path"),
-		.headers = headers,
-		.nheaders = lw_json_len(array),
-	};
-	_cleanup_free_ struct lw_explain_result *result = NULL;
-	int r;
-
-	if (!q->image) {
-		*ret_error = "no state is in force yet";
-		return -EAGAIN;
-	}
-	if (lw_addr_parse(lw_json_str(request, "from"), &ask.from) < 0 ||
-	    lw_addr_parse_port(lw_json_str(request, "to"), &ask.to, &ask.to_port) < 0) {
-		*ret_error = "from is an IP address, to is IP:PORT";
-		return -EINVAL;
-	}
-	if (ask.nheaders > HEADERS_MAX) {
-		*ret_error = "too many headers";
-		return -E2BIG;
-	}
-	for (size_t i = 0; i < ask.nheaders; i++) {
-		if (!json_object_is_type(lw_json_at(array, i), json_type_string)) {
-			*ret_error = "headers are strings";
-			return -EINVAL;
-		}
-		headers[i] = json_object_get_string(lw_json_at(array, i));
-	}
-	if (!*ask.path)
-		ask.path = "/";
-	result = calloc(1, sizeof(*result));
-	r = result ? lw_explain(q->image, &ask, result) : -ENOMEM;
-	if (r < 0) {
-		*ret_error = r == -EINVAL ? "a header is 'Name: value'" : "evaluate the request";
-		return r;
-	}
-	add_explanation(result, data);
-	return 0;
-}
-
 static const struct {
 	const char *name;
 	command answer;
 } commands[] = {
 	{ "status", answer_status }, { "lanes", answer_lanes }, { "endpoints", answer_endpoints },
-	{ "flows", answer_flows },   { "stats", answer_stats }, { "explain", answer_explain },
+	{ "flows", answer_flows },   { "stats", answer_stats }, { "explain", lw_query_explain },
 };
 
 char *lw_query_answer(const struct lw_query *query, const char *request)

@@ -11,6 +11,8 @@
 
 struct lw_findings;
 struct lw_image;
+struct lw_devices;
+struct lw_host_pods;
 struct lw_kern;
 struct lw_listing;
 struct lw_seen;
@@ -18,11 +20,14 @@ struct lw_source;
 
 struct lw_query {
 	struct lw_kern *kern;
+	struct lw_devices *devices; /* NULL: none */
+	const struct lw_host_pods *host_pods; /* NULL: none */
 	/* Of the state in force; NULL before the first. */
 	const struct lw_image *image;
 	const struct lw_listing *listing;
 	const struct lw_seen *seen; /* names, also of what is in force no more */
 	bool pending; /* a newer state is known and could not be put in force yet */
+	const char *why; /* it is not this agent that steers; NULL: it is */
 	const struct lw_source *source;
 	uint64_t started_ns;
 	size_t errors; /* that hold now */

@@ -34,13 +34,15 @@ enum lw_exit lw_self_test_run(void)
 	if (lw_kern_selftest(&tests, &mode, &keeps) < 0)
 		return LW_EXIT_SYSTEM;
 	(void)uname(&uts);
-	(void)printf("kernel %s; \"msg-\": sockets with an sk_msg program, \"verdict-\": with a pass-all sk_skb verdict besides\n\n",
-		     uts.release);
+	(void)printf(
+		"kernel %s; \"msg-\": sockets with an sk_msg program, \"verdict-\": with a pass-all sk_skb verdict besides\n\n",
+		uts.release);
 	for (const struct lw_selftest_result *t = tests; t->name; t++)
 		print_one(t);
 	(void)printf("\nmode %s: ", lw_kern_mode_name(mode));
 	if (mode == LW_KERN_MODE_NONE) {
-		(void)printf("no way of enrolling sockets is safe on this kernel; nothing would be attached\n");
+		(void)printf(
+			"no way of enrolling sockets is safe on this kernel; nothing would be attached\n");
 		return LW_EXIT_SYSTEM;
 	}
 	if (!keeps)
@@ -48,6 +50,8 @@ enum lw_exit lw_self_test_run(void)
 	else
 		(void)printf("clients that %s%s%s are kept out\n", keep_text(keeps),
 			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ? " or " : "",
-			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ? keep_text(LW_KEEP_SPLICE) : "");
+			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ?
+				     keep_text(LW_KEEP_SPLICE) :
+				     "");
 	return LW_EXIT_OK;
 }

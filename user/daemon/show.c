@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/show.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +11,8 @@
 #include "base/str.h"
 #include "daemon/json.h"
 
+/* Columns that fit beside three others. */
+#define EVIDENCE_MAX (LW_GRID_COLUMNS - 3)
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define _cleanup_grid_ _cleanup_(lw_grid_free)
 
@@ -84,6 +88,27 @@ static void print_plain(const char *s)
 	}
 }
 
+/* printf(), and whatever is in what it prints is harmless to a terminal. */
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+	char *save = NULL;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	for (char *line = text; line; line = save) {
+		save = strchr(line, '\n');
+		if (save)
+			*save++ = '\0';
+		print_plain(line);
+		if (save)
+			(void)putchar('\n');
+	}
+}
+
 void lw_show_json(struct json_object *data)
 {
 	(void)puts(json_object_to_json_string_ext(data, JSON_C_TO_STRING_PRETTY |
@@ -96,7 +121,7 @@ void lw_show_findings(struct json_object *findings, const char *indent)
 	for (size_t i = 0; i < lw_json_len(findings); i++) {
 		struct json_object *f = lw_json_at(findings, i);
 
-		(void)printf("%s%s: ", indent, lw_json_str(f, "severity"));
+		say("%s%s: ", indent, lw_json_str(f, "severity"));
 		print_plain(lw_json_str(f, "text"));
 		(void)putchar('\n');
 	}
@@ -108,10 +133,9 @@ static void show_counts(struct json_object *counts)
 
 	if (!json_object_is_type(counts, json_type_object))
 		return;
-	(void)printf("counts    ");
+	say("counts    ");
 	json_object_object_foreach(counts, key, value) {
-		(void)printf("%s%s %" PRId64, first ? " " : ", ", key,
-			     json_object_get_int64(value));
+		say("%s%s %" PRId64, first ? " " : ", ", key, json_object_get_int64(value));
 		first = false;
 	}
 	(void)putchar('\n');
@@ -145,39 +169,38 @@ static void show_kube(struct json_object *source)
 {
 	char age[32], heard[32];
 
-	(void)printf("state      ");
+	say("state      ");
 	print_plain(lw_json_str(source, "server"));
-	(void)printf(" (context ");
+	say(" (context ");
 	print_plain(lw_json_str(source, "context"));
-	(void)printf("): ");
+	say("): ");
 	if (lw_json_bool(source, "connected"))
-		(void)printf("connected");
+		say("connected");
 	else if (lw_json_int(source, "away_ms") > 0)
-		(void)printf("away since %s ago, %s",
-			     format_age(lw_json_int(source, "away_ms"), age, sizeof(age)),
-			     lw_json_bool(source, "ready") ? "the last state stays in force" :
-							     "nothing is steered yet");
+		say("away since %s ago, %s",
+		    format_age(lw_json_int(source, "away_ms"), age, sizeof(age)),
+		    lw_json_bool(source, "ready") ? "the last state stays in force" :
+						    "nothing is steered yet");
 	else
-		(void)printf("not connected yet");
+		say("not connected yet");
 	if (lw_json_int(source, "heard_ms_ago") >= 0)
-		(void)printf(", last heard of %s ago",
-			     format_age(lw_json_int(source, "heard_ms_ago"), heard, sizeof(heard)));
-	(void)printf(", changed %s ago, errors %" PRId64 ", warnings %" PRId64 "\n",
-		     format_age(lw_json_int(source, "changed_ms_ago"), age, sizeof(age)),
-		     lw_json_int(source, "errors"), lw_json_int(source, "warnings"));
+		say(", last heard of %s ago",
+		    format_age(lw_json_int(source, "heard_ms_ago"), heard, sizeof(heard)));
+	say(", changed %s ago, errors %" PRId64 ", warnings %" PRId64 "\n",
+	    format_age(lw_json_int(source, "changed_ms_ago"), age, sizeof(age)),
+	    lw_json_int(source, "errors"), lw_json_int(source, "warnings"));
 	if (*lw_json_str(source, "error")) {
-		(void)printf("           ");
+		say("           ");
 		print_plain(lw_json_str(source, "error"));
 		(void)putchar('\n');
 	}
 	if (lw_json_int(source, "waiting") > 0)
-		(void)printf("           %" PRId64
-			     " Rollouts wait for their workload, Services and Pods\n",
-			     lw_json_int(source, "waiting"));
-	(void)printf("requests   %" PRId64 " to the API server over %" PRId64
-		     " connections, %" PRId64 " bytes received\n",
-		     lw_json_int(source, "requests"), lw_json_int(source, "connections"),
-		     lw_json_int(source, "bytes"));
+		say("           %" PRId64 " Rollouts wait for their workload, Services and Pods\n",
+		    lw_json_int(source, "waiting"));
+	say("requests   %" PRId64 " to the API server over %" PRId64 " connections, %" PRId64
+	    " bytes received\n",
+	    lw_json_int(source, "requests"), lw_json_int(source, "connections"),
+	    lw_json_int(source, "bytes"));
 	show_watches(lw_json_get(source, "watches"));
 }
 
@@ -189,42 +212,74 @@ static void show_source(struct json_object *source)
 		show_kube(source);
 		return;
 	}
-	(void)printf("state      ");
+	say("state      ");
 	print_plain(lw_json_str(source, "path"));
 	if (lw_json_bool(source, "gone"))
-		(void)printf(": gone, the last state stays in force");
-	(void)printf(", changed %s ago, errors %" PRId64 ", warnings %" PRId64 "\n",
-		     format_age(lw_json_int(source, "changed_ms_ago"), age, sizeof(age)),
-		     lw_json_int(source, "errors"), lw_json_int(source, "warnings"));
+		say(": gone, the last state stays in force");
+	say(", changed %s ago, errors %" PRId64 ", warnings %" PRId64 "\n",
+	    format_age(lw_json_int(source, "changed_ms_ago"), age, sizeof(age)),
+	    lw_json_int(source, "errors"), lw_json_int(source, "warnings"));
 }
 
 #define KEPT_SHOWN 20
+
+static void show_host_pods(struct json_object *pods)
+{
+	int64_t n = lw_json_int(pods, "pods");
+
+	if (n > 0)
+		say("host pods  %" PRId64 " of %" PRId64
+		    " on the host network are told apart by their cgroups\n",
+		    lw_json_int(pods, "found"), n);
+}
 
 static void show_kept_out(struct json_object *kept)
 {
 	struct json_object *processes = lw_json_get(kept, "processes");
 	bool fionread = lw_json_bool(kept, "fionread"), splice = lw_json_bool(kept, "splice");
 
-	(void)printf("kept out   ");
+	say("kept out   ");
 	if (fionread)
-		(void)printf("who asks FIONREAD%s", splice ? "; " : "");
+		say("who asks FIONREAD%s", splice ? "; " : "");
 	if (splice)
-		(void)printf("who reads with splice(2)%s", lw_json_bool(kept, "splice_noticed") ? "" : " (by name only: not noticed here)");
+		say("who reads with splice(2)%s", lw_json_bool(kept, "splice_noticed") ?
+							  "" :
+							  " (by name only: not noticed here)");
 	if (!fionread && !splice)
-		(void)printf("nobody for what the kernel does");
-	(void)printf("; %zu processes\n", lw_json_len(processes));
+		say("nobody for what the kernel does");
+	say("; %zu processes, %" PRId64 " pod addresses\n", lw_json_len(processes),
+	    lw_json_int(kept, "pod_addresses"));
 	for (size_t i = 0; i < lw_json_len(processes) && i < KEPT_SHOWN; i++) {
 		struct json_object *p = lw_json_at(processes, i);
 		char age[32];
 
-		(void)printf("  ");
+		say("  ");
 		print_plain(lw_json_str(p, "program"));
-		(void)printf("[%" PRId64 "], %s, since %s: %" PRId64 " connections not enrolled\n", lw_json_int(p, "pid"),
-			     lw_json_str(p, "why"), format_age(lw_json_int(p, "since_ms_ago"), age, sizeof(age)),
-			     lw_json_int(p, "connections"));
+		say("[%" PRId64 "], %s, since %s: %" PRId64 " connections not enrolled\n",
+		    lw_json_int(p, "pid"), lw_json_str(p, "why"),
+		    format_age(lw_json_int(p, "since_ms_ago"), age, sizeof(age)),
+		    lw_json_int(p, "connections"));
 	}
 	if (lw_json_len(processes) > KEPT_SHOWN)
-		(void)printf("  and %zu more (-o json)\n", lw_json_len(processes) - KEPT_SHOWN);
+		say("  and %zu more (-o json)\n", lw_json_len(processes) - KEPT_SHOWN);
+}
+
+static void show_others(struct json_object *others)
+{
+	if (lw_json_len(others) == 0)
+		return;
+	say("others     programs of other products, left alone\n");
+	for (size_t i = 0; i < lw_json_len(others); i++) {
+		struct json_object *o = lw_json_at(others, i);
+		const char *program = lw_json_str(o, "program");
+
+		say("  ");
+		print_plain(*program ? program : "(no name)");
+		say(" (%s", lw_json_str(o, "where"));
+		if (lw_json_int(o, "count") > 1)
+			say(", %" PRId64 " times", lw_json_int(o, "count"));
+		say(", runs %s ours)\n", lw_json_bool(o, "before") ? "before" : "after");
+	}
 }
 
 void lw_show_status(struct json_object *data)
@@ -236,32 +291,33 @@ void lw_show_status(struct json_object *data)
 	struct json_object *decisions = lw_json_get(data, "decisions");
 	char age[32];
 
-	(void)printf("laneway    %s, pid %" PRId64 ", up %s, kernel %s\n",
-		     lw_json_str(data, "version"), lw_json_int(data, "pid"),
-		     format_age(lw_json_int(data, "uptime_ms"), age, sizeof(age)),
-		     lw_json_str(data, "kernel"));
-	(void)printf("steering   %s (mode %s, generation %" PRId64 ")%s%s\n",
-		     lw_json_bool(data, "steering") ? "yes" : "no", lw_json_str(data, "mode"),
-		     lw_json_int(data, "generation"), *lw_json_str(data, "why") ? ": " : "",
-		     lw_json_str(data, "why"));
+	say("laneway    %s, pid %" PRId64 ", up %s, kernel %s\n", lw_json_str(data, "version"),
+	    lw_json_int(data, "pid"), format_age(lw_json_int(data, "uptime_ms"), age, sizeof(age)),
+	    lw_json_str(data, "kernel"));
+	say("steering   %s (mode %s, generation %" PRId64 ")%s%s\n",
+	    lw_json_bool(data, "steering") ? "yes" : "no", lw_json_str(data, "mode"),
+	    lw_json_int(data, "generation"), *lw_json_str(data, "why") ? ": " : "",
+	    lw_json_str(data, "why"));
 	show_source(source);
 	show_counts(lw_json_get(data, "counts"));
-	(void)printf("decisions  %" PRId64 " ok, %" PRId64 " with another outcome%s\n",
-		     lw_json_int(decisions, "ok"), lw_json_int(decisions, "other"),
-		     lw_json_int(decisions, "other") ? " (laneway stats)" : "");
+	say("decisions  %" PRId64 " ok, %" PRId64 " with another outcome%s\n",
+	    lw_json_int(decisions, "ok"), lw_json_int(decisions, "other"),
+	    lw_json_int(decisions, "other") ? " (laneway stats)" : "");
 	show_kept_out(lw_json_get(data, "kept_out"));
-	(void)printf("self-tests\n");
+	show_host_pods(lw_json_get(data, "host_pods"));
+	show_others(lw_json_get(data, "others"));
+	say("self-tests\n");
 	for (size_t i = 0; i < lw_json_len(tests); i++) {
 		struct json_object *t = lw_json_at(tests, i);
 
-		(void)printf("  %-3s  %-24s  %s\n", lw_json_bool(t, "ok") ? "ok" : "no",
-			     lw_json_str(t, "name"), lw_json_str(t, "detail"));
+		say("  %-3s  %-24s  %s\n", lw_json_bool(t, "ok") ? "ok" : "no",
+		    lw_json_str(t, "name"), lw_json_str(t, "detail"));
 	}
-	(void)printf("attached\n");
+	say("attached\n");
 	for (size_t i = 0; i < lw_json_len(attached); i++)
-		(void)printf("  %s\n", json_object_get_string(lw_json_at(attached, i)));
+		say("  %s\n", json_object_get_string(lw_json_at(attached, i)));
 	if (lw_json_len(findings) > 0)
-		(void)printf("findings\n");
+		say("findings\n");
 	lw_show_findings(findings, "  ");
 }
 
@@ -435,8 +491,57 @@ void lw_show_flows(struct json_object *data)
 	}
 	print_grid(grid);
 	if ((int64_t)lw_json_len(flows) < total)
-		(void)printf("%zu of %" PRId64 " connections; --limit shows more\n",
-			     lw_json_len(flows), total);
+		say("%zu of %" PRId64 " connections; --limit shows more\n", lw_json_len(flows),
+		    total);
+}
+
+/* One row a workload; a column for each evidence that there has been, and for what was ambiguous in any case. */
+static void show_by_evidence(struct json_object *workloads, struct json_object *kinds)
+{
+	static const char ambiguous[] = "ambiguous";
+	const char *titles[EVIDENCE_MAX + 3] = { "WORKLOAD", ">REQUESTS" };
+	const char *names[EVIDENCE_MAX + 1];
+	char upper[EVIDENCE_MAX + 1][32];
+	_cleanup_grid_ struct lw_grid *grid = NULL;
+	size_t n = 0;
+
+	if (!json_object_is_type(kinds, json_type_object))
+		return;
+	json_object_object_foreach(kinds, name, help) {
+		(void)help;
+		if (n < EVIDENCE_MAX && strcmp(name, ambiguous) != 0)
+			names[n++] = name;
+	}
+	names[n++] = ambiguous;
+	for (size_t i = 0; i < n; i++) {
+		upper[i][0] = '>';
+		(void)lw_str_copy(upper[i] + 1, sizeof(upper[i]) - 1, names[i]);
+		for (char *c = upper[i]; *c; c++)
+			*c = (char)toupper((unsigned char)*c);
+		titles[2 + i] = upper[i];
+	}
+	grid = new_grid(titles, 2 + n);
+	if (!grid)
+		return;
+	for (size_t i = 0; i < lw_json_len(workloads); i++) {
+		struct json_object *w = lw_json_at(workloads, i), *by = lw_json_get(w, "evidence");
+
+		lw_grid_cell(grid, "%s", lw_json_str(w, "workload"));
+		lw_grid_cell(grid, "%" PRId64, lw_json_int(w, "requests"));
+		for (size_t k = 0; k < n; k++)
+			lw_grid_cell(grid, "%" PRId64, lw_json_int(by, names[k]));
+	}
+	print_grid(grid);
+	(void)putchar('\n');
+}
+
+static void show_legend(struct json_object *legend)
+{
+	if (!json_object_is_type(legend, json_type_object))
+		return;
+	json_object_object_foreach(legend, name, help) {
+		(void)printf("%-18s %s\n", name, json_object_get_string(help));
+	}
 }
 
 void lw_show_stats(struct json_object *data)
@@ -444,7 +549,6 @@ void lw_show_stats(struct json_object *data)
 	static const char *const titles[] = { "WORKLOAD", "LANE", "EVIDENCE", "REASON", ">COUNT" };
 	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
 	struct json_object *stats = lw_json_get(data, "stats");
-	struct json_object *legend = lw_json_get(data, "reasons");
 
 	if (!grid)
 		return;
@@ -463,11 +567,10 @@ void lw_show_stats(struct json_object *data)
 	}
 	print_grid(grid);
 	(void)putchar('\n');
-	if (!json_object_is_type(legend, json_type_object))
-		return;
-	json_object_object_foreach(legend, name, help) {
-		(void)printf("%-18s %s\n", name, json_object_get_string(help));
-	}
+	show_by_evidence(lw_json_get(data, "workloads"), lw_json_get(data, "evidence"));
+	show_legend(lw_json_get(data, "evidence"));
+	(void)putchar('\n');
+	show_legend(lw_json_get(data, "reasons"));
 }
 
 void lw_show_explain(struct json_object *data)
@@ -477,7 +580,7 @@ void lw_show_explain(struct json_object *data)
 	const char *rule = lw_json_str(data, "rule");
 
 	for (size_t i = 0; i < lw_json_len(trace); i++) {
-		(void)printf("%2zu  ", i + 1);
+		say("%2zu  ", i + 1);
 		print_plain(json_object_get_string(lw_json_at(trace, i)));
 		(void)putchar('\n');
 	}
@@ -488,22 +591,23 @@ void lw_show_explain(struct json_object *data)
 			   "the connection is left alone");
 		return;
 	}
-	(void)printf("workload   %s\n", lw_json_str(data, "workload"));
-	(void)printf("lane       %s (evidence: %s)\n", lw_json_str(data, "lane"),
-		     lw_json_str(data, "evidence"));
+	say("workload   %s\n", lw_json_str(data, "workload"));
+	say("lane       %s (evidence: %s)%s\n", lw_json_str(data, "lane"),
+	    lw_json_str(data, "evidence"),
+	    lw_json_bool(lw_json_get(data, "learned"), "run_time") ?
+		    ", unless what the sender is at work on says otherwise" :
+		    "");
 	if (*rule)
-		(void)printf("rule       %s\n", rule);
-	(void)printf("outcome    %s: %s\n", lw_json_str(data, "reason"),
-		     lw_json_str(data, "reason_help"));
+		say("rule       %s\n", rule);
+	say("outcome    %s: %s\n", lw_json_str(data, "reason"), lw_json_str(data, "reason_help"));
 	for (size_t i = 0; i < lw_json_len(endpoints); i++) {
 		struct json_object *e = lw_json_at(endpoints, i);
 
-		(void)printf("%-10s %s%s%s%s\n", i ? "" : "one of", lw_json_str(e, "address"),
-			     *lw_json_str(e, "pod") ? "  " : "", lw_json_str(e, "pod"),
-			     lw_json_bool(e, "local") ? " (here)" : "");
+		say("%-10s %s%s%s%s\n", i ? "" : "one of", lw_json_str(e, "address"),
+		    *lw_json_str(e, "pod") ? "  " : "", lw_json_str(e, "pod"),
+		    lw_json_bool(e, "local") ? " (here)" : "");
 	}
 	if (lw_json_int(data, "endpoints_total") > (int64_t)lw_json_len(endpoints))
-		(void)printf("%-10s and %" PRId64 " more\n", "",
-			     lw_json_int(data, "endpoints_total") -
-				     (int64_t)lw_json_len(endpoints));
+		say("%-10s and %" PRId64 " more\n", "",
+		    lw_json_int(data, "endpoints_total") - (int64_t)lw_json_len(endpoints));
 }

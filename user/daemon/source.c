@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/source_dir.h"
+#include "daemon/announce.h"
 #include "daemon/json.h"
 #include "kube/config.h"
 #include "kube/source_kube.h"
@@ -30,6 +31,7 @@ struct lw_source {
 
 	struct lw_kube_config *config;
 	struct lw_source_kube *kube;
+	struct lw_announcer *announcer; /* NULL: no Events */
 	bool dirty; /* the model has changed since the last refresh */
 	bool was_away, was_ready;
 	char said[512]; /* the error logged last */
@@ -101,7 +103,7 @@ static int open_folder(struct lw_source *source, const struct lw_source_options 
 static int open_kube(struct lw_source *source, const struct lw_source_options *o,
 		     struct lw_model *model)
 {
-	char error[512] = "";
+	char error[512] = "", host[256] = "";
 	int r;
 
 	if (o->kubeconfig)
@@ -117,14 +119,36 @@ static int open_kube(struct lw_source *source, const struct lw_source_options *o
 								  .config = source->config,
 								  .model = model,
 								  .silent_s = o->silent_s,
+								  .pods = o->pods,
 								  .finding = on_finding,
 								  .changed = on_kube,
 								  .state = on_kube_state,
 								  .arg = source },
 				&source->kube);
-	if (r < 0)
+	if (r < 0) {
 		lw_error("ask '%s': %s", source->config->server, strerror(-r));
+		return r;
+	}
+	if (!o->events)
+		return 0;
+	if (!o->node)
+		(void)gethostname(host, sizeof(host) - 1);
+	r = lw_announcer_new(source->loop, source->config, o->node ? o->node : host,
+			     &source->announcer);
+	if (r < 0)
+		lw_error("start writing Events: %s", strerror(-r));
 	return r;
+}
+
+void lw_source_tell(struct lw_source *source, const struct lw_listing *listing,
+		    const struct lw_findings *from_source, const struct lw_findings *from_build)
+{
+	struct lw_source_kube_info info;
+
+	if (!source->announcer)
+		return;
+	lw_source_kube_info(source->kube, &info);
+	lw_announcer_update(source->announcer, info.version, listing, from_source, from_build);
 }
 
 int lw_source_open(const struct lw_source_options *options, struct ev_loop *loop,
@@ -160,6 +184,7 @@ void lw_source_close(struct lw_source **source_ptr)
 	if (source->folder)
 		ev_io_stop(source->loop, &source->io);
 	lw_source_dir_close(&source->folder);
+	lw_announcer_free(&source->announcer);
 	lw_source_kube_close(&source->kube);
 	lw_kube_config_free(&source->config);
 	free(source);

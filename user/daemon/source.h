@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "core/finding.h"
+#include "core/listing.h"
 #include "core/model.h"
+#include "daemon/findings.h"
 
 struct ev_loop;
 struct json_object;
@@ -21,6 +23,9 @@ struct lw_source_options {
 	const char *kubeconfig;
 	const char *context; /* of the kubeconfig; NULL: its current one */
 	unsigned int silent_s; /* of an API server; 0: the default */
+	const char *const *pods; /* of it, as lw_source_kube_options has them */
+	bool events; /* to an API server */
+	const char *node; /* who writes them; NULL: the host's name */
 };
 
 /*
@@ -30,6 +35,9 @@ struct lw_source_options {
 int lw_source_open(const struct lw_source_options *options, struct ev_loop *loop,
 		   struct lw_model *model, lw_finding_cb finding, void (*changed)(void *arg),
 		   void *arg, struct lw_source **ret);
+/* Tells of the state in force, and of what is wrong, where that is asked for. */
+void lw_source_tell(struct lw_source *source, const struct lw_listing *listing,
+		    const struct lw_findings *from_source, const struct lw_findings *from_build);
 /* Takes NULL; sets *source to NULL. */
 void lw_source_close(struct lw_source **source);
 

@@ -14,11 +14,12 @@
 #include "core/bytemap.h"
 #include "kern/internal.h"
 
-/* enum bpf_attach_type of 6.6; older headers end before it. */
-#define LW_TCX_EGRESS 47
-/* Ours among the filters of a device. */
-#define FILTER_HANDLE 0x6c77
-#define FILTER_PRIORITY 0x6c77
+/*
+ * Ours among the filters of a device. Which of the two says who made the clsact qdisc that it hangs on, to any agent and
+ * to `cleanup`, also when the one that made it was killed: only a qdisc of ours goes with the filter.
+ */
+#define HANDLE_FOUND 0x6c77
+#define HANDLE_MADE 0x6c78
 
 struct device {
 	int ifindex;
@@ -35,6 +36,11 @@ struct lw_devices {
 	ev_io io;
 };
 
+bool lw_devices_is_our_filter(uint32_t handle, uint32_t priority)
+{
+	return (handle == HANDLE_FOUND || handle == HANDLE_MADE) && priority == LW_FILTER_PRIORITY;
+}
+
 static bool wanted(const struct lw_devices *d, const char *name)
 {
 	for (size_t i = 0; d->patterns[i]; i++)
@@ -43,30 +49,55 @@ static bool wanted(const struct lw_devices *d, const char *name)
 	return false;
 }
 
+static int remove_qdisc(int ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+
+	return bpf_tc_hook_destroy(&hook);
+}
+
+static bool has_filter(const struct bpf_tc_hook *hook, uint32_t handle)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = LW_FILTER_PRIORITY);
+
+	return !bpf_tc_query(hook, &opts);
+}
+
 static int attach_filter(int prog, int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = HANDLE_FOUND, .priority = LW_FILTER_PRIORITY,
 		    .flags = BPF_TC_F_REPLACE);
-	int r = bpf_tc_hook_create(&hook);
+	int made = bpf_tc_hook_create(&hook), r;
 
-	if (r && r != -EEXIST)
-		return r;
-	return bpf_tc_attach(&hook, &opts);
+	if (made && made != -EEXIST)
+		return made;
+	if (!made || has_filter(&hook, HANDLE_MADE))
+		opts.handle = HANDLE_MADE;
+	r = bpf_tc_attach(&hook, &opts);
+	if (r && !made)
+		(void)remove_qdisc(ifindex);
+	return r;
 }
 
+/* Somebody else's filter keeps the qdisc, whoever made it. One that comes between the look and the end goes with it. */
 static int detach_filter(int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, found, .handle = HANDLE_FOUND, .priority = LW_FILTER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, made, .handle = HANDLE_MADE, .priority = LW_FILTER_PRIORITY);
 
-	return bpf_tc_detach(&hook, &opts);
+	if (bpf_tc_detach(&hook, &made))
+		return bpf_tc_detach(&hook, &found);
+	if (!lw_others_have_filters(ifindex))
+		(void)remove_qdisc(ifindex);
+	return 0;
 }
 
 static void add(struct lw_devices *d, int ifindex, const char *name)
 {
 	const struct lw_bytes key = LW_BYTES_OF(ifindex);
-	int prog = bpf_program__fd(d->kern->skel->progs.lw_guard), r = 0;
+	int prog = d->kern->to_pod, r = 0;
 	struct device *dev;
 
 	if (lw_bytemap_get(&d->devices, &key, 1) || !wanted(d, name))
@@ -177,7 +208,7 @@ int lw_devices_start(struct lw_kern *kern, struct ev_loop *loop, const char *con
 	ev_io_init(&d->io, on_netlink, d->netlink, EV_READ);
 	d->io.data = d;
 	ev_io_start(loop, &d->io);
-	r = lw_kern_note_attached(kern, "lw_guard (tc egress on %zu devices at start, and on those that come)", d->devices.count);
+	r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on %zu devices at start, and on those that come)", d->devices.count);
 	if (r)
 		return r;
 	*ret = TAKE_PTR(d);
@@ -186,10 +217,11 @@ int lw_devices_start(struct lw_kern *kern, struct ev_loop *loop, const char *con
 
 static bool detach(void *value, void *arg)
 {
+	const struct lw_devices *d = arg;
 	struct device *dev = value;
 
-	(void)arg;
-	if (dev->link < 0)
+	/* there is one filter, and by now it is another agent's */
+	if (dev->link < 0 && !d->kern->superseded)
 		(void)detach_filter(dev->ifindex);
 	(void)lw_close(dev->link);
 	free(dev);
@@ -206,12 +238,35 @@ void lw_devices_stop(struct lw_devices **d_)
 	if (d->io.data)
 		ev_io_stop(d->loop, &d->io);
 	(void)lw_close(d->netlink);
-	lw_bytemap_filter(&d->devices, detach, NULL);
+	lw_bytemap_filter(&d->devices, detach, d);
 	lw_bytemap_clear(&d->devices);
 	for (size_t i = 0; d->patterns && d->patterns[i]; i++)
 		free(d->patterns[i]);
 	free(d->patterns);
 	free(d);
+}
+
+struct other_walk {
+	const struct lw_devices *devices;
+	lw_other_cb cb;
+	void *arg;
+};
+
+static bool each_other(void *value, void *arg)
+{
+	struct device *dev = value;
+	struct other_walk *w = arg;
+
+	lw_others_each_tc(w->devices->kern, dev->ifindex, w->cb, w->arg);
+	return true;
+}
+
+void lw_devices_each_other(struct lw_devices *d, lw_other_cb cb, void *arg)
+{
+	struct other_walk w = { d, cb, arg };
+
+	if (d)
+		lw_bytemap_filter(&d->devices, each_other, &w);
 }
 
 int lw_devices_cleanup(void)

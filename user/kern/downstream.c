@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/downstream.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -11,44 +10,10 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "kern/netns.h"
-
-int lw_downstream_eof(uint64_t cookie, const struct lw_flow *flow)
-{
-	char path[64], link[64];
-	_cleanup_closedir_ DIR *d = NULL;
-	_cleanup_close_ int pidfd = -1;
-	struct dirent *e;
-
-	pidfd = (int)syscall(SYS_pidfd_open, flow->pid, 0);
-	if (pidfd < 0)
-		return errno == ESRCH ? -ENOENT : -errno;
-	(void)snprintf(path, sizeof(path), "/proc/%u/fd", flow->pid);
-	d = opendir(path);
-	if (!d)
-		return errno == ENOENT ? -ENOENT : -errno;
-	while ((e = readdir(d))) {
-		_cleanup_close_ int fd = -1;
-		uint64_t c = 0;
-		socklen_t len = sizeof(c);
-		ssize_t n;
-
-		if (!isdigit((unsigned char)e->d_name[0]))
-			continue;
-		n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
-		if (n < 7 || strncmp(link, "socket:", 7))
-			continue;
-		fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(e->d_name), 0);
-		if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_COOKIE, &c, &len) || c != cookie)
-			continue;
-		return shutdown(fd, SHUT_RD) ? -errno : 0;
-	}
-	return -ENOENT;
-}
 
 int lw_downstream_reset(struct lw_netns *ns, uint64_t cookie, const struct lw_flow *flow)
 {

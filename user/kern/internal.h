@@ -6,27 +6,49 @@
 
 #include "kern/kern.h"
 #include "kern/notice.h"
+#include "kern/reads.h"
 #include "lw_lanes.skel.h"
 
 #define LW_KERN_LINKS 5
+/* How the pins of the hooks begin; behind it the program's name without lw_. */
+#define LW_LINK_PIN "link_"
+#define LW_TO_POD_PIN "prog_to_pod"
 #define LW_KERN_ATTACHED 24
 
 struct lw_kern {
 	struct lw_lanes_bpf *skel;
+	struct lw_kern_options options; /* of lw_kern_prepare(); its pointers are the caller's */
+	char *cgroup;
 	struct bpf_link *links[LW_KERN_LINKS];
 	struct lw_config *config; /* mmapped */
 	char *pin_dir;
-	char *old_dir; /* what a killed agent may have pinned, until our first state is in force; NULL: nothing */
+	char *old_dir; /* what an earlier agent has pinned, until our first state is in force, or it has ended; NULL: nothing */
+	bool begun; /* what is pinned and attached is ours */
+	bool adopts; /* the maps and hooks are those of an earlier agent of this build */
+	bool unknown[2]; /* a slot holds what an earlier agent has put there */
+	bool superseded; /* another agent has what is pinned */
+	bool shared; /* superseded by one of this build, which goes on with the same maps */
+	pid_t other; /* the agent we have taken over from, while it lives; 0: none */
+	uint32_t number; /* lw_config.agent, once the first state is in force */
+	int to_pod; /* lw_to_pod: of the earlier agent's, or our own once it is loaded; -1: not yet */
+	uint32_t record_id; /* of the map that was found, if adopts */
 	bool fail_closed;
 	char *bpffs_mounted; /* we mounted it */
 	enum lw_kern_mode mode;
 	struct lw_selftest_result *tests;
 	uint32_t keeps, noticed; /* enum lw_keep: whom the mode would hurt, and who of them is noticed */
+	size_t nkept_pods; /* addresses */
 	struct lw_notice *notice;
+	struct lw_reads *reads; /* NULL: what threads are at work on is not known */
+	bool no_inbound;
+	int cgroup_fd; /* what the hooks are attached to */
 	char *attached[LW_KERN_ATTACHED + 1];
 	size_t nattached;
 	struct lw_image *slots[2]; /* what is in each; NULL: nothing */
 	uint64_t in_force_ns;
+	bool beats; /* this process serves what the programs hand over, and says so; others only look */
+	uint64_t beat_ns; /* the last sign of life */
+	uint64_t worked_at_ns, worked_ns; /* processor time at some beat not long before it */
 };
 
 /*
@@ -35,9 +57,24 @@ struct lw_kern {
  */
 int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps);
 
+/* The test of that name, as far as it is known before it is run. */
+bool lw_selftest_name(const char *name, struct lw_selftest_result *ret);
+/* adopt.c: what is pinned in kern->pin_dir can be gone on with, with the hooks that are on `cgroup`. */
+bool lw_adopt_can(struct lw_kern *kern, const char *cgroup);
+/* Before the programs are loaded: only those that the agent runs itself, on the maps that are pinned. 0 or -errno. */
+int lw_adopt_open(struct lw_kern *kern);
+/* Goes on where the earlier agent ended, or has stopped (kern->other). 0 or -errno. */
+int lw_adopt_begin(struct lw_kern *kern);
+/* Puts the program in the place of the one that kern->other has there, and pins the hook as ours. 0 or -errno. */
+int lw_adopt_link(struct lw_kern *kern, const char *name, int prog);
+
+/* Unlinks what is pinned in dir, if prefix is how its name begins, and dir if all is. How many pins, or -errno. */
+int lw_kern_unpin(const char *dir, const char *prefix);
 /* Takes away what an earlier agent has left, now that we decide. */
 void lw_kern_end_old(struct lw_kern *kern);
 int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);
+/* Makes another object, not loaded yet, use the maps of these names. 0 or -errno. */
+int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj);
 /* Adds to what lw_kern_attached() says. */
 int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

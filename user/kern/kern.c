@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -20,6 +21,11 @@
 #include "kern/internal.h"
 #include "kern/leftover.h"
 #include "kern/needs.h"
+#include "kern/record.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 #define PIN_DIR "laneway"
 #define OLD_DIR "laneway_old" /* no dot: bpffs keeps those names for itself */
@@ -67,8 +73,7 @@ static int mount_bpffs(const char *path, bool *ret_mounted)
 	return 0;
 }
 
-/* Unlinks what is pinned in dir, and dir. How many pins, or -errno. */
-static int unpin_dir(const char *dir)
+int lw_kern_unpin(const char *dir, const char *prefix)
 {
 	_cleanup_closedir_ DIR *d = opendir(dir);
 	struct dirent *e;
@@ -77,13 +82,13 @@ static int unpin_dir(const char *dir)
 	if (!d)
 		return errno == ENOENT ? 0 : -errno;
 	while ((e = readdir(d))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strncmp(e->d_name, prefix, strlen(prefix)) != 0)
 			continue;
 		if (unlinkat(dirfd(d), e->d_name, 0))
 			return -errno;
 		n++;
 	}
-	if (rmdir(dir))
+	if (!*prefix && rmdir(dir))
 		return -errno;
 	return n;
 }
@@ -101,7 +106,7 @@ int lw_kern_cleanup(const char *bpffs)
 		if (asprintf(&dir, "%s/%s", bpffs ? bpffs : "/sys/fs/bpf", dirs[i]) < 0)
 			return -ENOMEM;
 		lw_leftover_end(dir, true);
-		r = unpin_dir(dir);
+		r = lw_kern_unpin(dir, "");
 		if (r < 0)
 			return r;
 		n += r;
@@ -110,8 +115,8 @@ int lw_kern_cleanup(const char *bpffs)
 }
 
 /*
- * Ends what an agent that was killed has left. With --fail-closed its pins, hooks among them, are put aside until our first
- * state is in force, which may take long: those hooks go on refusing.
+ * Ends what an agent that was killed has left, where it is not to be adopted. With --fail-closed its pins, hooks among them,
+ * are put aside until our first state is in force: those hooks go on refusing. So they are where it lives on for a while.
  */
 static int put_aside(struct lw_kern *kern, const char *bpffs)
 {
@@ -122,8 +127,9 @@ static int put_aside(struct lw_kern *kern, const char *bpffs)
 		return -ENOMEM;
 	}
 	if (!access(kern->pin_dir, F_OK)) {
-		/* a start that did not get as far as lw_kern_end_old() */
-		r = unpin_dir(kern->old_dir);
+		/* a start that did not get as far as lw_kern_end_old(), or an agent that both have gone behind */
+		lw_leftover_end(kern->old_dir, true);
+		r = lw_kern_unpin(kern->old_dir, "");
 		if (r >= 0 && rename(kern->pin_dir, kern->old_dir))
 			r = -errno;
 		if (r < 0) {
@@ -131,6 +137,8 @@ static int put_aside(struct lw_kern *kern, const char *bpffs)
 			return r;
 		}
 	}
+	if (kern->other)
+		return 0;
 	/* who waits for an answer of that agent is told now, in any case */
 	lw_leftover_end(kern->old_dir, !kern->fail_closed);
 	if (!kern->fail_closed)
@@ -144,7 +152,7 @@ void lw_kern_end_old(struct lw_kern *kern)
 
 	if (!kern->old_dir)
 		return;
-	r = unpin_dir(kern->old_dir);
+	r = lw_kern_unpin(kern->old_dir, "");
 	if (r < 0)
 		lw_warn("remove what an earlier agent left in '%s': %s", kern->old_dir, strerror(-r));
 	else if (r > 0)
@@ -153,8 +161,24 @@ void lw_kern_end_old(struct lw_kern *kern)
 	kern->old_dir = NULL;
 }
 
+int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj)
+{
+	struct bpf_map *map;
+	int r;
+
+	bpf_object__for_each_map(map, obj) {
+		const struct bpf_map *with = bpf_object__find_map_by_name(kern->skel->obj, bpf_map__name(map));
+
+		r = with ? bpf_map__reuse_fd(map, bpf_map__fd(with)) : 0;
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
 static int pin_maps(struct lw_kern *kern)
 {
+	_cleanup_free_ char *prog = NULL;
 	struct bpf_map *map;
 
 	if (mkdir(kern->pin_dir, 0700) && errno != EEXIST)
@@ -172,7 +196,11 @@ static int pin_maps(struct lw_kern *kern)
 		if (r)
 			return r;
 	}
-	return 0;
+	if (asprintf(&prog, "%s/" LW_TO_POD_PIN, kern->pin_dir) < 0) {
+		prog = NULL;
+		return -ENOMEM;
+	}
+	return bpf_obj_pin(kern->to_pod, prog) ? -errno : 0;
 }
 
 int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...)
@@ -201,15 +229,14 @@ static int attach_map(struct lw_kern *kern, struct bpf_program *prog, struct bpf
 	return lw_kern_note_attached(kern, "%s (%s on map %s)", bpf_program__name(prog), what, bpf_map__name(map));
 }
 
-static int attach(struct lw_kern *kern, const char *cgroup)
+static int attach(struct lw_kern *kern)
 {
 	struct lw_lanes_bpf *s = kern->skel;
 	struct bpf_program *progs[LW_KERN_LINKS] = {
 		s->progs.lw_sockops, s->progs.lw_getpeername4, s->progs.lw_getpeername6,
 		s->progs.lw_connect4, s->progs.lw_connect6, /* last: from here on sockets are noted */
 	};
-	_cleanup_close_ int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
+	int r, fd = kern->cgroup_fd = open(kern->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
@@ -224,21 +251,25 @@ static int attach(struct lw_kern *kern, const char *cgroup)
 	if (!r && kern->mode == LW_KERN_MODE_VERDICT)
 		r = attach_map(kern, s->progs.lw_native, s->maps.lw_far_socks, BPF_SK_SKB_VERDICT, "sk_skb");
 	for (size_t i = 0; !r && i < LW_KERN_LINKS; i++) {
-		kern->links[i] = bpf_program__attach_cgroup(progs[i], fd);
-		if (!kern->links[i])
-			return -errno;
-		if (kern->config->flags & LW_CONF_FAIL_CLOSED) {
-			/* outlives a killed agent, so that what it would have steered is refused, not passed */
-			_cleanup_free_ char *path = NULL;
+		_cleanup_free_ char *path = NULL;
 
-			if (asprintf(&path, "%s/link_%s", kern->pin_dir, bpf_program__name(progs[i]) + 3) < 0)
-				return -ENOMEM;
+		/* outlives a killed agent: connections that come and go meanwhile are the next one's to know */
+		if (asprintf(&path, "%s/" LW_LINK_PIN "%s", kern->pin_dir, bpf_program__name(progs[i]) + 3) < 0) {
+			path = NULL;
+			return -ENOMEM;
+		}
+		/* in the other agent's place at once, so that no connect() is missed; but the ends of what is enrolled it is to see */
+		if (!kern->other || progs[i] == s->progs.lw_sockops ||
+		    lw_adopt_link(kern, strrchr(path, '/') + 1, bpf_program__fd(progs[i]))) {
+			kern->links[i] = bpf_program__attach_cgroup(progs[i], fd);
+			if (!kern->links[i])
+				return -errno;
 			r = bpf_link__pin(kern->links[i], path);
 			if (r)
 				return r;
 		}
 		r = lw_kern_note_attached(kern, "%s (%s on %s)", bpf_program__name(progs[i]),
-					  bpf_program__section_name(progs[i]), cgroup);
+					  bpf_program__section_name(progs[i]), kern->cgroup);
 	}
 	return r;
 }
@@ -316,6 +347,42 @@ static int keep_out(struct lw_kern *kern, const struct lw_kern_options *options)
 	return 0;
 }
 
+/* What pods' threads are at work on. A kernel without the hooks has trace ids alone for evidence. */
+static int start_reads(struct lw_kern *kern)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+	_cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (sock < 0 || getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
+		return -errno;
+	kern->config->netns = cookie;
+	r = lw_reads_start(kern, &kern->reads);
+	if (r == -EOPNOTSUPP) {
+		lw_info("this kernel does not tell who reads a request: of what pods send, the lane is known by tags and trace ids alone");
+		return 0;
+	}
+	if (r)
+		lw_error("attach the hooks that tell who reads a request: %s", strerror(-r));
+	else
+		kern->config->flags |= LW_CONF_READS;
+	return r;
+}
+
+static void add_older(struct lw_kern *kern)
+{
+	int r = kern->reads ? lw_reads_add_older(kern) : 0;
+
+	if (!r)
+		return;
+	/* what is read on a connection that is not known would be missing */
+	lw_warn("list the connections that pods have accepted: %s; of what pods send, the lane is known by tags and trace ids alone",
+		strerror(-r));
+	kern->config->flags &= ~(uint32_t)LW_CONF_READS;
+	lw_reads_stop(&kern->reads);
+}
+
 int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps)
 {
 	int r;
@@ -330,34 +397,96 @@ int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *r
 	return r;
 }
 
-int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
+/* The self-tests, or what the agent found that was here before us, if it was this very program. */
+static int choose_mode(struct lw_kern *kern)
+{
+	struct lw_record record;
+	uint32_t id;
+	int r;
+
+	if (!lw_record_read(kern->pin_dir, &record, &id) && record.build == lw_record_build() && record.program &&
+	    record.program == lw_record_program()) {
+		kern->tests = lw_record_get_tests(&record);
+		kern->mode = (enum lw_kern_mode)record.mode;
+		kern->keeps = record.keeps;
+		if (kern->tests)
+			return 0;
+	}
+	r = lw_selftest_run(&kern->tests, &kern->mode, &kern->keeps);
+	if (r)
+		lw_error("run the self-tests: %s", strerror(-r));
+	return r;
+}
+
+static int load(struct lw_kern *kern)
+{
+	int r;
+
+	kern->adopts = lw_adopt_can(kern, kern->cgroup);
+	kern->skel = lw_lanes_bpf__open();
+	if (!kern->skel)
+		return -errno;
+	r = kern->adopts ? lw_adopt_open(kern) : 0;
+	if (!r)
+		r = lw_lanes_bpf__load(kern->skel);
+	if (r) {
+		lw_error("load the programs: %s (--log-level debug shows the kernel's reasons)", strerror(-r));
+		return r;
+	}
+	kern->config = mmap(NULL, sizeof(*kern->config), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    bpf_map__fd(kern->skel->maps.lw_config), 0);
+	if (kern->config == MAP_FAILED) {
+		kern->config = NULL;
+		return -errno;
+	}
+	if (kern->to_pod < 0)
+		kern->to_pod = fcntl(bpf_program__fd(kern->skel->progs.lw_to_pod), F_DUPFD_CLOEXEC, 3);
+	return kern->to_pod < 0 ? -errno : 0;
+}
+
+static void unload(struct lw_kern *kern)
+{
+	if (kern->config)
+		(void)munmap(kern->config, sizeof(*kern->config));
+	kern->config = NULL;
+	kern->to_pod = lw_close(kern->to_pod);
+	if (kern->skel)
+		lw_lanes_bpf__destroy(kern->skel);
+	kern->skel = NULL;
+}
+
+int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 {
 	_cleanup_(lw_kern_close) struct lw_kern *kern = NULL;
-	_cleanup_free_ char *found = NULL;
-	const char *cgroup = options->cgroup, *bpffs = options->bpffs ? options->bpffs : "/sys/fs/bpf";
+	const char *bpffs = options->bpffs ? options->bpffs : "/sys/fs/bpf";
 	bool mounted;
 	int r;
 
 	libbpf_set_print(on_libbpf);
-	if (!cgroup) {
-		cgroup = found = find_cgroup2();
-		if (!cgroup) {
-			lw_error("find the cgroup2 root: none is mounted; mount one (mount -t cgroup2 none DIR) and name it with --cgroup");
-			return -ENOENT;
-		}
-	}
-	r = lw_needs_check(cgroup);
-	if (r)
-		return r;
-	raise_nofile();
 	kern = calloc(1, sizeof(*kern));
 	if (!kern)
 		return -ENOMEM;
-	r = lw_selftest_run(&kern->tests, &kern->mode, &kern->keeps);
-	if (r) {
-		lw_error("run the self-tests: %s", strerror(-r));
-		return r;
+	kern->cgroup_fd = -1;
+	kern->to_pod = -1;
+	kern->options = *options;
+	kern->fail_closed = options->fail_closed;
+	kern->no_inbound = options->no_inbound;
+	kern->cgroup = options->cgroup ? strdup(options->cgroup) : find_cgroup2();
+	if (!kern->cgroup) {
+		lw_error("find the cgroup2 root: none is mounted; mount one (mount -t cgroup2 none DIR) and name it with --cgroup");
+		return -ENOENT;
 	}
+	r = lw_needs_check(kern->cgroup);
+	if (r)
+		return r;
+	raise_nofile();
+	if (asprintf(&kern->pin_dir, "%s/" PIN_DIR, bpffs) < 0) {
+		kern->pin_dir = NULL;
+		return -ENOMEM;
+	}
+	r = choose_mode(kern);
+	if (r)
+		return r;
 	if (kern->mode == LW_KERN_MODE_NONE) {
 		*ret = TAKE_PTR(kern);
 		return 0;
@@ -372,53 +501,166 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 		if (!kern->bpffs_mounted)
 			return -ENOMEM;
 	}
-	if (asprintf(&kern->pin_dir, "%s/" PIN_DIR, bpffs) < 0) {
-		kern->pin_dir = NULL;
-		return -ENOMEM;
-	}
-	kern->fail_closed = options->fail_closed;
-	r = put_aside(kern, bpffs);
+	r = load(kern);
 	if (r)
 		return r;
+	*ret = TAKE_PTR(kern);
+	return 0;
+}
 
-	kern->skel = lw_lanes_bpf__open();
-	if (!kern->skel)
-		return -errno;
-	r = lw_lanes_bpf__load(kern->skel);
-	if (r) {
-		lw_error("load the programs: %s (--log-level debug shows the kernel's reasons)", strerror(-r));
-		return r;
-	}
-	kern->config = mmap(NULL, sizeof(*kern->config), PROT_READ | PROT_WRITE, MAP_SHARED,
-			    bpf_map__fd(kern->skel->maps.lw_config), 0);
-	if (kern->config == MAP_FAILED) {
-		kern->config = NULL;
-		return -errno;
-	}
+static void configure(struct lw_kern *kern)
+{
+	const struct lw_kern_options *o = &kern->options;
+
 	kern->config->abi = LW_ABI_VERSION;
-	kern->config->flags = (options->fail_closed ? LW_CONF_FAIL_CLOSED : 0) |
-			      (options->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
-			      (options->no_bypass ? 0 : LW_CONF_BYPASS) |
+	kern->config->flags = (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) | (o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
+			      (o->no_bypass ? 0 : LW_CONF_BYPASS) |
 			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
+	kern->config->other_pid = (__u32)kern->other;
 	kern->config->down_rcvbuf = down_buffer("rmem_max", DOWN_RCVBUF, "large steered responses are slow");
 	kern->config->down_sndbuf = down_buffer("wmem_max", DOWN_SNDBUF,
 						"a client that sends a large body and waits in a blocking recv() may get EAGAIN");
-	lw_kern_heartbeat(kern);
-	r = keep_out(kern, options);
+}
+
+static int begin_anew(struct lw_kern *kern)
+{
+	_cleanup_free_ char *bpffs = strndup(kern->pin_dir, strlen(kern->pin_dir) - strlen("/" PIN_DIR));
+	int r = bpffs ? put_aside(kern, bpffs) : -ENOMEM;
+
 	if (r)
 		return r;
+	configure(kern);
+	kern->number = kern->config->agent = kern->config->reads = 1;
+	__atomic_store_n(&kern->config->heartbeat_ns, lw_clock_ns(), __ATOMIC_RELEASE);
+	r = keep_out(kern, &kern->options);
+	if (r)
+		return r;
+	kern->begun = true;
 	r = pin_maps(kern);
 	if (r) {
 		lw_error("pin the maps in '%s': %s", kern->pin_dir, strerror(-r));
 		return r;
 	}
-	r = attach(kern, cgroup);
-	if (r) {
-		lw_error("attach to '%s': %s", cgroup, strerror(-r));
+	r = kern->no_inbound ? 0 : start_reads(kern);
+	if (r)
+		return r;
+	r = attach(kern);
+	if (r == -EPERM) {
+		/* attached without BPF_F_ALLOW_MULTI there or above: the kernel tolerates no second one */
+		lw_error("attach to '%s': another program is attached there or above and stands alone; 'bpftool cgroup tree' shows which",
+			 kern->cgroup);
 		return r;
 	}
-	*ret = TAKE_PTR(kern);
+	if (r) {
+		lw_error("attach to '%s': %s", kern->cgroup, strerror(-r));
+		return r;
+	}
+	add_older(kern);
+	return 0;
+}
+
+static int begin_adopted(struct lw_kern *kern)
+{
+	int r = lw_adopt_begin(kern);
+
+	if (r) {
+		lw_error("go on with what an earlier agent has pinned in '%s': %s", kern->pin_dir, strerror(-r));
+		return r;
+	}
+	kern->begun = true;
+	configure(kern);
+	r = keep_out(kern, &kern->options);
+	if (r || kern->no_inbound)
+		return r;
+	/* what was counted before is not known to be so still: it has ended, or begun, unseen */
+	kern->config->reads = kern->number;
+	r = start_reads(kern);
+	if (!r)
+		add_older(kern);
+	return r;
+}
+
+static int leave_record(struct lw_kern *kern)
+{
+	_cleanup_free_ struct lw_record *record = calloc(1, sizeof(*record));
+	int r;
+
+	if (!record)
+		return -ENOMEM;
+	record->build = lw_record_build();
+	record->program = lw_record_program();
+	record->cgroup = lw_record_cgroup(kern->cgroup);
+	record->pid = (uint32_t)getpid();
+	record->mode = kern->mode;
+	record->keeps = kern->keeps;
+	if (kern->options.socket)
+		(void)snprintf(record->socket, sizeof(record->socket), "%s", kern->options.socket);
+	lw_record_put_tests(record, kern->tests);
+	r = lw_record_write(kern->pin_dir, record);
+	if (r)
+		lw_error("leave word in '%s': %s", kern->pin_dir, strerror(-r));
+	return r;
+}
+
+int lw_kern_begin(struct lw_kern *kern, pid_t other)
+{
+	int r;
+
+	if (kern->mode == LW_KERN_MODE_NONE)
+		return 0;
+	kern->other = other;
+	if (kern->adopts && !lw_adopt_can(kern, kern->cgroup)) {
+		/* whoever had it has taken it away, while we came up */
+		unload(kern);
+		r = load(kern);
+		if (r)
+			return r;
+	}
+	r = kern->adopts ? begin_adopted(kern) : begin_anew(kern);
+	return r ? r : leave_record(kern);
+}
+
+int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
+{
+	_cleanup_(lw_kern_close) struct lw_kern *kern = NULL;
+	int r = lw_kern_prepare(options, &kern);
+
+	if (!r)
+		r = lw_kern_begin(kern, 0);
+	if (!r)
+		*ret = TAKE_PTR(kern);
+	return r;
+}
+
+void lw_kern_supersede(struct lw_kern *kern, bool shared)
+{
+	kern->superseded = true;
+	kern->shared = shared;
+	/* each request is counted once */
+	if (shared)
+		lw_reads_stop(&kern->reads);
+}
+
+bool lw_kern_adopts(const struct lw_kern *kern)
+{
+	return kern->adopts;
+}
+
+int lw_kern_who(const char *bpffs, pid_t *ret_pid, char ret_socket[128])
+{
+	_cleanup_free_ struct lw_record *record = calloc(1, sizeof(*record));
+	_cleanup_free_ char *dir = NULL;
+	uint32_t id;
+	int r;
+
+	if (!record || asprintf(&dir, "%s/" PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0)
+		return -ENOMEM;
+	r = lw_record_read(dir, record, &id);
+	if (r)
+		return r;
+	*ret_pid = (pid_t)record->pid;
+	memcpy(ret_socket, record->socket, sizeof(record->socket));
 	return 0;
 }
 
@@ -438,43 +680,71 @@ void lw_kern_take_punts(struct lw_kern *kern, bool yes)
 	__atomic_store_n(&kern->config->flags, yes ? flags : flags | LW_CONF_NO_PUNT, __ATOMIC_RELEASE);
 }
 
+/* Says whose doing it was that requests found no agent: its own, or that of a machine which gave it no processor. */
+static void was_away(const struct lw_kern *kern, uint64_t now, uint64_t worked)
+{
+	lw_warn("no sign of life for %llu ms, of which the agent worked %llu ms: requests without an upstream socket %s (agent-stale)",
+		(unsigned long long)((now - kern->beat_ns) / 1000000), (unsigned long long)((worked - kern->worked_ns) / 1000000),
+		kern->fail_closed ? "were refused" : "followed their own peers");
+}
+
+static void beat(struct lw_kern *kern)
+{
+	uint64_t now = lw_clock_ns(), worked;
+
+	__atomic_store_n(&kern->config->heartbeat_ns, now, __ATOMIC_RELEASE);
+	/* it beats with every punt, and asking for the processor's time is a system call */
+	if (now - kern->worked_at_ns > HEARTBEAT_MAX_NS / 20) {
+		worked = lw_clock_worked_ns();
+		if (kern->beat_ns && now - kern->beat_ns > HEARTBEAT_MAX_NS)
+			was_away(kern, now, worked);
+		kern->worked_at_ns = now;
+		kern->worked_ns = worked;
+	}
+	kern->beat_ns = now;
+}
+
 void lw_kern_heartbeat(struct lw_kern *kern)
 {
-	if (kern->config)
-		__atomic_store_n(&kern->config->heartbeat_ns, lw_clock_ns(), __ATOMIC_RELEASE);
+	if (kern->config && kern->beats)
+		beat(kern);
 }
 
 void lw_kern_close(struct lw_kern **kern_)
 {
 	struct lw_kern *kern = *kern_;
+	bool ours;
 	int r;
 
 	*kern_ = NULL;
 	if (!kern)
 		return;
+	ours = kern->begun && !kern->superseded;
+	if (ours && (r = lw_kern_unpin(kern->pin_dir, LW_LINK_PIN)) < 0)
+		lw_warn("detach what is pinned in '%s': %s, left behind", kern->pin_dir, strerror(-r));
 	for (size_t i = LW_KERN_LINKS; i-- > 0;)
 		if (kern->links[i])
 			(void)bpf_link__destroy(kern->links[i]);
-	if (kern->config) {
-		/* connections that are still enrolled go on with their own peers until they close */
+	/* connections that are still enrolled go on with their own peers until they close */
+	if (kern->begun && !kern->shared)
 		lw_kern_stop_steering(kern);
-		(void)munmap(kern->config, sizeof(*kern->config));
-	}
-	if (kern->pin_dir) {
-		r = unpin_dir(kern->pin_dir);
+	if (ours) {
+		r = lw_kern_unpin(kern->pin_dir, "");
 		if (r < 0)
 			lw_warn("remove '%s': %s, left behind", kern->pin_dir, strerror(-r));
 	}
 	lw_notice_stop(&kern->notice);
-	if (kern->skel)
-		lw_lanes_bpf__destroy(kern->skel);
-	if (kern->bpffs_mounted && umount(kern->bpffs_mounted))
+	lw_reads_stop(&kern->reads);
+	unload(kern);
+	if (kern->bpffs_mounted && !kern->superseded && umount(kern->bpffs_mounted))
 		lw_warn("unmount '%s': %s, left behind", kern->bpffs_mounted, strerror(errno));
 	lw_image_free(&kern->slots[0]);
 	lw_image_free(&kern->slots[1]);
 	for (size_t i = 0; i < kern->nattached; i++)
 		free(kern->attached[i]);
+	(void)lw_close(kern->cgroup_fd);
 	free(kern->bpffs_mounted);
+	free(kern->cgroup);
 	free(kern->pin_dir);
 	free(kern->old_dir);
 	free(kern->tests);
@@ -485,6 +755,47 @@ uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
 {
 	*ret_noticed = kern->noticed;
 	return kern->keeps;
+}
+
+static bool is_among(const struct lw_addr *addr, const struct lw_addr *addrs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (memcmp(addr, &addrs[i], sizeof(*addr)) == 0)
+			return true;
+	return false;
+}
+
+int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t n)
+{
+	const uint32_t yes = 1;
+	struct lw_addr at, next, *from = NULL;
+	int fd;
+
+	if (!kern->skel || (!n && !kern->nkept_pods))
+		return 0;
+	fd = bpf_map__fd(kern->skel->maps.lw_kept_pods);
+	/* the walk goes on from an address that is still there */
+	while (!bpf_map_get_next_key(fd, from, &next)) {
+		if (is_among(&next, addrs, n)) {
+			at = next;
+			from = &at;
+		} else if (bpf_map_delete_elem(fd, &next) && errno != ENOENT) {
+			return -errno;
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		if (bpf_map_update_elem(fd, &addrs[i], &yes, BPF_ANY))
+			return -errno;
+	kern->nkept_pods = n;
+	__atomic_store_n(&kern->config->flags,
+			 n ? kern->config->flags | LW_CONF_KEEPS_PODS : kern->config->flags & ~LW_CONF_KEEPS_PODS,
+			 __ATOMIC_RELEASE);
+	return 0;
+}
+
+size_t lw_kern_kept_pods(const struct lw_kern *kern)
+{
+	return kern->nkept_pods;
 }
 
 int lw_kern_each_kept(const struct lw_kern *kern,
@@ -543,109 +854,6 @@ const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
 const char *const *lw_kern_attached(const struct lw_kern *kern)
 {
 	return (const char *const *)kern->attached;
-}
-
-int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
-{
-	int fd, r = 0;
-	uint64_t key, *at = NULL;
-	struct lw_flow flow;
-
-	if (!kern->skel)
-		return 0;
-	fd = bpf_map__fd(kern->skel->maps.lw_flows);
-	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
-		at = &key;
-		if (!bpf_map_lookup_elem(fd, &key, &flow))
-			r = cb(key, &flow, arg);
-	}
-	return r;
-}
-
-int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
-{
-	int fd, r = 0;
-	uint64_t key, *at = NULL;
-	struct lw_up up;
-
-	if (!kern->skel)
-		return 0;
-	fd = bpf_map__fd(kern->skel->maps.lw_ups);
-	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
-		at = &key;
-		if (!bpf_map_lookup_elem(fd, &key, &up))
-			r = cb(key, &up, arg);
-	}
-	return r;
-}
-
-/* Base requests that wait in flows to be counted, by workload. */
-struct waiting {
-	struct {
-		uint32_t hash;
-		uint64_t count;
-	} at[LW_MAX_WORKLOADS];
-	size_t n;
-};
-
-static int add_waiting(uint64_t cookie, const struct lw_flow *flow, void *arg)
-{
-	struct waiting *w = arg;
-	size_t i = 0;
-
-	(void)cookie;
-	if (!flow->base_ok)
-		return 0;
-	while (i < w->n && w->at[i].hash != flow->workload_hash)
-		i++;
-	if (i == LW_MAX_WORKLOADS)
-		return 0;
-	if (i == w->n) {
-		w->at[i].hash = flow->workload_hash;
-		w->n++;
-	}
-	w->at[i].count += flow->base_ok;
-	return 0;
-}
-
-int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg)
-{
-	_cleanup_free_ struct lw_stat *values = NULL;
-	_cleanup_free_ struct waiting *waiting = calloc(1, sizeof(*waiting));
-	struct lw_stat_key key, *at = NULL;
-	int fd, r = 0, cpus = libbpf_num_possible_cpus();
-
-	if (!kern->skel)
-		return 0;
-	if (cpus < 0)
-		return cpus;
-	values = calloc((size_t)cpus, sizeof(*values));
-	if (!values || !waiting)
-		return -ENOMEM;
-	(void)lw_kern_each_flow(kern, add_waiting, waiting);
-	fd = bpf_map__fd(kern->skel->maps.lw_stats);
-	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
-		uint64_t sum = 0;
-
-		at = &key;
-		if (bpf_map_lookup_elem(fd, &key, values))
-			continue;
-		for (int i = 0; i < cpus; i++)
-			sum += values[i].count;
-		for (size_t i = 0; !key.lane && !key.evidence && !key.reason && i < waiting->n; i++)
-			if (waiting->at[i].hash == key.workload_hash) {
-				sum += waiting->at[i].count;
-				waiting->at[i].count = 0;
-			}
-		r = cb(&key, sum, arg);
-	}
-	for (size_t i = 0; !r && i < waiting->n; i++) {
-		struct lw_stat_key only = { .workload_hash = waiting->at[i].hash };
-
-		if (waiting->at[i].count)
-			r = cb(&only, waiting->at[i].count, arg);
-	}
-	return r;
 }
 
 int lw_kern_call(const struct bpf_program *prog, void *args, size_t size)

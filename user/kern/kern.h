@@ -6,6 +6,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/image.h"
 
@@ -21,11 +22,14 @@ enum lw_kern_mode {
 struct lw_kern_options {
 	const char *cgroup; /* cgroup2 root; NULL: found in /proc/self/mounts */
 	const char *bpffs; /* bpffs root; NULL: /sys/fs/bpf, mounted if it is not */
+	const char *socket; /* where the agent can be asked, for the next one; NULL: nowhere */
 	bool fail_closed;
 	bool prefer_local;
 	bool no_bypass; /* steered bytes take TCP also between two pods of this node */
 	const char *const *keep_out; /* names of programs, as in /proc/PID/comm, that are not enrolled; ends with NULL; NULL: none */
 	bool watch_syscalls; /* notice clients that splice also by a hook that makes every system call slower */
+	bool no_inbound; /* requests that arrive at pods are not read: what a pod sends for them has no evidence but its own */
+	bool beside; /* another agent is at work here */
 	bool no_notice; /* for tests: whatever a client does, it is enrolled */
 };
 
@@ -38,11 +42,34 @@ struct lw_selftest_result {
 };
 
 /*
- * Runs the self-tests, loads, pins below <bpffs>/laneway, attaches. Whatever a killed agent left there
- * is taken away first. 0, or -errno with one line logged.
+ * Runs the self-tests, and loads. Nothing is attached or changed yet, so that an earlier agent can go on meanwhile. The
+ * options' pointers must outlive kern. 0, or -errno with one line logged.
+ *
+ * Where an earlier agent of the same build has left its pins, or has them still, its maps, programs and hooks are used
+ * again: what it had enrolled is steered on. Anything else it left is ended. See docs/adr/0014.
  */
+int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret);
+/*
+ * Makes it ours: pins below <bpffs>/laneway, attaches. Steers from the first lw_kern_publish() on. other: an agent that
+ * has agreed to end, and lives (lw_kern_other_gone()); 0: what is there is a dead one's. 0, or -errno with one line logged.
+ */
+int lw_kern_begin(struct lw_kern *kern, pid_t other);
+/* Both. */
 int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret);
-/* Detaches and unpins everything. */
+/* The other agent has ended: what it left half done is ended, too. */
+void lw_kern_other_gone(struct lw_kern *kern);
+/*
+ * Another agent takes over. shared: it goes on with our maps, and what is new is its; else it has its own, and ours serve the
+ * connections that are enrolled. From here on lw_kern_close() leaves what is pinned alone.
+ */
+void lw_kern_supersede(struct lw_kern *kern, bool shared);
+/* Names of the lanes of the state that an earlier agent left in force, by number; "": not in use. All "" if none is adopted. */
+void lw_kern_adopted_lanes(const struct lw_kern *kern, char ret[LW_MAX_LANES][LW_LANE_NAME_LEN]);
+/* Who pins below bpffs (NULL: the default): its pid, and its control socket as it sees it itself. 0 or -errno. */
+int lw_kern_who(const char *bpffs, pid_t *ret_pid, char ret_socket[128]);
+/* Does it go on with an earlier agent's maps? */
+bool lw_kern_adopts(const struct lw_kern *kern);
+/* Detaches and unpins everything. Of what has not begun: nothing. */
 void lw_kern_close(struct lw_kern **kern);
 /* Removes every pin and program of an agent that is gone, without one. Number of things removed, or -errno. */
 int lw_kern_cleanup(const char *bpffs);
@@ -55,7 +82,7 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image);
 /* When the state in force became so, lw_clock_ns(). */
 uint64_t lw_kern_in_force_ns(const struct lw_kern *kern);
 uint64_t lw_kern_generation(const struct lw_kern *kern);
-/* A sign of life; without one for a second the programs stop handing anything to the agent. */
+/* A sign of life, of the process that serves what is handed over; without one for a second the programs stop handing anything to it. */
 void lw_kern_heartbeat(struct lw_kern *kern);
 /* From here on requests follow their own peers, untouched; those under way end where they are. */
 void lw_kern_stop_steering(struct lw_kern *kern);
@@ -65,6 +92,9 @@ void lw_kern_take_punts(struct lw_kern *kern, bool yes);
 
 /* Whom the mode would hurt (enum lw_keep), and who of them is noticed by what they do. */
 uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed);
+/* From here on connections from these addresses are not enrolled, and from no others. 0 or -errno. */
+int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t n);
+size_t lw_kern_kept_pods(const struct lw_kern *kern);
 /* Every process that is kept out. 0 or -errno. */
 int lw_kern_each_kept(const struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg);

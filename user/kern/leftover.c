@@ -27,17 +27,40 @@ static int open_pin(const char *dir, const char *name, size_t value_size)
 	return TAKE_FD(fd);
 }
 
-static bool unfinished(const struct lw_flow *f, int ups)
+/* `agent`: what is with that one is not left over; 0: all is. */
+static bool unfinished(const struct lw_flow *f, int ups, uint32_t agent)
 {
 	const struct lw_flow_up *fu = &f->ups[f->up % LW_FLOW_UPS];
 	struct lw_up up;
+	bool known;
 
 	if (f->route == LW_ROUTE_PEER)
 		return false;
+	known = !bpf_map_lookup_elem(ups, &fu->up, &up);
+	if (agent && (f->punt ? (f->punt_to & 1) == (agent & 1) : known && up.agent == agent))
+		return false;
 	if (f->punt || f->frame.state != LW_FRAME_HEAD || (f->flags & LW_FLOW_OPAQUE))
 		return true;
-	return !bpf_map_lookup_elem(ups, &fu->up, &up) &&
-	       (up.req_seq != up.resp_seq || (up.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
+	return known && (up.req_seq != up.resp_seq || (up.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
+}
+
+/* Resets who waits for what does not come any more. */
+static void reset_unfinished(int flows, int ups, uint32_t agent)
+{
+	_cleanup_(lw_netns_free) struct lw_netns *ns = NULL;
+	struct lw_flow f;
+	uint64_t key, *at = NULL;
+	size_t n = 0;
+
+	if (lw_netns_new(&ns))
+		return;
+	while (!bpf_map_get_next_key(flows, at, &key)) {
+		at = &key;
+		if (!bpf_map_lookup_elem(flows, &key, &f) && unfinished(&f, ups, agent) && !lw_downstream_reset(ns, key, &f))
+			n++;
+	}
+	if (n)
+		lw_info("reset %zu connections whose request or response ended with an earlier agent", n);
 }
 
 void lw_leftover_end(const char *pin_dir, bool stop)
@@ -45,24 +68,33 @@ void lw_leftover_end(const char *pin_dir, bool stop)
 	_cleanup_close_ int config = open_pin(pin_dir, "config", sizeof(struct lw_config));
 	_cleanup_close_ int flows = open_pin(pin_dir, "flows", sizeof(struct lw_flow));
 	_cleanup_close_ int ups = open_pin(pin_dir, "ups", sizeof(struct lw_up));
-	_cleanup_(lw_netns_free) struct lw_netns *ns = NULL;
 	struct lw_config c;
-	struct lw_flow f;
 	uint32_t zero = 0;
-	uint64_t key, *at = NULL;
-	size_t n = 0;
 
-	if (config < 0 || flows < 0 || ups < 0 || lw_netns_new(&ns))
+	if (config < 0 || flows < 0 || ups < 0)
 		return;
 	if (stop && !bpf_map_lookup_elem(config, &zero, &c) && c.abi == LW_ABI_VERSION) {
 		c.flags |= LW_CONF_STOPPED;
 		(void)bpf_map_update_elem(config, &zero, &c, BPF_ANY);
 	}
-	while (!bpf_map_get_next_key(flows, at, &key)) {
+	reset_unfinished(flows, ups, 0);
+}
+
+void lw_leftover_retire(const struct lw_left *left)
+{
+	uint64_t key, next, *at = NULL;
+	struct lw_up up;
+	int r;
+
+	reset_unfinished(left->flows, left->ups, left->agent);
+	r = bpf_map_get_next_key(left->ups, NULL, &next);
+	while (!r) {
+		key = next;
 		at = &key;
-		if (!bpf_map_lookup_elem(flows, &key, &f) && unfinished(&f, ups) && !lw_downstream_reset(ns, key, &f))
-			n++;
+		r = bpf_map_get_next_key(left->ups, at, &next); /* before the key may go */
+		if (bpf_map_lookup_elem(left->ups, &key, &up) || up.agent == left->agent)
+			continue;
+		(void)bpf_map_delete_elem(left->ups, &key);
+		(void)bpf_map_delete_elem(left->streams, &key);
 	}
-	if (n)
-		lw_info("reset %zu connections whose request or response ended with an earlier agent", n);
 }

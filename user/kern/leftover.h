@@ -6,6 +6,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Resets the connections whose request or response was on an upstream socket and not through: these sockets went with
@@ -13,3 +14,11 @@
  * peer from here on. Does nothing where there is nothing.
  */
 void lw_leftover_end(const char *pin_dir, bool stop);
+
+/* Maps that are gone on with. */
+struct lw_left {
+	int flows, ups, streams;
+	uint32_t agent; /* whose upstream sockets are not left over; 0: all are */
+};
+/* The same for these: clients are reset, and upstream sockets that went with earlier agents forgotten. */
+void lw_leftover_retire(const struct lw_left *left);

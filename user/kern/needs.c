@@ -41,22 +41,37 @@ static int check_btf(void)
 	return -EOPNOTSUPP;
 }
 
-/* Programs and network namespaces take both; CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON, too. */
+/*
+ * One that is lacking is told here and not by the first request that needs it. CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON,
+ * too; CAP_DAC_OVERRIDE lets into folders like CAP_DAC_READ_SEARCH.
+ */
+static const struct right {
+	const char *name, *what_for;
+	uint64_t any_of;
+} rights[] = {
+	{ "CAP_SYS_ADMIN", "bpf(2), clients' network namespaces", 1ull << CAP_SYS_ADMIN },
+	{ "CAP_NET_ADMIN", "programs on cgroups, sockets, devices", 1ull << CAP_NET_ADMIN },
+	{ "CAP_SYS_PTRACE", "namespaces of other users' processes", 1ull << CAP_SYS_PTRACE },
+	{ "CAP_DAC_READ_SEARCH", "descriptors of other users' processes", 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_DAC_OVERRIDE },
+};
+
 static int check_rights(void)
 {
-	static const uint64_t needed = 1ull << CAP_SYS_ADMIN | 1ull << CAP_NET_ADMIN;
 	_cleanup_fclose_ FILE *f = fopen("/proc/self/status", "re");
+	char line[256], lacking[400] = "";
 	unsigned long long have;
-	char line[256];
+	size_t len = 0;
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "CapEff: %llx", &have) != 1)
 			continue;
-		if ((have & needed) == needed)
+		for (const struct right *r = rights; r < rights + sizeof(rights) / sizeof(rights[0]); r++)
+			if (!(have & r->any_of))
+				len += (size_t)snprintf(lacking + len, sizeof(lacking) - len, "%s%s (%s)",
+							len ? " and " : "", r->name, r->what_for);
+		if (!len)
 			return 0;
-		lw_error("the agent lacks %s%s%s: start it as root, with all capabilities",
-			 have & 1ull << CAP_SYS_ADMIN ? "" : "CAP_SYS_ADMIN", (have & needed) ? "" : " and ",
-			 have & 1ull << CAP_NET_ADMIN ? "" : "CAP_NET_ADMIN");
+		lw_error("the agent lacks %s: start it as root, with all capabilities", lacking);
 		return -EPERM;
 	}
 	lw_error("read '/proc/self/status': /proc is not mounted");

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "core/bytemap.h"
@@ -165,5 +166,67 @@ int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family,
 	}
 	e->age = 0;
 	r = socket_in(ns, e->fd, family, type, protocol);
+	return r;
+}
+
+struct each {
+	struct lw_netns *ns;
+	struct lw_bytemap seen; /* by inode number */
+	int family, type, protocol;
+	int (*cb)(int sock, void *arg);
+	void *arg;
+};
+
+static int each_path(struct each *e, const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC), sock = -1;
+	struct lw_bytes key;
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st))
+		return 0;
+	key = LW_BYTES_OF(st.st_ino);
+	if (lw_bytemap_get(&e->seen, &key, 1))
+		return 0;
+	r = lw_bytemap_put(&e->seen, &key, 1, e);
+	if (r < 0)
+		return r;
+	sock = socket_in(e->ns, fd, e->family, e->type, e->protocol);
+	return sock < 0 ? 0 : e->cb(sock, e->arg);
+}
+
+static int each_in_dir(struct each *e, const char *dir, bool processes)
+{
+	_cleanup_closedir_ DIR *d = opendir(dir);
+	struct dirent *entry;
+	char path[512];
+	int r = 0;
+
+	while (d && !r && (entry = readdir(d))) {
+		if (entry->d_name[0] == '.' || (processes && !isdigit((unsigned char)entry->d_name[0])))
+			continue;
+		(void)snprintf(path, sizeof(path), processes ? "/proc/%s/ns/net" : "/run/netns/%s", entry->d_name);
+		r = each_path(e, path);
+	}
+	return r;
+}
+
+int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol, int (*cb)(int sock, void *arg), void *arg)
+{
+	struct each e = { .ns = ns, .family = family, .type = type, .protocol = protocol, .cb = cb, .arg = arg };
+	struct stat own;
+	struct lw_bytes key;
+	int r;
+
+	if (fstat(ns->own, &own))
+		return -errno;
+	key = LW_BYTES_OF(own.st_ino);
+	r = lw_bytemap_put(&e.seen, &key, 1, &e);
+	if (!r)
+		r = each_in_dir(&e, "/run/netns", false);
+	if (!r)
+		r = each_in_dir(&e, "/proc", true);
+	lw_bytemap_clear(&e.seen);
 	return r;
 }

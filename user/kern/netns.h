@@ -19,5 +19,11 @@ void lw_netns_free(struct lw_netns **ns);
  */
 int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family, int type, int protocol);
 
+/*
+ * Calls cb with such a socket in every network namespace of the machine that a process is in or that has a name, but the
+ * agent's own, until it returns other than 0. 0, that, or -errno. One that ends meanwhile is passed over.
+ */
+int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol, int (*cb)(int sock, void *arg), void *arg);
+
 /* Closes the descriptors not used since the last two calls. */
 void lw_netns_sweep(struct lw_netns *ns);

@@ -22,19 +22,6 @@ struct lw_notice {
 	struct bpf_link *links[NHOOKS];
 };
 
-static int share_maps(const struct lw_kern *kern, struct lw_notice_bpf *skel)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, skel->obj) {
-		const struct bpf_map *with = bpf_object__find_map_by_name(kern->skel->obj, bpf_map__name(map));
-
-		if (with && bpf_map__reuse_fd(map, bpf_map__fd(with)))
-			return -1;
-	}
-	return 0;
-}
-
 /* A kernel that lacks the hook refuses to load its program, or to attach it. */
 static bool attach_hook(const struct lw_kern *kern, struct lw_notice *notice, size_t i)
 {
@@ -51,7 +38,7 @@ static bool attach_hook(const struct lw_kern *kern, struct lw_notice *notice, si
 		if (it_is)
 			mine = prog;
 	}
-	if (!mine || (kern && share_maps(kern, skel)) || lw_notice_bpf__load(skel))
+	if (!mine || (kern && lw_kern_share_maps(kern, skel->obj)) || lw_notice_bpf__load(skel))
 		return false;
 	notice->links[i] = bpf_program__attach(mine);
 	return notice->links[i];

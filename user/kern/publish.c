@@ -100,27 +100,43 @@ static int sync_pass(struct batch *b, const struct lw_image *old, const struct l
 	return r ? r : batch_flush(b, del);
 }
 
-/* The slot's content is not known any more: take it all away, and forget it. */
-static void slot_reset(struct lw_kern *kern, uint32_t slot)
+/* The slot's content is not known any more: take it all away, and forget it. 0 or -ENOMEM: some may be left. */
+static int slot_reset(struct lw_kern *kern, uint32_t slot)
 {
 	lw_image_free(&kern->slots[slot]);
 	for (size_t t = 0; t < LW_TABLE__MAX; t++) {
 		const struct lw_table_info *info = &lw_tables[t];
 		int fd = lw_kern_map_fd(kern, t);
 		_cleanup_free_ char *key = malloc(info->key_size), *next = malloc(info->key_size);
+		_cleanup_free_ char *found = NULL;
+		size_t n = 0, room = 0;
 		bool first = true;
 		uint32_t s;
 
 		if (!key || !next)
-			continue;
+			return -ENOMEM;
+		/* first all of them, then away: a walk that deletes loses its place, and begins again at every row */
 		while (!bpf_map_get_next_key(fd, first ? NULL : key, next)) {
 			first = false;
 			memcpy(key, next, info->key_size);
 			memcpy(&s, key + info->slot_offset, sizeof(s));
-			if (s == slot && !bpf_map_delete_elem(fd, key))
-				first = true; /* the walk lost its place */
+			if (s != slot)
+				continue;
+			if (n == room) {
+				char *grown = realloc(found, (room ? 2 * room : 256) * info->key_size);
+
+				if (!grown)
+					return -ENOMEM;
+				found = grown;
+				room = room ? 2 * room : 256;
+			}
+			memcpy(found + n++ * info->key_size, key, info->key_size);
 		}
+		while (n-- > 0)
+			(void)bpf_map_delete_elem(fd, found + n * info->key_size);
 	}
+	kern->unknown[slot] = false;
+	return 0;
 }
 
 /* Makes a slot hold the image. 0, or -errno: it is empty then. */
@@ -128,6 +144,8 @@ static int write_slot(struct lw_kern *kern, uint32_t slot, struct lw_image *imag
 {
 	int r = 0;
 
+	if (kern->unknown[slot])
+		r = slot_reset(kern, slot);
 	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++) {
 		const struct lw_table_info *info = &lw_tables[t];
 		uint32_t fit = BATCH_BYTES / info->value_size, max = fit < BATCH_ROWS ? fit : BATCH_ROWS;
@@ -144,12 +162,23 @@ static int write_slot(struct lw_kern *kern, uint32_t slot, struct lw_image *imag
 			r = sync_pass(&b, kern->slots[slot], image, t, false);
 	}
 	if (r) {
-		slot_reset(kern, slot);
+		if (slot_reset(kern, slot))
+			kern->unknown[slot] = true;
 		return r;
 	}
 	lw_image_free(&kern->slots[slot]);
 	kern->slots[slot] = lw_image_ref(image);
 	return 0;
+}
+
+/* Requests that arrive at pods are read while there is a lane that one could be in. */
+static void read_inbound(struct lw_kern *kern, const struct lw_image *image)
+{
+	uint32_t flags = kern->config->flags & ~(uint32_t)LW_CONF_INBOUND;
+
+	if (!kern->no_inbound && lw_image_rows(image, LW_TABLE_LANES))
+		flags |= LW_CONF_INBOUND;
+	__atomic_store_n(&kern->config->flags, flags, __ATOMIC_RELEASE);
 }
 
 int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
@@ -166,9 +195,16 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 	r = write_slot(kern, slot, image);
 	if (r)
 		return r;
+	if (kern->config->agent != kern->number) {
+		/* from here on we are the agent at work. `since` first: a flow of before must not take old numbers for ours */
+		__atomic_store_n(&kern->config->since, next, __ATOMIC_RELEASE);
+		__atomic_store_n(&kern->config->agent, kern->number, __ATOMIC_RELEASE);
+	}
 	__atomic_store_n(&kern->config->generation, next, __ATOMIC_RELEASE);
+	read_inbound(kern, image);
 	kern->in_force_ns = lw_clock_ns();
-	lw_kern_end_old(kern);
+	if (!kern->other)
+		lw_kern_end_old(kern);
 	/* programs that began before the store may still read the other slot: wait until all have ended */
 	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	/* the second state shall not wait for all its rows, where a few differ from the first */

@@ -15,6 +15,8 @@
 
 /* A send is at most this long in the kernel's hands, with room for the frame. */
 #define PUNT_BUF (4 << 20)
+/* At once: some hundred requests, each with a socket to open. Heartbeat and timers come between. */
+#define PUNT_READ (64 << 10)
 
 struct punt {
 	uint64_t down;
@@ -221,6 +223,8 @@ static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, co
 	struct punt *p;
 	char *grown;
 
+	/* a thousand of them take their time: it is alive that is at work on them */
+	lw_kern_heartbeat(ups->kern);
 	if (frame->seq == 1)
 		lw_punt_forget(ups, frame->down);
 	p = lw_bytemap_get(&ups->punts, &key, 1);
@@ -257,8 +261,8 @@ static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, co
 static void on_punted(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct lw_upstreams *ups = w->data;
-	ssize_t n = recv(ups->punt_near, ups->punt_buf + ups->punt_len, PUNT_BUF - ups->punt_len, MSG_DONTWAIT);
-	size_t at = 0;
+	size_t at = 0, room = PUNT_BUF - ups->punt_len;
+	ssize_t n = recv(ups->punt_near, ups->punt_buf + ups->punt_len, room < PUNT_READ ? room : PUNT_READ, MSG_DONTWAIT);
 
 	(void)loop;
 	(void)events;
@@ -279,14 +283,15 @@ static void on_punted(struct ev_loop *loop, ev_io *w, int events)
 		on_message(ups, &frame, ups->punt_buf + at + sizeof(frame));
 		at += sizeof(frame) + frame.len;
 	}
-	memmove(ups->punt_buf, ups->punt_buf + at, ups->punt_len - at);
+	if (at)
+		memmove(ups->punt_buf, ups->punt_buf + at, ups->punt_len - at);
 	ups->punt_len -= at;
 }
 
 int lw_punts_start(struct lw_upstreams *ups)
 {
 	int pair[2], r;
-	uint32_t zero = 0;
+	uint32_t key = ups->kern->number & 1;
 	uint64_t fd;
 
 	ups->punt_near = ups->punt_far = -1;
@@ -299,7 +304,7 @@ int lw_punts_start(struct lw_upstreams *ups)
 	ups->punt_near = pair[0];
 	ups->punt_far = pair[1];
 	fd = (uint64_t)ups->punt_near;
-	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_punt_sock), &zero, &fd, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_punt_sock), &key, &fd, BPF_ANY))
 		return -errno;
 	ev_io_init(&ups->punt_io, on_punted, ups->punt_near, EV_READ);
 	ups->punt_io.data = ups;

@@ -18,6 +18,8 @@
 /* Packets that may wait for the reader when more are sent on. */
 #define BACKLOG_LOW 32
 #define LOOK_SECONDS 0.005
+/* So often for this many at once; where there are more, each is looked at more seldom. A look is a call into the kernel. */
+#define LOOK_MANY 128
 
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
@@ -25,7 +27,20 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	lw_kern_heartbeat(u->ups->kern);
 	lw_relay_pump(u->ups, u);
+}
+
+static double look_again(const struct lw_upstreams *ups)
+{
+	return ups->relays > LOOK_MANY ? LOOK_SECONDS * ups->relays / LOOK_MANY : LOOK_SECONDS;
+}
+
+void lw_relay_unlink(struct upstream *u)
+{
+	u->ups->relays--;
+	u->relay->relay_of = NULL;
+	u->relay = NULL;
 }
 
 static void give_up(struct lw_upstreams *ups, struct upstream *u, const char *what, int error)
@@ -55,6 +70,7 @@ void lw_relay_start(struct lw_upstreams *ups, struct upstream *u)
 		return;
 	}
 	u->relay->relay_of = u;
+	ups->relays++;
 	lw_upstream_opaque(ups, u->relay);
 	ev_timer_stop(ups->loop, &u->timer);
 	lw_relay_pump(ups, u);
@@ -72,8 +88,7 @@ static void ended(struct lw_upstreams *ups, struct upstream *u)
 		lw_upstream_close(ups, u);
 		return;
 	}
-	relay->relay_of = NULL;
-	u->relay = NULL;
+	lw_relay_unlink(u);
 	lw_upstream_ended(ups, u);
 }
 
@@ -85,7 +100,7 @@ void lw_relay_pump(struct lw_upstreams *ups, struct upstream *u)
 		if (lw_upstream_backlog(ups, u->down) > BACKLOG_LOW) {
 			ev_io_stop(ups->loop, &u->io);
 			ev_timer_stop(ups->loop, &u->timer);
-			ev_timer_init(&u->timer, on_look, LOOK_SECONDS, 0.);
+			ev_timer_init(&u->timer, on_look, look_again(ups), 0.);
 			ev_timer_start(ups->loop, &u->timer);
 			return;
 		}

@@ -72,6 +72,19 @@ static const struct test {
 };
 #define NTESTS (sizeof(tests) / sizeof(tests[0]))
 
+bool lw_selftest_name(const char *name, struct lw_selftest_result *ret)
+{
+	for (size_t i = 0; i < 2 * NTESTS; i++) {
+		const struct test *t = &tests[i / 2];
+
+		if (strcmp(t->names[i % 2], name) != 0)
+			continue;
+		*ret = (struct lw_selftest_result){ .name = t->names[i % 2], .about = t->about, .keeps = t->keeps };
+		return true;
+	}
+	return false;
+}
+
 static bool report(struct bench *b, const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 4, 5)));
 static bool report(struct bench *b, const char *name, bool ok, const char *format, ...)
 {

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kern/downstream.h"
+#include "kern/ends.h"
 #include "kern/internal.h"
 #include "kern/upstream_internal.h"
 
@@ -42,6 +44,10 @@
 #define POOL_SHARE_MORE 0.01
 /* A fresh socket that nobody took in this time is closed. */
 #define POOL_IDLE_NS (2 * LW_NS_PER_SEC)
+/* Taken from the ring at once: the rest waits for a turn of the loop, as punts and new connections do. */
+#define EVENTS_MAX 512
+/* libbpf stops at a negative number, and has taken this one out then. */
+#define ENOUGH (-ECANCELED)
 /* Each of its two. The kernel doubles it, and by itself would let the second grow to tcp_rmem[2]: a slow reader's share. */
 #define BUFFER_BYTES (4 << 20)
 /*
@@ -158,11 +164,13 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 		unlink_down(ups, u);
 	}
 	if (u->relay_of)
-		u->relay_of->relay = NULL;
+		lw_relay_unlink(u->relay_of);
 	if (u->relay)
-		u->relay->relay_of = NULL;
+		lw_relay_unlink(u);
 	ev_io_stop(ups->loop, &u->io);
 	ev_timer_stop(ups->loop, &u->timer);
+	if (u->ending)
+		lw_ends_forget(ups->ends, u->ending, u->down);
 	if (is_cut_off(ups, u))
 		(void)setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
@@ -200,6 +208,24 @@ bool lw_upstream_ends_downstream(const struct lw_up *state)
 	       ((state->flags & LW_UP_CLOSING) && state->req_seq == state->resp_seq);
 }
 
+/* The downstream socket of that upstream socket has been shut down, or has not. */
+static void on_eof(void *arg, uint64_t cookie, int r)
+{
+	struct lw_upstreams *ups = arg;
+	struct upstream *u = lw_upstream_get(ups, cookie);
+	struct lw_flow flow;
+
+	lw_kern_heartbeat(ups->kern);
+	if (!u)
+		return;
+	u->ending = 0;
+	if (r && r != -ENOENT && !lw_upstream_flow(ups, u->down, &flow)) {
+		lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
+		(void)lw_downstream_reset(ups->netns, u->down, &flow);
+	}
+	lw_upstream_close(ups, u);
+}
+
 /*
  * Brings the downstream socket to the end its upstream socket came to: a reset where bytes are missing, else an
  * end of file, in two ways at once. The FIN in its queue is what a reader that sleeps in recv(2) gets; shutdown() is
@@ -214,6 +240,8 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	int r = 0;
 
 	(void)events;
+	/* thousands end in one turn where a client drops all it has */
+	lw_kern_heartbeat(ups->kern);
 	/* an end of the agent's own making: lw_reply has sent its FIN on, but not in mode msg */
 	if ((u->far >= 0 && lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) || !lw_upstream_state(ups, u, &state) ||
 	    (state.flags & LW_UP_ORPHAN) || lw_upstream_flow(ups, u->down, &flow)) {
@@ -250,12 +278,14 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		ev_timer_start(loop, w);
 		return;
 	}
-	r = lw_downstream_eof(u->down, &flow);
-	if (r && r != -ENOENT) {
-		lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
-		(void)lw_downstream_reset(ups->netns, u->down, &flow);
+	u->ending = (pid_t)flow.pid;
+	r = lw_ends_ask(ups->ends, u->ending, u->down, u->cookie);
+	if (r == -EEXIST) { /* by another of its upstream sockets */
+		u->ending = 0;
+		lw_upstream_close(ups, u);
+	} else if (r) {
+		on_eof(ups, u->cookie, r);
 	}
-	lw_upstream_close(ups, u);
 }
 
 /*
@@ -277,6 +307,8 @@ void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u)
 	}
 	if (u->relay)
 		return; /* its last bytes are read first */
+	if (u->ending)
+		return;
 	if (wants_relay(ups, u)) {
 		lw_relay_start(ups, u);
 		return;
@@ -336,6 +368,7 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		.lane = u->lane,
 		.req_seq = 1,
 		.head_bits = is_head,
+		.agent = ups->kern->number,
 		.flags = LW_UP_REQ_WIRE, /* the agent writes the first request */
 		.frame.state = (__u8)frame,
 	};
@@ -380,6 +413,7 @@ static void connected(struct upstream *u, int error)
 {
 	struct lw_upstreams *ups = u->ups;
 
+	lw_kern_heartbeat(ups->kern);
 	ev_io_stop(ups->loop, &u->io);
 	ev_timer_stop(ups->loop, &u->timer);
 	if (u->punt) {
@@ -406,11 +440,16 @@ static void on_connect(struct ev_loop *loop, ev_io *w, int events)
 	connected(u, error);
 }
 
+/* Of a busy agent the timer may be seen before the connection that is long there. */
 static void on_connect_timeout(struct ev_loop *loop, ev_timer *w, int events)
 {
-	(void)loop;
-	(void)events;
-	connected(w->data, ETIMEDOUT);
+	struct upstream *u = w->data;
+	struct pollfd p = { .fd = u->fd, .events = POLLOUT };
+
+	if (poll(&p, 1, 0) == 1)
+		on_connect(loop, &u->io, events);
+	else
+		connected(u, ETIMEDOUT);
 }
 
 int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *key, uint16_t lane, struct upstream **ret)
@@ -430,6 +469,7 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 	sk.netns = key->netns;
 	((struct lw_scan *)state.scan_state)->response = 1;
 	state.self = sk.cookie;
+	state.agent = ups->kern->number;
 	/* before connect: the hooks know the agent's own sockets by this */
 	if (bpf_map_update_elem(bpf_map__fd(s->maps.lw_sk), &fd, &sk, BPF_ANY) ||
 	    bpf_map_update_elem(bpf_map__fd(s->maps.lw_ups), &sk.cookie, &state, BPF_NOEXIST))
@@ -466,7 +506,7 @@ static bool in_reserve(const struct lw_upstreams *ups, int fd, uint16_t lane)
 /* Until the next tick no request is handed to us: they follow their own peers, or are refused. */
 static void out_of_sockets(struct lw_upstreams *ups)
 {
-	if (ups->short_of)
+	if (ups->short_of || ups->retired)
 		return;
 	ups->short_of = true;
 	lw_kern_take_punts(ups->kern, false);
@@ -485,6 +525,8 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	struct upstream *u;
 	int one = 1, size = BUFFER_BYTES, r;
 
+	/* a pool is filled by the dozen, and there are many */
+	lw_kern_heartbeat(ups->kern);
 	fd = lw_netns_socket(ups->netns, key->netns, pid, sa.ss_family, SOCK_STREAM, IPPROTO_TCP);
 	if (fd == -EMFILE || fd == -ENFILE || (fd >= 0 && in_reserve(ups, fd, lane))) {
 		out_of_sockets(ups);
@@ -567,6 +609,8 @@ static void pool_fill(struct lw_upstreams *ups, struct pool *p)
 {
 	unsigned int want = 0;
 
+	if (ups->retired)
+		return;
 	if (p->rate >= POOL_RATE_MIN) {
 		want = (unsigned int)(p->rate * POOL_SHARE) + 1;
 		if (want > POOL_FEW)
@@ -591,9 +635,11 @@ void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uin
 	struct pool *p = lw_bytemap_get(&ups->pools, &bytes, 1);
 	int fd = bpf_map__fd(ups->kern->skel->maps.lw_pools);
 
+	if (ups->retired)
+		return;
 	if (!p) {
-		/* full: requests there are punted */
-		if (bpf_map_update_elem(fd, key, &empty, BPF_ANY))
+		/* full: requests there are punted. There already: an earlier agent's, and what is in it is passed over */
+		if (bpf_map_update_elem(fd, key, &empty, BPF_NOEXIST) && errno != EEXIST)
 			return;
 		p = calloc(1, sizeof(*p));
 		if (!p || lw_bytemap_put(&ups->pools, &bytes, 1, p)) {
@@ -630,35 +676,51 @@ static bool pool_tick(void *value, void *arg)
 
 /* ---- events and ticks ---- */
 
+void lw_upstream_close_all(struct lw_upstreams *ups, uint64_t down)
+{
+	const struct lw_bytes key = LW_BYTES_OF(down);
+	struct upstream *u;
+
+	lw_punt_forget(ups, down);
+	while ((u = lw_bytemap_get(&ups->by_down, &key, 1)))
+		lw_upstream_close(ups, u);
+}
+
+void lw_upstream_taken(struct lw_upstreams *ups, struct upstream *u, uint64_t down)
+{
+	struct lw_up state;
+
+	u->pool->ready--;
+	u->pool = NULL;
+	u->state = UPSTREAM_BOUND;
+	link_down(ups, u, down);
+	/* stopped if we were about to close it as it was taken (lw_upstream_close()) */
+	if (!ev_is_active(&u->io))
+		lw_upstream_watch(u);
+	/* its end may have been told while it was still ours */
+	if (lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_DEAD))
+		lw_upstream_ended(ups, u);
+}
+
 static int on_event(void *arg, void *data, size_t size)
 {
 	struct lw_upstreams *ups = arg;
 	const struct lw_event *e = data;
 	struct lw_pool_key key = { .netns = e->netns, .addr = e->addr, .port = e->port };
-	const struct lw_bytes down = LW_BYTES_OF(e->down);
 	struct upstream *u;
-	struct lw_up state;
 
+	lw_kern_heartbeat(ups->kern);
 	if (size < sizeof(*e))
 		return 0;
 	switch (e->type) {
 	case LW_EVENT_TAKEN:
 		u = lw_upstream_get(ups, e->up);
-		if (u && u->state == UPSTREAM_READY) {
-			u->pool->ready--;
-			u->pool = NULL;
-			u->state = UPSTREAM_BOUND;
-			link_down(ups, u, e->down);
-			/* its end may have been told while it was still ours */
-			if (lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_DEAD))
-				lw_upstream_ended(ups, u);
-		}
+		if (u && u->state == UPSTREAM_READY)
+			lw_upstream_taken(ups, u, e->down);
 		lw_pool_demand(ups, &key, e->lane, (pid_t)e->pid);
 		break;
 	case LW_EVENT_DOWN_CLOSED:
-		lw_punt_forget(ups, e->down);
-		while ((u = lw_bytemap_get(&ups->by_down, &down, 1)))
-			lw_upstream_close(ups, u);
+		lw_upstream_close_all(ups, e->down);
 		break;
 	case LW_EVENT_DOWN_FIN:
 		if (!lw_punt_fin(ups, e->down))
@@ -682,7 +744,7 @@ static int on_event(void *arg, void *data, size_t size)
 	default:
 		break;
 	}
-	return 0;
+	return ++ups->events < EVENTS_MAX ? 0 : ENOUGH;
 }
 
 static void on_ring(struct ev_loop *loop, ev_io *w, int events)
@@ -691,7 +753,18 @@ static void on_ring(struct ev_loop *loop, ev_io *w, int events)
 
 	(void)loop;
 	(void)events;
+	ups->events = 0;
 	(void)ring_buffer__consume(ups->ring);
+}
+
+/* Each turn of the loop: an agent with more to do than it can is alive, and its timers are late. */
+static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+	struct lw_upstreams *ups = w->data;
+
+	(void)loop;
+	(void)events;
+	lw_kern_heartbeat(ups->kern);
 }
 
 static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int events)
@@ -717,6 +790,7 @@ static bool sweep_one(void *value, void *arg)
 	struct upstream *u = value;
 	struct lw_flow flow;
 
+	lw_kern_heartbeat(s->ups->kern);
 	if (s->n == sizeof(s->stale) / sizeof(s->stale[0]))
 		return true;
 	if ((u->state == UPSTREAM_READY && s->now - u->since_ns > POOL_IDLE_NS) ||
@@ -768,6 +842,9 @@ int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct 
 	ups->ring = ring_buffer__new(bpf_map__fd(kern->skel->maps.lw_events), on_event, ups, NULL);
 	if (!ups->ring)
 		return -errno;
+	r = lw_ends_new(loop, on_eof, ups, &ups->ends);
+	if (r)
+		return r;
 	r = lw_punts_start(ups);
 	if (r)
 		return r;
@@ -777,13 +854,16 @@ int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct 
 	ups->ring_io.data = ups->heartbeat.data = ups->tick.data = ups;
 	ev_io_start(loop, &ups->ring_io);
 	ev_timer_start(loop, &ups->heartbeat);
+	kern->beats = true;
+	ev_prepare_init(&ups->beat, on_turn);
+	ups->beat.data = ups;
+	ev_prepare_start(loop, &ups->beat);
 	ev_timer_start(loop, &ups->tick);
 	*ret = TAKE_PTR(ups);
 	return 0;
 }
 
-/* Is a request or response of u's downstream socket on u, and not through? */
-static bool unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow)
+bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow)
 {
 	struct lw_up state;
 
@@ -806,7 +886,7 @@ static bool count_one(void *value, void *arg)
 	struct count *c = arg;
 	struct lw_flow flow;
 
-	c->n += unfinished(c->ups, value, &flow);
+	c->n += lw_upstream_is_unfinished(c->ups, value, &flow);
 	return true;
 }
 
@@ -817,7 +897,7 @@ static void on_drain(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)events;
 	lw_bytemap_filter(&ups->by_cookie, count_one, &c);
-	if (!c.n || lw_clock_ns() >= ups->drain_until_ns)
+	if ((!c.n && !lw_ends_any(ups->ends)) || lw_clock_ns() >= ups->drain_until_ns)
 		ev_break(loop, EVBREAK_ALL);
 }
 
@@ -827,7 +907,8 @@ void lw_upstreams_drain(struct lw_upstreams *ups)
 
 	if (!ups)
 		return;
-	lw_kern_stop_steering(ups->kern);
+	if (!ups->retired) /* else others steer on by the same maps */
+		lw_kern_stop_steering(ups->kern);
 	ups->drain_until_ns = lw_clock_ns() + (uint64_t)(DRAIN_SECONDS * LW_NS_PER_SEC);
 	ev_timer_init(&timer, on_drain, 0., DRAIN_LOOK_SECONDS);
 	timer.data = ups;
@@ -863,8 +944,12 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 	if (ups->ring_io.data) {
 		ev_io_stop(ups->loop, &ups->ring_io);
 		ev_timer_stop(ups->loop, &ups->heartbeat);
+		ups->kern->beats = false;
+		ev_prepare_stop(ups->loop, &ups->beat);
 		ev_timer_stop(ups->loop, &ups->tick);
 	}
+	if (ups->retired)
+		ev_timer_stop(ups->loop, &ups->retire);
 	lw_punts_stop(ups);
 	do {
 		s.n = 0;
@@ -872,7 +957,7 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 		for (size_t i = 0; i < s.n; i++) {
 			struct lw_flow flow;
 
-			if (unfinished(ups, s.stale[i], &flow))
+			if (lw_upstream_is_unfinished(ups, s.stale[i], &flow))
 				(void)lw_downstream_reset(ups->netns, s.stale[i]->down, &flow);
 			if (s.stale[i]->state == UPSTREAM_READY)
 				s.stale[i]->pool->ready--;
@@ -881,6 +966,7 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 			lw_upstream_close(ups, s.stale[i]);
 		}
 	} while (s.n);
+	lw_ends_free(&ups->ends);
 	lw_bytemap_filter(&ups->pools, free_one, NULL);
 	lw_bytemap_clear(&ups->pools);
 	lw_bytemap_clear(&ups->by_cookie);

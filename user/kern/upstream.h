@@ -28,6 +28,13 @@ int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct 
  */
 void lw_upstreams_drain(struct lw_upstreams *ups);
 /*
+ * Another agent goes on with the same maps. Nothing new is begun; requests that are on our upstream sockets, or in our hands,
+ * end there, and each socket is closed once none is. Takes NULL.
+ */
+void lw_upstreams_retire(struct lw_upstreams *ups);
+/* The agent that this one took over from has ended: its pools, now empty, are given up. Takes NULL. */
+void lw_upstreams_other_gone(struct lw_upstreams *ups);
+/*
  * Closes every upstream socket. A client whose request or response is not through is reset: what would
  * follow must not reach another pod. Takes NULL.
  */

@@ -24,6 +24,7 @@ struct upstream {
 	enum upstream_state state;
 	int fd;
 	bool fin_made; /* an end of file has been sent on its behalf */
+	pid_t ending; /* its downstream socket's end of file is asked for, of this process (ends.h); 0: not */
 	int far; /* the other end, where the agent itself is the server; else -1 */
 	uint64_t cookie;
 	struct lw_pool_key key;
@@ -44,14 +45,21 @@ struct lw_upstreams {
 	struct lw_kern *kern;
 	struct ev_loop *loop;
 	struct lw_netns *netns;
+	struct lw_ends *ends;
 	struct ring_buffer *ring;
+	unsigned int events; /* taken out of it in this turn */
 	bool fail_closed;
 	unsigned int pool_max;
 	unsigned int ticks;
 	bool short_of; /* no more sockets can be opened; until the next tick */
 	uint64_t short_told_ns;
 	uint64_t drain_until_ns;
+	bool retired; /* another agent has taken over: what is open here is let go of */
+	uint64_t retired_ns;
+	size_t retire_at;
+	ev_timer retire;
 	ev_io ring_io;
+	ev_prepare beat;
 	ev_timer heartbeat, tick;
 	struct lw_bytemap by_cookie; /* every upstream */
 	struct lw_bytemap by_down; /* first of the bound ones of a downstream socket */
@@ -63,6 +71,7 @@ struct lw_upstreams {
 	char *punt_buf;
 	size_t punt_len;
 	char *relay_buf;
+	unsigned int relays; /* upstream sockets whose bytes the agent moves */
 };
 
 /* upstream.c */
@@ -89,6 +98,12 @@ void lw_upstream_fin(struct lw_upstreams *ups, uint64_t down);
 /* Does the end of its connection end its downstream socket's? */
 bool lw_upstream_ends_downstream(const struct lw_up *state);
 int lw_upstream_backlog(struct lw_upstreams *ups, uint64_t down);
+/* All of a downstream socket that is gone, and what is left of its punted request. */
+void lw_upstream_close_all(struct lw_upstreams *ups, uint64_t down);
+/* Is a request or response of u's downstream socket on u, and not through? *flow: the downstream socket's. */
+bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow);
+/* It was taken from its pool by that downstream socket. */
+void lw_upstream_taken(struct lw_upstreams *ups, struct upstream *u, uint64_t down);
 /* Its connection is over: closes it, and ends its downstream socket where a response was due. */
 void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u);
 void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u);
@@ -98,6 +113,8 @@ void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uin
 /* relay.c */
 /* The reader of u's downstream socket is slow: from here on the agent moves the bytes. */
 void lw_relay_start(struct lw_upstreams *ups, struct upstream *u);
+/* Its relay goes on without it, or it without its relay. */
+void lw_relay_unlink(struct upstream *u);
 /* Moves what there is, as far as the reader keeps up. */
 void lw_relay_pump(struct lw_upstreams *ups, struct upstream *u);
 

@@ -425,22 +425,37 @@ static int set_up(struct lw_http_request *request, const char *target)
 	return 0;
 }
 
-int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, unsigned int answer_s,
-		unsigned int silent_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
+/* method NULL: GET. */
+static int set_body(struct lw_http_request *request, const char *method, const char *content_type, const char *body)
 {
-	struct lw_http_request *request = calloc(1, sizeof(*request));
+	_cleanup_free_ char *line = NULL;
 
-	if (!request)
+	if (!method)
+		return 0;
+	if (asprintf(&line, "Content-Type: %s", content_type) < 0) {
+		line = NULL;
 		return -ENOMEM;
-	request->http = http;
-	request->callbacks = *callbacks;
-	request->arg = arg;
-	request->total_s = total_s;
-	request->answer_s = answer_s;
-	request->silent_s = silent_s;
+	}
+	/* libcurl waits for "100 Continue" otherwise, where a body is not small */
+	if (add_header(&request->headers, line) < 0 || add_header(&request->headers, "Expect:") < 0)
+		return -ENOMEM;
+	if (curl_easy_setopt(request->easy, CURLOPT_CUSTOMREQUEST, method) != CURLE_OK ||
+	    curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers) != CURLE_OK ||
+	    curl_easy_setopt(request->easy, CURLOPT_COPYPOSTFIELDS, body) != CURLE_OK)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Takes request. */
+static int start(struct lw_http_request *request, const char *method, const char *target, const char *content_type,
+		 const char *body, struct lw_http_request **ret)
+{
+	struct lw_http *http = request->http;
+	unsigned int first_s = request->answer_s;
+
 	request->begun_ns = request->heard_ns = lw_clock_ns();
 	request->easy = curl_easy_init();
-	if (!request->easy || set_up(request, target) < 0 ||
+	if (!request->easy || set_up(request, target) < 0 || set_body(request, method, content_type, body) < 0 ||
 	    curl_multi_add_handle(http->pools->multi, request->easy) != CURLM_OK) {
 		curl_easy_cleanup(request->easy);
 		curl_slist_free_all(request->headers);
@@ -454,13 +469,49 @@ int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, 
 	if (request->next)
 		request->next->prev = request;
 	http->requests = request;
-	ev_timer_init(&request->deadline, on_deadline, (double)answer_s, 0.);
-	if (total_s && total_s < answer_s)
-		ev_timer_set(&request->deadline, (double)total_s, 0.);
+	if (request->total_s && request->total_s < first_s)
+		first_s = request->total_s;
+	ev_timer_init(&request->deadline, on_deadline, (double)first_s, 0.);
 	request->deadline.data = request;
 	ev_timer_start(http->loop, &request->deadline);
 	*ret = request;
 	return 0;
+}
+
+static struct lw_http_request *new_request(struct lw_http *http, const struct lw_http_callbacks *callbacks, void *arg)
+{
+	struct lw_http_request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return NULL;
+	request->http = http;
+	request->callbacks = *callbacks;
+	request->arg = arg;
+	return request;
+}
+
+int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, unsigned int answer_s,
+		unsigned int silent_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
+{
+	struct lw_http_request *request = new_request(http, callbacks, arg);
+
+	if (!request)
+		return -ENOMEM;
+	request->total_s = total_s;
+	request->answer_s = answer_s;
+	request->silent_s = silent_s;
+	return start(request, NULL, target, NULL, NULL, ret);
+}
+
+int lw_http_send(struct lw_http *http, const char *method, const char *target, const char *content_type, const char *body,
+		 unsigned int total_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
+{
+	struct lw_http_request *request = new_request(http, callbacks, arg);
+
+	if (!request)
+		return -ENOMEM;
+	request->total_s = request->answer_s = request->silent_s = total_s;
+	return start(request, method, target, content_type, body, ret);
 }
 
 void lw_http_cancel(struct lw_http_request **request)

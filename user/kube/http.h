@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * GET requests to one API server, on the event loop: libcurl with one pool of connections, HTTP/2 where the server
+ * Requests to one API server, on the event loop: libcurl with one pool of connections, HTTP/2 where the server
  * offers it (then all requests share a connection), gzip, and the credentials of a struct lw_kube_config, whose
  * token is looked at before every request.
  *
@@ -48,6 +48,9 @@ void lw_http_free(struct lw_http **http);
  */
 int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, unsigned int answer_s,
 		unsigned int silent_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret);
+/* What is sent: body is copied; all of the answer has to be there within total_s. As above. */
+int lw_http_send(struct lw_http *http, const char *method, const char *target, const char *content_type, const char *body,
+		 unsigned int total_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret);
 /* Ends it without a word. Takes NULL; sets *request to NULL. Not from within a callback. */
 void lw_http_cancel(struct lw_http_request **request);
 

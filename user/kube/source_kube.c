@@ -587,6 +587,26 @@ static struct needs plan_release(struct lw_source_kube *source, const struct lw_
 	return needs;
 }
 
+/*
+ * Services that pass lanes on: wherever they are, and while there is a release, their pods. Whether they have come holds nothing up
+ * once it is known that they will not: what they lack is a tag, what waits is a release.
+ */
+static bool plan_passing(struct lw_source_kube *source, bool releasing)
+{
+	struct needs needs = { .complete = true };
+
+	(void)need(source, &needs,
+		   &(struct aim){ ROLE_OBJECTS, LW_K8S_SERVICE, "v1", lw_k8s_kind_name(LW_K8S_SERVICE), "/api/v1/services",
+				  LW_K8S_PASSES_LANES "=true", NULL, false });
+	for (size_t i = 0; releasing && i < lw_model_count(source->o.model, LW_K8S_SERVICE); i++) {
+		const struct lw_k8s_object *service = lw_model_at(source->o.model, LW_K8S_SERVICE, i);
+
+		if (lw_k8s_passes_lanes(service))
+			need_entry(source, &needs, service->meta.ns, service->meta.name);
+	}
+	return needs.complete || needs.failed;
+}
+
 static const struct lw_k8s_object *newest(const struct lw_source_kube *source, const struct held *held)
 {
 	return held->waiting ? held->waiting : lw_model_get(source->o.model, LW_K8S_ROLLOUT, held->ns, held->name);
@@ -607,18 +627,32 @@ static void plan_roots(struct lw_source_kube *source, bool *ret_synced)
 		(void)need(source, &needs,
 			   &(struct aim){ ROLE_OBJECTS, LW_K8S_TRAFFIC_ROUTING, GROUP "/v1alpha1", "TrafficRouting",
 					  "/apis/" GROUP "/v1alpha1/trafficroutings", NULL, NULL, true });
+	for (const char *const *pods = source->o.pods; pods && *pods; pods++) {
+		_cleanup_free_ char *ns = strndup(*pods, strcspn(*pods, "/"));
+
+		if (ns)
+			(void)need_objects(source, &needs, LW_K8S_POD, "v1", ns, "pods", *pods + strlen(ns) + 1);
+		else
+			needs.complete = false;
+	}
 	*ret_synced = needs.complete;
 }
 
 static void plan(struct lw_source_kube *source)
 {
 	uint64_t now = lw_clock_ns();
-	bool roots, complete = true;
+	bool roots, passing, releasing = false, complete = true;
 
 	source->replan = false;
 	for (struct follow *follow = source->follows; follow; follow = follow->next)
 		follow->wanted = false;
 	plan_roots(source, &roots);
+	for (struct held *held = source->rollouts; held && !releasing; held = held->next) {
+		const struct lw_k8s_object *rollout = newest(source, held);
+
+		releasing = rollout && is_in_release(rollout);
+	}
+	passing = plan_passing(source, releasing);
 	for (struct held *held = source->rollouts; held; held = held->next) {
 		const struct lw_k8s_object *rollout = newest(source, held);
 		struct needs needs;
@@ -627,7 +661,7 @@ static void plan(struct lw_source_kube *source)
 			continue;
 		needs = plan_release(source, rollout);
 		/* Without the TrafficRoutings it is not known where requests enter. */
-		if (!needs.complete || !roots) {
+		if (!needs.complete || !roots || !passing) {
 			/* One namespace that is refused does not keep the others from being steered. */
 			complete &= !held->waiting || needs.failed;
 			continue;
@@ -646,7 +680,7 @@ static void plan(struct lw_source_kube *source)
 		else if (follow->unwanted_ns == 0)
 			follow->unwanted_ns = now;
 	}
-	if (!source->ready && roots && complete) {
+	if (!source->ready && roots && passing && complete) {
 		source->ready = source->changed = source->news = true;
 	}
 }

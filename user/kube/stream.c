@@ -26,7 +26,9 @@ struct want {
 
 static const struct want want_owner[] = { { .key = "apiVersion" }, { .key = "kind" }, { .key = "name" },
 					  { .key = "uid" },	   { .key = "controller" }, {} };
-static const struct want want_annotations[] = { { .key = "rollouts.kruise.io/", .prefix = true }, {} };
+static const struct want want_annotations[] = { { .key = "rollouts.kruise.io/", .prefix = true },
+						{ .key = "laneway.io/", .prefix = true },
+						{} };
 static const struct want want_meta[] = { { .key = "name" },
 					 { .key = "namespace" },
 					 { .key = "uid" },

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Which requests a thread, and a process, has read and not yet answered: read when the bytes up to the end of its head
+ * have gone to the application, answered with the next bytes the application sends on that connection. What is read on a
+ * connection whose requests are not known counts as unknown, for as long as the connection lasts.
+ *
+ * Counts are exact: each connection says in its storage what it has added, and that is taken off once, whoever comes
+ * first. Where a process' count cannot be kept for want of room that is counted too (lw_uncounted).
+ *
+ * A process whose answers come from the threads that read the requests, one at a time, while its other threads read or
+ * answer requests of any lane, is taken to work like that (lw_task.proven); the first answer by another thread, or the
+ * first request that is read before the one before is answered, ends that for good. Others that merely wait meanwhile
+ * prove nothing: then no thread had an occasion to take up another's request.
+ */
+#include "lib/state.h"
+#include "lib/tasks.h"
+
+static __always_inline struct lw_task *lw_task_of(void *map, const struct lw_task_key *key)
+{
+	struct lw_task *t = bpf_map_lookup_elem(map, key), first = {};
+
+	if (t)
+		return t;
+	bpf_map_update_elem(map, key, &first, BPF_NOEXIST);
+	return bpf_map_lookup_elem(map, key);
+}
+
+static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n)
+{
+	if (lane > LW_IN_UNKNOWN)
+		return;
+	__sync_fetch_and_add(&t->n[lane], n);
+	__sync_fetch_and_add(&t->total, n);
+}
+
+/* Takes off what the connection has added. */
+static __always_inline void lw_let_go(struct lw_accepted *a)
+{
+	struct lw_task_key thread = a->thread, proc = a->proc;
+	struct lw_task *t;
+	__u32 lane = a->lane, zero = 0;
+	__u64 *uncounted;
+
+	if (!__sync_lock_test_and_set(&a->held, 0))
+		return;
+	t = a->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &thread);
+	if (t)
+		lw_task_add(t, lane, -1);
+	if (a->flags & LW_ACC_UNCOUNTED) {
+		uncounted = bpf_map_lookup_elem(&lw_uncounted, &zero);
+		if (uncounted)
+			__sync_fetch_and_add(uncounted, -1);
+		return;
+	}
+	t = bpf_map_lookup_elem(&lw_procs, &proc);
+	if (t)
+		lw_task_add(t, lane, -1);
+}
+
+/* The calling thread has read a request. */
+static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __u32 write_seq)
+{
+	struct lw_task_key thread = {}, proc = {};
+	struct lw_task *t, *p;
+	__u64 *uncounted;
+	__u32 zero = 0;
+
+	lw_let_go(a);
+	lw_current_keys(&thread, &proc);
+	t = lw_task_of(&lw_threads, &thread);
+	p = lw_task_of(&lw_procs, &proc);
+	a->thread = thread;
+	a->proc = proc;
+	a->lane = lane;
+	a->flags = flags;
+	a->write_seq = write_seq;
+	if (t) {
+		if (p && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
+			__sync_fetch_and_or(&p->flags, LW_TASK_INTERLEAVES);
+		lw_task_add(t, lane, 1);
+	} else {
+		a->flags |= LW_ACC_NO_THREAD;
+		if (p)
+			p->proven = 0; /* whether this thread does so too is not seen */
+	}
+	if (p) {
+		lw_task_add(p, lane, 1);
+		if (lane < LW_IN_UNKNOWN)
+			a->turn = __sync_fetch_and_add(&p->turns, 1) + 1;
+	} else {
+		a->flags |= LW_ACC_UNCOUNTED;
+		uncounted = bpf_map_lookup_elem(&lw_uncounted, &zero);
+		if (uncounted)
+			__sync_fetch_and_add(uncounted, 1);
+	}
+	(void)__sync_lock_test_and_set(&a->held, 1);
+}
+
+/* A connection that was there before the agent: of those the agent has found. */
+static __always_inline struct lw_accepted *lw_older_one(struct sock *sk, __u32 agent)
+{
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	struct lw_tuple *t = bpf_map_lookup_elem(&lw_older, &cookie);
+	struct lw_accepted *a;
+
+	if (!t)
+		return NULL;
+	a = bpf_sk_storage_get(&lw_accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!a)
+		return NULL;
+	a->tuple = *t;
+	a->agent = agent;
+	a->fresh = 1;
+	bpf_map_delete_elem(&lw_older, &cookie);
+	return a;
+}
+
+/* Bytes were read that were not seen arriving: they count as unknown until the connection's next request. */
+static __always_inline int lw_hold_unseen(struct lw_accepted *a, __u32 write_seq)
+{
+	if (!a->held || !(a->flags & LW_ACC_STICKY))
+		lw_hold(a, LW_IN_UNKNOWN, LW_ACC_STICKY, write_seq);
+	return 0;
+}
+
+/* Bytes have gone to the application, in whose thread this runs; the socket is locked. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int lw_read(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
+	struct lw_config *conf = lw_conf();
+	struct lw_tuple tuple;
+	struct tcp_sock *tp;
+	struct lw_in *in;
+	__u32 was, copied, write_seq, i, n, requests, found = 0, lane = LW_IN_UNKNOWN, expects = 0, fresh, unseen;
+
+	if (!conf || (conf->flags & LW_CONF_STOPPED))
+		return 0;
+	if (!a && (conf->flags & LW_CONF_OLDER))
+		a = lw_older_one(sk, conf->reads);
+	if (!a)
+		return 0;
+	if (a->agent != conf->reads) {
+		/* of an earlier agent's time, after which counting began anew: as if it were an older one */
+		a->held = 0;
+		a->flags = 0;
+		a->fresh = 1;
+		a->agent = conf->reads;
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	copied = tp->copied_seq;
+	write_seq = tp->write_seq;
+	was = a->copied;
+	fresh = a->fresh;
+	if (copied == was && !fresh) /* a look with MSG_PEEK */
+		return 0;
+	a->copied = copied;
+	a->fresh = 0;
+	if (a->held && (a->flags & LW_ACC_FOR_GOOD))
+		return 0;
+	if (!(conf->flags & LW_CONF_INBOUND)) {
+		if (!a->held || !(a->flags & LW_ACC_STICKY))
+			lw_hold(a, LW_IN_UNKNOWN, 0, write_seq);
+		return 0;
+	}
+	tuple = a->tuple;
+	in = bpf_map_lookup_elem(&lw_inbound, &tuple);
+	/* a FIN counts for one */
+	if (!in || in->state != LW_IN_FOLLOWED || (__s32)(copied - in->next) > 1)
+		return lw_hold_unseen(a, write_seq);
+	if (fresh)
+		was = in->from;
+	requests = in->requests;
+	for (i = 0; i < LW_IN_REQUESTS; i++) {
+		const struct lw_in_request *q = &in->last[i];
+
+		if (i >= requests || (__s32)(q->end - was) <= 0 || (__s32)(copied - q->end) < 0)
+			continue;
+		found++;
+		lane = q->lane;
+		expects = q->expects;
+	}
+	if (fresh && (found > 1 || (!found && (__s32)(copied - was) <= 0)))
+		return lw_hold_unseen(a, write_seq);
+	/* what came before the connection was followed, or followed again, may be a request */
+	unseen = (__s32)(in->from - was) > 0;
+	if (unseen && !found)
+		return lw_hold_unseen(a, write_seq);
+	/* so many more have arrived since that the request just read may not be among the last any more */
+	i = in->last[requests & (LW_IN_REQUESTS - 1)].end;
+	unseen |= !fresh && requests > LW_IN_REQUESTS && (__s32)(i - was) > 0;
+	if (!found && !unseen)
+		return 0;
+	n = expects ? LW_ACC_EXPECTS : 0;
+	/* several at once, or one before the last is answered: pipelining */
+	if (found > 1 || unseen || (a->held && write_seq == a->write_seq)) {
+		lane = LW_IN_UNKNOWN;
+		n = LW_ACC_FOR_GOOD;
+	}
+	lw_hold(a, lane, n, write_seq);
+	return 0;
+}
+
+/* An interim response has no more bytes than that, and no final one that matters less (RFC 9110 15.2.1). */
+#define LW_INTERIM_MAX 64
+
+static __always_inline int lw_answered(struct sock *sk, int size)
+{
+	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
+	struct lw_config *conf = lw_conf();
+	struct lw_task_key proc, thread = {};
+	struct lw_task *p;
+
+	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 || (a->flags & (LW_ACC_STICKY | LW_ACC_FOR_GOOD)))
+		return 0;
+	if ((a->flags & LW_ACC_EXPECTS) && size <= LW_INTERIM_MAX) {
+		a->flags &= ~LW_ACC_EXPECTS;
+		return 0;
+	}
+	proc = a->proc;
+	p = bpf_map_lookup_elem(&lw_procs, &proc);
+	if (p && !(a->flags & LW_ACC_UNCOUNTED)) {
+		if ((__u32)bpf_get_current_pid_tgid() != a->thread.tid) {
+			if (!(p->flags & LW_TASK_HANDS_OVER))
+				__sync_fetch_and_or(&p->flags, LW_TASK_HANDS_OVER);
+		} else if (a->lane < LW_IN_UNKNOWN) {
+			if (p->proven < LW_TASK_PROVEN && p->turns != a->turn && !(a->flags & LW_ACC_NO_THREAD)) {
+				lw_current_keys(&thread, &proc);
+				if (thread.started == a->thread.started) /* not another by the same number */
+					__sync_fetch_and_add(&p->proven, 1);
+			}
+			__sync_fetch_and_add(&p->turns, 1);
+		}
+	}
+	lw_let_go(a);
+	return 0;
+}
+
+/*
+ * One of these three is used, the first that the kernel has. The first two run before the bytes are on their way: whoever
+ * gets them may ask again before the third has run.
+ */
+SEC("fentry/tcp_sendmsg")
+int lw_sends(__u64 *ctx)
+{
+	return lw_answered((struct sock *)ctx[0], ctx[2]);
+}
+
+/* Linux 6.16 */
+SEC("tp_btf/tcp_sendmsg_locked")
+int lw_sends_locked(__u64 *ctx)
+{
+	__u64 msg = ctx[1];
+	unsigned long size = 0;
+
+	bpf_probe_read_kernel(&size, sizeof(size), (void *)msg + bpf_core_field_offset(struct msghdr, msg_iter) +
+							   bpf_core_field_offset(struct iov_iter, count));
+	return lw_answered((struct sock *)ctx[0], size > LW_INTERIM_MAX ? LW_INTERIM_MAX + 1 : size);
+}
+
+/* Linux 6.3 */
+SEC("tp_btf/sock_send_length")
+int lw_sent(__u64 *ctx)
+{
+	return lw_answered((struct sock *)ctx[0], ctx[1]);
+}
+
+/* The application has closed its sending side, or the connection is gone. */
+SEC("tp_btf/inet_sock_set_state")
+int lw_closes(__u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	__u32 state = ctx[2];
+	struct lw_config *conf = lw_conf();
+	struct lw_accepted *a;
+
+	if (state != BPF_TCP_FIN_WAIT1 && state != BPF_TCP_LAST_ACK && state != BPF_TCP_CLOSE)
+		return 0;
+	a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
+	if (a && conf && a->agent == conf->reads)
+		lw_let_go(a);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int lw_exits(__u64 *ctx)
+{
+	__u64 task = ctx[0], signal = 0;
+	struct lw_task_key key = {};
+	int live = 1;
+
+	lw_task_key(task, &key);
+	bpf_map_delete_elem(&lw_threads, &key);
+	bpf_probe_read_kernel(&signal, sizeof(signal), (void *)task + bpf_core_field_offset(struct task_struct, signal));
+	bpf_probe_read_kernel(&live, sizeof(live),
+			      (void *)signal + bpf_core_field_offset(struct signal_struct, live.counter));
+	if (live)
+		return 0;
+	bpf_probe_read_kernel(&task, sizeof(task), (void *)task + bpf_core_field_offset(struct task_struct, group_leader));
+	lw_task_key(task, &key);
+	bpf_map_delete_elem(&lw_procs, &key);
+	return 0;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Trace ids in request heads: of a header that carries one (enum lw_header_id, TRACE_FIRST to TRACE_LAST), the part of
+ * its value that stays the same from hop to hop. Compiled for the kernel programs and for user space; included by
+ * lane.h, whose LW_AT it needs.
+ *
+ *   traceparent      00-ID-span-flags                 W3C Trace Context, 3.2
+ *   b3               ID-span-sampled                  B3, single header; "0", "1" and "d" have no id
+ *   x-b3-traceid     ID                               B3, several headers
+ *   sw8              1-ID-segment-...                 SkyWalking, cross process propagation v3
+ *   uber-trace-id    ID:span:parent:flags             Jaeger
+ *   x-request-id     ID
+ */
+#include "laneway/lane_types.h"
+
+/* Shorter ones are not looked at: they are numbers, which requests have by chance. */
+#define LW_TRACE_ID_MIN 8
+
+/* Bytes of the header's value before the id. */
+static __always_inline __u32 lw_trace_skip(__u32 header)
+{
+	return header == LW_HDR_TRACEPARENT ? 3 : header == LW_HDR_SW8 ? 2 : 0;
+}
+
+/* Fills all of the key but the pod from capture i. Returns 0 if there is no trace id in it. */
+static __always_inline int lw_trace_id(struct lw_head *head, __u32 i, struct lw_trace_key *key)
+{
+	const struct lw_capture *cap = &head->caps.at[i & (LW_CAPTURES - 1)];
+	__u32 off = cap->value, n = cap->value_len, k, skip = lw_trace_skip(cap->header);
+	__u64 hash = 14695981039346656037ull; /* FNV-1a */
+	__u8 end = 0, c;
+
+	if (cap->header < LW_HDR_TRACE_FIRST || cap->header > LW_HDR_TRACE_LAST)
+		return 0;
+	switch (cap->header) {
+	case LW_HDR_TRACEPARENT:
+	case LW_HDR_B3:
+	case LW_HDR_SW8:
+		end = '-';
+		break;
+	case LW_HDR_UBER_TRACE_ID:
+		end = ':';
+		break;
+	default:
+		break;
+	}
+	if (n <= skip || (skip && LW_AT(head, off + skip - 1) != '-'))
+		return 0;
+	off += skip;
+	n -= skip;
+	for (k = 0; k < LW_TRACE_VALUE_MAX; k++) {
+		if (k >= n)
+			break;
+		c = LW_AT(head, off + k);
+		if (end && c == end)
+			break;
+		if (k < LW_TRACE_ID_LEN)
+			key->id[k] = c;
+		hash = (hash ^ c) * 1099511628211ull;
+	}
+	if (k < LW_TRACE_ID_MIN)
+		return 0;
+	if (k > LW_TRACE_ID_LEN)
+		__builtin_memcpy(key->id + LW_TRACE_ID_LEN - sizeof(hash), &hash, sizeof(hash));
+	key->header = cap->header;
+	key->len = k;
+	return 1;
+}

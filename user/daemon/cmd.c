@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/cmd.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/state_build.h"
+
+enum lw_exit lw_cmd_help(const struct lw_cmd *cmd)
+{
+	(void)printf("Usage: laneway %s %s\n\n%c%s.\n\n%s", cmd->name, cmd->usage,
+		     toupper((unsigned char)cmd->summary[0]), cmd->summary + 1, cmd->help);
+	return LW_EXIT_OK;
+}
+
+void lw_cmd_error(const struct lw_cmd *cmd, const char *format, ...)
+{
+	va_list args;
+
+	(void)fprintf(stderr, "laneway %s: ", cmd->name);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
+	(void)fputc('\n', stderr);
+}
+
+enum lw_exit lw_cmd_usage(const struct lw_cmd *cmd, const char *format, ...)
+{
+	va_list args;
+
+	(void)fprintf(stderr, "laneway %s: ", cmd->name);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
+	(void)fprintf(stderr, "\nUsage: laneway %s %s\nTry: laneway help %s\n", cmd->name,
+		      cmd->usage, cmd->name);
+	return LW_EXIT_USAGE;
+}
+
+bool lw_cmd_add_untrusted(const struct lw_cmd *cmd, const char *text, const char **list, size_t *n)
+{
+	if (!lw_state_untrusted_ok(text)) {
+		(void)lw_cmd_usage(cmd, "--untrusted is NAMESPACE/LABEL=VALUE of pods, not '%s'",
+				   text);
+		return false;
+	}
+	if (*n == LW_CMD_UNTRUSTED_MAX) {
+		(void)lw_cmd_usage(cmd, "--untrusted may be given %d times", LW_CMD_UNTRUSTED_MAX);
+		return false;
+	}
+	list[(*n)++] = text;
+	return true;
+}

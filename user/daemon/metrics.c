@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/metrics.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/json.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A family begins: what it is, once, before its samples. */
+static void family(FILE *out, const char *name, const char *type, const char *help)
+{
+	(void)fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* `name="value"`, the value escaped as the format wants it. */
+static void label(FILE *out, const char *name, const char *value)
+{
+	(void)fprintf(out, "%s=\"", name);
+	for (; *value; value++) {
+		if (*value == '\n')
+			(void)fputs("\\n", out);
+		else if (*value == '"' || *value == '\\')
+			(void)fprintf(out, "\\%c", *value);
+		else
+			(void)fputc(*value, out);
+	}
+	(void)fputc('"', out);
+}
+
+/* Pairs of label and value up to a NULL, then the sample's value. */
+static void sample(FILE *out, const char *name, int64_t value, ...)
+{
+	va_list args;
+	const char *key;
+	char sep = '{';
+
+	(void)fputs(name, out);
+	va_start(args, value);
+	while ((key = va_arg(args, const char *))) {
+		(void)fputc(sep, out);
+		sep = ',';
+		label(out, key, va_arg(args, const char *));
+	}
+	va_end(args);
+	(void)fprintf(out, "%s %" PRId64 "\n", sep == ',' ? "}" : "", value);
+}
+
+/* A label, and the member of a row that it has its value from. */
+struct column {
+	const char *label, *member;
+};
+
+/* A sample for each row: its value is the member of that name. */
+static void rows(FILE *out, const char *name, struct json_object *list, const char *value,
+		 const struct column *columns, size_t ncolumns)
+{
+	for (size_t i = 0; i < lw_json_len(list); i++) {
+		struct json_object *row = lw_json_at(list, i);
+
+		(void)fputs(name, out);
+		for (size_t k = 0; k < ncolumns; k++) {
+			struct json_object *member = lw_json_get(row, columns[k].member);
+
+			(void)fputc(k ? ',' : '{', out);
+			label(out, columns[k].label, member ? json_object_get_string(member) : "");
+		}
+		(void)fprintf(out, "} %" PRId64 "\n",
+			      json_object_get_int64(lw_json_get(row, value)));
+	}
+}
+
+static void alone(FILE *out, const char *name, const char *help, int64_t value)
+{
+	family(out, name, "gauge", help);
+	sample(out, name, value, NULL);
+}
+
+static void agent(FILE *out, struct json_object *status)
+{
+	struct json_object *source = lw_json_get(status, "source"),
+			   *counts = lw_json_get(status, "counts");
+
+	family(out, "laneway_info", "gauge",
+	       "The agent: its version, the kernel, and the mode that the self-tests chose.");
+	sample(out, "laneway_info", 1, "version", lw_json_str(status, "version"), "kernel",
+	       lw_json_str(status, "kernel"), "mode", lw_json_str(status, "mode"), NULL);
+	alone(out, "laneway_steering", "1 while requests are steered by what the source has now.",
+	      lw_json_bool(status, "steering"));
+	alone(out, "laneway_uptime_seconds", "Since the agent started.",
+	      lw_json_int(status, "uptime_ms") / 1000);
+	alone(out, "laneway_generation", "Of the state in force; it grows with every change.",
+	      lw_json_int(status, "generation"));
+	family(out, "laneway_findings", "gauge", "What is wrong in the objects now.");
+	sample(out, "laneway_findings", lw_json_int(source, "errors"), "severity", "error", NULL);
+	sample(out, "laneway_findings", lw_json_int(source, "warnings"), "severity", "warning",
+	       NULL);
+	family(out, "laneway_objects", "gauge",
+	       "What the state in force holds, enrolled connections (flows) and upstream sockets.");
+	if (json_object_is_type(counts, json_type_object)) {
+		json_object_object_foreach(counts, kind, value)
+			sample(out, "laneway_objects", json_object_get_int64(value), "kind", kind,
+			       NULL);
+	}
+}
+
+static void self_tests(FILE *out, struct json_object *status)
+{
+	static const struct column columns[] = { { "test", "name" }, { "concerns", "concerns" } };
+
+	family(out, "laneway_selftest_ok", "gauge",
+	       "1: this kernel does it right. 0: clients that need it are kept out, or the mode is not used.");
+	rows(out, "laneway_selftest_ok", lw_json_get(status, "selftests"), "ok", columns,
+	     COUNT(columns));
+}
+
+static void kept_out(FILE *out, struct json_object *status)
+{
+	static const char *const habits[][2] = { { "fionread", "fionread_noticed" },
+						 { "splice", "splice_noticed" } };
+	struct json_object *kept = lw_json_get(status, "kept_out"),
+			   *processes = lw_json_get(kept, "processes");
+	static const char *const whys[] = { "name", "fionread", "splice" };
+
+	family(out, "laneway_kept_out_habit", "gauge",
+	       "1: clients that do this are not enrolled, as this kernel or mode gets it wrong.");
+	for (size_t i = 0; i < 2; i++)
+		sample(out, "laneway_kept_out_habit", lw_json_bool(kept, habits[i][0]), "habit",
+		       habits[i][0], "noticed", lw_json_bool(kept, habits[i][1]) ? "true" : "false",
+		       NULL);
+	family(out, "laneway_kept_out_processes", "gauge",
+	       "Processes whose connections are not enrolled; their connections are in laneway_decisions_total.");
+	for (size_t k = 0; k < sizeof(whys) / sizeof(whys[0]); k++) {
+		int64_t n = 0;
+
+		for (size_t i = 0; i < lw_json_len(processes); i++)
+			n += strcmp(lw_json_str(lw_json_at(processes, i), "why"), whys[k]) == 0;
+		sample(out, "laneway_kept_out_processes", n, "why", whys[k], NULL);
+	}
+}
+
+static void kept_pods(FILE *out, struct json_object *status)
+{
+	alone(out, "laneway_kept_out_pod_addresses",
+	      "Addresses of pods with annotation laneway.io/keep-out.",
+	      lw_json_int(lw_json_get(status, "kept_out"), "pod_addresses"));
+}
+
+static void others(FILE *out, struct json_object *status)
+{
+	static const struct column columns[] = { { "where", "where" },
+						 { "program", "program" },
+						 { "before", "before" } };
+
+	family(out, "laneway_other_programs", "gauge",
+	       "Programs of other products where the agent's are attached.");
+	rows(out, "laneway_other_programs", lw_json_get(status, "others"), "count", columns,
+	     COUNT(columns));
+}
+
+static void decisions(FILE *out, struct json_object *stats)
+{
+	static const struct column columns[] = { { "workload", "workload" },
+						 { "lane", "lane" },
+						 { "evidence", "evidence" },
+						 { "reason", "reason" } };
+
+	family(out, "laneway_decisions_total", "counter",
+	       "Requests, and connections that were not enrolled, by what became of them.");
+	rows(out, "laneway_decisions_total", lw_json_get(stats, "stats"), "count", columns,
+	     COUNT(columns));
+}
+
+char *lw_metrics_text(struct json_object *status, struct json_object *stats)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	agent(out, status);
+	self_tests(out, status);
+	kept_out(out, status);
+	kept_pods(out, status);
+	others(out, status);
+	decisions(out, stats);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

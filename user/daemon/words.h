@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the numbers of the kernel side are called. Never NULL.
+ */
+#include <stdint.h>
+
+struct lw_addr;
+struct lw_image;
+struct lw_seen;
+
+/* "unknown" for a number that is none. */
+const char *lw_word_evidence(unsigned int evidence);
+const char *lw_word_reason(unsigned int reason);
+/* What it means; "" for a number that is none. */
+const char *lw_word_reason_help(unsigned int reason);
+const char *lw_word_route(unsigned int route);
+/* "base", the lane's name, or "#7" for one that has not been seen. */
+const char *lw_word_lane(const struct lw_seen *seen, unsigned int lane, char buf[16]);
+/* By lw_name_hash(): "-" for 0, "#0badcafe" for one that has not been seen. */
+const char *lw_word_workload_hash(const struct lw_seen *seen, uint32_t hash, char buf[16]);
+/* "" for an image (NULL: none) without it: the state has moved on since. */
+const char *lw_word_workload(const struct lw_image *image, uint32_t id);
+const char *lw_word_pod(const struct lw_image *image, const struct lw_addr *addr);

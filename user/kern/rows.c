@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the agent reads of the kernel side's tables: flows, upstream sockets, counters.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "kern/internal.h"
+
+/* Rows read at once. */
+#define ROWS 512
+
+/*
+ * By whole buckets: going from key to key begins anew where a key has gone in between, and among connections that come and
+ * go by the thousand that has no end. And there are tens of thousands: the agent is alive meanwhile.
+ */
+static int each_row(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_t key, const void *value, void *arg), void *arg)
+{
+	_cleanup_free_ uint64_t *keys = calloc(ROWS, sizeof(*keys));
+	_cleanup_free_ char *values = calloc(ROWS, size);
+	uint32_t at, *from = NULL;
+	bool more = true;
+	int r = 0;
+
+	if (!keys || !values)
+		return -ENOMEM;
+	while (!r && more) {
+		uint32_t n = ROWS;
+
+		if (bpf_map_lookup_batch(fd, from, &at, keys, values, &n, NULL)) {
+			if (errno != ENOENT) /* the last ones */
+				return -errno;
+			more = false;
+		}
+		from = &at;
+		lw_kern_heartbeat(kern);
+		for (uint32_t i = 0; !r && i < n; i++)
+			r = cb(keys[i], values + i * size, arg);
+	}
+	return r;
+}
+
+struct each_flow {
+	int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg);
+	void *arg;
+};
+
+static int on_flow_row(uint64_t key, const void *value, void *arg)
+{
+	const struct each_flow *each = arg;
+
+	return each->cb(key, value, each->arg);
+}
+
+int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
+{
+	struct each_flow each = { cb, arg };
+
+	if (!kern->skel)
+		return 0;
+	return each_row(kern, bpf_map__fd(kern->skel->maps.lw_flows), sizeof(struct lw_flow), on_flow_row, &each);
+}
+
+struct each_up {
+	int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg);
+	void *arg;
+};
+
+static int on_up_row(uint64_t key, const void *value, void *arg)
+{
+	const struct each_up *each = arg;
+
+	return each->cb(key, value, each->arg);
+}
+
+int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
+{
+	struct each_up each = { cb, arg };
+
+	if (!kern->skel)
+		return 0;
+	return each_row(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(struct lw_up), on_up_row, &each);
+}
+
+/* Base requests that wait in flows to be counted, by workload. */
+struct waiting {
+	struct {
+		uint32_t hash;
+		uint64_t count;
+	} at[LW_MAX_WORKLOADS];
+	size_t n;
+};
+
+static int add_waiting(uint64_t cookie, const struct lw_flow *flow, void *arg)
+{
+	struct waiting *w = arg;
+	size_t i = 0;
+
+	(void)cookie;
+	if (!flow->base_ok)
+		return 0;
+	while (i < w->n && w->at[i].hash != flow->workload_hash)
+		i++;
+	if (i == LW_MAX_WORKLOADS)
+		return 0;
+	if (i == w->n) {
+		w->at[i].hash = flow->workload_hash;
+		w->n++;
+	}
+	w->at[i].count += flow->base_ok;
+	return 0;
+}
+
+int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg)
+{
+	_cleanup_free_ struct lw_stat *values = NULL;
+	_cleanup_free_ struct waiting *waiting = calloc(1, sizeof(*waiting));
+	struct lw_stat_key key, *at = NULL;
+	int fd, r = 0, cpus = libbpf_num_possible_cpus();
+
+	if (!kern->skel)
+		return 0;
+	if (cpus < 0)
+		return cpus;
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values || !waiting)
+		return -ENOMEM;
+	(void)lw_kern_each_flow(kern, add_waiting, waiting);
+	fd = bpf_map__fd(kern->skel->maps.lw_stats);
+	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
+		uint64_t sum = 0;
+
+		at = &key;
+		if (bpf_map_lookup_elem(fd, &key, values))
+			continue;
+		for (int i = 0; i < cpus; i++)
+			sum += values[i].count;
+		for (size_t i = 0; !key.lane && !key.evidence && !key.reason && i < waiting->n; i++)
+			if (waiting->at[i].hash == key.workload_hash) {
+				sum += waiting->at[i].count;
+				waiting->at[i].count = 0;
+			}
+		r = cb(&key, sum, arg);
+	}
+	for (size_t i = 0; !r && i < waiting->n; i++) {
+		struct lw_stat_key only = { .workload_hash = waiting->at[i].hash };
+
+		if (waiting->at[i].count)
+			r = cb(&only, waiting->at[i].count, arg);
+	}
+	return r;
+}

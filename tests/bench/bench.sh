@@ -11,12 +11,13 @@
 #   rule       the same without the tag, by an entry rule, so that the tag is put on too
 #   haproxy, nginx  the proxy in front, over the direct network; a header that its rule sends to the canary
 #
-# BENCH_ROUNDS (5), BENCH_SECONDS (1) a round and variant, BENCH_CASES ("1 16 256 close"), BENCH_SIZES ("small 1MB"),
+# BENCH_ROUNDS (4), BENCH_SECONDS (1) a round and variant, BENCH_CASES ("1 16 256 close"), BENCH_SIZES ("small 1MB"),
 # BENCH_VARIANTS, BENCH_AGENT (more options of the agent); BENCH_NO_AGENT=1 leaves Laneway out (to try the rest).
+# BENCH_INBOUND: a file that inbound.sh has written: its rows are in the table and in the JSON, too, as `make bench` wants it.
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
 need wrk haproxy nginx python3
 DIR=$LWT_ROOT/tests/bench
-ROUNDS=${BENCH_ROUNDS:-5} SECONDS_EACH=${BENCH_SECONDS:-1}
+ROUNDS=${BENCH_ROUNDS:-4} SECONDS_EACH=${BENCH_SECONDS:-1}
 read -ra CASES <<<"${BENCH_CASES:-1 16 256 close}"
 read -ra SIZES <<<"${BENCH_SIZES:-small 1MB}"
 read -ra VARIANTS <<<"${BENCH_VARIANTS:-direct untouched base steered rule haproxy nginx}"
@@ -58,10 +59,7 @@ for pod in client proxy; do
 done
 # An address of b1's that no object names.
 ip -n "$(ns_of b1)" addr add "$LWT_NET.240/24" dev eth0
-release web web <<-END
-	matches: [{headers: [{name: x-user, value: xiaoming}]}]
-	requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}
-END
+release_by_user web
 
 cat >"$LWT_TMP/haproxy.cfg" <<-END
 	global
@@ -172,4 +170,4 @@ for round in $(seq 1 "$ROUNDS"); do
 done
 [ ! -t 2 ] || printf '\n' >&2
 [ -z "$AGENT_PID" ] || lw stats -o json >"$LWT_TMP/stats.json" || true
-python3 "$DIR/table.py" "$results" "$LWT_BUILD/bench.json" "$LWT_TMP/stats.json"
+python3 -B "$DIR/table.py" "$results" "$LWT_BUILD/bench.json" "$LWT_TMP/stats.json" ${BENCH_INBOUND:+"$BENCH_INBOUND"}

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""table.py RESULTS JSON STATS: medians over the rounds, each variant's ratio to direct taken within a round."""
+"""table.py RESULTS JSON STATS [INBOUND]: medians over the rounds, each variant's ratio to direct taken within a round.
+INBOUND: what inbound.py has written; its rows are printed and in the JSON, too."""
 import json
 import os
 import platform
 import statistics
 import sys
 
+import inbound
+
 results, out, stats = sys.argv[1:4]
+served = json.load(open(sys.argv[4], encoding="utf-8")) if sys.argv[4:] else None
 data, variants = {}, []
 for line in open(results, encoding="utf-8"):
     number, size, case, variant, text = line.rstrip("\n").split("\t")
@@ -79,10 +83,14 @@ for size, case in data:
         low, high = plain["throughput_ratio_range"]
         goals.append((where, "untouched: direct lies in its range", plain["throughput_ratio"], low <= 1 <= high))
 
+if served:
+    goals += inbound.goals(served)
+
 cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), "")
 result = {
     "machine": {"kernel": platform.release(), "cpu": cpu, "cpus": os.cpu_count()},
     "results": rows,
+    "inbound": served,
     "goals": [{"case": w, "goal": g, "value": v, "reached": ok} for w, g, v, ok in goals],
     "stats": json.load(open(stats, encoding="utf-8")) if os.path.exists(stats) and os.path.getsize(stats) else None,
 }
@@ -102,8 +110,9 @@ for size, case in data:
               f" {'(' + number(low, '.2f') + '-' + number(high, '.2f') + ')':>13} {r['p50_us']:>8.0f}"
               f" {number(r['p50_added_us'], '+.0f'):>7} {number(r['p50_ratio'], '.2f'):>6} {r['p99_us']:>8.0f}"
               f"  {r['errors'] or ''}")
+if served:
+    print()
+    inbound.show(served)
 if goals:
-    print("\ngoals")
-    for where, goal, value, ok in goals:
-        print(f"  {'reached' if ok else 'MISSED ':8} {where:14} {goal:38} {value:.2f}")
+    inbound.show_goals(goals)
 print(f"\nwritten: {out}")

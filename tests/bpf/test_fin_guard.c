@@ -300,7 +300,7 @@ static void check_verdict(const struct packet *p, int want, int line)
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->b, .data_size_in = (uint32_t)p->n, .data_out = out,
 		    .data_size_out = sizeof(out));
 
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(s->progs.lw_guard), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(s->progs.lw_to_pod), &opts), 0);
 	if ((int)opts.retval != want)
 		print_error("line %d: verdict %d\n", line, (int)opts.retval);
 	assert_int_equal((int)opts.retval, want);

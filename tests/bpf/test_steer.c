@@ -998,6 +998,38 @@ static void base_goes_on_without_the_agent(void **state)
 	close(g);
 }
 
+/*
+ * The end of one send is held back, and its beginning was redirected: once it is whole it goes where it belongs, and not
+ * where the beginning went. Both ways a first request takes: by the agent, and by an upstream socket that is there.
+ */
+static void held_back_behind_a_redirect(void **state)
+{
+	(void)state;
+	for (int with_up = 0; with_up < 2; with_up++) {
+		int c, b, g = -1;
+
+		open_pair(&c, &b);
+		if (with_up) {
+			gray_turn(c, &g);
+			base_turn(c, b);
+		}
+		lab_send(c, GRAY_REQUEST "GET /a HT");
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, GRAY_TAGGED);
+		lab_send(g, OK(4, "gray"));
+		lab_expect(c, OK(4, "gray"));
+		lab_send(c, "TP/1.1\r\nHost: w\r\n\r\n");
+		lab_expect(b, BASE_REQUEST);
+		lab_expect_nothing(g);
+		lab_send(b, OK(4, "base"));
+		lab_expect(c, OK(4, "base"));
+		close(c);
+		close(b);
+		close(g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1030,6 +1062,7 @@ int main(void)
 		cmocka_unit_test_teardown(many_chunks, two_pods_clean),
 		cmocka_unit_test_teardown(answers_do_not_mix, two_pods_clean),
 		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, two_pods_clean),
+		cmocka_unit_test_teardown(held_back_behind_a_redirect, two_pods_clean),
 		cmocka_unit_test_teardown(base_goes_on_without_the_agent, two_pods_clean),
 	};
 

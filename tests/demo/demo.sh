@@ -77,7 +77,7 @@ start_pod() {
 	rs=$service-$hash
 	[ -z "$lane" ] || rs=$service-x7k2q-$hash
 	pod_ns "$pod" "$last"
-	serve "$pod" --name "$letter" --color "$lane" --forward x-mse-tag --idle 600 "$@"
+	serve "$pod" --name "$letter" --color "$lane" --forward nothing --idle 600 "$@"
 	RS_OF[$pod]=$rs POD_APP[$pod]=$service
 	obj_pod "$pod" "$service" "$rs" "$hash" "${POD_IP[$pod]}" "$lane" | put "pod-$pod"
 }

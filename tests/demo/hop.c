@@ -52,6 +52,7 @@ static struct {
 	const char *registry;
 	int nlisten, nnext, nforward, threads;
 	long idle_ms;
+	bool as_asked;
 } opt = { .name = "A", .color = "", .threads = 1 };
 
 static void die(const char *what)
@@ -209,6 +210,7 @@ struct conn {
 	uint64_t body_len, body_hash;
 	char tag[256], id[128];
 	struct buf head, forward; /* head as received, or the body to echo; header lines for the next hop */
+	struct buf target; /* as asked for */
 
 	/* the answer */
 	bool answer_chunked, answer_close, answer_reset;
@@ -315,6 +317,7 @@ static void reap(struct worker *w)
 			buf_free(&c->out);
 			buf_free(&c->head);
 			buf_free(&c->forward);
+			buf_free(&c->target);
 		} else {
 			struct up *u = (struct up *)ob;
 
@@ -623,7 +626,7 @@ static const char *parse_head(struct conn *c, const char *p, size_t len)
 	c->arg = c->arg2 = c->seed = c->body_left = c->body_len = c->drips = c->gen_at = c->gen_end = 0;
 	c->body_hash = LW_FNV_START;
 	c->tag[0] = c->id[0] = 0;
-	c->forward.start = c->forward.end = c->head.start = c->head.end = 0;
+	c->forward.start = c->forward.end = c->head.start = c->head.end = c->target.start = c->target.end = 0;
 
 	for (size_t i = 0; i < len; i++) {
 		if (!p[i])
@@ -647,6 +650,7 @@ static const char *parse_head(struct conn *c, const char *p, size_t len)
 		c->keep = false;
 	c->is_head = method.len == 4 && !memcmp(method.at, "HEAD", 4);
 	choose_action(c, target);
+	buf_put(&c->target, target.at, target.len);
 	if (method.len == 7 && !memcmp(method.at, "CONNECT", 7))
 		c->action = ACT_CONNECT;
 	if (c->action == ACT_HEAD)
@@ -905,8 +909,8 @@ static void up_request(struct conn *c, struct up *u)
 	}
 	u->owner = c;
 	c->up = u;
-	buf_printf(&u->req, strchr(host, ':') ? "GET / HTTP/1.1\r\nHost: [%s]:%u\r\n" : "GET / HTTP/1.1\r\nHost: %s:%u\r\n",
-		   host, port);
+	buf_printf(&u->req, strchr(host, ':') ? "GET %.*s HTTP/1.1\r\nHost: [%s]:%u\r\n" : "GET %.*s HTTP/1.1\r\nHost: %s:%u\r\n",
+		   opt.as_asked ? (int)buf_len(&c->target) : 1, opt.as_asked ? buf_head(&c->target) : "/", host, port);
 	buf_put(&u->req, buf_head(&c->forward), buf_len(&c->forward));
 	buf_put(&u->req, "\r\n", 2);
 	up_watch(u);
@@ -1239,7 +1243,8 @@ static void conn_run(struct conn *c)
 			break;
 		}
 	}
-	if (c->ob.closed || !conn_flush(c))
+	/* What STATE_SEND left blocked is not tried again here: were it sent now, nobody would see that the answer is out. */
+	if (c->ob.closed || (c->state != STATE_SEND && !conn_flush(c)))
 		return;
 	if (c->state == STATE_HEAD)
 		set_deadline(c, opt.idle_ms && !c->blocked ? now_ms() + (uint64_t)opt.idle_ms : 0);
@@ -1452,12 +1457,13 @@ static bool parse_endpoint(const char *text, struct endpoint *ret)
 static void usage(FILE *out)
 {
 	fputs("usage: hop --listen [IP]:PORT ... [--name A] [--color gray] [--config base] [--ip SHOWN]\n"
-	      "           [--next IP:PORT ... | --registry FILE] [--forward HEADER ...] [--idle MS] [--threads N]\n"
+	      "           [--next IP:PORT ... | --registry FILE] [--forward HEADER ...] [--idle MS] [--threads N] [--as-asked]\n"
 	      "       hop --pattern N [--seed S]      writes the body of /size/N?seed=S to standard output\n"
 	      "\n"
 	      "--next may be given several times: the pods of the next service, asked in turn over\n"
 	      "connections kept alive; --registry names a file of such lines, read again when it changes.\n"
 	      "--forward names a header that is handed on; the first is the tag.\n"
+	      "--as-asked asks the next service for the same target; without it, for \"/\".\n"
 	      "--idle closes a connection that has been quiet between requests for so long.\n"
 	      "\n"
 	      "/              the example's line, with the next hop's behind it\n"
@@ -1480,7 +1486,7 @@ int main(int argc, char **argv)
 		{ "listen", 1, 0, 'l' },  { "name", 1, 0, 'n' },    { "color", 1, 0, 'c' },   { "config", 1, 0, 'C' },
 		{ "next", 1, 0, 'x' },	  { "forward", 1, 0, 'f' }, { "threads", 1, 0, 't' }, { "idle", 1, 0, 'i' },
 		{ "pattern", 1, 0, 'p' }, { "seed", 1, 0, 's' },    { "ip", 1, 0, 'a' },      { "help", 0, 0, 'h' },
-		{ "registry", 1, 0, 'r' },
+		{ "registry", 1, 0, 'r' }, { "as-asked", 0, 0, 'A' },
 		{ 0 },
 	};
 	uint64_t pattern = UINT64_MAX, seed = 0;
@@ -1502,6 +1508,7 @@ int main(int argc, char **argv)
 				opt.forward[opt.nforward++] = optarg;
 			break;
 		case 'r': opt.registry = optarg; break;
+		case 'A': opt.as_asked = true; break;
 		case 'n': opt.name = optarg; break;
 		case 'c': opt.color = optarg; break;
 		case 'C': opt.config = optarg; break;

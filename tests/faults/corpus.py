@@ -4,6 +4,7 @@ to what was sent so far. `where` says which pod must have got what:
 
   canary   every byte, at one canary pod          peer     every byte, at the connection's own peer, a base pod
   one      every byte at one pod, whichever: the tagged head was in order and sent alone, what follows is not
+  requests the first ones, whole, at a canary pod, the rest at the own peer
   a tuple  the pod of each part between ANSWERs
 
 `reason`: what `laneway stats` counts once; None: the connection is not opaque; ANY: one of several; EITHER: by how it was cut."""
@@ -58,8 +59,8 @@ for tag, where in ((TAG, "canary"), (b"", "peer")):
         b"Content-Length: 47\r\n", (b"GET / HTTP/1.1\r\nHost: w\r\n" + (b"" if tag else TAG) + b"\r\n").ljust(47, b"."), tag))
     case(f"{kind}, 100 headers", where, None, req(b"".join(b"H%d: v\r\n" % i for i in range(100)), tag), slow=False)
     case(f"{kind}, a head of 15 KiB", where, None, req(b"A: " + b"a" * 15000 + b"\r\n", tag), slow=False)
-    # cut, a head may be held back together with the next one's beginning: then all of it is the own peer's
-    case(f"{kind}, three pipelined", "one" if tag else where, EITHER if tag else None, req(NOW, tag) * 2 + req(tag=tag))
+    # cut, a head may be held back together with the next one's beginning: then all of it is the own peer's, if no answer is due
+    case(f"{kind}, three pipelined", "requests" if tag else where, EITHER if tag else None, req(NOW, tag) * 2 + req(tag=tag))
 
 # -- two framings, or one that is in doubt
 for tag in (TAG, b""):

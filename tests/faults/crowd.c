@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "../demo/pattern.h"
+#include "../harness/target.h"
 
 #define TARGETS_MAX 16
 #define HEAD_MAX 512
@@ -266,18 +267,10 @@ static void on_event(struct conn *c, uint32_t events)
 
 static bool add_target(const char *text)
 {
-	struct sockaddr_in *v4 = (void *)&opt.target[opt.ntarget];
-	struct sockaddr_in6 *v6 = (void *)&opt.target[opt.ntarget];
-	const char *colon = strrchr(text, ':');
-	char host[64];
-
-	if (!colon || opt.ntarget == TARGETS_MAX)
+	if (opt.ntarget == TARGETS_MAX)
 		return false;
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - text - (*text == '[' ? 2 : 0)), text + (*text == '['));
-	v4->sin_family = *text == '[' ? AF_INET6 : AF_INET;
-	v4->sin_port = htons((uint16_t)atoi(colon + 1));
-	opt.len[opt.ntarget] = *text == '[' ? sizeof(*v6) : sizeof(*v4);
-	return inet_pton(v4->sin_family, host, *text == '[' ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr) == 1 && ++opt.ntarget;
+	opt.len[opt.ntarget] = lw_target_parse(text, &opt.target[opt.ntarget]);
+	return opt.len[opt.ntarget] && ++opt.ntarget;
 }
 
 int main(int argc, char **argv)

@@ -97,7 +97,12 @@ def run(case, how, n):
     where = case.where
     pods = {"canary": "c", "peer": "b"}
     everything = b"".join(parts)
-    if isinstance(where, str):
+    if where == "requests":
+        # the first of them at the canary, the rest at the peer; none in two places
+        at = {pod: b"".join(data for p, _, data in got if p[0] == pod) for pod in "cb"}
+        if at["c"] + at["b"] != everything or at["c"][-4:] not in (b"", b"\r\n\r\n") or len(got) != sum(map(bool, at.values())):
+            faults.append(f"{name}: {len(everything)} bytes sent, arrived: {[(p, len(d)) for p, _, d in got]}")
+    elif isinstance(where, str):
         if len(got) != 1 or got[0][2] != everything:
             faults.append(f"{name}: {len(everything)} bytes sent, arrived: {[(p, len(d)) for p, _, d in got]}")
         elif where != "one" and got[0][0][0] != pods[where]:

@@ -109,6 +109,7 @@ if case_wanted slow; then
 	crowds_wait slow
 	say "before: $before"
 	result slow "$((10000 / SIZE)) slow readers of $size bytes" "at most: $peak"
+	say "reasons: $(lw stats -o json | jq -c "[.stats[] | select(.reason != \"ok\") | {(.reason): .count}] | add")"
 	judge slow 0 0
 	until_ok 60 "them to be given up" no_flows
 	say "after:  $(figures)"

@@ -108,7 +108,8 @@ static void put_pod(struct lw_image *image, const struct lab_pod *p)
 	struct lw_dest_key dk = { .addr = pk.addr };
 	struct lw_dest dest = { .workload = pod.workload, .group = group_of(pod.workload) };
 
-	pod.flags = (p->unready ? 0 : LW_POD_READY) | (p->terminating ? LW_POD_TERMINATING : 0) | (p->local ? LW_POD_LOCAL : 0);
+	pod.flags = (p->unready ? 0 : LW_POD_READY) | (p->terminating ? LW_POD_TERMINATING : 0) | (p->local ? LW_POD_LOCAL : 0) |
+		    (p->untrusted ? LW_POD_UNTRUSTED : 0);
 	put(image, LW_TABLE_PODS, &pk, &pod);
 	put(image, LW_TABLE_DESTS, &dk, &dest);
 }
@@ -146,6 +147,8 @@ struct lw_image *lab_image(const struct lab_state *s)
 
 	assert_int_equal(lw_image_new(&image), 0);
 	assert_int_equal(lw_rules_new(&rules), 0);
+	if (s->baggage)
+		assert_int_equal(lw_rules_use_baggage(rules), 0);
 	for (const struct lab_lane *l = s->lanes; l && l->name; l++)
 		CHECK(!lw_rules_lane(rules, ++lanes, l->name, l->header, l->value, err, sizeof(err)), "lane %s: %s", l->name, err);
 	for (const struct lab_pod *p = s->pods; p->ip; p++) {

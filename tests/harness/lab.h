@@ -30,6 +30,7 @@ struct lab_pod {
 	bool unready, terminating, local;
 	uint32_t uid; /* 0: the last byte of ip */
 	uint32_t workload; /* 0: LAB_WORKLOAD */
+	bool untrusted;
 };
 /* Lane id: its place in the list, from 1. */
 struct lab_lane {
@@ -41,6 +42,7 @@ struct lab_state {
 	const struct lw_rules_entry *entries; /* of LAB_WORKLOAD */
 	size_t nentries;
 	const char *const *vips; /* of LAB_WORKLOAD, port LAB_VIP_PORT; NULL-terminated; NULL: none */
+	bool baggage; /* lanes go on in the baggage, too */
 };
 #define LAB_WORKLOAD 1
 

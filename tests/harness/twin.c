@@ -27,7 +27,10 @@ struct lw_twin *lw_twin_new(const struct lw_model *model)
 		abort();
 	twin->model = model;
 	for (size_t i = 0; i < 2; i++) {
-		const struct lw_state_options options = { .node = "node-1", .from_nothing = i == 1 };
+		static const char *const untrusted[] = { "default/app=app-1", "default/app=app-4", "default/web=app-3", NULL };
+		const struct lw_state_options options = {
+			.node = "node-1", .from_nothing = i == 1, .untrusted = untrusted, .baggage = true,
+		};
 
 		if (lw_state_builder_new(&options, &twin->builders[i]) < 0)
 			abort();

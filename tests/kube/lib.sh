@@ -5,7 +5,7 @@
 # are network namespaces (tests/netns/lib.sh), and their status is the truth about them.
 #
 # Objects are written with `kubectl` (k) or plain requests (kapi), as cluster admin. The agent is the service account
-# laneway/laneway, with a token of the TokenRequest API in a file, and the rules of rbac.yaml.
+# laneway/laneway, with a token of the TokenRequest API in a file, and the rules of deploy/rbac.yaml.
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
 
 KUBE_DIR=${LW_KUBE:-${XDG_CACHE_HOME:-$HOME/.cache}/laneway/kube}
@@ -121,7 +121,8 @@ kube_setup() {
 	kube_objects
 }
 kube_objects() {
-	apply <"$KUBE_HERE/rbac.yaml"
+	apply <"$LWT_ROOT/deploy/namespace.yaml"
+	apply <"$LWT_ROOT/deploy/rbac.yaml"
 	cat "$KUBE_HERE"/crd/*.yaml | apply
 	k wait --for condition=established --timeout=30s crd/rollouts.rollouts.kruise.io crd/trafficroutings.rollouts.kruise.io >/dev/null
 	until_ok 20 "the CRDs to be served" kapi_ok "$ROLLOUTS"
@@ -129,7 +130,9 @@ kube_objects() {
 	agent_token "$KUBE/token"
 }
 
-# ---- what controllers and kubelets would write ----
+# ---- what controllers and kubelets would write; pods, Services and Deployments in namespace $KUBE_NS ----
+KUBE_NS=default
+kube_namespace() { kapi POST /api/v1/namespaces "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"$1\"}}" >/dev/null; }
 
 # kube_deployment NAME APP REPLICAS [CANARY_OF]
 kube_deployment() {
@@ -138,7 +141,7 @@ kube_deployment() {
 		kind: Deployment
 		metadata:
 		  name: $1
-		  namespace: default
+		  namespace: $KUBE_NS
 		  labels: {app: $2${4:+, rollouts.kruise.io/canary-deployment: $4}}
 		spec:
 		  replicas: $3
@@ -153,7 +156,7 @@ kube_service() {
 	apply <<-END
 		apiVersion: v1
 		kind: Service
-		metadata: {name: $1, namespace: default}
+		metadata: {name: $1, namespace: $KUBE_NS}
 		spec:
 		  clusterIP: $2
 		  ports: [{name: http, port: $3, protocol: TCP, targetPort: $4}]
@@ -165,7 +168,7 @@ kube_pod() {
 	local hash lane=""
 	hash=$(hash_of "$3")
 	[ -z "${5:-}" ] || lane=",\"alicloud.service.tag\":\"$5\",\"opensergo.io/canary-$5\":\"$5\""
-	kapi POST /api/v1/namespaces/default/pods "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"$1\",
+	kapi POST "/api/v1/namespaces/$KUBE_NS/pods" "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"$1\",
 		\"labels\":{\"app\":\"$2\",\"pod-template-hash\":\"$hash\"$lane},
 		\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"$3-$hash\",\"uid\":\"rs-$3\",\"controller\":true}]},
 		\"spec\":{\"nodeName\":\"node-1\",\"containers\":[{\"name\":\"main\",\"image\":\"example.org/$2\",
@@ -174,7 +177,7 @@ kube_pod() {
 }
 # kube_pod_status NAME IP READY
 kube_pod_status() {
-	kapi PATCH "/api/v1/namespaces/default/pods/$1/status" "{\"status\":{\"phase\":\"Running\",\"podIP\":\"$2\",\"podIPs\":[{\"ip\":\"$2\"}],
+	kapi PATCH "/api/v1/namespaces/$KUBE_NS/pods/$1/status" "{\"status\":{\"phase\":\"Running\",\"podIP\":\"$2\",\"podIPs\":[{\"ip\":\"$2\"}],
 		\"conditions\":[{\"type\":\"Ready\",\"status\":\"$3\"}]}}" >/dev/null
 }
 # kube_rollout NAME DEPLOYMENT TRAFFICROUTING: bound to it, as in the example.
@@ -246,6 +249,8 @@ kube_agent_start() {
 status_json() { lw status -o json || [ $? = 1 ]; }
 source_says() { status_json | jq -e ".source | $1"; }
 steering() { lw status >/dev/null; }
+# watches of what a selector says: how many objects each holds, once all of them have come.
+watched() { source_says "[.watches[] | select(.state == \"watching\" and .labels == \"$1\") | .objects]" | tr -d ' \n'; }
 lanes_say() { lw lanes -o json | jq -e "$1"; }
 
 # two_pods in the cluster: Deployment web with pods b1, b2 and c1, a client, and a release that is between steps.

@@ -154,6 +154,7 @@ teardown() {
 		[ "$status" = 77 ] || [ "$status" != 0 ] || status=1
 	fi
 	echo $$ >"$LWT_CGROUP_HOME/cgroup.procs"
+	find "$LWT_CGROUP" -mindepth 1 -depth -type d -exec rmdir {} \; 2>/dev/null # of a test that made some
 	rmdir "$LWT_CGROUP" "$LWT_CGROUP_TOP/out" "$LWT_CGROUP_TOP"
 	rm -rf "$LWT_TMP"
 	exit "$status"
@@ -262,7 +263,7 @@ pods_of() {
 }
 
 # two_pods: the world most tests need. App web with pods b1, b2 (base) and c1 (canary, lane gray), and a
-# namespace `client`. It is entered by the header "x-user: xiaoming", and tagged "x-mse-tag: gray".
+# namespace `client`. See release_by_user for how it is entered.
 two_pods() {
 	app web gray
 	pod b1 web base "$@"
@@ -270,14 +271,7 @@ two_pods() {
 	pod c1 web canary "$@"
 	pod_ns client
 	B1=http://${POD_IP[b1]}:$LWT_PORT B2=http://${POD_IP[b2]}:$LWT_PORT C1=http://${POD_IP[c1]}:$LWT_PORT
-	release web web <<-END
-		matches:
-		- headers:
-		  - {type: Exact, name: x-user, value: xiaoming}
-		requestHeaderModifier:
-		  set:
-		  - {name: x-mse-tag, value: gray}
-	END
+	release_by_user web
 }
 
 # kube_proxy NS VIP PORT POD...: the base answer of a ClusterIP. Where no lane is open Laneway leaves the

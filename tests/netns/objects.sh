@@ -292,6 +292,27 @@ release() {
 	obj_trafficrouting "tr-$name" "$entry" Progressing "$rollouts" <"$LWT_TMP/strategy-$name" | put "tr-$name"
 }
 
+# release_by_user APP...: one TrafficRouting tr-APP, entered by the header "x-user: xiaoming", and tagged "x-mse-tag: LANE" of the first.
+release_by_user() {
+	release "$1" "$@" <<-END
+		matches:
+		- headers:
+		  - {type: Exact, name: x-user, value: xiaoming}
+		requestHeaderModifier:
+		  set:
+		  - {name: x-mse-tag, value: ${APP_LANE[$1]}}
+	END
+}
+
+# takes_part APP NAME: APP belongs to the TrafficRouting tr-NAME, and is between two releases: it has no canary.
+takes_part() {
+	{
+		obj_rollout_v1alpha1 "ro-$1" "$1" "tr-$2"
+		rollout_status "$1" Healthy Completed Completed
+	} | put "rollout-$1"
+	put_app "$1" 0
+}
+
 # release_own APP < lines of step 1: a v1beta1 Rollout with its own trafficRoutings, paused in step 1.
 release_own() {
 	put_app "$1" 1

@@ -16,7 +16,7 @@ exits() {
 out() { cat "$LWT_TMP/out"; }
 err() { cat "$LWT_TMP/err"; }
 
-commands='agent check status lanes endpoints flows stats explain cleanup'
+commands='agent check status lanes endpoints flows stats metrics explain trace cleanup'
 exits 0 "help" "$LANEWAY" help
 for cmd in $commands; do
 	expect_like "help names $cmd" "*  $cmd *" "$(out)"
@@ -39,15 +39,26 @@ exits 2 "explain without a target" "$LANEWAY" explain --from 10.0.0.1
 exits 2 "explain to no port" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2
 exits 2 "explain with half a header" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2:80 -H name
 exits 2 "a bad output format" "$LANEWAY" lanes -o yaml
+exits 2 "metrics as JSON" "$LANEWAY" metrics -o json
+printf 'pool-max 0\n' >"$LWT_TMP/options"
+exits 2 "a bad value in a file of options" "$LANEWAY" agent --state "$LWT_STATE" --options "$LWT_TMP/options"
+expect_like "a bad value in a file of options" "*--pool-max is 1 to *, not '0'*" "$(err)"
+printf '\nsteer\n' >"$LWT_TMP/options"
+exits 2 "a bad file of options" "$LANEWAY" agent --state "$LWT_STATE" --options "$LWT_TMP/options"
+expect_like "a bad file of options" "*$LWT_TMP/options:2: 'steer' is no option*" "$(err)"
+exits 2 "options, abbreviated" "$LANEWAY" agent --state "$LWT_STATE" --option "$LWT_TMP/options"
+exits 2 "Events of a folder" "$LANEWAY" agent --state "$LWT_STATE" --events
+exits 2 "two questions" "$LANEWAY" status --wait 1 --alive
 exits 2 "a bad number of seconds" "$LANEWAY" status --wait soon
 exits 4 "output that cannot be written" bash -c '"$1" help >/dev/full' - "$LANEWAY"
 
 # No agent.
-for cmd in status lanes endpoints flows stats 'explain --from 10.0.0.1 --to 10.0.0.2:80'; do
+for cmd in status lanes endpoints flows stats metrics trace 'explain --from 10.0.0.1 --to 10.0.0.2:80'; do
 	# shellcheck disable=SC2086
 	exits 3 "$cmd without an agent" "$LANEWAY" $cmd --socket "$LWT_SOCKET"
 	expect_like "$cmd without an agent" "*no agent at '$LWT_SOCKET'*" "$(err)"
 done
+exits 3 "status --alive without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --alive
 exits 3 "status --wait without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --wait 0.2
 exits 4 "an agent without its folder" "$LANEWAY" agent --state "$LWT_TMP/none" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
 exits 0 "cleanup of nothing" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
@@ -60,6 +71,9 @@ exits 0 "check, other labels" "$LANEWAY" check "$LWT_STATE" -o json --lane-label
 expect_eq "check, other labels" "tag" "$(jq -r '.lanes[] | select(.open) | .name' "$LWT_TMP/out")"
 exits 0 "check as tables" "$LANEWAY" check "$LWT_STATE"
 expect_like "check as tables" "*x-mse-tag: gray*" "$(out)"
+exits 0 "check --untrusted" "$LANEWAY" check "$LWT_STATE" -o json --baggage --untrusted default/app=web --untrusted edge/app=none
+expect_eq "a label that no pod has" "--untrusted edge/app=none: no pod has this label" "$(jq -r '.findings[] | select(.severity == "warning") | .text' "$LWT_TMP/out")"
+exits 2 "check, what --untrusted is not" "$LANEWAY" check "$LWT_STATE" --untrusted web
 mkdir "$LWT_TMP/bad"
 printf 'apiVersion: v1\nkind: Pod\nmetadata: [\n' >"$LWT_TMP/bad/broken.yaml"
 exits 1 "check of a broken file" "$LANEWAY" check "$LWT_TMP/bad"
@@ -67,6 +81,8 @@ expect_like "check of a broken file" "*broken.yaml*" "$(out)"
 exits 4 "check of no folder" "$LANEWAY" check "$LWT_TMP/none"
 
 agent_start
+exits 0 "status --alive" lw status --alive
+expect_eq "status --alive" "" "$(out)"
 exits 0 "status" lw status
 expect_like "status" "*steering   yes*" "$(out)"
 lw status -o json >"$LWT_TMP/json"
@@ -98,6 +114,10 @@ exits 0 "flows as a table" lw flows
 expect_like "flows as a table" "CLIENT*${POD_IP[client]}:*" "$(out)"
 expect_eq "stats: by tag" 1 "$(lw stats -o json | jq '[.stats[] | select(.lane == "gray" and .evidence == "tag") | .count] | add')"
 hold_end
+exits 0 "metrics" lw metrics
+expect_eq "metrics: steering" "laneway_steering 1" "$(grep '^laneway_steering ' "$LWT_TMP/out")"
+expect_eq "metrics: self-tests" "$(lw status -o json | jq '.selftests | length')" "$(grep -c '^laneway_selftest_ok{' "$LWT_TMP/out")"
+expect_like "metrics: the tagged request" '*reason="*"} 1' "$(grep '^laneway_decisions_total{.*lane="gray",evidence="tag"' "$LWT_TMP/out")"
 
 to=${POD_IP[b1]}:$LWT_PORT
 explain() { lw explain --from "${POD_IP[client]}" --to "$to" -o json "$@" | jq -r '"\(.lane) \(.evidence)"'; }

@@ -18,7 +18,9 @@ run() {
 }
 run python "$(python3 -c 'import sys; print(sys.executable)')" "$clients/client.py" "$B1" $N
 run node node "$clients/client.mjs" "$B1" $N
-run java java "$clients/Client.java" "$B1" $N
+kept=$(lw status -o json | jq .kept_out.fionread)
+run java java "$clients/Client.java" "$B1" $N $([ "$kept" = false ] || echo kept)
+[ "$kept" = false ] || [ "$(counted kept-fionread)" -gt 0 ] || fail "java asks FIONREAD, and was not kept out"
 run go go run "$clients/client.go" "$B1" $N
 
 in_pod client wrk -t 2 -c 32 -d 2s -s "$clients/lanes.lua" "$B1/id" >"$LWT_TMP/wrk" 2>&1 || fail "wrk: $(cat "$LWT_TMP/wrk")"

@@ -56,4 +56,24 @@ r=0
 req client -H "$tag" -o /dev/null "$B1/reset/100000" 2>/dev/null || r=$?
 case $r in 18 | 56) ;; *) fail "a response that is reset: curl's exit code $r" ;; esac
 expect_like "afterwards" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
+
+# A client that leaves in the middle of a response: the pod must not go on offering the rest to nobody.
+stuck() { in_pod c2 ss -Htn state established | awk '$2 > 0' | wc -l; }
+let_go() { [ "$(stuck)" = 0 ]; }
+is_stuck() { [ "$(stuck)" -gt 0 ]; }
+leave_early() {
+	# shellcheck disable=SC2016
+	in_pod client bash -c 'echo $$ >"$1"; exec curl -s --limit-rate 10k -o /dev/null -H "$2" "$3"' - \
+		"$LWT_TMP/reader" "$tag" "$B1/$2" &
+	until_ok 10 "$1: the pod's buffers to fill" is_stuck
+	kill -9 "$(cat "$LWT_TMP/reader")"
+	wait $! 2>/dev/null || true
+	until_ok 10 "$1: the pod to be told that its client has left" let_go
+}
+for path in size/40000000 chunked/40000000 close/40000000; do leave_early "socket to socket, $path" "$path"; done
+agent_stop
+agent_start --no-bypass
+expect_like "without the bypass" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
+for path in size/40000000 chunked/40000000 close/40000000; do leave_early "over TCP, $path" "$path"; done
+expect_like "afterwards" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
 say ok

@@ -22,6 +22,43 @@ expect_eq "shown" "curl name" "$(json '[.kept_out.processes[] | "\(.program) \(.
 expect_like "for people" '*curl\[*\], name, since *: 1 connections not enrolled*' "$(lw status)"
 agent_stop
 
+# By the annotation of the client's pod, which may come and go.
+client_pod() {
+	put pod-client <<-END
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: client, namespace: default, annotations: {laneway.io/keep-out: "$1"}}
+		spec: {nodeName: node-1, hostNetwork: ${2:-false}, containers: [{name: main, image: x}]}
+		status: {phase: Running, podIPs: [{ip: "${POD_IP[client]}"}, {ip: "${POD_IP6[client]}"}]}
+	END
+	state_sync
+}
+pod_ns other
+agent_start
+client_pod true
+for to in "$B1" "http://[${POD_IP6[b1]}]:$LWT_PORT"; do
+	expect_like "kept out by annotation" 'b1\[*' "$(who client "$to/id" -H "$tag")"
+	expect_like "another pod is steered" 'c1gray\[*' "$(who other "$to/id" -H "$tag")"
+done
+expect_eq "counted" 2 "$(counted kept-pod)"
+expect_eq "shown" 2 "$(json .kept_out.pod_addresses)"
+client_pod false
+expect_like "no longer" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+client_pod maybe
+expect_like "an annotation that says nothing clear" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+expect_like "is told" '*laneway.io/keep-out: expected "true" or "false"*' "$(json '[.source.findings[].text] | join(" ")')"
+client_pod true true
+# of another node's host network (of this one's: test_host_pods.sh)
+expect_eq "on the host network: pod addresses" 0 "$(json .kept_out.pod_addresses)"
+expect_like "steered as before" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+client_pod true
+expect_like "again" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
+none_kept() { [ "$(json .kept_out.pod_addresses)" = 0 ]; }
+rm "$LWT_STATE/pod-client.yaml"
+until_ok 10 "the pod whose object is gone to be let in" none_kept
+expect_like "its object is gone" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+agent_stop
+
 # By what a process does. Which of the two this kernel gets wrong, and whether it is noticed, status says.
 agent_start --watch-syscalls
 for what in fionread splice; do

@@ -25,9 +25,12 @@ agent=("${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_CGROUP")
 refused "an old kernel" "Linux 2.6.* is too old: laneway needs 6.1 or newer" setarch "$(uname -m)" --uname-2.6 "${agent[@]}"
 refused "no types" "read '/sys/kernel/btf/vmlinux': No such file or directory; * CONFIG_DEBUG_INFO_BTF*" \
 	unshare --mount bash -c 'mount -t tmpfs none /sys/kernel/btf && exec "$@"' - "${agent[@]}"
-refused "without CAP_SYS_ADMIN" "the agent lacks CAP_SYS_ADMIN: *" setpriv --bounding-set=-sys_admin "${agent[@]}"
-refused "without CAP_NET_ADMIN" "the agent lacks CAP_NET_ADMIN: *" setpriv --bounding-set=-net_admin "${agent[@]}"
-refused "without both" "the agent lacks CAP_SYS_ADMIN and CAP_NET_ADMIN: *" \
+for cap in sys_admin net_admin sys_ptrace; do
+	refused "without $cap" "the agent lacks CAP_${cap^^} (*): start it as root*" setpriv --bounding-set=-$cap "${agent[@]}"
+done
+refused "without dac_read_search" "the agent lacks CAP_DAC_READ_SEARCH (*): *" \
+	setpriv --bounding-set=-dac_read_search,-dac_override "${agent[@]}"
+refused "without two" "the agent lacks CAP_SYS_ADMIN (*) and CAP_NET_ADMIN (*): *" \
 	setpriv --bounding-set=-net_admin,-sys_admin "${agent[@]}"
 refused "a folder that is no cgroup" "'$LWT_TMP' is no folder of a cgroup2 hierarchy: *--cgroup" \
 	"${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_TMP"

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "../demo/pattern.h"
+#include "../harness/target.h"
 
 #define TARGETS_MAX 16
 #define THREADS_MAX 256
@@ -604,28 +605,10 @@ static void print_kind(int tag)
 
 static bool add_target(const char *text)
 {
-	struct sockaddr_in *v4 = (void *)&opt.target[opt.ntarget];
-	struct sockaddr_in6 *v6 = (void *)&opt.target[opt.ntarget];
-	const char *colon = strrchr(text, ':');
-	char host[64];
-
-	if (!colon || opt.ntarget == TARGETS_MAX)
+	if (opt.ntarget == TARGETS_MAX)
 		return false;
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)atoi(colon + 1));
-		opt.target_len[opt.ntarget++] = sizeof(*v4);
-		return true;
-	}
-	memmove(host, host + 1, strlen(host));
-	host[strcspn(host, "]")] = 0;
-	if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
-		return false;
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons((uint16_t)atoi(colon + 1));
-	opt.target_len[opt.ntarget++] = sizeof(*v6);
-	return true;
+	opt.target_len[opt.ntarget] = lw_target_parse(text, &opt.target[opt.ntarget]);
+	return opt.target_len[opt.ntarget] && ++opt.ntarget;
 }
 
 int main(int argc, char **argv)

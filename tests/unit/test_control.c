@@ -25,6 +25,7 @@
 #include "daemon/control.h"
 
 #define TIMEOUT_MS 1500 /* of the server towards its clients */
+#define WAIT_MS 10000 /* towards the server */
 #define BIG (4u << 20)
 
 struct server {
@@ -49,6 +50,40 @@ static char *answer(const char *request, void *arg)
 		return reply;
 	}
 	return asprintf(&reply, "<%s>", request) < 0 ? NULL : reply;
+}
+
+/* Of the streams of one server. */
+static unsigned int begun, ended, flooded;
+
+/* "stream N": N lines. "flood": as many as there is room for. "no": it cannot be. */
+static bool stream_begin(struct lw_control_stream *stream, const char *request, char **ret_reply,
+			 void *arg)
+{
+	char line[1024];
+	unsigned int n = 0;
+
+	(void)arg;
+	if (strcmp(request, "no") == 0) {
+		*ret_reply = strdup("never");
+		return true;
+	}
+	if (sscanf(request, "stream %u", &n) != 1 && strcmp(request, "flood") != 0)
+		return false;
+	begun++;
+	for (unsigned int i = 0; n == 0 || i < n; i++) {
+		(void)snprintf(line, sizeof(line), "line %u%*s", i, n ? 0 : 900, "");
+		if (!lw_control_stream_send(stream, line))
+			break;
+		flooded = i + 1;
+	}
+	return true;
+}
+
+static void stream_end(struct lw_control_stream *stream, void *arg)
+{
+	(void)arg;
+	ended++;
+	(void)lw_control_stream_send(stream, "the end");
 }
 
 static void on_stop(struct ev_loop *loop, ev_async *w, int revents)
@@ -77,12 +112,15 @@ static int setup(void **state)
 	assert_non_null(s->loop);
 	ev_async_init(&s->stop, on_stop);
 	ev_async_start(s->loop, &s->stop);
-	assert_int_equal(lw_control_start(s->loop,
-					  &(struct lw_control_options){ .path = s->path,
-									.handler = answer,
-									.timeout_ms = TIMEOUT_MS },
-					  &s->control),
-			 0);
+	assert_int_equal(
+		lw_control_start(s->loop,
+				 &(struct lw_control_options){ .path = s->path,
+							       .handler = answer,
+							       .stream_begin = stream_begin,
+							       .stream_end = stream_end,
+							       .timeout_ms = TIMEOUT_MS },
+				 &s->control),
+		0);
 	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 	*state = s;
 	return 0;
@@ -104,6 +142,13 @@ static int teardown(void **state)
 	(void)rmdir(s->dir);
 	free(s);
 	return 0;
+}
+
+static void wait_for(const unsigned int *what, unsigned int value)
+{
+	for (int i = 0; i < 1000 && __atomic_load_n(what, __ATOMIC_ACQUIRE) != value; i++)
+		(void)usleep(10000);
+	assert_int_equal(__atomic_load_n(what, __ATOMIC_ACQUIRE), value);
 }
 
 static int dial(const struct server *s)
@@ -291,6 +336,94 @@ static void test_lock(void **state)
 	(void)rmdir(dir);
 }
 
+static void test_stream(void **state)
+{
+	const struct server *s = *state;
+	_cleanup_(lw_control_close) struct lw_control_lines *lines = NULL;
+	_cleanup_free_ char *reply = NULL;
+	const char *line;
+	char want[32];
+
+	ended = begun = 0;
+	assert_int_equal(lw_control_open(s->path, "stream 3", WAIT_MS, &lines), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		(void)snprintf(want, sizeof(want), "line %u", i);
+		assert_int_equal(lw_control_next(lines, WAIT_MS, -1, &line), 0);
+		assert_string_equal(line, want);
+	}
+	assert_false(lw_control_has_line(lines));
+	/* nothing to say is no reason to be dropped */
+	assert_int_equal(lw_control_next(lines, 3 * TIMEOUT_MS, -1, &line), -ETIMEDOUT);
+	assert_int_equal(lw_control_call(s->path, "a", WAIT_MS, &reply), 0);
+	assert_string_equal(reply, "<a>");
+	lw_control_enough(lines);
+	assert_int_equal(lw_control_next(lines, WAIT_MS, -1, &line), 0);
+	assert_string_equal(line, "the end");
+	assert_int_equal(lw_control_next(lines, WAIT_MS, -1, &line), -EPIPE);
+	wait_for(&ended, 1);
+}
+
+static void test_stream_cannot_be(void **state)
+{
+	const struct server *s = *state;
+	_cleanup_(lw_control_close) struct lw_control_lines *lines = NULL;
+	const char *line;
+
+	ended = begun = 0;
+	assert_int_equal(lw_control_open(s->path, "no\nb", WAIT_MS, &lines), 0);
+	assert_int_equal(lw_control_next(lines, WAIT_MS, -1, &line), 0);
+	assert_string_equal(line, "never");
+	assert_int_equal(lw_control_next(lines, WAIT_MS, -1, &line), 0);
+	assert_string_equal(line, "<b>");
+	assert_int_equal(begun + ended, 0);
+}
+
+/* What waits for a reader has a bound, is whole lines, and reaches a slow one in the end. */
+static void test_stream_of_a_slow_reader(void **state)
+{
+	const struct server *s = *state;
+	_cleanup_(lw_control_close) struct lw_control_lines *lines = NULL;
+	_cleanup_free_ char *reply = NULL;
+	unsigned int n = 0, at;
+	const char *line;
+
+	ended = begun = flooded = 0;
+	assert_int_equal(lw_control_open(s->path, "flood", WAIT_MS, &lines), 0);
+	wait_for(&begun, 1);
+	/* others are served meanwhile */
+	assert_int_equal(lw_control_call(s->path, "a", WAIT_MS, &reply), 0);
+	lw_control_enough(lines);
+	while (lw_control_next(lines, WAIT_MS, -1, &line) == 0 && strcmp(line, "the end") != 0) {
+		assert_int_equal(sscanf(line, "line %u", &at), 1);
+		assert_int_equal(at, n++);
+		assert_in_range(strlen(line), 900, 1000);
+	}
+	assert_string_equal(line, "the end");
+	assert_int_equal(n, flooded);
+	assert_in_range(n, (LW_CONTROL_STREAM_MAX - 2048) / 1000, 4096);
+	assert_int_equal(lw_control_next(lines, WAIT_MS, -1, &line), -EPIPE);
+	assert_int_equal(ended, 1);
+}
+
+/* One that goes without a word, with everything still on its way to it. */
+static void test_stream_is_cut(void **state)
+{
+	const struct server *s = *state;
+	struct lw_control_lines *lines = NULL;
+	_cleanup_free_ char *reply = NULL;
+
+	ended = begun = 0;
+	assert_int_equal(lw_control_open(s->path, "flood", WAIT_MS, &lines), 0);
+	wait_for(&begun, 1);
+	lw_control_close(&lines);
+	wait_for(&ended, 1);
+	assert_int_equal(lw_control_call(s->path, "a", WAIT_MS, &reply), 0);
+	/* and one that is there when the server ends */
+	assert_int_equal(lw_control_open(s->path, "stream 1", WAIT_MS, &lines), 0);
+	wait_for(&begun, 2);
+	lw_control_close(&lines);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -302,6 +435,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silent_client_is_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_reader_is_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_more_clients_than_served, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream_cannot_be, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream_of_a_slow_reader, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream_is_cut, setup, teardown),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_lock),
 	};

@@ -264,6 +264,143 @@ static void test_tags(void **state)
 	has(&f->result, "contradict", "base");
 }
 
+/* The trace ids that have arrived at CLIENT: the last byte says with requests of which lane. */
+#define TRACE(last) "4bf92f3577b34da6a3ce929d0e0e47" last
+static int find_trace(void *arg, const struct lw_trace_key *key, struct lw_trace *ret)
+{
+	struct lw_addr client = addr(CLIENT);
+
+	if (arg)
+		return *(int *)arg;
+	if (memcmp(&key->pod, &client, sizeof(client)) || strncmp(key->id, TRACE(""), strlen(TRACE(""))) ||
+	    strlen(key->id) != 32)
+		return -ENOENT;
+	ret->lane = (unsigned)strtoul(key->id + strlen(TRACE("")), NULL, 16);
+	return 0;
+}
+
+static const struct lw_explain_result *ask_learned(struct fixture *f, const char *from, const struct lw_explain_learned *learned,
+						   const char *const *headers, size_t n)
+{
+	struct lw_explain_request q = {
+		.from = addr(from), .to = addr(VIP), .to_port = 80, .headers = headers, .nheaders = n, .learned = learned
+	};
+
+	memset(&f->result, 0xff, sizeof(f->result));
+	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+	return &f->result;
+}
+#define LEARNED(...) ask_learned(*state, CLIENT, &learned, (const char *const[]){ __VA_ARGS__ }, N(((const char *const[]){ __VA_ARGS__ })))
+
+static void check_trace(const struct lw_explain_result *r, size_t i, unsigned header, enum lw_explain_trace_state s, const char *id)
+{
+	assert_in_range(i, 0, r->ntraces - 1);
+	assert_int_equal(r->traces[i].header, header);
+	assert_int_equal(r->traces[i].state, s);
+	assert_string_equal(r->traces[i].id, id);
+}
+
+static void test_traces(void **state)
+{
+	struct lw_explain_learned learned = { .inbound = true, .reads = true, .trace = find_trace };
+	const struct lw_explain_result *r;
+	int broken = -EPERM;
+
+	r = LEARNED("traceparent: 00-" TRACE("01") "-00f067aa0ba902b7-01");
+	check(r, GRAY, GRAY, LW_EVIDENCE_TRACE, LW_REASON_OK);
+	check_trace(r, 0, LW_HDR_TRACEPARENT, LW_EXPLAIN_TRACE_LANE, TRACE("01"));
+	assert_false(r->tasks);
+	has(r, "trace id \"" TRACE("01") "\" of traceparent", "lane gray");
+	has(r, "the trace decides", "gray");
+
+	/* base is an answer, too: threads are not asked, rules are */
+	r = LEARNED("b3: " TRACE("00") "-00f067aa0ba902b7-1", "User-Agent: xiaoming");
+	check(r, GRAY, GRAY, LW_EVIDENCE_ENTRY, LW_REASON_OK);
+	check_trace(r, 0, LW_HDR_B3, LW_EXPLAIN_TRACE_BASE, TRACE("00"));
+	assert_false(r->tasks);
+	r = LEARNED("uber-trace-id: " TRACE("09") ":1:0:1");
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	check_trace(r, 0, LW_HDR_UBER_TRACE_ID, LW_EXPLAIN_TRACE_CLOSED, TRACE("09"));
+	r = LEARNED("X-Request-ID: " TRACE("10"));
+	check(r, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
+	check_trace(r, 0, LW_HDR_REQUEST_ID, LW_EXPLAIN_TRACE_SEVERAL, TRACE("10"));
+	has(r, "several lanes have arrived", "base");
+	r = LEARNED("x-b3-traceid: " TRACE("01"), "x-request-id: " TRACE("02"));
+	check(r, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
+	assert_int_equal(r->ntraces, 2);
+	r = LEARNED("x-request-id: elsewhere-1234");
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	check_trace(r, 0, LW_HDR_REQUEST_ID, LW_EXPLAIN_TRACE_NOT_HELD, "elsewhere-1234");
+	assert_true(r->tasks);
+	has(r, "\"elsewhere-1234\" of x-request-id", "no evidence");
+	r = LEARNED("b3: 0");
+	check_trace(r, 0, LW_HDR_B3, LW_EXPLAIN_TRACE_NO_ID, "");
+
+	/* the tag is stronger */
+	r = LEARNED("traceparent: 00-" TRACE("02") "-00f067aa0ba902b7-01", "x-mse-tag: gray");
+	check(r, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	/* where the programs do not look it is not looked up */
+	learned.arg = &broken;
+	r = LEARNED("x-request-id: " TRACE("01"));
+	check_trace(r, 0, LW_HDR_REQUEST_ID, LW_EXPLAIN_TRACE_NOT_ASKED, TRACE("01"));
+	has(r, TRACE("01"), "it could not be looked up");
+	learned.arg = NULL;
+	r = ask_learned(*state, GRAY_POD, &learned, (const char *const[]){ "x-request-id: " TRACE("01") }, 1);
+	check(r, GRAY, GRAY, LW_EVIDENCE_POD, LW_REASON_OK);
+	check_trace(r, 0, LW_HDR_REQUEST_ID, LW_EXPLAIN_TRACE_NOT_ASKED, TRACE("01"));
+	has(r, TRACE("01"), "in a lane itself");
+	learned.inbound = false;
+	r = LEARNED("x-request-id: " TRACE("01"));
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	has(r, TRACE("01"), "--no-inbound");
+	assert_false(r->tasks);
+}
+
+static void test_work(void **state)
+{
+	struct lw_explain_work work[] = { { .pid = 71, .program = "alone", .task = { .total = 2 } },
+					  { .pid = 72, .program = "mixed", .task = { .total = 3 } },
+					  { .pid = 73, .program = "unseen", .task = { .total = 1 } } };
+	struct lw_explain_learned learned = { .inbound = true, .reads = true, .trace = find_trace };
+	const struct lw_explain_result *r = LEARNED("x: y");
+
+	assert_true(r->tasks);
+	has(r, "before the rules", "only at run time");
+	has(r, "no process at the client's address is at work", "");
+	work[0].task.n[GRAY] = 2;
+	work[1].task.n[GRAY] = 1;
+	work[1].task.n[0] = 2;
+	work[2].task.n[LW_IN_UNKNOWN] = 1;
+	learned.work = work;
+	learned.nwork = learned.work_total = 3;
+	learned.nowhere = 4;
+	r = LEARNED("User-Agent: xiaoming");
+	check(r, GRAY, GRAY, LW_EVIDENCE_ENTRY, LW_REASON_OK);
+	assert_true(r->tasks);
+	has(r, "alone[71] is at work on 2: 2 gray", "");
+	has(r, "mixed[72] is at work on 3: 2 base, 1 gray", "not yet shown");
+	has(r, "unseen[73] is at work on 1: 1 not seen arriving", "");
+	has(r, "4 processes at work are not among those", "");
+	work[1].task.proven = LW_TASK_PROVEN;
+	has(LEARNED("x: y"), "mixed[72]", "the sending thread's own counts");
+	work[1].task.flags = LW_TASK_INTERLEAVES;
+	has(LEARNED("x: y"), "mixed[72]", "its threads are no evidence");
+	learned.uncounted = true;
+	has(LEARNED("x: y"), "for want of room", "ambiguous");
+	learned.work_total = 100;
+	has(LEARNED("x: y"), "100 processes", "the first of them");
+	learned.reads = false;
+	r = LEARNED("x: y");
+	assert_false(r->tasks);
+	has(r, "not known on this kernel", "no evidence");
+	/* nobody asks them where the tag decides */
+	learned.reads = true;
+	r = LEARNED("x-mse-tag: gray");
+	assert_false(r->tasks);
+	for (size_t i = 0; i < r->ntrace; i++)
+		assert_null(strstr(r->trace[i], "at work"));
+}
+
 /* A pod asked for by its own address serves what is in its lane. */
 static void test_pods(void **state)
 {
@@ -425,6 +562,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_entry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_endpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_traces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_work, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_understood, setup, teardown),

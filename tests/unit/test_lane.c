@@ -13,23 +13,13 @@
 
 #include <cmocka.h>
 
-#include "core/image.h"
 #include "core/names.h"
 #include "core/regex.h"
 #include "core/rules.h"
-#include "laneway/lane_types.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct lw_image *image;
 static uint32_t dice, throws;
-
-static const void *get(enum lw_table_id table, uint32_t slot, uint32_t id)
-{
-	struct lw_slot_key key = { .slot = slot, .id = id };
-
-	return lw_image_get(image, table, &key);
-}
 
 static uint32_t throw_dice(void)
 {
@@ -37,21 +27,8 @@ static uint32_t throw_dice(void)
 	return dice;
 }
 
-static void loop(uint32_t n, long (*fn)(__u32, void *), void *arg)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (fn(i, arg))
-			return;
-}
-
-#define lw_get_step(slot, id) ((const struct lw_step *)get(LW_TABLE_STEPS, slot, id))
-#define lw_get_rule(slot, id) ((const struct lw_rule *)get(LW_TABLE_RULES, slot, id))
-#define lw_get_dfa(slot, id) ((const struct lw_dfa *)get(LW_TABLE_DFAS, slot, id))
-#define lw_get_lane(slot, id) ((const struct lw_lane *)get(LW_TABLE_LANES, slot, id))
-#define lw_get_tag(key) ((const struct lw_tag *)lw_image_get(image, LW_TABLE_TAGS, key))
-#define LW_LOOP(n, fn, ctx) loop(n, fn, ctx)
 #define LW_DICE() throw_dice()
-#include "laneway/lane.h"
+#include "../harness/image_lane.h"
 
 /* clang-format off */
 #define LIST(type, ...) (type[]){ __VA_ARGS__ }
@@ -97,6 +74,7 @@ static uint32_t build(const struct lw_rules_entry *entries, size_t n)
 
 static struct lw_decision decide(const char *target, const char *lines, unsigned own_lane, uint32_t entry)
 {
+	const struct lw_learned nothing = {};
 	static struct lw_head head;
 	struct lw_decision d;
 	int len;
@@ -111,7 +89,7 @@ static struct lw_decision decide(const char *target, const char *lines, unsigned
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
 	assert_int_equal(head.scan.pos, len);
 	throws = 0;
-	lw_decide(&head, 0, own_lane, entry, &d);
+	lw_decide(&head, 0, own_lane, &nothing, entry, &d);
 	return d;
 }
 

@@ -114,6 +114,29 @@ static void addresses_are_shared_across_kinds(void **state)
 	assert_int_equal(length(lw_model_same_address(model, service, 1)), 2);
 }
 
+/* It comes and goes with the annotation alone, which is a change of shape: no build may follow past it unseen. */
+static void pods_are_kept_out_by_annotation(void **state)
+{
+	static const char text[] = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x%s}, status: {podIP: 10.0.0.1}}";
+	struct lw_model *model = *state;
+	uint64_t shape;
+	char buf[256];
+
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(buf, sizeof(buf), text, "");
+		lw_test_load(model, buf, NULL);
+		assert_null(lw_model_kept_out(model));
+		shape = lw_model_shape(model);
+		(void)snprintf(buf, sizeof(buf), text, ", annotations: {laneway.io/keep-out: 'true'}");
+		lw_test_load(model, buf, NULL);
+		assert_int_equal(length(lw_model_kept_out(model)), 1);
+		assert_string_equal(lw_model_kept_out(model)->object->pod.keep_out, "true");
+		assert_true(lw_model_shape(model) > shape);
+	}
+	assert_true(lw_model_remove(model, LW_K8S_POD, "x", "a"));
+	assert_null(lw_model_kept_out(model));
+}
+
 static void only_names_by_the_pattern_tell_a_deployment(void **state)
 {
 	struct lw_model *model = *state;
@@ -257,6 +280,7 @@ int main(void)
 		T(objects_are_kept_by_kind_namespace_and_name),
 		T(an_upsert_moves_all_indexes),
 		T(addresses_are_shared_across_kinds),
+		T(pods_are_kept_out_by_annotation),
 		T(only_names_by_the_pattern_tell_a_deployment),
 		T(extra_deployments_are_found_by_their_label),
 		T(many_pods_that_come_and_go_leave_nothing),

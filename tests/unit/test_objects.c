@@ -181,7 +181,7 @@ static void a_pod_as_kubectl_prints_it(void **state)
 		"apiVersion: v1\n"
 		"kind: Pod\n"
 		"metadata:\n"
-		"  annotations: {kubectl.kubernetes.io/last-applied-configuration: '{}'}\n"
+		"  annotations: {kubectl.kubernetes.io/last-applied-configuration: '{}', laneway.io/keep-out: 'true'}\n"
 		"  creationTimestamp: \"2026-11-22T09:00:00Z\"\n"
 		"  deletionTimestamp: \"2026-11-22T10:00:00Z\"\n"
 		"  deletionGracePeriodSeconds: 30\n"
@@ -223,6 +223,7 @@ static void a_pod_as_kubectl_prints_it(void **state)
 	assert_string_equal(pod->meta.owner.kind, "ReplicaSet");
 	assert_string_equal(pod->meta.owner.name, "web-7d4b9");
 	assert_int_equal(pod->meta.annotations.n, 0);
+	assert_string_equal(pod->pod.keep_out, "true");
 	assert_string_equal(lw_k8s_pairs_get(&pod->meta.labels, "pod-template-hash"), "7d4b9");
 	assert_true(pod->pod.ready);
 	assert_string_equal(pod->pod.node, "node-1");

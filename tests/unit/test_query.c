@@ -23,9 +23,13 @@
 #include "daemon/query.h"
 #include "daemon/seen.h"
 #include "daemon/source.h"
+#include "kern/devices.h"
+#include "kern/host_pods.h"
 #include "kern/kern.h"
+#include "kern/learned.h"
 #include "laneway/reasons.h"
 
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
 #define WORKLOAD "default/Deployment/spring-cloud-a"
 
 /* ---- a kernel side ---- */
@@ -71,15 +75,45 @@ uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
 	return LW_KEEP_FIONREAD | LW_KEEP_SPLICE;
 }
 
+void lw_host_pods_count(const struct lw_host_pods *pods, size_t *ret_n, size_t *ret_found)
+{
+	(void)pods;
+	*ret_n = 3;
+	*ret_found = 2;
+}
+
+size_t lw_kern_kept_pods(const struct lw_kern *kern)
+{
+	(void)kern;
+	return 5;
+}
+
 int lw_kern_each_kept(const struct lw_kern *kern,
-		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept,
+				 void *arg),
+		      void *arg)
 {
 	const struct lw_kept_key key = { .pid = 77 };
-	const struct lw_kept kept = { .connections = 3, .why = LW_KEEP_SPLICE | LW_KEEP_FIONREAD, .comm = "sixteen bytes..!" };
+	const struct lw_kept kept = { .connections = 3,
+				      .why = LW_KEEP_SPLICE | LW_KEEP_FIONREAD,
+				      .comm = "sixteen bytes..!" };
 
 	(void)kern;
 	cb(&key, &kept, arg);
 	return 0;
+}
+
+void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg)
+{
+	(void)kern;
+	cb("sockops", "theirs", false, arg);
+}
+
+void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg)
+{
+	(void)devices;
+	for (int i = 0; i < 3; i++)
+		cb("tc egress", "theirs", i == 2, arg);
 }
 
 const char *const *lw_kern_attached(const struct lw_kern *kern)
@@ -116,6 +150,48 @@ int lw_kern_each_flow(struct lw_kern *kern,
 	for (size_t i = 0; i < kern->flows && r == 0; i++)
 		r = cb(i + 1, &flow, arg);
 	return r ? r : kern->error;
+}
+
+void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_reads,
+		      uint64_t *ret_uncounted)
+{
+	(void)kern;
+	*ret_inbound = true;
+	*ret_reads = true;
+	*ret_uncounted = 0;
+}
+
+/* TRACE has arrived at 127.0.0.1, with a request of lane 1. */
+int lw_learned_trace(const struct lw_kern *kern, const struct lw_trace_key *key,
+		     struct lw_trace *ret)
+{
+	struct lw_addr pod;
+
+	(void)kern;
+	assert_int_equal(lw_addr_parse("127.0.0.1", &pod), 0);
+	if (memcmp(&pod, &key->pod, sizeof(pod)) != 0 || key->header != LW_HDR_TRACEPARENT ||
+	    strcmp(key->id, TRACE) != 0)
+		return -ENOENT;
+	*ret = (struct lw_trace){ .lane = 1 };
+	return 0;
+}
+
+/* This process, at 127.0.0.1 like any; one that has ended and one whose number is no process's. */
+void lw_learned_each_process(const struct lw_kern *kern,
+			     void (*cb)(const struct lw_task_key *key, const struct lw_task *task,
+					void *arg),
+			     void *arg)
+{
+	const struct lw_task_key keys[] = { { .tid = (unsigned int)getpid() },
+					    { .tid = 0x7fffffff } };
+	struct lw_task task = { .total = 3 };
+
+	(void)kern;
+	task.n[0] = 1;
+	task.n[1] = 2;
+	cb(&keys[0], &task, arg);
+	cb(&keys[0], &task, arg);
+	cb(&keys[1], &task, arg);
 }
 
 int lw_kern_each_up(struct lw_kern *kern,
@@ -270,14 +346,25 @@ static void test_status(void **state)
 	assert_false(lw_json_bool(lw_json_at(o, 1), "ok"));
 	assert_string_equal(lw_json_str(lw_json_at(o, 0), "concerns"), "");
 	assert_string_equal(lw_json_str(lw_json_at(o, 1), "concerns"), "splice");
+	o = lw_json_get(data, "host_pods");
+	assert_int_equal(lw_json_int(o, "pods"), 3);
+	assert_int_equal(lw_json_int(o, "found"), 2);
 	o = lw_json_get(data, "kept_out");
-	assert_true(lw_json_bool(o, "fionread") && lw_json_bool(o, "splice") && lw_json_bool(o, "fionread_noticed"));
+	assert_true(lw_json_bool(o, "fionread") && lw_json_bool(o, "splice") &&
+		    lw_json_bool(o, "fionread_noticed"));
 	assert_false(lw_json_bool(o, "splice_noticed"));
+	assert_int_equal(lw_json_int(o, "pod_addresses"), 5);
 	o = lw_json_at(lw_json_get(o, "processes"), 0);
 	assert_int_equal(lw_json_int(o, "pid"), 77);
 	assert_int_equal(lw_json_int(o, "connections"), 3);
 	assert_string_equal(lw_json_str(o, "program"), "sixteen bytes..!");
 	assert_string_equal(lw_json_str(o, "why"), "fionread");
+	o = lw_json_get(data, "others");
+	assert_int_equal(lw_json_len(o), 3);
+	assert_string_equal(lw_json_str(lw_json_at(o, 1), "program"), "theirs");
+	assert_string_equal(lw_json_str(lw_json_at(o, 1), "where"), "tc egress");
+	assert_int_equal(lw_json_int(lw_json_at(o, 1), "count"), 2);
+	assert_true(lw_json_bool(lw_json_at(o, 2), "before"));
 	assert_int_equal(lw_json_len(lw_json_get(data, "attached")), 1);
 	o = lw_json_get(data, "source");
 	assert_string_equal(lw_json_str(o, "path"), ((struct fixture *)*state)->dir);
@@ -360,6 +447,17 @@ static void test_stats(void **state)
 	s = lw_json_at(stats, 3);
 	assert_string_equal(lw_json_str(s, "reason"), "pool-empty");
 	assert_int_equal(json_object_object_length(lw_json_get(data, "reasons")), 2);
+
+	/* by workload: every request once, and what is no request's outcome not at all */
+	stats = lw_json_get(data, "workloads");
+	assert_int_equal(lw_json_len(stats), 1);
+	s = lw_json_at(stats, 0);
+	assert_string_equal(lw_json_str(s, "workload"), WORKLOAD);
+	assert_int_equal(lw_json_int(s, "requests"), 543);
+	s = lw_json_get(s, "evidence");
+	assert_int_equal(lw_json_int(s, "none"), 500);
+	assert_int_equal(lw_json_int(s, "tag"), 43);
+	assert_int_equal(json_object_object_length(lw_json_get(data, "evidence")), 2);
 }
 
 static void test_names_outlive_the_state(void **state)
@@ -415,6 +513,48 @@ static void test_before_the_first_state(void **state)
 	}
 }
 
+static struct json_object *explain(struct fixture *f, const char *from, const char *header)
+{
+	char request[256];
+
+	(void)snprintf(
+		request, sizeof(request),
+		"{\"cmd\":\"explain\",\"from\":\"%s\",\"to\":\"10.0.0.1:80\",\"headers\":[\"%s\"]}",
+		from, header);
+	return ask(f, request);
+}
+
+static void test_explain_learned(void **state)
+{
+	_cleanup_json_ struct json_object *reply = NULL, *other = NULL;
+	struct json_object *learned, *work;
+	char comm[17] = "";
+	FILE *f = fopen("/proc/self/comm", "re");
+
+	assert_non_null(f);
+	assert_non_null(fgets(comm, sizeof(comm), f));
+	(void)fclose(f);
+	comm[strcspn(comm, "\n")] = '\0';
+
+	reply = explain(*state, "127.0.0.1", "x: y");
+	learned = lw_json_get(lw_json_get(reply, "data"), "learned");
+	assert_true(lw_json_bool(learned, "inbound"));
+	assert_int_equal(lw_json_int(learned, "work_total"), 1);
+	assert_int_equal(lw_json_int(learned, "work_elsewhere"), 1);
+	work = lw_json_at(lw_json_get(learned, "work"), 0);
+	assert_int_equal(lw_json_int(work, "pid"), getpid());
+	assert_string_equal(lw_json_str(work, "program"), comm);
+	assert_int_equal(lw_json_int(work, "requests"), 3);
+	assert_int_equal(lw_json_int(lw_json_get(work, "lanes"), "base"), 1);
+	assert_string_equal(lw_json_str(work, "threads"), "unproven");
+
+	/* an address that is not this namespace's */
+	other = explain(*state, "192.0.2.77", "x: y");
+	learned = lw_json_get(lw_json_get(other, "data"), "learned");
+	assert_int_equal(lw_json_len(lw_json_get(learned, "work")), 0);
+	assert_int_equal(lw_json_int(learned, "work_total"), 0);
+}
+
 static void test_nonsense(void **state)
 {
 	static const char *const requests[] = {
@@ -447,6 +587,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names_outlive_the_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kernel_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_before_the_first_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_explain_learned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 	};
 

@@ -2,6 +2,7 @@
 #include "core/state_build.h"
 
 #include <setjmp.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -591,6 +592,72 @@ static void options_name_other_labels(void **state)
 	assert_string_equal(f->listing->endpoints[2].lane_name, "red");
 }
 
+/* A pod of no workload; more: members of its spec. */
+static void add_gateway(struct fixture *f, const char *ns, const char *name, const char *label, const char *ips,
+			const char *spec, const char *more)
+{
+	char yaml[1024];
+
+	(void)snprintf(yaml, sizeof(yaml),
+		       "{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: %s, uid: u-%s, labels: {%s}%s}, spec: {nodeName: n1%s},"
+		       " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
+		       name, ns, name, label, more, spec, ips);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+static void pods_that_are_not_believed(void **state)
+{
+	static const char *const untrusted[] = { "edge/app=gateway", "edge/role=edge", "default/canary=yes", NULL };
+	const struct lw_state_options options = { .node = "n1", .untrusted = untrusted };
+	struct fixture *f = *state;
+
+	lw_state_builder_free(&f->builder);
+	assert_int_equal(lw_state_builder_new(&options, &f->builder), 0);
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	/* of a workload in the image, and of none; by two of the list; both families */
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", canary: 'yes'", "", "");
+	add_gateway(f, "edge", "g1", "app: gateway, role: edge", "{ip: 10.0.1.1}, {ip: 'fd00::1'}", "", "");
+	/* of other namespaces and values */
+	add_gateway(f, "default", "g2", "app: gateway", "{ip: 10.0.1.2}", "", "");
+	add_gateway(f, "edge", "g3", "app: gateway2", "{ip: 10.0.1.3}", "", "");
+	/* two on one node's own address */
+	add_gateway(f, "edge", "g4", "app: gateway", "{ip: 10.1.0.1}", ", hostNetwork: true", "");
+	add_gateway(f, "edge", "g5", "app: gateway", "{ip: 10.1.0.1}", ", hostNetwork: true", "");
+	/* one that is going, whose address is another's by now */
+	add_gateway(f, "edge", "g6", "app: gateway", "{ip: 10.0.0.1}", "",
+		    ", deletionTimestamp: \"2026-01-01T00:00:00Z\"");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(pod(f, "10.0.0.3")->flags & LW_POD_UNTRUSTED, LW_POD_UNTRUSTED);
+	assert_int_not_equal(pod(f, "10.0.0.3")->lane, 0);
+	assert_int_equal(pod(f, "10.0.0.1")->flags & LW_POD_UNTRUSTED, 0);
+	assert_string_equal(pod(f, "10.0.0.1")->name, "default/web-1");
+	assert_string_equal(pod(f, "10.0.1.1")->name, "edge/g1");
+	assert_int_equal(pod(f, "10.0.1.1")->workload, 0);
+	assert_int_equal(pod(f, "10.0.1.1")->lane, 0);
+	assert_int_equal(pod(f, "10.0.1.1")->flags, LW_POD_UNTRUSTED);
+	assert_int_equal(pod(f, "fd00::1")->flags, LW_POD_UNTRUSTED);
+	assert_int_equal(pod(f, "10.1.0.1")->flags, LW_POD_UNTRUSTED);
+	assert_null(pod(f, "10.0.1.2"));
+	assert_null(pod(f, "10.0.1.3"));
+	assert_null(dest(f, "10.0.1.1", 0));
+
+	/* as they come and go; the rest is not built anew for them */
+	add_gateway(f, "edge", "g1", "app: other", "{ip: 10.0.1.1}", "", "");
+	add_gateway(f, "edge", "g3", "role: edge", "{ip: 10.0.1.3}", "", "");
+	build(f);
+	assert_null(pod(f, "10.0.1.1"));
+	assert_int_equal(pod(f, "10.0.1.3")->flags, LW_POD_UNTRUSTED);
+
+	assert_true(lw_state_untrusted_ok("a/b=c"));
+	assert_true(lw_state_untrusted_ok("a/example.org/b="));
+	assert_false(lw_state_untrusted_ok("a/b"));
+	assert_false(lw_state_untrusted_ok("/b=c"));
+	assert_false(lw_state_untrusted_ok("a/=c"));
+	assert_false(lw_state_untrusted_ok("b=c"));
+}
+
 /* ---- owners ---- */
 
 static void pods_of_the_second_deployment(void **state)
@@ -833,6 +900,30 @@ static void lanes_run_out(void **state)
 	assert_int_equal(pod(f, "10.0.0.3")->lane, 7);
 }
 
+/* What an earlier agent has given out stays as it was, and is given to nobody else. */
+static void lanes_of_an_earlier_builder_keep_their_numbers(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const names[] = { "red", "blue", "green" };
+	static const int ids[] = { 1, 2, 4 };
+	char label[64];
+
+	assert_int_equal(lw_state_builder_lane(f->builder, 0, "base"), -EINVAL);
+	assert_int_equal(lw_state_builder_lane(f->builder, LW_MAX_LANES, "far"), -EINVAL);
+	assert_int_equal(lw_state_builder_lane(f->builder, 2, "blue"), 0);
+	assert_int_equal(lw_state_builder_lane(f->builder, 3, "gray"), 0);
+	assert_int_equal(lw_state_builder_lane(f->builder, 3, "pink"), -EINVAL);
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(label, sizeof(label), ", alicloud.service.tag: %s", names[i]);
+		add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", label, "", "");
+		build(f);
+		assert_int_equal(pod(f, "10.0.0.3")->lane, ids[i]);
+		assert_string_equal(f->listing->lanes[0].name, names[i]);
+	}
+}
+
 /* Two lanes at once, over one entry: web is in blue, db in red. */
 static void several_lanes_at_once(void **state)
 {
@@ -995,6 +1086,7 @@ int main(void)
 		T(ports_by_name_may_differ),
 		T(lanes_by_label),
 		T(options_name_other_labels),
+		T(pods_that_are_not_believed),
 		T(pods_of_the_second_deployment),
 		T(an_owner_made_anew_does_not_own),
 		T(stateful_sets_by_their_own_label),
@@ -1004,6 +1096,7 @@ int main(void)
 		T(the_host_network_tells_no_pods),
 		T(ids_stay),
 		T(lanes_run_out),
+		T(lanes_of_an_earlier_builder_keep_their_numbers),
 		T(several_lanes_at_once),
 		T(a_tag_of_two_lanes_is_the_first_ones),
 		T(two_rollouts_of_one_workload),

@@ -142,9 +142,9 @@ static void put_pod(struct lw_model *model, unsigned int n, unsigned int i)
 static void put_service(struct lw_model *model, unsigned int n)
 {
 	load(model,
-	     "{apiVersion: v1, kind: Service, metadata: {name: svc-%u%s}, spec: {selector: {%s}, clusterIPs: [10.96.0.%u],"
+	     "{apiVersion: v1, kind: Service, metadata: {name: svc-%u%s, labels: {laneway.io/passes-lanes: '%s'}}, spec: {selector: {%s}, clusterIPs: [10.96.0.%u],"
 	     " ports: [{port: 80, targetPort: http}, {port: 81, targetPort: 8080}]}}",
-	     n, once_in(20) ? "-canary" : "",
+	     n, once_in(20) ? "-canary" : "", once_in(3) ? "true" : "false",
 	     once_in(6) ? "shared: a" : (const char *[]){ "app: app-0", "app: app-1", "app: app-2", "app: app-3", "app: app-4", "app: app-5" }[n],
 	     1 + n);
 }

@@ -63,7 +63,7 @@ while kill -0 "$guest" 2>/dev/null; do
 	elif [ $((SECONDS - since)) -ge "$VM_IDLE" ]; then
 		exit 3
 	fi
-	sleep 0.5
+	sleep 2
 done
 wait "$guest" || {
 	echo "boot: qemu: $(tail -n 1 "$out/qemu")" >&2

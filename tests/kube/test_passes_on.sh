@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A service that passes lanes on, in a namespace without a release, with an API server as the source: its Service is known by its
+# label all the time, its pods while there is a release.
+. "$(dirname "$0")/lib.sh"
+kube_setup
+kube_two_pods
+app second
+pod_ns second
+serve second --name second --next "${POD_IP[b1]}:$LWT_PORT" --forward x-none
+pod_ns first
+kube_namespace edge
+KUBE_NS=edge
+kube_service second "${APP_VIP[second]}" 80 "$LWT_PORT" second
+kube_pod second second second "${POD_IP[second]}"
+KUBE_NS=default
+F=http://${POD_IP[first]}:$LWT_PORT gray='x-mse-tag: gray'
+# Connections of before are not enrolled: the service in front begins anew.
+first() {
+	[ -z "${POD_PID[first]:-}" ] || stop_pid "${POD_PID[first]}"
+	serve first --name first --next "${POD_IP[second]}:$LWT_PORT" --forward x-none
+}
+route() { req client "$F/" "$@" | sed 's/\[[^]]*\]//g'; }
+label() { k -n edge label --overwrite service second "$1" >/dev/null; }
+is() { [ "$(watched "$1")" = "$2" ]; }
+services=laneway.io/passes-lanes=true
+
+first
+kube_agent_start
+until_ok 30 "the first complete list" steering
+expect_eq "Services that pass lanes on" "[0]" "$(watched $services)"
+label laneway.io/passes-lanes=true
+until_ok 20 "the Service" is $services "[1]"
+expect_eq "watches of its pods without a release" "[]" "$(watched app=second)"
+
+kube_release
+until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+# its pods are there as soon as the lane is
+expect_eq "its pods in a release" "[1]" "$(watched app=second)"
+for i in 1 2 3; do
+	first
+	expect_eq "two in a row ($i)" 'first -> second -> c1gray' "$(route -H "$gray")"
+	expect_like "two in a row, untagged ($i)" 'first -> second -> b[12]' "$(route)"
+done
+
+say "the label is changed"
+label laneway.io/passes-lanes=false
+until_ok 20 "the Service to go" is $services "[0]"
+first
+expect_like "no longer told" 'first -> second -> b[12]' "$(route -H "$gray")"
+label laneway.io/passes-lanes=true
+until_ok 20 "the Service" is $services "[1]"
+until_ok 20 "its pods" is app=second "[1]"
+first
+expect_eq "told again" 'first -> second -> c1gray' "$(route -H "$gray")"
+
+say "the release is over"
+kube_release_end
+until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
+until_ok 45 "the watch of its pods to be closed" is app=second "[]"
+expect_eq "Services that pass lanes on" "[1]" "$(watched $services)"
+agent_stop
+
+say "refused: the release is steered without it, and status says why"
+role=$(kapi GET /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway | jq -c 'del(.metadata.resourceVersion)')
+# in one namespace all as before, over all of them no Services
+kapi PUT /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway \
+	"$(jq -c '.rules |= map(if .resources == ["pods", "services"] then .resources = ["pods"] else . end)' <<<"$role")" >/dev/null
+k create role services --verb=list,watch --resource=services >/dev/null
+k create rolebinding services --role=services --serviceaccount=laneway:laneway >/dev/null
+kube_release
+kube_agent_start
+until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+expect_like "status" '*not allowed to list services*' "$(lw status)"
+expect_like "tagged" 'c1gray\[*' "$(who client "$B1/id" -H "$gray")"
+expect_like "untagged" 'b1\[*' "$(who client "$B1/id")"
+agent_stop
+say ok

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""middle.py PORT UPSTREAM:PORT: a service between two, which forwards nothing. A thread a connection; each path a way of
+working:
+
+/call       the thread that has read the request asks upstream, and answers
+/park/NAME  the same, but only after /go/NAME has come on another connection
+/hand       a worker asks upstream and answers, while the thread goes on reading
+/work       a worker asks, the thread that has read the request waits for it and answers
+/child      a child process asks (curl)
+/early      the answer's head first, then upstream
+/lend/NAME  the thread that has read the request does what is brought to it, until /go/NAME has come
+/borrow/NAME  the call is made by the thread that lends itself; the one that has read the request waits for it, and answers
+"""
+import http.client
+import queue
+import socket
+import subprocess
+import sys
+import threading
+
+port, upstream = int(sys.argv[1]), sys.argv[2]
+gates, lent, gates_lock = {}, {}, threading.Lock()
+work = queue.Queue()
+
+
+def gate(name):
+    with gates_lock:
+        return gates.setdefault(name, threading.Event())
+
+
+def lent_to(name):
+    with gates_lock:
+        return lent.setdefault(name, queue.Queue())
+
+
+def ask(path):
+    c = http.client.HTTPConnection(upstream, timeout=30)
+    c.request("GET", "/id")
+    body = c.getresponse().read().decode().strip()
+    c.close()
+    return body
+
+
+def answer(conn, body):
+    data = (body + "\n").encode()
+    conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+
+
+def worker():
+    while True:
+        work.get()()
+
+
+def serve(conn):
+    f = conn.makefile("rb")
+    while True:
+        line = f.readline().split()
+        if len(line) < 3:
+            break
+        length = 0
+        while True:
+            header = f.readline().strip().lower()
+            if not header:
+                break
+            if header.startswith(b"content-length:"):
+                length = int(header.split(b":")[1])
+        if length:
+            f.read(length)
+        path = line[1].decode()
+        if path.startswith("/go/"):
+            answer(conn, "gone")  # first: what goes on is then beside no request of its process
+            gate(path[4:]).set()
+            lent_to(path[4:]).put(None)
+        elif path.startswith("/park/"):
+            gate(path[6:]).wait(60)
+            answer(conn, ask(path))
+        elif path == "/hand":
+            work.put(lambda: answer(conn, ask(path)))
+        elif path == "/work":
+            done = queue.Queue()
+            work.put(lambda: done.put(ask(path)))
+            answer(conn, done.get())
+        elif path.startswith("/lend/"):
+            while job := lent_to(path[6:]).get():
+                job()
+            answer(conn, "lent")
+        elif path.startswith("/borrow/"):
+            done = queue.Queue()
+            lent_to(path[8:]).put(lambda: done.put(ask(path)))
+            answer(conn, done.get())
+        elif path == "/child":
+            answer(conn, subprocess.run(["curl", "-sS", f"http://{upstream}/id"], capture_output=True, text=True).stdout.strip())
+        elif path == "/early":
+            conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            body = ask(path).encode()
+            conn.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        else:
+            answer(conn, ask(path))
+    f.close()
+    conn.close()
+
+
+for _ in range(2):
+    threading.Thread(target=worker, daemon=True).start()
+s = socket.create_server(("0.0.0.0", port), backlog=256)
+while True:
+    conn, _ = s.accept()
+    conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    threading.Thread(target=serve, args=(conn,), daemon=True).start()

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the agent leaves on a pod's device: nothing. Where the kernel has no tcx (before 6.6) its program is a classic filter,
+# on a clsact qdisc: that goes with the filter if an agent made it, whichever that was, and nobody else has a filter there.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/foreign.sh"
+need tc jq
+setup
+pod_ns client
+device=$(device_of client)
+clsact() { tc qdisc show dev "$device" | grep -c clsact || true; }
+filters() { tc filter show dev "$device" egress | grep -c "$1" || true; }
+
+agent_start
+# by filter 1, by tcx 0
+how=$(clsact)
+expect_eq "ours" "$how" "$(filters lw_to_pod)"
+say "clsact: $how"
+agent_stop
+expect_eq "stopped" "0 0" "$(clsact) $(filters lw_to_pod)"
+
+agent_start
+agent_kill
+expect_eq "killed" "$how $how" "$(clsact) $(filters lw_to_pod)"
+agent_start
+expect_eq "the next one" "$how $how" "$(clsact) $(filters lw_to_pod)"
+agent_stop
+expect_eq "the next one stopped" "0 0" "$(clsact) $(filters lw_to_pod)"
+
+agent_start
+agent_kill
+"$LANEWAY" cleanup --bpffs "$LWT_BPFFS" >/dev/null
+expect_eq "cleaned up" "0 0" "$(clsact) $(filters lw_to_pod)"
+
+# One takes over from another.
+agent_start
+first=$AGENT_PID LWT_SOCKET=$LWT_TMP/second.sock
+agent_start --take-over
+kill -TERM "$first"
+wait "$first" || fail "the first agent's exit code is $?"
+expect_eq "the first has ended" "$how $how" "$(clsact) $(filters lw_to_pod)"
+agent_stop
+expect_eq "both have ended" "0 0" "$(clsact) $(filters lw_to_pod)"
+
+# Somebody else's filter, on either side, that came later.
+foreign tc "$LWT_BPFFS/foreign_tc"
+for side in ingress egress; do
+	agent_start
+	tc qdisc replace dev "$device" clsact
+	tc filter add dev "$device" $side prio 7 protocol all bpf direct-action object-pinned "$LWT_BPFFS/foreign_tc"
+	agent_stop
+	expect_like "$side: theirs is still there" '*foreign_tc*' "$(tc filter show dev "$device" $side)"
+	expect_eq "$side: ours is not" 0 "$(filters lw_to_pod)"
+	tc qdisc del dev "$device" clsact
+done
+foreign_end
+
+# Somebody else's qdisc, though nothing is on it: also behind an agent that was killed.
+tc qdisc add dev "$device" clsact
+agent_start
+agent_kill
+agent_start
+expect_eq "their qdisc" "1 $how" "$(clsact) $(filters lw_to_pod)"
+agent_stop
+expect_eq "their qdisc, and we have gone" "1 0" "$(clsact) $(filters lw_to_pod)"
+agent_start
+agent_kill
+"$LANEWAY" cleanup --bpffs "$LWT_BPFFS" >/dev/null
+expect_eq "their qdisc, cleaned up" "1 0" "$(clsact) $(filters lw_to_pod)"
+say ok

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# An agent's place is taken by another: after a kill, and while it is at work. What it had enrolled is steered on.
+. "$(dirname "$0")/lib.sh"
+need bpftool
+setup
+two_pods
+agent_start
+tag='x-mse-tag: gray'
+map_id() { bpftool -j map show pinned "$LWT_BPFFS/laneway/flows" | jq .id; }
+flows() { lw flows -o json | jq '.total'; }
+
+# second NAME [OPTIONS]: another agent that takes over, once it steers. Leaves the first one's pid in OLD_PID.
+second() {
+	local socket=$LWT_TMP/$1.sock
+	shift
+	OLD_PID=$AGENT_PID OLD_SOCKET=$LWT_SOCKET
+	LWT_SOCKET=$socket
+	"$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --socket "$LWT_SOCKET" \
+		--device "lwv$$x*" --take-over "$@" >>"$LWT_TMP/agent.log" 2>&1 &
+	AGENT_PID=$!
+	until_ok 30 "the second agent to steer" lw status
+}
+old_ends() {
+	kill -TERM "$OLD_PID"
+	wait "$OLD_PID" || fail "the first agent's exit code is $?"
+}
+
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "before, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+expect_like "before, base" '200 b1\[*' "$(hold_get '' /id)"
+maps=$(map_id)
+
+# killed: the connection, and one made meanwhile, are steered by the next agent
+agent_kill
+expect_like "killed: base" '200 b1\[*' "$(hold_get '' /id)"
+expect_like "killed: tagged follows its own peer" '200 b1\[*' "$(hold_get "$tag" /id)"
+agent_start
+expect_eq "the maps are the same" "$maps" "$(map_id)"
+for i in 1 2 3; do
+	expect_like "restarted: tagged, on the connection of before" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+	expect_like "restarted: base, on the connection of before" '200 b1\[*' "$(hold_get '' "/size/$i")"
+done
+hold_end
+until_ok 5 "the flow to go with its connection" eval '[ "$(flows)" = 0 ]'
+agent_kill
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "no agent: base on a new connection" '200 b1\[*' "$(hold_get '' /id)"
+agent_start
+expect_like "a connection made without an agent is steered" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+
+# another lane opens before the next one starts, and gets another number
+agent_kill
+app shop blue
+pod s1 shop base
+pod s2 shop canary
+release shop shop <<-END
+	matches: [{headers: [{name: x-user, value: blue}]}]
+	requestHeaderModifier: {set: [{name: x-mse-tag, value: blue}]}
+END
+agent_start
+expect_like "two lanes: the old connection is in the old one" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+expect_like "two lanes: the new one" 's2blue\[*' "$(who client "http://${POD_IP[s1]}:$LWT_PORT/id" -H 'x-mse-tag: blue')"
+
+# what is closed while there is none leaves nothing
+agent_kill
+hold_end
+expect_eq "flows of closed connections" null "$(bpftool -j map dump pinned "$LWT_BPFFS/laneway/flows" | jq '.[0]')"
+agent_start
+
+# beside a running one: without being told to, it does not
+if "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --socket "$LWT_TMP/third.sock" \
+	2>"$LWT_TMP/third.log"; then
+	fail "a second agent beside the first should refuse"
+fi
+grep -q -- --take-over "$LWT_TMP/third.log" || fail "it does not say how: $(cat "$LWT_TMP/third.log")"
+
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "before taking over" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+# a request that is on an upstream socket of the first agent while the second takes over
+hold_send "$tag" "/slow/$((2500 * LWT_SLOW))"
+until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
+second two
+expect_eq "the maps are the same" "$maps" "$(map_id)"
+expect_like "the answer of before" '200 c1gray\[*' "$(hold_read)"
+for i in 1 2 3; do
+	expect_like "taken over: tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+	expect_like "taken over: base" '200 b1\[*' "$(hold_get '' /id)"
+done
+got=$(timeout 10 "$LANEWAY" status --socket "$OLD_SOCKET") && fail "the first agent still says that it steers"
+[[ $got == *"another agent has taken over"* ]] || fail "the first agent does not say why: $got"
+if timeout 10 "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --take-over \
+	--socket "$LWT_TMP/third.sock" 2>"$LWT_TMP/third.log"; then
+	fail "while the first agent lives, nobody takes over from the second"
+fi
+old_ends
+expect_like "the first has ended: tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+expect_like "the first has ended: new connection" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+
+# the second ends by itself: the first one takes its place again
+second three
+pid=$AGENT_PID
+kill -9 "$AGENT_PID"
+wait "$AGENT_PID" 2>/dev/null || true
+AGENT_PID=$OLD_PID LWT_SOCKET=$OLD_SOCKET
+until_ok 30 "the first agent to steer again" lw status
+expect_like "again the first: tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+grep -q "agent $pid, which took over from this one, is gone" "$LWT_TMP/agent.log" || fail "the log does not say what happened"
+hold_end
+agent_stop
+expect_eq "SIGTERM leaves in the cgroup" "" "$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/')"
+expect_eq "SIGTERM leaves pins" "" "$(find "$LWT_BPFFS" -name 'laneway*')"
+say ok

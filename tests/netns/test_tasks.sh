@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What threads and processes are at work on, as evidence: sure where it is, and base where it is not. Never a base request
+# in the canary.
+. "$(dirname "$0")/lib.sh"
+setup
+need python3
+two_pods
+gray='x-mse-tag: gray'
+# middle NAME: the service between, in a pod of its own.
+middle() {
+	pod_ns "$1"
+	exec_pod "$1" python3 "$LWT_ROOT/tests/netns/clients/middle.py" "$LWT_PORT" "${POD_IP[b1]}:$LWT_PORT" 2>"$LWT_TMP/$1.log" &
+	POD_PID[$1]=$!
+	wait_port "$1" "$LWT_PORT"
+}
+url() { echo "http://${POD_IP[$1]}:$LWT_PORT$2"; }
+# call NAME PATH [HEADER]: which pod the service between has asked.
+call() { req client ${3:+-H "$3"} "$(url "$1" "$2")" | sed 's/\[.*//'; }
+# park NAME WHAT [HEADER]: a request that is read and waits; its answer will be in $LWT_TMP/WHAT.
+park() {
+	local before
+	before=$(at_work "$1")
+	call "$1" "/park/$2" "${3:-}" >"$LWT_TMP/$2" &
+	until_ok 10 "$1 to have read $2" more_at_work "$1" "$before"
+}
+# Requests that the service's process is at work on, from the map that the programs count in.
+at_work() {
+	bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" |
+		jq --argjson pid "${POD_PID[$1]}" '[.[].formatted | select(.key.tid == $pid) | .value.total] | add // 0'
+}
+more_at_work() { [ "$(at_work "$1")" -gt "$2" ]; }
+# go NAME WHAT: lets it go on, and prints who was asked.
+go() {
+	req client "$(url "$1" "/go/$2")" >/dev/null
+	until_ok 20 "the answer to $2" test -s "$LWT_TMP/$2"
+	cat "$LWT_TMP/$2"
+}
+# Answers of its process that count as proof.
+proven() {
+	bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" |
+		jq --argjson pid "${POD_PID[$1]}" '[.[].formatted | select(.key.tid == $pid) | .value.proven] | add // 0'
+}
+# Untagged requests, eight at a time.
+prove() {
+	req client -Z --parallel-max 8 "$(url "$1" "/call?[1-64]")" >/dev/null
+	[ "$(proven "$1")" -ge 32 ]
+}
+need bpftool
+middle early # there before the agent
+hold client "${POD_IP[early]}" "$LWT_PORT"
+# Eight more, which ask when they are told to.
+mkfifo "$LWT_TMP/now"
+exec_pod client python3 - "${POD_IP[early]}" "$LWT_PORT" "$LWT_TMP/now" >"$LWT_TMP/eight" <<-END &
+	import socket, sys
+	held = [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for _ in range(8)]
+	print("ready", flush=True)
+	open(sys.argv[3]).read()
+	for s in held:
+	    s.sendall(b"GET /park/eight HTTP/1.1\r\nHost: a\r\n\r\n")
+	for s in held:
+	    print(s.recv(4096).decode().split("\n")[-2], flush=True)
+END
+EIGHT=$!
+until_ok 10 "eight connections" test -s "$LWT_TMP/eight"
+agent_start
+
+# One request at a time: by whichever way of working.
+middle m
+for path in /call /hand /work; do
+	expect_eq "tagged $path" c1gray "$(call m $path "$gray")"
+	expect_like "untagged $path" 'b[12]' "$(call m $path)"
+done
+
+# Of one lane all: no doubt either. Base requests alone: neither.
+middle one
+park one a "$gray"
+expect_eq "tagged beside tagged" c1gray "$(call one /call "$gray")"
+expect_eq "tagged beside tagged, by a worker" c1gray "$(call one /work "$gray")"
+expect_eq "the first of them" c1gray "$(go one a)"
+park one b
+expect_like "untagged beside untagged" 'b[12]' "$(call one /call)"
+expect_like "the first of them" 'b[12]' "$(go one b)"
+
+# Mixed, in a process that has shown nothing yet: base, and counted.
+middle mixed
+park mixed c "$gray"
+expect_like "untagged beside tagged" 'b[12]' "$(call mixed /call)"
+park mixed d
+expect_like "tagged beside untagged" 'b[12]' "$(call mixed /call "$gray")"
+[ "$(counted mixed-unproven)" -ge 2 ] || fail "mixed-unproven was not counted"
+# Answers by the thread that has read the request prove nothing while all others merely wait.
+for _ in {1..40}; do call mixed /call >/dev/null; done
+expect_like "tagged, beside others that wait" 'b[12]' "$(call mixed /call "$gray")"
+# They do while others are read and answered.
+until_ok 20 "the proof" prove mixed
+expect_eq "tagged, proven" c1gray "$(call mixed /call "$gray")"
+expect_like "untagged, proven" 'b[12]' "$(call mixed /call)"
+expect_like "untagged by a worker, proven" 'b[12]' "$(call mixed /work)"
+expect_eq "c" c1gray "$(go mixed c)"
+expect_like "d" 'b[12]' "$(go mixed d)"
+
+# One answer by another thread, and its threads are no evidence any more.
+park mixed e
+expect_eq "tagged, still proven" c1gray "$(call mixed /call "$gray")"
+expect_like "handed over" 'b[12]' "$(call mixed /hand)"
+expect_like "tagged, after one was handed over" 'b[12]' "$(call mixed /call "$gray")"
+[ "$(counted mixed)" -ge 1 ] || fail "mixed was not counted"
+expect_like "e" 'b[12]' "$(go mixed e)"
+expect_eq "alone again" c1gray "$(call mixed /call "$gray")"
+
+# A request whose client has gone still counts, until the service closes the connection.
+middle gone
+park gone f
+kill %% && wait %% 2>/dev/null || true
+expect_like "beside one that is abandoned" 'b[12]' "$(call gone /call "$gray")"
+req client "$(url gone /go/f)" >/dev/null
+until_ok 10 "the abandoned one to end" test "$(at_work gone)" = 0
+expect_eq "after that" c1gray "$(call gone /call "$gray")"
+
+# A connection that is older than the agent: its requests are known from the next one on.
+hold_get "" /call >"$LWT_TMP/held"
+expect_like "the older connection's answer" '200 *' "$(cat "$LWT_TMP/held")"
+hold_send "" /park/g
+until_ok 10 "early to have read g" more_at_work early 0
+expect_like "tagged beside one on an older connection" 'b[12]' "$(call early /call "$gray")"
+req client "$(url early /go/g)" >/dev/null
+hold_read >/dev/null
+expect_eq "tagged alone" c1gray "$(call early /call "$gray")"
+hold_end
+: >"$LWT_TMP/now"
+eight_at_work() { [ "$(at_work early)" = 8 ]; }
+until_ok 10 "the first request of each of eight older connections to count" eight_at_work
+expect_like "tagged beside eight on older connections" 'b[12]' "$(call early /call "$gray")"
+req client "$(url early /go/eight)" >/dev/null
+wait $EIGHT
+expect_eq "answers of the eight" 8 "$(grep -c '^b[12]' "$LWT_TMP/eight")"
+expect_eq "nothing is left of them" 0 "$(at_work early)"
+
+# One thread does another's work while it waits for its own, and nothing has shown that yet: what it sends is not taken for what
+# it has read itself.
+middle lends
+park lends w
+for _ in {1..40}; do call lends /call >/dev/null; done
+expect_eq "proven beside one that waits" 0 "$(proven lends)"
+call lends /lend/x "$gray" >"$LWT_TMP/x" &
+until_ok 10 "lends to have read x" more_at_work lends 1
+expect_like "untagged, by the thread that has read a tagged one" 'b[12]' "$(call lends /borrow/x)"
+expect_like "w" 'b[12]' "$(go lends w)"
+req client "$(url lends /go/x)" >/dev/null
+until_ok 10 "x to end" test -s "$LWT_TMP/x"
+say ok

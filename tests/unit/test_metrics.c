@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prometheus text from the answers of the control socket. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/json.h"
+#include "daemon/metrics.h"
+
+static const char status_text[] =
+	"{\"version\": \"1.2\", \"kernel\": \"6.1\", \"mode\": \"msg\", \"steering\": true, \"uptime_ms\": 65000, \"generation\": 7,"
+	" \"source\": {\"errors\": 2, \"warnings\": 1}, \"counts\": {\"lanes\": 1, \"flows\": 30},"
+	" \"selftests\": [{\"name\": \"msg-epoll\", \"ok\": true, \"concerns\": \"\"},"
+	"  {\"name\": \"msg-fionread-steered\", \"ok\": false, \"concerns\": \"fionread\"}],"
+	" \"kept_out\": {\"fionread\": true, \"splice\": true, \"fionread_noticed\": true, \"splice_noticed\": false, \"pod_addresses\": 6,"
+	"  \"processes\": [{\"why\": \"name\"}, {\"why\": \"fionread\"}, {\"why\": \"fionread\"}]},"
+	" \"others\": [{\"where\": \"tc egress\", \"program\": \"a\\\"b\\\\c\\n\", \"before\": true, \"count\": 3}]}";
+static const char stats_text[] =
+	"{\"stats\": [{\"workload\": \"shop/Deployment/web\", \"lane\": \"gray\", \"evidence\": \"tag\", \"reason\": \"ok\", \"count\": 12},"
+	" {\"workload\": \"-\", \"lane\": \"base\", \"evidence\": \"none\", \"reason\": \"kept-fionread\", \"count\": 4}]}";
+
+static char *text_of(const char *status, const char *stats)
+{
+	_cleanup_json_ struct json_object *a = json_tokener_parse(status), *b = json_tokener_parse(stats);
+	char *text;
+
+	assert_non_null(a);
+	assert_non_null(b);
+	text = lw_metrics_text(a, b);
+	assert_non_null(text);
+	return text;
+}
+
+static void has_line(const char *text, const char *line)
+{
+	for (const char *at = strstr(text, line); at; at = strstr(at + 1, line))
+		if ((at == text || at[-1] == '\n') && at[strlen(line)] == '\n')
+			return;
+	fail_msg("no line '%s' in\n%s", line, text);
+}
+
+static void tells_what_is_there(void **state)
+{
+	_cleanup_free_ char *text = text_of(status_text, stats_text);
+
+	(void)state;
+	has_line(text, "laneway_info{version=\"1.2\",kernel=\"6.1\",mode=\"msg\"} 1");
+	has_line(text, "laneway_steering 1");
+	has_line(text, "laneway_uptime_seconds 65");
+	has_line(text, "laneway_generation 7");
+	has_line(text, "laneway_findings{severity=\"error\"} 2");
+	has_line(text, "laneway_objects{kind=\"flows\"} 30");
+	has_line(text, "laneway_selftest_ok{test=\"msg-epoll\",concerns=\"\"} 1");
+	has_line(text, "laneway_selftest_ok{test=\"msg-fionread-steered\",concerns=\"fionread\"} 0");
+	has_line(text, "laneway_kept_out_habit{habit=\"fionread\",noticed=\"true\"} 1");
+	has_line(text, "laneway_kept_out_habit{habit=\"splice\",noticed=\"false\"} 1");
+	has_line(text, "laneway_kept_out_processes{why=\"name\"} 1");
+	has_line(text, "laneway_kept_out_processes{why=\"fionread\"} 2");
+	has_line(text, "laneway_kept_out_processes{why=\"splice\"} 0");
+	has_line(text, "laneway_kept_out_pod_addresses 6");
+	has_line(text, "laneway_other_programs{where=\"tc egress\",program=\"a\\\"b\\\\c\\n\",before=\"true\"} 3");
+	has_line(text, "laneway_decisions_total{workload=\"shop/Deployment/web\",lane=\"gray\",evidence=\"tag\",reason=\"ok\"} 12");
+	has_line(text, "laneway_decisions_total{workload=\"-\",lane=\"base\",evidence=\"none\",reason=\"kept-fionread\"} 4");
+}
+
+/* What a scraper insists on: HELP and TYPE once a family, in front of its samples, and a number at the end of each. */
+static void is_well_formed(void **state)
+{
+	_cleanup_free_ char *text = text_of(status_text, stats_text);
+	char family[128] = "", help[160], *save = NULL;
+	size_t samples = 0;
+
+	(void)state;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *end;
+
+		if (strncmp(line, "# HELP ", 7) == 0) {
+			(void)snprintf(family, sizeof(family), "%.*s", (int)strcspn(line + 7, " "), line + 7);
+			(void)snprintf(help, sizeof(help), "# HELP %s ", family);
+			assert_null(strstr(save, help));
+			continue;
+		}
+		if (strncmp(line, "# TYPE ", 7) == 0) {
+			assert_int_equal(strncmp(line + 7, family, strlen(family)), 0);
+			continue;
+		}
+		assert_int_equal(strcspn(line, "{ "), strlen(family));
+		assert_int_equal(strncmp(line, family, strlen(family)), 0);
+		end = strrchr(line, ' ');
+		assert_non_null(end);
+		assert_true(strlen(end) > 1 && strspn(end + 1, "0123456789") == strlen(end + 1));
+		samples++;
+	}
+	assert_int_equal(samples, 19);
+}
+
+/* An agent of another version leaves things out. */
+static void takes_nothing_for_granted(void **state)
+{
+	_cleanup_free_ char *text = text_of("{}", "{}");
+
+	(void)state;
+	has_line(text, "laneway_steering 0");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tells_what_is_there),
+		cmocka_unit_test(is_well_formed),
+		cmocka_unit_test(takes_nothing_for_granted),
+	};
+
+	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
+}

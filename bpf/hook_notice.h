@@ -6,6 +6,8 @@
  * By fentry, which costs nobody else anything; a syscall's tracepoint makes every syscall of the machine slower, and is
  * for kernels without fentry, if asked for.
  */
+#include <asm/unistd.h>
+
 #include "lib/kept.h"
 
 #define LW_FIONREAD 0x541b
@@ -76,16 +78,24 @@ static __always_inline __u64 lw_sock_of(__u64 fd)
 	return sk;
 }
 
-struct lw_enter_splice {
-	__u64 common;
-	__u64 number;
-	__u64 fd_in;
-};
+#if defined(__TARGET_ARCH_arm64)
+#define LW_FIRST_ARG bpf_core_field_offset(struct pt_regs, orig_x0)
+#else
+#define LW_FIRST_ARG bpf_core_field_offset(struct pt_regs, di)
+#endif
 
-SEC("tp/syscalls/sys_enter_splice")
-int lw_enter_splice(struct lw_enter_splice *ctx)
+/*
+ * Of all system calls: the tracepoint of this one alone needs tracefs to be mounted, to learn its number, and makes all
+ * calls slower as well.
+ */
+SEC("tp_btf/sys_enter")
+int lw_enter_splice(__u64 *ctx)
 {
-	__u64 sk = lw_sock_of((__u32)ctx->fd_in);
+	__u64 fd = 0, sk;
 
+	if (ctx[1] != __NR_splice)
+		return 0;
+	bpf_probe_read_kernel(&fd, sizeof(fd), (void *)ctx[0] + LW_FIRST_ARG);
+	sk = lw_sock_of((__u32)fd);
 	return sk ? lw_notice(sk, LW_KEEP_SPLICE, LW_FLOW_KEPT_SPLICE) : 0;
 }

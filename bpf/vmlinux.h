@@ -63,6 +63,14 @@ struct socket {
 	struct sock *sk;
 };
 
+struct pt_regs {
+#if defined(__TARGET_ARCH_arm64)
+	__u64 orig_x0;
+#else
+	unsigned long di;
+#endif
+};
+
 struct iov_iter {
 	unsigned long count;
 };

@@ -283,6 +283,7 @@ deps: ## install the Debian packages that are missing; root
 	done; \
 	[ -n "$$missing" ] || exit 0; \
 	echo "installing:$$missing"; \
+	exec 9>/run/lock/laneway-deps && flock 9 && \
 	apt-get -q -o DPkg::Lock::Timeout=300 update && \
 	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
 		install --no-install-recommends $$missing

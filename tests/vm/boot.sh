@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # boot.sh IMAGE INITRAMFS OUT: runs a guest to its end, with the machine's root read-only and the folder OUT to write to.
 # The console goes to OUT/console. Exit 0 when the guest ended by itself, 1 when it did not start, 3 when it did nothing
-# for VM_IDLE seconds (neither to the console nor to OUT) and was ended.
+# for VM_IDLE seconds (neither to the console nor to OUT) and was ended. VM_ACCEL: kvm or tcg.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=$1 initramfs=$2 out=$(realpath "$3")
@@ -39,8 +39,8 @@ share() {
 share root / always
 share out "$out" auto
 
-accel=tcg,thread=multi
-[ ! -w /dev/kvm ] || accel=kvm
+accel=$VM_ACCEL
+[ "$accel" != tcg ] || accel=tcg,thread=multi
 qemu-system-x86_64 -M q35 -accel "$accel" -cpu max -smp "$VM_CPUS" -m "$VM_MEMORY" \
 	-object "memory-backend-memfd,id=mem,size=${VM_MEMORY}M,share=on" -numa node,memdev=mem \
 	-nodefaults -no-user-config -display none -no-reboot -net none \

@@ -3,15 +3,13 @@
 # Runs the suites on other kernels under qemu, one guest a kernel, and prints a table. Exit 0 if nothing failed.
 #   KERNELS   names of tests/vm/kernels, packages, folders or images (see kernel.sh); default: all of tests/vm/kernels
 #   SUITES    selftest bpf netns soak (default: all); VM_BPF, VM_NETNS: which tests of these two
-#   VM_SLOW   by how much deadlines are stretched (10 without KVM)
+#   VM_ACCEL  kvm or tcg (tried out: accel.sh); VM_SLOW: by how much deadlines are stretched (10 without KVM)
 # What a guest leaves is in $BUILD/vm/out/KERNEL: console, dmesg, results, log/ with a file a test.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 : "${BUILD:=build}" "${KERNELS:=$(awk '!/^#/ && NF { print $1 }' "$here/kernels")}" "${SUITES:=selftest bpf netns soak}"
 : "${VM_CACHE:=$BUILD/vm}" "${VM_BPF=$(echo "$BUILD"/tests/bpf/test_*)}" "${VM_NETNS=$(echo tests/netns/test_*.sh)}"
-slow=${VM_SLOW:-10}
-[ ! -w /dev/kvm ] || slow=${VM_SLOW:-1}
 mkdir -p "$VM_CACHE"
 VM_CACHE=$(realpath "$VM_CACHE") BUILD=$(realpath "$BUILD")
 # the guest sees this machine's root at the same paths
@@ -22,7 +20,7 @@ listed() { awk -v n="$1" -v f="$2" '!/^#/ && $1 == n "" { print $f }' "$here/ker
 
 # one KERNEL: its folder of results is left in $out. Says on the way what is done.
 one() {
-	local kernel=$1 package image modules version initramfs status=0
+	local kernel=$1 package image modules version initramfs slow status=0
 	out=$BUILD/vm/out/$(tr -c 'A-Za-z0-9._\n-' _ <<<"$kernel")
 	rm -rf "$out"
 	mkdir -p "$out/log"
@@ -34,6 +32,10 @@ one() {
 		echo "FAIL kernel/found ($(tail -n 1 "$out/why"))" >>"$out/results"
 		return
 	}
+	: "${VM_ACCEL:=$("$here/accel.sh" "$image")}"
+	export VM_ACCEL
+	slow=${VM_SLOW:-10}
+	[ "$VM_ACCEL" != kvm ] || slow=${VM_SLOW:-1}
 	initramfs=$VM_CACHE/initramfs-$version-$(cat "$here/init" "$here/initramfs.sh" "$image" | sha256sum | cut -c 1-12)
 	[ -e "$initramfs" ] || "$here/initramfs.sh" "$modules" "$version" "$initramfs"
 	cat >"$out/env" <<-END

@@ -83,9 +83,13 @@ __noinline int lw_in_trace(struct lw_head *h, const struct lw_tuple *t, __u32 i,
 		return 0;
 	key.pod = t->local;
 	known = bpf_map_lookup_elem(&lw_traces, &key);
-	if (!known)
-		return bpf_map_update_elem(&lw_traces, &key, &first, BPF_ANY);
-	if (known->lane != lane)
+	if (!known) {
+		/* not in place of what another CPU has noted meanwhile: of two lanes one would be forgotten */
+		if (!bpf_map_update_elem(&lw_traces, &key, &first, BPF_NOEXIST))
+			return 0;
+		known = bpf_map_lookup_elem(&lw_traces, &key);
+	}
+	if (known && known->lane != lane)
 		known->lane = LW_IN_UNKNOWN;
 	return 0;
 }

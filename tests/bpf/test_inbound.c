@@ -4,8 +4,11 @@
  * the connection. No packet is altered or kept.
  */
 #include <arpa/inet.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/addr.h"
 #include "kern/internal.h"
@@ -87,14 +90,13 @@ static size_t put16(uint8_t *at, unsigned int v)
 #define ACK 0x10
 #define SYN 0x02
 
-static void packet(uint32_t seq, uint8_t flags, const void *payload, size_t n)
+/* One packet as a device has it; its bytes. */
+static size_t compose(uint8_t *in, size_t size, uint32_t seq, uint8_t flags, const void *payload, size_t n)
 {
-	static uint8_t in[32768], out[sizeof(in)];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_out = out, .data_size_out = sizeof(out));
 	struct lw_tuple t = tuple();
 	size_t at = 12, tcp_len = 20 + (size_t)shape.tcp_options;
 
-	memset(in, 0, sizeof(in));
+	memset(in, 0, size);
 	for (int i = 0; i < shape.vlans; i++) {
 		at += put16(in + at, i + 1 < shape.vlans ? 0x88a8 : 0x8100);
 		at += put16(in + at, 7);
@@ -126,12 +128,19 @@ static void packet(uint32_t seq, uint8_t flags, const void *payload, size_t n)
 	in[at + 13] = flags;
 	memset(in + at + 20, 1, (size_t)shape.tcp_options);
 	at += tcp_len;
-	assert_in_range(at + n, 0, sizeof(in));
+	assert_in_range(at + n, 0, size);
 	memcpy(in + at, payload, n);
 	at += n;
 	/* Ethernet fills short frames up */
-	if (at < 60)
-		at = 60;
+	return at < 60 ? 60 : at;
+}
+
+static void packet(uint32_t seq, uint8_t flags, const void *payload, size_t n)
+{
+	static uint8_t in[32768], out[sizeof(in)];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_out = out, .data_size_out = sizeof(out));
+	size_t at = compose(in, sizeof(in), seq, flags, payload, n);
+
 	opts.data_size_in = (uint32_t)at;
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(lab_kern()->skel->progs.lw_to_pod), &opts), 0);
 	assert_int_equal((int)opts.retval, -1);
@@ -389,6 +398,78 @@ static int trace_lane(unsigned int header, const char *id)
 	return bpf_map_lookup_elem(map(maps.lw_traces), &key, &trace) ? -1 : (int)trace.lane;
 }
 
+/* The same id in requests of two lanes, which two CPUs see at the same time: neither is forgotten. */
+#define ROUNDS 4000
+#define HEAD_WITH_ID "GET /x HTTP/1.1\r\nx-request-id: 00000000\r\n"
+#define ID_AT (14 + 20 + 20 + N(HEAD_WITH_ID) - 10)
+#define SEQ_AT (14 + 20 + 4)
+struct sender {
+	pthread_t thread;
+	uint8_t in[1024];
+	size_t n, payload;
+	int cpu, errors;
+};
+static int arrived; /* senders, of all rounds */
+
+static void *send_all(void *arg)
+{
+	struct sender *s = arg;
+	uint8_t out[sizeof(s->in)];
+	char id[9];
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(s->cpu, &cpus);
+	if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus))
+		s->errors++;
+	for (int i = 0; i < ROUNDS; i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = s->in, .data_size_in = (uint32_t)s->n, .data_out = out,
+			    .data_size_out = sizeof(out));
+
+		snprintf(id, sizeof(id), "%08x", (unsigned int)i);
+		memcpy(s->in + ID_AT, id, 8);
+		put16(s->in + SEQ_AT + 2, (unsigned int)((size_t)i * s->payload) & 0xffff);
+		put16(s->in + SEQ_AT, (unsigned int)((size_t)i * s->payload) >> 16);
+		__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < 2 * (i + 1))
+			sched_yield();
+		if (bpf_prog_test_run_opts(bpf_program__fd(lab_kern()->skel->progs.lw_to_pod), &opts))
+			s->errors++;
+	}
+	return NULL;
+}
+
+static void two_lanes_at_once(void **state)
+{
+	static const char *const text[] = { HEAD_WITH_ID "\r\n", HEAD_WITH_ID "x-mse-tag: gray\r\n\r\n" };
+	struct sender s[2] = {};
+	struct lw_trace_key key = { .pod = tuple().local, .header = LW_HDR_REQUEST_ID, .len = 8 };
+	struct lw_trace trace;
+	int forgotten = 0;
+	char id[9];
+
+	(void)state;
+	arrived = 0;
+	for (int i = 0; i < 2; i++) {
+		client_ip = i ? CLIENT : "10.1.0.6";
+		s[i].payload = strlen(text[i]);
+		s[i].n = compose(s[i].in, sizeof(s[i].in), 0, ACK, text[i], s[i].payload);
+		s[i].cpu = i % (int)sysconf(_SC_NPROCESSORS_ONLN);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&s[i].thread, NULL, send_all, &s[i]), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(s[i].thread, NULL);
+	assert_int_equal(s[0].errors + s[1].errors, 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		snprintf(id, sizeof(id), "%08x", (unsigned int)i);
+		memcpy(key.id, id, 8);
+		assert_int_equal(bpf_map_lookup_elem(map(maps.lw_traces), &key, &trace), 0);
+		forgotten += trace.lane != LW_IN_UNKNOWN;
+	}
+	assert_int_equal(forgotten, 0);
+}
+
 static void request_with(uint32_t *seq, const char *lane_line, const char *line)
 {
 	char text[1024];
@@ -475,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup(several_in_one, fresh),	 cmocka_unit_test_setup(long_heads, fresh),
 		cmocka_unit_test_setup(what_comes_twice, fresh), cmocka_unit_test_setup(what_is_missing, fresh),
 		cmocka_unit_test_setup(no_http, fresh),		 cmocka_unit_test_setup(traces, fresh),
+		cmocka_unit_test_setup(two_lanes_at_once, fresh),
 		cmocka_unit_test_setup(long_trace_ids, fresh),	 cmocka_unit_test_setup(tags_that_contradict, fresh),
 		cmocka_unit_test_setup(no_lane_no_reading, fresh),
 	};

@@ -51,11 +51,11 @@ __noinline int lw_hop_tell(struct lw_flow *f, struct lw_head *h, __u64 cookie)
 	if (conf->hop_workload && conf->hop_workload != f->workload_hash)
 		return 0;
 	dice = bpf_get_prandom_u32();
-	/* a killed agent takes nothing out, and cannot say that nobody traces any more */
-	if (dice > conf->hop_sample || !lw_agent_alive(conf))
+	if (dice > conf->hop_sample)
 		return 0;
 	bpf_loop(LW_HDR_TRACE_LAST - LW_HDR_TRACE_FIRST + 1, lw_hop_trace_cb, &trace, 0);
-	hop = bpf_ringbuf_reserve(&lw_hops, sizeof(*hop), 0);
+	/* a killed agent takes nothing out, and cannot say that nobody traces any more */
+	hop = lw_agent_alive(conf) ? bpf_ringbuf_reserve(&lw_hops, sizeof(*hop), 0) : NULL;
 	if (!hop) {
 		lost = bpf_map_lookup_elem(&lw_hops_lost, &zero);
 		if (lost)

@@ -284,7 +284,7 @@ static void read_in_parts(void **state)
 static void a_killed_agent(void **state)
 {
 	struct lw_config conf = { .heartbeat_max_ns = LW_NS_PER_SEC };
-	uint64_t killed;
+	uint64_t killed, lost;
 	int c, b;
 
 	(void)state;
@@ -293,11 +293,13 @@ static void a_killed_agent(void **state)
 	base_turn(c, b);
 	assert_int_equal(take(), 1);
 	lab_kill_agent();
+	lost = lw_hops_lost(hops);
 	killed = lw_clock_ns();
 	while (lw_clock_ns() - killed <= conf.heartbeat_max_ns)
 		usleep(10000);
 	base_turn(c, b);
 	assert_int_equal(take(), 0);
+	assert_int_equal(lw_hops_lost(hops) - lost, 1);
 	close(c);
 	close(b);
 }

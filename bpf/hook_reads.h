@@ -12,6 +12,8 @@
  * answer requests of any lane, is taken to work like that (lw_task.proven); the first answer by another thread, or the
  * first request that is read before the one before is answered, ends that for good. Others that merely wait meanwhile
  * prove nothing: then no thread had an occasion to take up another's request.
+ *
+ * When requests came and went is noted for the sake of children (lib/evidence.h).
  */
 #include "lib/state.h"
 #include "lib/tasks.h"
@@ -26,10 +28,16 @@ static __always_inline struct lw_task *lw_task_of(void *map, const struct lw_tas
 	return bpf_map_lookup_elem(map, key);
 }
 
+/* When comes before how many: who sees that a request is no longer there sees until when it was. */
 static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n)
 {
+	__u64 now = bpf_ktime_get_ns();
+
 	if (lane > LW_IN_UNKNOWN)
 		return;
+	if (!t->total)
+		(void)__sync_lock_test_and_set(&t->since, now);
+	(void)__sync_lock_test_and_set(&t->at[lane], now);
 	__sync_fetch_and_add(&t->n[lane], n);
 	__sync_fetch_and_add(&t->total, n);
 }
@@ -286,6 +294,46 @@ int lw_closes(__u64 *ctx)
 	return 0;
 }
 
+static __always_inline struct lw_task *lw_proc_of(__u64 task)
+{
+	struct lw_task_key key = {};
+
+	lw_task_key(LW_TASK_POINTER(task, group_leader), &key);
+	return bpf_map_lookup_elem(&lw_procs, &key);
+}
+
+/*
+ * The children of a thread that ends come to another of its process, or to a process above it that is a subreaper, or to the
+ * first of its namespace (find_new_reaper()), and look from then on as if they had been started there.
+ */
+static __always_inline void lw_orphans(__u64 task)
+{
+	__u64 children = task + bpf_core_field_offset(struct task_struct, children), now, pid, at, first;
+	struct lw_task *p;
+	__u32 level = 0, i;
+
+	if (lw_pointer_at(children) == children)
+		return;
+	now = bpf_ktime_get_ns();
+	pid = LW_TASK_POINTER(task, thread_pid);
+	bpf_probe_read_kernel(&level, sizeof(level), (void *)pid + bpf_core_field_offset(struct pid, level));
+	at = pid + bpf_core_field_offset(struct pid, numbers) + (__u64)level * bpf_core_type_size(struct upid) +
+	     bpf_core_field_offset(struct upid, ns);
+	first = lw_pointer_at(lw_pointer_at(at) + bpf_core_field_offset(struct pid_namespace, child_reaper));
+	p = lw_proc_of(first);
+	if (p && LW_TASK_POINTER(first, group_leader) != LW_TASK_POINTER(task, group_leader))
+		p->adopted = now;
+	p = lw_proc_of(task);
+	if (p)
+		p->moved = now;
+	for (i = 0; i < LW_ORPHAN_LEVELS && task; i++) {
+		task = LW_TASK_POINTER(task, real_parent);
+		p = lw_proc_of(task);
+		if (p)
+			p->adopted = now;
+	}
+}
+
 SEC("tp_btf/sched_process_exit")
 int lw_exits(__u64 *ctx)
 {
@@ -293,6 +341,7 @@ int lw_exits(__u64 *ctx)
 	struct lw_task_key key = {};
 	int live = 1;
 
+	lw_orphans(task);
 	lw_task_key(task, &key);
 	bpf_map_delete_elem(&lw_threads, &key);
 	bpf_probe_read_kernel(&signal, sizeof(signal), (void *)task + bpf_core_field_offset(struct task_struct, signal));

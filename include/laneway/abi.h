@@ -515,8 +515,14 @@ struct lw_task {
 	__u32 flags; /* enum lw_task_flags; of processes: for good */
 	__u32 proven; /* of processes: answers by the thread that read the request, while others were read or answered */
 	__u32 turns; /* of processes: how often a request whose lane is known was read or answered */
+	__u32 pad;
+	/* for children (bpf/lib/evidence.h): when */
+	__u64 since; /* it last had nothing at work, and read something */
+	__u64 adopted; /* of processes: a child of another may last have come to it */
+	__u64 moved; /* of processes: a child of one of its threads may last have come to another of them */
+	__u64 at[LW_MAX_LANES + 1]; /* a request of that lane was last read, or answered */
 };
-LW_ASSERT_SIZE(struct lw_task, 84);
+LW_ASSERT_SIZE(struct lw_task, 248);
 /* As often must a process have shown that a thread works on what it reads, before threads are told apart. */
 #define LW_TASK_PROVEN 32
 

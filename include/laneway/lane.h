@@ -284,7 +284,7 @@ static __always_inline enum lw_reason lw_eval_entry(struct lw_head *head, __u32 
 /* What is known of the request that another one is sent for (bpf/lib/evidence.h). */
 struct lw_learned {
 	__u32 lane; /* 0 where it is ambiguous */
-	__u8 evidence; /* NONE, TRACE, THREAD, PROCESS, AMBIGUOUS */
+	__u8 evidence; /* NONE, TRACE, THREAD, PROCESS, PARENT, AMBIGUOUS */
 	__u8 reason; /* OK, or why it is ambiguous */
 	__u16 pad;
 };

@@ -13,7 +13,8 @@
 	X(TRACE, "trace", "its trace id arrived at the pod with a request of the lane")        \
 	X(THREAD, "thread", "its thread is working on a request of the lane")                  \
 	X(PROCESS, "process", "all that its process is working on is in the lane")             \
-	X(BAGGAGE, "baggage", "a member of the baggage names the lane")
+	X(BAGGAGE, "baggage", "a member of the baggage names the lane")                        \
+	X(PARENT, "parent", "its process was started for a request of the lane")
 
 #define LW_REASON_LIST(X)                                                                      \
 	X(OK, "ok", "went where its lane says")                                                \

@@ -53,6 +53,7 @@ go)
 	;;
 node) exec node "$here/node/server.mjs" ;;
 python-threads) exec /usr/bin/python3 "$here/python/threading_server.py" ;;
+python-cgi) exec /usr/bin/python3 "$here/python/cgi_server.py" ;;
 python-sync) gunicorn_as --workers 4 ;;
 python-gthread) gunicorn_as --worker-class gthread --threads 64 ;;
 python-aiohttp) exec /usr/bin/python3 "$here/python/aiohttp_server.py" ;;

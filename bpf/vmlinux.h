@@ -8,8 +8,15 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct net {
+	__u64 net_cookie;
+};
+
 struct sock_common {
 	unsigned char skc_state;
+	struct {
+		struct net *net;
+	} skc_net;
 	struct {
 		__s64 counter;
 	} skc_cookie;

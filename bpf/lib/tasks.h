@@ -13,7 +13,7 @@ static __always_inline void lw_task_key(__u64 task, struct lw_task_key *key)
 	key->tid = pid;
 }
 
-/* A pointer in the kernel's memory. */
+/* A pointer, or a number of that size, in the kernel's memory. */
 static __always_inline __u64 lw_pointer_at(__u64 at)
 {
 	__u64 p = 0;

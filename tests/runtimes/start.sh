@@ -65,7 +65,7 @@ java-tomcat)
 	exec java -XX:+UseSerialGC -cp "$jars" "$here/java/Servlet.java" "$DIR"
 	;;
 php-builtin) exec php -q -S "0.0.0.0:$PORT" "$here/php/index.php" ;;
-php-fpm)
+php-fpm | php-fpm-pod)
 	fpm=$(find /usr/sbin -name 'php-fpm*' | sort | tail -n 1)
 	cat >"$DIR/fpm.conf" <<-END
 		[global]

@@ -86,9 +86,29 @@ until_ok 20 "what it sends late" grep -q . "$LWT_TMP/c"
 expect_like "sent late" 'b[12]' "$(sed 's/\[.*//' "$LWT_TMP/c")"
 expect_eq "a" c1gray "$(go a)"
 
+# No room for another pod's counter: while that works on a request, no pod is evidence.
+FRONT_OF_M=("${FRONT[@]}")
+mkfifo "$LWT_TMP/fill"
+"$LWT_BUILD/tests/fill" full "$LWT_BPFFS/laneway/at_pods" <"$LWT_TMP/fill" >"$LWT_TMP/filled" 2>&1 &
+FILL_PID=$!
+exec {FILL}>"$LWT_TMP/fill"
+until_ok 60 "the map to be full" grep -qs ready "$LWT_TMP/filled"
+behind n
+uncounted_is() { [ "$(bpftool -j map lookup pinned "$LWT_BPFFS/laneway/uncounted" key 1 0 0 0 | jq '.formatted.value')" = "$1" ]; }
+req client "http://${POD_IP[n]}:$LWT_PORT/park/e" >"$LWT_TMP/e" &
+until_ok 20 "e to count as uncounted" uncounted_is 1
+expect_like "tagged alone, beside an uncounted pod" 'b[12]' "$(call /call "$gray")"
+req client "http://${POD_IP[n]}:$LWT_PORT/go/e" >/dev/null
+until_ok 20 "the answer to e" grep -q . "$LWT_TMP/e"
+until_ok 10 "nothing to be uncounted" uncounted_is 0
+expect_eq "tagged alone, and all is counted" c1gray "$(call /call "$gray")"
+echo >&"$FILL"
+exec {FILL}>&-
+wait $FILL_PID || fail "$(<"$LWT_TMP/filled")"
+
 # Nothing is left of a pod whose processes have ended, in the middle of a request or not.
 park d 1 -H "$gray" "$M4/park/d" || true
-stop_pid "${FRONT[0]}"
-stop_pid "${FRONT[1]}"
+stop_pid "${FRONT_OF_M[0]}"
+stop_pid "${FRONT_OF_M[1]}"
 until_ok 10 "the pod's counter to go" at_work_is none
 say ok

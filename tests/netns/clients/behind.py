@@ -65,11 +65,11 @@ def front(conn):
             answer(conn, "gone")  # first: what goes on is then beside no request of its own
             gate(name).set()
         elif what == "park":
-            gate(name).wait(60)
+            gate(name).wait(600)
             answer(conn, hand_over("call"))
         elif what == "late":
             answer(conn, "later")
-            gate(name).wait(60)
+            gate(name).wait(600)
             body = ask(os.environ["UPSTREAM"])
             with open(os.path.join(os.environ["OUT"], name), "w", encoding="ascii") as out:
                 out.write(body + "\n")

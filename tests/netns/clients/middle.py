@@ -83,7 +83,7 @@ def serve(conn):
             gate(path[4:]).set()
             lent_to(path[4:]).put(None)
         elif path.startswith("/park/"):
-            gate(path[6:]).wait(60)
+            gate(path[6:]).wait(600)
             answer(conn, ask(path))
         elif path == "/hand":
             work.put(lambda: answer(conn, ask(path)))
@@ -106,7 +106,7 @@ def serve(conn):
             answer(conn, subprocess.run(["sh", "-c", CURL + "; true"], capture_output=True, text=True).stdout.strip())
         elif path.startswith("/leave/"):
             child = subprocess.Popen(["sh", "-c", f"read -r _; {CURL} >$0; true", os.environ["OUT"] + path[6:]], stdin=subprocess.PIPE)
-            threading.Thread(target=lambda gone: (gate(gone).wait(60), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
+            threading.Thread(target=lambda gone: (gate(gone).wait(600), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
             answer(conn, "left")
         elif path == "/early":
             conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -12,24 +12,107 @@
  * answer requests of any lane, is taken to work like that (lw_task.proven); the first answer by another thread, or the
  * first request that is read before the one before is answered, ends that for good. Others that merely wait meanwhile
  * prove nothing: then no thread had an occasion to take up another's request.
+ *
+ * When requests came and went is noted for the sake of children (lib/evidence.h).
  */
 #include "lib/state.h"
 #include "lib/tasks.h"
 
-static __always_inline struct lw_task *lw_task_of(void *map, const struct lw_task_key *key)
+/* Not on the stack, which has no room for it. */
+static const struct lw_task lw_at_nothing;
+
+static __always_inline struct lw_task *lw_task_of(void *map, const void *key)
 {
-	struct lw_task *t = bpf_map_lookup_elem(map, key), first = {};
+	struct lw_task *t = bpf_map_lookup_elem(map, key);
 
 	if (t)
 		return t;
-	bpf_map_update_elem(map, key, &first, BPF_NOEXIST);
+	bpf_map_update_elem(map, key, &lw_at_nothing, BPF_NOEXIST);
 	return bpf_map_lookup_elem(map, key);
 }
 
+/* A connection from the pod itself: over loopback, or to an address of its own. */
+static __always_inline int lw_is_inside(const struct lw_tuple *t)
+{
+	const __u32 *w = (const __u32 *)t->local.ip;
+
+	if (lw_addr_equal(&t->local, &t->peer))
+		return 1;
+	if (w[0] || w[1])
+		return 0;
+	return w[2] == bpf_htonl(0xffff) ? t->local.ip[12] == 127 : !w[2] && w[3] == bpf_htonl(1);
+}
+
+static __always_inline void lw_uncounted_add(__u32 of, __s64 n)
+{
+	__u64 *uncounted = bpf_map_lookup_elem(&lw_uncounted, &of);
+
+	if (uncounted)
+		__sync_fetch_and_add(uncounted, n);
+}
+
+/*
+ * A pod's element is deleted where nothing is at work and a process has ended; if others live, they make another. Elements are
+ * used again at once, so that the one at hand may be another pod's by now: it is this one's if it is still found by the
+ * key once it cannot be deleted any more, for something is counted there, or by anybody else, for it says that it ends.
+ */
+static __noinline int lw_pod_may_end(struct lw_task *pod, __u64 netns)
+{
+	__u64 key = netns;
+
+	if (!(pod->flags & LW_TASK_LEFT) || __sync_val_compare_and_swap(&pod->total, 0, LW_TASK_ENDS) != 0)
+		return 0;
+	if (bpf_map_lookup_elem(&lw_at_pods, &key) == pod)
+		return bpf_map_delete_elem(&lw_at_pods, &key);
+	__sync_fetch_and_add(&pod->total, LW_TASK_ENDS);
+	return 0;
+}
+
+/* 1: counted with its pod. */
+static __noinline int lw_pod_add(__u64 netns, __u32 lane)
+{
+	__u64 key = netns;
+	struct lw_task *pod;
+	__u32 i;
+
+	for (i = 0; i < 3 && lane <= LW_IN_UNKNOWN; i++) {
+		pod = lw_task_of(&lw_at_pods, &key);
+		if (!pod)
+			return 0;
+		if (__sync_fetch_and_add(&pod->total, 1) & LW_TASK_ENDS)
+			continue;
+		if (bpf_map_lookup_elem(&lw_at_pods, &key) == pod) {
+			__sync_fetch_and_add(&pod->n[lane], 1);
+			return 1;
+		}
+		__sync_fetch_and_add(&pod->total, -1);
+	}
+	return 0;
+}
+
+static __noinline int lw_pod_sub(__u64 netns, __u32 lane)
+{
+	__u64 key = netns;
+	struct lw_task *pod = bpf_map_lookup_elem(&lw_at_pods, &key);
+
+	if (!pod || lane > LW_IN_UNKNOWN)
+		return 0;
+	__sync_fetch_and_add(&pod->n[lane], -1);
+	if (__sync_fetch_and_add(&pod->total, -1) == 1)
+		lw_pod_may_end(pod, key);
+	return 0;
+}
+
+/* When comes before how many: who sees that a request is no longer there sees until when it was. */
 static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n)
 {
+	__u64 now = bpf_ktime_get_ns();
+
 	if (lane > LW_IN_UNKNOWN)
 		return;
+	if (!t->total)
+		(void)__sync_lock_test_and_set(&t->since, now);
+	(void)__sync_lock_test_and_set(&t->at[lane], now);
 	__sync_fetch_and_add(&t->n[lane], n);
 	__sync_fetch_and_add(&t->total, n);
 }
@@ -39,18 +122,19 @@ static __always_inline void lw_let_go(struct lw_accepted *a)
 {
 	struct lw_task_key thread = a->thread, proc = a->proc;
 	struct lw_task *t;
-	__u32 lane = a->lane, zero = 0;
-	__u64 *uncounted;
+	__u32 lane = a->lane;
 
 	if (!__sync_lock_test_and_set(&a->held, 0))
 		return;
 	t = a->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &thread);
 	if (t)
 		lw_task_add(t, lane, -1);
+	if (a->flags & LW_ACC_NO_POD)
+		lw_uncounted_add(LW_UNCOUNTED_PODS, -1);
+	else if (!(a->flags & LW_ACC_INSIDE))
+		lw_pod_sub(a->netns, lane);
 	if (a->flags & LW_ACC_UNCOUNTED) {
-		uncounted = bpf_map_lookup_elem(&lw_uncounted, &zero);
-		if (uncounted)
-			__sync_fetch_and_add(uncounted, -1);
+		lw_uncounted_add(0, -1);
 		return;
 	}
 	t = bpf_map_lookup_elem(&lw_procs, &proc);
@@ -63,8 +147,6 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 {
 	struct lw_task_key thread = {}, proc = {};
 	struct lw_task *t, *p;
-	__u64 *uncounted;
-	__u32 zero = 0;
 
 	lw_let_go(a);
 	lw_current_keys(&thread, &proc);
@@ -84,15 +166,20 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 		if (p)
 			p->proven = 0; /* whether this thread does so too is not seen */
 	}
+	if (lw_is_inside(&a->tuple)) {
+		a->flags |= LW_ACC_INSIDE;
+	} else if (!lw_pod_add(a->netns, lane)) {
+		a->flags |= LW_ACC_NO_POD;
+		lw_uncounted_add(LW_UNCOUNTED_PODS, 1);
+	}
 	if (p) {
+		p->netns = a->netns;
 		lw_task_add(p, lane, 1);
 		if (lane < LW_IN_UNKNOWN)
 			a->turn = __sync_fetch_and_add(&p->turns, 1) + 1;
 	} else {
 		a->flags |= LW_ACC_UNCOUNTED;
-		uncounted = bpf_map_lookup_elem(&lw_uncounted, &zero);
-		if (uncounted)
-			__sync_fetch_and_add(uncounted, 1);
+		lw_uncounted_add(0, 1);
 	}
 	(void)__sync_lock_test_and_set(&a->held, 1);
 }
@@ -149,6 +236,9 @@ int lw_read(__u64 *ctx)
 		a->fresh = 1;
 		a->agent = conf->reads;
 	}
+	if (!a->netns)
+		a->netns = lw_pointer_at(lw_pointer_at((__u64)sk + bpf_core_field_offset(struct sock, __sk_common.skc_net.net)) +
+					 bpf_core_field_offset(struct net, net_cookie));
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
@@ -286,13 +376,55 @@ int lw_closes(__u64 *ctx)
 	return 0;
 }
 
+static __always_inline struct lw_task *lw_proc_of(__u64 task)
+{
+	struct lw_task_key key = {};
+
+	lw_task_key(LW_TASK_POINTER(task, group_leader), &key);
+	return bpf_map_lookup_elem(&lw_procs, &key);
+}
+
+/*
+ * The children of a thread that ends come to another of its process, or to a process above it that is a subreaper, or to the
+ * first of its namespace (find_new_reaper()), and look from then on as if they had been started there.
+ */
+static __always_inline void lw_orphans(__u64 task)
+{
+	__u64 children = task + bpf_core_field_offset(struct task_struct, children), now, pid, at, first;
+	struct lw_task *p;
+	__u32 level = 0, i;
+
+	if (lw_pointer_at(children) == children)
+		return;
+	now = bpf_ktime_get_ns();
+	pid = LW_TASK_POINTER(task, thread_pid);
+	bpf_probe_read_kernel(&level, sizeof(level), (void *)pid + bpf_core_field_offset(struct pid, level));
+	at = pid + bpf_core_field_offset(struct pid, numbers) + (__u64)level * bpf_core_type_size(struct upid) +
+	     bpf_core_field_offset(struct upid, ns);
+	first = lw_pointer_at(lw_pointer_at(at) + bpf_core_field_offset(struct pid_namespace, child_reaper));
+	p = lw_proc_of(first);
+	if (p && LW_TASK_POINTER(first, group_leader) != LW_TASK_POINTER(task, group_leader))
+		p->adopted = now;
+	p = lw_proc_of(task);
+	if (p)
+		p->moved = now;
+	for (i = 0; i < LW_ORPHAN_LEVELS && task; i++) {
+		task = LW_TASK_POINTER(task, real_parent);
+		p = lw_proc_of(task);
+		if (p)
+			p->adopted = now;
+	}
+}
+
 SEC("tp_btf/sched_process_exit")
 int lw_exits(__u64 *ctx)
 {
-	__u64 task = ctx[0], signal = 0;
+	__u64 task = ctx[0], signal = 0, netns;
 	struct lw_task_key key = {};
+	struct lw_task *p;
 	int live = 1;
 
+	lw_orphans(task);
 	lw_task_key(task, &key);
 	bpf_map_delete_elem(&lw_threads, &key);
 	bpf_probe_read_kernel(&signal, sizeof(signal), (void *)task + bpf_core_field_offset(struct task_struct, signal));
@@ -300,8 +432,16 @@ int lw_exits(__u64 *ctx)
 			      (void *)signal + bpf_core_field_offset(struct signal_struct, live.counter));
 	if (live)
 		return 0;
-	bpf_probe_read_kernel(&task, sizeof(task), (void *)task + bpf_core_field_offset(struct task_struct, group_leader));
-	lw_task_key(task, &key);
+	lw_task_key(LW_TASK_POINTER(task, group_leader), &key);
+	p = bpf_map_lookup_elem(&lw_procs, &key);
+	if (!p)
+		return 0;
+	netns = p->netns;
 	bpf_map_delete_elem(&lw_procs, &key);
+	p = bpf_map_lookup_elem(&lw_at_pods, &netns);
+	if (!p)
+		return 0;
+	__sync_fetch_and_or(&p->flags, LW_TASK_LEFT);
+	lw_pod_may_end(p, netns);
 	return 0;
 }

@@ -8,8 +8,15 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct net {
+	__u64 net_cookie;
+};
+
 struct sock_common {
 	unsigned char skc_state;
+	struct {
+		struct net *net;
+	} skc_net;
 	struct {
 		__s64 counter;
 	} skc_cookie;
@@ -39,8 +46,29 @@ struct signal_struct {
 	} live;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
+struct pid_namespace {
+	struct task_struct *child_reaper;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	struct task_struct *group_leader;
+	struct task_struct *real_parent;
+	struct list_head children;
+	struct pid *thread_pid;
 	struct signal_struct *signal;
 	int pid;
 	struct files_struct *files;
@@ -89,10 +117,6 @@ struct sk_buff {
 
 struct tcp_skb_cb {
 	__u32 seq;
-};
-
-struct list_head {
-	struct list_head *next;
 };
 
 struct sk_psock {

@@ -4,7 +4,8 @@
  * Of which lane the request is that another one is sent for, where the application has not said so by the tag. By its
  * trace id first: that works whoever sends it. Then by what the sending thread and its process are at work on
  * (hook_reads.h): sure where all of that is in one lane. Where it is mixed, a thread counts by itself only in a
- * process that has shown that its threads work on what they read; else it is ambiguous, which is base.
+ * process that has shown that its threads work on what they read; else it is ambiguous, which is base. A process that was
+ * started for a request is asked about as the thread that has started it.
  */
 #include "state.h"
 #include "tasks.h"
@@ -59,32 +60,104 @@ static __always_inline __u32 lw_task_lane(const struct lw_task *t, __u32 slot)
 	return one && t->total != t->n[one & (LW_MAX_LANES - 1)] ? LW_IN_UNKNOWN : one;
 }
 
-/* By what the calling thread and its process are at work on. */
+/* Who is asked what it is at work on: the caller, or one that it was started by. */
+struct lw_asked {
+	struct lw_task_key thread; /* the caller, or the one that has started the child */
+	struct lw_task_key proc;
+	__u64 started; /* when the child was, below which the caller is; 0: it is the caller itself */
+};
+
+/*
+ * The first process above the caller that has read requests. 0: there is none. The thread that has started a process is its
+ * parent as long as that lives (real_parent).
+ */
+static __noinline int lw_started_by(struct lw_asked *a)
+{
+	__u64 task = bpf_get_current_task();
+	struct lw_task_key proc = {};
+	const struct lw_task *p;
+	__u32 i;
+
+	for (i = 0; i < LW_PARENT_LEVELS; i++) {
+		task = LW_TASK_POINTER(task, group_leader);
+		bpf_probe_read_kernel(&a->started, sizeof(a->started),
+				      (void *)task + bpf_core_field_offset(struct task_struct, start_time));
+		task = LW_TASK_POINTER(task, real_parent);
+		if (!task)
+			return 0;
+		lw_task_keys(task, &a->thread, &proc);
+		p = bpf_map_lookup_elem(&lw_procs, &proc);
+		if (p) {
+			a->proc = proc;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Was nothing but requests of this lane at work, and at least one, ever since the child was started? */
+static __always_inline int lw_only_since(const struct lw_task *t, __u32 lane, __u64 started)
+{
+	__u32 k;
+
+	if (started < t->since)
+		return 0;
+	for (k = 0; k <= LW_IN_UNKNOWN; k++)
+		if (k != lane && started < t->at[k])
+			return 0;
+	return 1;
+}
+
+/*
+ * The one that was asked is not the caller, and may end meanwhile. Its elements are used again at once then: what was read
+ * there is its own if they are still found by its keys.
+ */
+static __always_inline int lw_learn_parent(const struct lw_asked *a, const struct lw_task *p, const struct lw_task *t, __u32 lane,
+					   struct lw_learned *l)
+{
+	if (bpf_map_lookup_elem(&lw_procs, &a->proc) != p || bpf_map_lookup_elem(&lw_threads, &a->thread) != t)
+		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED);
+	return lw_learned_is(l, lane, LW_EVIDENCE_PARENT, LW_REASON_OK);
+}
+
+/*
+ * By what the calling thread and its process are at work on; where a process has read no request itself, by what the one
+ * is at work on that has started it. Not by one that had nothing at work then: a worker that was forked beforehand, or a helper, is
+ * there for any request. 0: nothing of that says anything.
+ */
 __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 {
-	struct lw_task_key thread = {}, proc = {};
+	struct lw_asked a = {};
 	const struct lw_task *p, *t;
 	__u64 *uncounted;
 	__u32 lane, zero = 0;
 
 	if (!l)
 		return 0;
-	lw_current_keys(&thread, &proc);
-	p = bpf_map_lookup_elem(&lw_procs, &proc);
-	t = bpf_map_lookup_elem(&lw_threads, &thread);
+	lw_current_keys(&a.thread, &a.proc);
+	p = bpf_map_lookup_elem(&lw_procs, &a.proc);
+	t = bpf_map_lookup_elem(&lw_threads, &a.thread);
 	if (!p && t && t->total) /* there was no room to count with the process what the thread has read */
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
-	if (!p || !p->total)
+	if (!p && lw_started_by(&a)) {
+		p = bpf_map_lookup_elem(&lw_procs, &a.proc);
+		t = bpf_map_lookup_elem(&lw_threads, &a.thread);
+	}
+	if (!p)
 		return 0;
-	lane = lw_task_lane(p, slot);
-	if (!lane)
+	lane = p->total ? lw_task_lane(p, slot) : 0;
+	if (!lane) /* who reads requests answers for itself, and for its children */
+		return p->turns != 0;
+	if (a.started && (a.started < p->since || a.started < p->adopted))
 		return 0;
 	uncounted = bpf_map_lookup_elem(&lw_uncounted, &zero);
 	if (!uncounted || *uncounted)
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
-	if (lane != LW_IN_UNKNOWN)
+	if (lane != LW_IN_UNKNOWN && !a.started)
 		return lw_learned_is(l, lane, t && t->n[lane & (LW_MAX_LANES - 1)] ? LW_EVIDENCE_THREAD : LW_EVIDENCE_PROCESS,
 				     LW_REASON_OK);
+	if (lane != LW_IN_UNKNOWN && lw_only_since(p, lane, a.started))
+		return lw_learn_parent(&a, p, t, lane, l);
 	if (p->n[LW_IN_UNKNOWN])
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
 	if (!(p->flags & (LW_TASK_HANDS_OVER | LW_TASK_INTERLEAVES)) && p->proven < LW_TASK_PROVEN)
@@ -92,19 +165,48 @@ __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 	if ((p->flags & (LW_TASK_HANDS_OVER | LW_TASK_INTERLEAVES)) || !t || t->total != 1)
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED);
 	lane = lw_task_lane(t, slot);
-	if (lane && lane != LW_IN_UNKNOWN)
-		lw_learned_is(l, lane, LW_EVIDENCE_THREAD, LW_REASON_OK);
-	return 0;
+	if (!lane || lane == LW_IN_UNKNOWN)
+		return 1;
+	if (!a.started)
+		return lw_learned_is(l, lane, LW_EVIDENCE_THREAD, LW_REASON_OK);
+	if (a.started < p->moved || !lw_only_since(t, lane, a.started))
+		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED);
+	return lw_learn_parent(&a, p, t, lane, l);
 }
 
-__noinline int lw_learn(struct lw_head *h, const struct lw_addr *pod, __u32 slot, __u32 reads, struct lw_learned *l)
+/*
+ * By what all of the pod is at work on: for those of its processes that read no requests, but get them from one that does. A
+ * guess (a process may send things of its own), so only where the agent was told to; else what may have been missed is counted.
+ */
+__noinline int lw_learn_pod(__u64 netns, __u32 slot, __u32 flags, struct lw_learned *l)
 {
-	struct lw_learn_ctx c = { .h = h, .pod = pod, .slot = slot, .l = l };
+	__u32 lane, procs = 0, pods = LW_UNCOUNTED_PODS;
+	const struct lw_task *all;
+	__u64 key = netns, *none, *no_pod;
 
-	if (!h || !pod || !l)
+	if (!l)
 		return 0;
+	all = bpf_map_lookup_elem(&lw_at_pods, &key);
+	lane = all ? lw_task_lane(all, slot) : 0;
+	/* the element may have been deleted meanwhile, and be another pod's */
+	if (!lane || bpf_map_lookup_elem(&lw_at_pods, &key) != all)
+		return 0;
+	none = bpf_map_lookup_elem(&lw_uncounted, &procs);
+	no_pod = bpf_map_lookup_elem(&lw_uncounted, &pods);
+	if ((flags & LW_CONF_POD_EVIDENCE) && lane != LW_IN_UNKNOWN && none && !*none && no_pod && !*no_pod)
+		return lw_learned_is(l, lane, LW_EVIDENCE_POD_WORK, LW_REASON_OK);
+	return lw_learned_is(l, 0, LW_EVIDENCE_NONE, LW_REASON_ELSEWHERE);
+}
+
+__noinline int lw_learn(struct lw_head *h, const struct lw_flow *f, __u32 slot, __u32 flags, struct lw_learned *l)
+{
+	struct lw_learn_ctx c = { .h = h, .slot = slot, .l = l };
+
+	if (!h || !f || !l)
+		return 0;
+	c.pod = &f->client;
 	bpf_loop(LW_CAPTURES, lw_learn_trace_cb, &c, 0);
-	if (!c.known && reads)
-		lw_learn_tasks(slot, l);
+	if (!c.known && (flags & LW_CONF_READS) && !lw_learn_tasks(slot, l))
+		lw_learn_pod(f->netns, slot, flags, l);
 	return 0;
 }

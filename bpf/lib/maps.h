@@ -299,9 +299,22 @@ struct {
 	__type(key, struct lw_task_key);
 	__type(value, struct lw_task);
 } lw_procs SEC(".maps");
+/*
+ * What all processes of a network namespace are at work on, by its cookie. lw_reads writes, and deletes once a process has ended
+ * and nothing is at work; lw_msg reads. Full: counted in lw_uncounted, and while that is not 0 no pod's work is evidence.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_AT_PODS);
+	__type(key, __u64);
+	__type(value, struct lw_task);
+} lw_at_pods SEC(".maps");
+/* [0]: requests that could not be counted with their process; [1]: with their pod. */
+#define LW_UNCOUNTED_PODS 1
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u64);
 } lw_uncounted SEC(".maps");

@@ -13,13 +13,26 @@ static __always_inline void lw_task_key(__u64 task, struct lw_task_key *key)
 	key->tid = pid;
 }
 
-/* The calling thread, and its process. */
+/* A pointer, or a number of that size, in the kernel's memory. */
+static __always_inline __u64 lw_pointer_at(__u64 at)
+{
+	__u64 p = 0;
+
+	bpf_probe_read_kernel(&p, sizeof(p), (void *)at);
+	return p;
+}
+
+#define LW_TASK_POINTER(task, field) lw_pointer_at((task) + bpf_core_field_offset(struct task_struct, field))
+
+/* A thread, and its process. */
+static __always_inline void lw_task_keys(__u64 task, struct lw_task_key *thread, struct lw_task_key *proc)
+{
+	lw_task_key(task, thread);
+	lw_task_key(LW_TASK_POINTER(task, group_leader), proc);
+}
+
+/* The calling ones. */
 static __always_inline void lw_current_keys(struct lw_task_key *thread, struct lw_task_key *proc)
 {
-	__u64 task = bpf_get_current_task(), leader = 0;
-
-	bpf_probe_read_kernel(&leader, sizeof(leader),
-			      (void *)task + bpf_core_field_offset(struct task_struct, group_leader));
-	lw_task_key(task, thread);
-	lw_task_key(leader, proc);
+	lw_task_keys(bpf_get_current_task(), thread, proc);
 }

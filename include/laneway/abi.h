@@ -35,6 +35,7 @@ enum lw_config_flags {
 	LW_CONF_INBOUND = 1 << 7, /* a lane is open: requests that arrive at pods are read */
 	LW_CONF_READS = 1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
 	LW_CONF_OLDER = 1 << 9, /* lw_older is not empty */
+	LW_CONF_POD_EVIDENCE = 1 << 12, /* what all of a pod is working on is evidence for those of its processes that read no requests */
 };
 
 struct lw_config {
@@ -507,16 +508,28 @@ LW_ASSERT_SIZE(struct lw_task_key, 16);
 enum lw_task_flags {
 	LW_TASK_HANDS_OVER = 1 << 0, /* one thread has read a request, another has answered it */
 	LW_TASK_INTERLEAVES = 1 << 1, /* a thread has read a request before it had answered the one before */
+	LW_TASK_LEFT = 1 << 2, /* of pods: a process has ended that has read requests; it may have been the last */
 };
-/* lw_threads, lw_procs: the requests that a thread, or any of the process, has read and not answered. */
+/*
+ * lw_threads, lw_procs, lw_at_pods: the requests that a thread, any of the process, or any process of a network namespace has read
+ * and not answered.
+ */
 struct lw_task {
 	__u32 n[LW_MAX_LANES + 1]; /* by lane; [LW_IN_UNKNOWN]: that may be in any */
-	__u32 total;
+	__u32 total; /* of pods LW_TASK_ENDS: the element is about to be deleted, nothing may be counted there any more */
 	__u32 flags; /* enum lw_task_flags; of processes: for good */
 	__u32 proven; /* of processes: answers by the thread that read the request, while others were read or answered */
 	__u32 turns; /* of processes: how often a request whose lane is known was read or answered */
+	__u32 pad;
+	/* for children (bpf/lib/evidence.h): when */
+	__u64 since; /* it last had nothing at work, and read something */
+	__u64 adopted; /* of processes: a child of another may last have come to it */
+	__u64 moved; /* of processes: a child of one of its threads may last have come to another of them */
+	__u64 at[LW_MAX_LANES + 1]; /* a request of that lane was last read, or answered */
+	__u64 netns; /* of processes: cookie of the network namespace where it has last read one */
 };
-LW_ASSERT_SIZE(struct lw_task, 84);
+LW_ASSERT_SIZE(struct lw_task, 256);
+#define LW_TASK_ENDS 0x80000000u
 /* As often must a process have shown that a thread works on what it reads, before threads are told apart. */
 #define LW_TASK_PROVEN 32
 
@@ -526,6 +539,8 @@ enum lw_accepted_flags {
 	LW_ACC_EXPECTS = 1 << 1, /* what is sent first may be an interim response */
 	LW_ACC_UNCOUNTED = 1 << 2, /* there was no room to count it with its process */
 	LW_ACC_NO_THREAD = 1 << 4, /* likewise with its thread */
+	LW_ACC_NO_POD = 1 << 5, /* likewise with its pod */
+	LW_ACC_INSIDE = 1 << 6, /* it is from the pod itself: nothing that the pod as a whole is at work on */
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {
@@ -540,6 +555,7 @@ struct lw_accepted {
 	__u16 fresh; /* 1: how far the application had read before is not known */
 	__u32 agent; /* lw_config.reads when it was first seen; another: what is held here is void */
 	__u32 turn; /* lw_task.turns of the process once the request was read */
+	__u64 netns; /* cookie of its network namespace; 0: not looked up yet */
 };
 
 /* lw_traces: of which lane the requests are that arrived at a pod with a trace id. */

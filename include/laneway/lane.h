@@ -284,8 +284,8 @@ static __always_inline enum lw_reason lw_eval_entry(struct lw_head *head, __u32 
 /* What is known of the request that another one is sent for (bpf/lib/evidence.h). */
 struct lw_learned {
 	__u32 lane; /* 0 where it is ambiguous */
-	__u8 evidence; /* NONE, TRACE, THREAD, PROCESS, AMBIGUOUS */
-	__u8 reason; /* OK, or why it is ambiguous */
+	__u8 evidence; /* NONE, TRACE, THREAD, PROCESS, PARENT, POD_WORK, AMBIGUOUS */
+	__u8 reason; /* OK, or why it is ambiguous; of NONE ELSEWHERE: it is so if no rule holds */
 	__u16 pad;
 };
 
@@ -323,7 +323,7 @@ struct lw_decision {
 	__u32 lane;
 	__u32 rule; /* LW_STEP_ENTER | lw_rules id if an entry rule decided */
 	__u8 evidence; /* enum lw_evidence */
-	__u8 reason; /* OK or STEPS */
+	__u8 reason; /* OK, STEPS, or why it is ambiguous */
 	__u8 tagged; /* the lane's tag is on the request already */
 	__u8 strip; /* it brings tags that are not believed: they are to be taken off */
 };
@@ -429,16 +429,20 @@ static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 ow
 		d->evidence = LW_EVIDENCE_POD;
 		return;
 	}
-	if (!entry)
-		return;
-	d->reason = lw_eval_entry(head, slot, entry);
-	if (d->reason == LW_REASON_OK && head->eval.rule) {
+	if (entry)
+		d->reason = lw_eval_entry(head, slot, entry);
+	if (entry && d->reason == LW_REASON_OK && head->eval.rule) {
 		const struct lw_rule *rule = lw_get_rule(slot, head->eval.rule & ~LW_STEP_ENTER);
 
 		if (rule) {
 			d->lane = rule->lane;
 			d->rule = head->eval.rule;
 			d->evidence = LW_EVIDENCE_ENTRY;
+			return;
 		}
+	}
+	if (learned->reason == LW_REASON_ELSEWHERE && d->reason == LW_REASON_OK) {
+		d->evidence = LW_EVIDENCE_AMBIGUOUS;
+		d->reason = LW_REASON_ELSEWHERE;
 	}
 }

@@ -108,6 +108,12 @@
 #define LW_MAX_THREADS 65536
 /* Processes, likewise. More: reads are no evidence while any of those works on one. */
 #define LW_MAX_PROCS 16384
+/* Network namespaces of pods, likewise. More: the work of no pod is evidence while any of those works on one. */
+#define LW_MAX_AT_PODS 16384
+/* Processes between one that sends and one that it was started by, itself included. More: the latter's work is no evidence. */
+#define LW_PARENT_LEVELS 4
+/* Processes above one that ends and leaves children, which these may come to. More: one further up is not told. */
+#define LW_ORPHAN_LEVELS 32
 /* Ring of traced requests, bytes. Full: the request goes on, what would be told of it is lost and counted. Power of two. */
 #define LW_HOPS_BYTES (1 << 20)
 /* Bytes of method and target told of one. More: cut. */

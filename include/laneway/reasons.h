@@ -13,7 +13,9 @@
 	X(TRACE, "trace", "its trace id arrived at the pod with a request of the lane")        \
 	X(THREAD, "thread", "its thread is working on a request of the lane")                  \
 	X(PROCESS, "process", "all that its process is working on is in the lane")             \
-	X(BAGGAGE, "baggage", "a member of the baggage names the lane")
+	X(BAGGAGE, "baggage", "a member of the baggage names the lane")                        \
+	X(PARENT, "parent", "its process was started for a request of the lane")                  \
+	X(POD_WORK, "pod-work", "all that its pod is working on is in the lane (--pod-evidence)")
 
 #define LW_REASON_LIST(X)                                                                      \
 	X(OK, "ok", "went where its lane says")                                                \
@@ -28,6 +30,7 @@
 	X(MIXED, "mixed", "the process works on requests of several lanes, and for which this one is cannot be told: base") \
 	X(MIXED_UNPROVEN, "mixed-unproven", "likewise, as it has not yet shown that its threads work on what they read: base") \
 	X(MIXED_UNREAD, "mixed-unread", "the process works on requests that were not seen arriving: base") \
+	X(ELSEWHERE, "elsewhere", "another process of its pod works for a lane; whether it is for that cannot be told: base") \
 	X(STEPS, "steps", "too many entry rules for one request: base")                        \
 	X(SCRATCH, "scratch", "no scratch buffer free on this CPU: opaque")                  \
 	X(PUSH, "push", "the header could not be put on the request")                          \

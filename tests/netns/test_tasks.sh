@@ -7,10 +7,11 @@ setup
 need python3
 two_pods
 gray='x-mse-tag: gray'
-# middle NAME: the service between, in a pod of its own.
+# middle NAME [FIFO]: the service between, in a pod of its own.
 middle() {
 	pod_ns "$1"
-	exec_pod "$1" python3 "$LWT_ROOT/tests/netns/clients/middle.py" "$LWT_PORT" "${POD_IP[b1]}:$LWT_PORT" 2>"$LWT_TMP/$1.log" &
+	OUT=$LWT_TMP exec_pod "$1" python3 "$LWT_ROOT/tests/netns/clients/middle.py" "$LWT_PORT" "${POD_IP[b1]}:$LWT_PORT" ${2:-} \
+		2>"$LWT_TMP/$1.log" &
 	POD_PID[$1]=$!
 	wait_port "$1" "$LWT_PORT"
 }
@@ -41,6 +42,8 @@ proven() {
 	bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" |
 		jq --argjson pid "${POD_PID[$1]}" '[.[].formatted | select(.key.tid == $pid) | .value.proven] | add // 0'
 }
+# evidence KIND: how often it decided.
+evidence() { lw stats -o json | jq --arg e "$1" '[.stats[] | select(.evidence == $e) | .count] | add // 0'; }
 # Untagged requests, eight at a time.
 prove() {
 	req client -Z --parallel-max 8 "$(url "$1" "/call?[1-64]")" >/dev/null
@@ -115,7 +118,8 @@ park gone f
 kill %% && wait %% 2>/dev/null || true
 expect_like "beside one that is abandoned" 'b[12]' "$(call gone /call "$gray")"
 req client "$(url gone /go/f)" >/dev/null
-until_ok 10 "the abandoned one to end" test "$(at_work gone)" = 0
+gone_is_idle() { [ "$(at_work gone)" = 0 ]; }
+until_ok 10 "the abandoned one to end" gone_is_idle
 expect_eq "after that" c1gray "$(call gone /call "$gray")"
 
 # A connection that is older than the agent: its requests are known from the next one on.
@@ -149,4 +153,63 @@ expect_like "untagged, by the thread that has read a tagged one" 'b[12]' "$(call
 expect_like "w" 'b[12]' "$(go lends w)"
 req client "$(url lends /go/x)" >/dev/null
 until_ok 10 "x to end" test -s "$LWT_TMP/x"
+
+# A child process is at work for what the thread is that has started it; a shell between does not matter.
+mkfifo "$LWT_TMP/beside" "$LWT_TMP/wait"
+now_ns() { python3 -c 'import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))'; }
+begun=$(now_ns)
+middle forks "$LWT_TMP/beside"
+exec {BESIDE}>"$LWT_TMP/beside"
+# When a process was started and when it has read something is of one clock.
+asked=$(now_ns)
+call forks /call >/dev/null
+bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" >"$LWT_TMP/procs"
+jq -e --argjson pid "${POD_PID[forks]}" --argjson begun "$begun" --argjson asked "$asked" --argjson now "$(now_ns)" '.[].formatted
+	| select(.key.tid == $pid) | .key.started > $begun and .key.started < $asked and .value.since > $asked and .value.since < $now' \
+	"$LWT_TMP/procs" >/dev/null || fail "started, or at work since, by another clock: $begun $asked $(<"$LWT_TMP/procs")"
+# answer_of FILE: which pod was asked by who writes there.
+answer_of() {
+	until_ok 20 "what $1 asks for" grep -q . "$LWT_TMP/$1"
+	sed 's/\[.*//' "$LWT_TMP/$1"
+}
+asks="curl -sS http://${POD_IP[b1]}:$LWT_PORT/id"
+for path in /child /shell; do
+	expect_eq "tagged $path" c1gray "$(call forks $path "$gray")"
+	expect_like "untagged $path" 'b[12]' "$(call forks $path)"
+done
+expect_eq "counted as parent" 2 "$(evidence parent)"
+park forks i
+before=$(counted mixed-unproven)
+expect_like "tagged /child beside untagged" 'b[12]' "$(call forks /child "$gray")"
+expect_eq "which counts as mixed-unproven" $((before + 1)) "$(counted mixed-unproven)"
+until_ok 20 "the proof" prove forks
+for path in /child /shell; do
+	expect_eq "tagged $path beside untagged, proven" c1gray "$(call forks $path "$gray")"
+done
+park forks j "$gray"
+expect_like "untagged /child beside both, proven" 'b[12]' "$(call forks /child)"
+expect_like "i" 'b[12]' "$(go forks i)"
+expect_eq "j" c1gray "$(go forks j)"
+
+# One that was there before, or has come to it from another that has ended, is not. Nor one that was started while other
+# requests were at work as well.
+park forks k "$gray"
+expect_eq "tagged /child beside k" c1gray "$(call forks /child "$gray")"
+before=$(counted elsewhere)
+echo "$asks >$LWT_TMP/helper" >&"$BESIDE"
+expect_like "a process beside it" 'b[12]' "$(answer_of helper)"
+expect_eq "which is one of the same pod, no more" $((before + 1)) "$(counted elsewhere)"
+echo "( (read -r _ <$LWT_TMP/wait; $asks >$LWT_TMP/orphan; true) & )" >&"$BESIDE"
+has_two() { [ "$(pgrep -c -P "${POD_PID[forks]}")" = 2 ]; }
+until_ok 10 "the orphan to come to it" has_two
+echo >"$LWT_TMP/wait"
+expect_like "an orphan" 'b[12]' "$(answer_of orphan)"
+expect_eq "untagged /leave" left "$(call forks /leave/l)"
+req client "$(url forks /go/l)" >/dev/null
+expect_like "what it has left" 'b[12]' "$(answer_of l)"
+expect_eq "tagged /leave" left "$(call forks /leave/m "$gray")"
+req client -H "$gray" "$(url forks /go/m)" >/dev/null
+expect_eq "what it has left, and tagged alone since" c1gray "$(answer_of m)"
+expect_eq "k" c1gray "$(go forks k)"
+exec {BESIDE}>&-
 say ok

@@ -27,7 +27,17 @@ mapfile -t LIST < <(awk -v pick="$pick" '/^#/ || !NF { next }
 	pick ~ /^=/ ? "=" $1 == pick : index($1, pick) { print }' "$RUNTIMES/list")
 [ ${#LIST[@]} -gt 0 ] || fail "no program's name contains '$pick': see tests/runtimes/list"
 need python3 bpftool
+AGENT_HAS=
 runtimes_world ${RUNTIME_AGENT:-}
+# agent_for NAME: with the option that this program is run with.
+agent_for() {
+	local wants=
+	[[ $1 != *-pod ]] || wants=--pod-evidence
+	[ "$wants" != "$AGENT_HAS" ] || return 0
+	agent_stop
+	agent_start ${RUNTIME_AGENT:-} $wants
+	AGENT_HAS=$wants
+}
 RESULTS=$LWT_TMP/results
 : >"$RESULTS"
 
@@ -66,6 +76,7 @@ starts_it() {
 }
 for line in "${LIST[@]}"; do
 	read -r name model what <<<"$line"
+	agent_for "$name"
 	for header in "${HEADERS[@]}"; do
 		options=()
 		[ "$header" != trace ] || options+=(--trace)

@@ -53,6 +53,7 @@ go)
 	;;
 node) exec node "$here/node/server.mjs" ;;
 python-threads) exec /usr/bin/python3 "$here/python/threading_server.py" ;;
+python-cgi) exec /usr/bin/python3 "$here/python/cgi_server.py" ;;
 python-sync) gunicorn_as --workers 4 ;;
 python-gthread) gunicorn_as --worker-class gthread --threads 64 ;;
 python-aiohttp) exec /usr/bin/python3 "$here/python/aiohttp_server.py" ;;
@@ -64,7 +65,7 @@ java-tomcat)
 	exec java -XX:+UseSerialGC -cp "$jars" "$here/java/Servlet.java" "$DIR"
 	;;
 php-builtin) exec php -q -S "0.0.0.0:$PORT" "$here/php/index.php" ;;
-php-fpm)
+php-fpm | php-fpm-pod)
 	fpm=$(find /usr/sbin -name 'php-fpm*' | sort | tail -n 1)
 	cat >"$DIR/fpm.conf" <<-END
 		[global]

@@ -72,9 +72,9 @@ static uint32_t build(const struct lw_rules_entry *entries, size_t n)
 	return entry;
 }
 
-static struct lw_decision decide(const char *target, const char *lines, unsigned own_lane, uint32_t entry)
+static struct lw_decision decide_for(const struct lw_learned *learned, const char *target, const char *lines, unsigned own_lane,
+				     uint32_t entry)
 {
-	const struct lw_learned nothing = {};
 	static struct lw_head head;
 	struct lw_decision d;
 	int len;
@@ -89,8 +89,13 @@ static struct lw_decision decide(const char *target, const char *lines, unsigned
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
 	assert_int_equal(head.scan.pos, len);
 	throws = 0;
-	lw_decide(&head, 0, own_lane, &nothing, entry, &d);
+	lw_decide(&head, 0, own_lane, learned, entry, &d);
 	return d;
+}
+
+static struct lw_decision decide(const char *target, const char *lines, unsigned own_lane, uint32_t entry)
+{
+	return decide_for(&(const struct lw_learned){}, target, lines, own_lane, entry);
 }
 
 static int teardown(void **state)
@@ -155,6 +160,36 @@ static void test_evidence(void **state)
 		assert_int_equal(!!d.rule, d.evidence == LW_EVIDENCE_ENTRY);
 	}
 	assert_int_equal(decide("/", "User-Agent: xiaoming\r\n", NO_LANE, 0).evidence, LW_EVIDENCE_NONE);
+}
+
+/* Another process of the pod is at work for a lane: that changes nothing but what a base request is counted as. */
+static void test_elsewhere(void **state)
+{
+	const struct lw_rules_entry entries[] = {
+		{ CONDS({ LW_SUBJECT_HEADER, LW_OP_EXACT, "user-agent", "xiaoming" }), .lane = GRAY },
+	};
+	const struct lw_learned elsewhere = { .evidence = LW_EVIDENCE_NONE, .reason = LW_REASON_ELSEWHERE };
+	static const struct {
+		const char *lines;
+		unsigned own_lane, lane, evidence, reason;
+	} rows[] = {
+		{ "", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_ELSEWHERE },
+		{ "x-mse-tag: red\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_ELSEWHERE },
+		{ TAG_BLUE, NO_LANE, BLUE, LW_EVIDENCE_TAG, LW_REASON_OK },
+		{ TAG_GRAY TAG_BLUE, NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_OK },
+		{ "", BLUE, BLUE, LW_EVIDENCE_POD, LW_REASON_OK },
+		{ "User-Agent: xiaoming\r\n", NO_LANE, GRAY, LW_EVIDENCE_ENTRY, LW_REASON_OK },
+	};
+	uint32_t entry = build(entries, N(entries));
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct lw_decision d = decide_for(&elsewhere, "/", rows[i].lines, rows[i].own_lane, entry);
+
+		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence || d.reason != rows[i].reason)
+			fail_msg("'%s': lane %u, evidence %u, reason %u", rows[i].lines, d.lane, d.evidence, d.reason);
+	}
+	assert_int_equal(decide_for(&elsewhere, "/", "", NO_LANE, 0).reason, LW_REASON_ELSEWHERE);
 }
 
 /* ---- one condition ---- */
@@ -387,6 +422,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_evidence, teardown),
+		cmocka_unit_test_teardown(test_elsewhere, teardown),
 		cmocka_unit_test_teardown(test_conditions, teardown),
 		cmocka_unit_test_teardown(test_and_or, teardown),
 		cmocka_unit_test_teardown(test_weight, teardown),

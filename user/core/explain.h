@@ -107,7 +107,7 @@ struct lw_explain_result {
 	char rule_source[LW_SOURCE_LEN]; /* "" unless an entry rule held */
 	struct lw_explain_trace traces[LW_EXPLAIN_TRACES]; /* those looked at first */
 	size_t ntraces;
-	bool tasks; /* what the sending thread and its process are at work on comes before this, and was left out */
+	bool tasks; /* what the sending thread, its process, or the one that has started it is at work on comes before this, and was left out */
 	struct lw_explain_chance chances[LW_EXPLAIN_CHANCES];
 	size_t nchances;
 	struct lw_explain_endpoint endpoints[LW_EXPLAIN_ENDPOINTS]; /* one of these serves it */

@@ -144,7 +144,7 @@ void lw_explain_tell_tasks(const struct lw_explain_learned *learned, struct lw_e
 		lw_explain_line(ret, "what threads and processes are at work on is not known on this kernel: no evidence");
 		return;
 	}
-	lw_explain_line(ret, "before the rules: what the sending thread and its process are at work on; only at run time");
+	lw_explain_line(ret, "before the rules: what the sending thread, its process, or the one that has started it is at work on; only at run time");
 	if (learned->uncounted)
 		lw_explain_line(ret, "for want of room not all of that is counted now: whoever is at work for a lane is ambiguous");
 	if (!learned->work_total && !learned->nowhere)

@@ -498,6 +498,7 @@ static int start_kern(struct agent *agent, bool beside)
 						       .prefer_local = o->prefer_local,
 						       .no_bypass = o->no_bypass,
 						       .no_inbound = o->no_inbound,
+						       .pod_evidence = o->pod_evidence,
 						       .keep_out = o->keep_out,
 						       .watch_syscalls = o->watch_syscalls,
 						       .beside = beside },

@@ -21,7 +21,7 @@ struct lw_agent_options {
 	const char *const *untrusted; /* NULL-terminated "NAMESPACE/LABEL=VALUE"; NULL: none */
 	bool fail_closed, prefer_local, no_bypass, watch_syscalls;
 	bool take_over; /* from an agent that is at work here */
-	bool no_inbound;
+	bool no_inbound, pod_evidence;
 	const char *const *keep_out; /* NULL-terminated names of programs; NULL: none */
 	unsigned int pool_max; /* 0: the default */
 };

@@ -54,6 +54,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_PREFER_LOCAL,
 		OPT_NO_BYPASS,
 		OPT_NO_INBOUND,
+		OPT_POD_EVIDENCE,
 		OPT_LOG_LEVEL,
 		OPT_LOG_FORMAT,
 		OPT_POOL_MAX,
@@ -83,6 +84,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "prefer-local", no_argument, NULL, OPT_PREFER_LOCAL },
 		{ "no-bypass", no_argument, NULL, OPT_NO_BYPASS },
 		{ "no-inbound", no_argument, NULL, OPT_NO_INBOUND },
+		{ "pod-evidence", no_argument, NULL, OPT_POD_EVIDENCE },
 		{ "socket", required_argument, NULL, 's' },
 		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 		{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
@@ -181,6 +183,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			break;
 		case OPT_NO_INBOUND:
 			agent.no_inbound = true;
+			break;
+		case OPT_POD_EVIDENCE:
+			agent.pod_evidence = true;
 			break;
 		case OPT_LOG_LEVEL:
 			if (lw_log_level_parse(optarg, &level) < 0)
@@ -295,6 +300,8 @@ const struct lw_cmd lw_cmd_agent = {
 		"      --no-bypass           steered bytes take TCP also between pods of this node\n"
 		"      --no-inbound          do not read requests that arrive at pods: what a pod sends for a\n"
 		"                            request of a lane follows it only if the application says so\n"
+		"      --pod-evidence        what a process sends that reads no requests itself is in the lane\n"
+		"                            of all that its pod is at work on, if that is one lane\n"
 		"      --fail-closed         refuse a request that cannot reach its lane, instead of\n"
 		"                            letting it follow its own connection\n"
 		"      --keep-out NAME       clients of this name (/proc/PID/comm) are left alone; may be\n"

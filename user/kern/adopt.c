@@ -135,13 +135,14 @@ static void empty_map(const struct bpf_map *map)
 static void forget_inbound(struct lw_kern *kern)
 {
 	const struct bpf_map *maps[] = { kern->skel->maps.lw_inbound, kern->skel->maps.lw_in_heads, kern->skel->maps.lw_traces,
-					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs };
+					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs,
+					 kern->skel->maps.lw_at_pods };
 	uint64_t none = 0;
-	uint32_t zero = 0;
 
 	for (size_t i = 0; i < COUNT(maps); i++)
 		empty_map(maps[i]);
-	(void)bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_uncounted), &zero, &none, BPF_ANY);
+	for (uint32_t i = 0; i < bpf_map__max_entries(kern->skel->maps.lw_uncounted); i++)
+		(void)bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_uncounted), &i, &none, BPF_ANY);
 }
 
 static struct lw_left left_maps(const struct lw_kern *kern)

@@ -514,7 +514,7 @@ static void configure(struct lw_kern *kern)
 
 	kern->config->abi = LW_ABI_VERSION;
 	kern->config->flags = (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) | (o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
-			      (o->no_bypass ? 0 : LW_CONF_BYPASS) |
+			      (o->no_bypass ? 0 : LW_CONF_BYPASS) | (o->pod_evidence ? LW_CONF_POD_EVIDENCE : 0) |
 			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
 	kern->config->other_pid = (__u32)kern->other;

@@ -29,6 +29,7 @@ struct lw_kern_options {
 	const char *const *keep_out; /* names of programs, as in /proc/PID/comm, that are not enrolled; ends with NULL; NULL: none */
 	bool watch_syscalls; /* notice clients that splice also by a hook that makes every system call slower */
 	bool no_inbound; /* requests that arrive at pods are not read: what a pod sends for them has no evidence but its own */
+	bool pod_evidence; /* what all of a pod is at work on counts for those of its processes that read no requests */
 	bool beside; /* another agent is at work here */
 	bool no_notice; /* for tests: whatever a client does, it is enrolled */
 };

@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""middle.py PORT UPSTREAM:PORT: a service between two, which forwards nothing. A thread a connection; each path a way of
-working:
+"""middle.py PORT UPSTREAM:PORT [FIFO]: a service between two, which forwards nothing. A thread a connection. With a FIFO there is
+a shell beside, started before all else, that does what is written there; and processes whose parent ends become children
+of this one. Each path a way of working:
 
 /call       the thread that has read the request asks upstream, and answers
 /park/NAME  the same, but only after /go/NAME has come on another connection
 /hand       a worker asks upstream and answers, while the thread goes on reading
 /work       a worker asks, the thread that has read the request waits for it and answers
 /child      a child process asks (curl)
+/shell      a child of a child does
+/leave/NAME a child asks after /go/NAME has come, and puts what it gets into the file OUT/NAME; the answer does not wait for it
 /early      the answer's head first, then upstream
 /lend/NAME  the thread that has read the request does what is brought to it, until /go/NAME has come
 /borrow/NAME  the call is made by the thread that lends itself; the one that has read the request waits for it, and answers
 """
+import ctypes
 import http.client
+import os
 import queue
 import socket
 import subprocess
@@ -21,6 +26,11 @@ import threading
 
 port, upstream = int(sys.argv[1]), sys.argv[2]
 gates, lent, gates_lock = {}, {}, threading.Lock()
+CURL = f"curl -sS http://{upstream}/id"
+if len(sys.argv) > 3:
+    PR_SET_CHILD_SUBREAPER = 36
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    subprocess.Popen(["sh", sys.argv[3]])
 work = queue.Queue()
 
 
@@ -73,7 +83,7 @@ def serve(conn):
             gate(path[4:]).set()
             lent_to(path[4:]).put(None)
         elif path.startswith("/park/"):
-            gate(path[6:]).wait(60)
+            gate(path[6:]).wait(600)
             answer(conn, ask(path))
         elif path == "/hand":
             work.put(lambda: answer(conn, ask(path)))
@@ -90,7 +100,14 @@ def serve(conn):
             lent_to(path[8:]).put(lambda: done.put(ask(path)))
             answer(conn, done.get())
         elif path == "/child":
-            answer(conn, subprocess.run(["curl", "-sS", f"http://{upstream}/id"], capture_output=True, text=True).stdout.strip())
+            answer(conn, subprocess.run(CURL.split(), capture_output=True, text=True).stdout.strip())
+        elif path == "/shell":
+            # not its last command, or the shell would become it
+            answer(conn, subprocess.run(["sh", "-c", CURL + "; true"], capture_output=True, text=True).stdout.strip())
+        elif path.startswith("/leave/"):
+            child = subprocess.Popen(["sh", "-c", f"read -r _; {CURL} >$0; true", os.environ["OUT"] + path[6:]], stdin=subprocess.PIPE)
+            threading.Thread(target=lambda gone: (gate(gone).wait(600), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
+            answer(conn, "left")
         elif path == "/early":
             conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             body = ask(path).encode()

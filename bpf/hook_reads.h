@@ -39,8 +39,7 @@ static __always_inline void lw_let_go(struct lw_accepted *a)
 {
 	struct lw_task_key thread = a->thread, proc = a->proc;
 	struct lw_task *t;
-	__u32 lane = a->lane, zero = 0;
-	__u64 *uncounted;
+	__u32 lane = a->lane;
 
 	if (!__sync_lock_test_and_set(&a->held, 0))
 		return;
@@ -48,9 +47,7 @@ static __always_inline void lw_let_go(struct lw_accepted *a)
 	if (t)
 		lw_task_add(t, lane, -1);
 	if (a->flags & LW_ACC_UNCOUNTED) {
-		uncounted = bpf_map_lookup_elem(&lw_uncounted, &zero);
-		if (uncounted)
-			__sync_fetch_and_add(uncounted, -1);
+		lw_add_uncounted(-1);
 		return;
 	}
 	t = bpf_map_lookup_elem(&lw_procs, &proc);
@@ -63,8 +60,6 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 {
 	struct lw_task_key thread = {}, proc = {};
 	struct lw_task *t, *p;
-	__u64 *uncounted;
-	__u32 zero = 0;
 
 	lw_let_go(a);
 	lw_current_keys(&thread, &proc);
@@ -90,9 +85,7 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 			a->turn = __sync_fetch_and_add(&p->turns, 1) + 1;
 	} else {
 		a->flags |= LW_ACC_UNCOUNTED;
-		uncounted = bpf_map_lookup_elem(&lw_uncounted, &zero);
-		if (uncounted)
-			__sync_fetch_and_add(uncounted, 1);
+		lw_add_uncounted(1);
 	}
 	(void)__sync_lock_test_and_set(&a->held, 1);
 }
@@ -107,11 +100,13 @@ static __always_inline struct lw_accepted *lw_older_one(struct sock *sk, __u32 a
 	if (!t)
 		return NULL;
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!a)
-		return NULL;
-	a->tuple = *t;
-	a->agent = agent;
-	a->fresh = 1;
+	if (a) {
+		a->tuple = *t;
+		a->agent = agent;
+		a->fresh = 1;
+	} else {
+		lw_add_uncounted(1); /* see lw_pod_accepted() */
+	}
 	bpf_map_delete_elem(&lw_older, &cookie);
 	return a;
 }

@@ -22,6 +22,7 @@
 #include "kern/leftover.h"
 #include "kern/needs.h"
 #include "kern/record.h"
+#include "laneway/reasons.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -603,6 +604,26 @@ static int leave_record(struct lw_kern *kern)
 	return r;
 }
 
+/* A row for each reason, so that there is one for what finds the map full. */
+static int add_reasons(const struct lw_kern *kern)
+{
+	_cleanup_free_ struct lw_stat *none = NULL;
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	none = calloc((size_t)cpus, sizeof(*none));
+	if (!none)
+		return -ENOMEM;
+	for (uint32_t reason = 0; reason < LW_REASON__MAX; reason++) {
+		struct lw_stat_key key = { .reason = reason };
+
+		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_stats), &key, none, BPF_NOEXIST) && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
 int lw_kern_begin(struct lw_kern *kern, pid_t other)
 {
 	int r;
@@ -616,6 +637,11 @@ int lw_kern_begin(struct lw_kern *kern, pid_t other)
 		r = load(kern);
 		if (r)
 			return r;
+	}
+	r = add_reasons(kern);
+	if (r) {
+		lw_error("make the counters: %s", strerror(-r));
+		return r;
 	}
 	r = kern->adopts ? begin_adopted(kern) : begin_anew(kern);
 	return r ? r : leave_record(kern);

@@ -105,8 +105,11 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	if (conf->other_pid && bpf_get_current_pid_tgid() >> 32 == conf->other_pid)
 		return 0;
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!st)
+	if (!st) {
+		/* no memory, or more of it than net.core.optmem_max lets one socket have */
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_ENROL);
 		return 0;
+	}
 	st->cookie = bpf_get_socket_cookie(ctx);
 	st->netns = bpf_get_netns_cookie(ctx);
 	st->asked = *addr;

@@ -976,6 +976,7 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 	}
 	s = lw_scratch_take();
 	if (!s) {
+		lw_doubt(f, r);
 		lw_opaque(f, LW_REASON_SCRATCH);
 		return lw_forward(msg, f, r);
 	}

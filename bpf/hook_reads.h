@@ -43,14 +43,6 @@ static __always_inline int lw_is_inside(const struct lw_tuple *t)
 	return w[2] == bpf_htonl(0xffff) ? t->local.ip[12] == 127 : !w[2] && w[3] == bpf_htonl(1);
 }
 
-static __always_inline void lw_uncounted_add(__u32 of, __s64 n)
-{
-	__u64 *uncounted = bpf_map_lookup_elem(&lw_uncounted, &of);
-
-	if (uncounted)
-		__sync_fetch_and_add(uncounted, n);
-}
-
 /*
  * A pod's element is deleted where nothing is at work and a process has ended; if others live, they make another. Elements are
  * used again at once, so that the one at hand may be another pod's by now: it is this one's if it is still found by the
@@ -130,11 +122,11 @@ static __always_inline void lw_let_go(struct lw_accepted *a)
 	if (t)
 		lw_task_add(t, lane, -1);
 	if (a->flags & LW_ACC_NO_POD)
-		lw_uncounted_add(LW_UNCOUNTED_PODS, -1);
+		lw_add_uncounted(LW_UNCOUNTED_PODS, -1);
 	else if (!(a->flags & LW_ACC_INSIDE))
 		lw_pod_sub(a->netns, lane);
 	if (a->flags & LW_ACC_UNCOUNTED) {
-		lw_uncounted_add(0, -1);
+		lw_add_uncounted(0, -1);
 		return;
 	}
 	t = bpf_map_lookup_elem(&lw_procs, &proc);
@@ -170,7 +162,7 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 		a->flags |= LW_ACC_INSIDE;
 	} else if (!lw_pod_add(a->netns, lane)) {
 		a->flags |= LW_ACC_NO_POD;
-		lw_uncounted_add(LW_UNCOUNTED_PODS, 1);
+		lw_add_uncounted(LW_UNCOUNTED_PODS, 1);
 	}
 	if (p) {
 		p->netns = a->netns;
@@ -179,7 +171,7 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 			a->turn = __sync_fetch_and_add(&p->turns, 1) + 1;
 	} else {
 		a->flags |= LW_ACC_UNCOUNTED;
-		lw_uncounted_add(0, 1);
+		lw_add_uncounted(0, 1);
 	}
 	(void)__sync_lock_test_and_set(&a->held, 1);
 }
@@ -194,11 +186,13 @@ static __always_inline struct lw_accepted *lw_older_one(struct sock *sk, __u32 a
 	if (!t)
 		return NULL;
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!a)
-		return NULL;
-	a->tuple = *t;
-	a->agent = agent;
-	a->fresh = 1;
+	if (a) {
+		a->tuple = *t;
+		a->agent = agent;
+		a->fresh = 1;
+	} else {
+		lw_add_uncounted(0, 1); /* see lw_pod_accepted() */
+	}
 	bpf_map_delete_elem(&lw_older, &cookie);
 	return a;
 }

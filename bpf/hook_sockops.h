@@ -257,8 +257,11 @@ static __always_inline void lw_pod_accepted(struct bpf_sock_ops *ctx, struct bpf
 	if (!conf || !(conf->flags & LW_CONF_READS) || bpf_get_netns_cookie(ctx) == conf->netns)
 		return;
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!a)
+	if (!a) {
+		/* what is read there would be missing in all counts, for as long as the connection lasts: nobody says how long */
+		lw_add_uncounted(0, 1);
 		return;
+	}
 	lw_far_tuple(ctx, &a->tuple, 1);
 	a->copied = LW_CTX(ctx, rcv_nxt);
 	a->agent = conf->reads;

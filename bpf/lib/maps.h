@@ -149,10 +149,10 @@ struct {
 	__type(value, __u64);
 } lw_tuples SEC(".maps");
 
-/* Programs count, the agent sums up. Full: new kinds are not counted. */
+/* Programs count, the agent sums up. Full: new kinds are counted by their reason alone, for which the agent makes a row each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, LW_MAX_STATS);
 	__type(key, struct lw_stat_key);
 	__type(value, struct lw_stat);
 } lw_stats SEC(".maps");
@@ -212,7 +212,7 @@ struct {
 	__type(value, __u32);
 } lw_kept_names SEC(".maps");
 
-/* Addresses of pods whose connections are not enrolled. Agent writes, lw_sockops reads. Full: the agent says so, and tries again. */
+/* Addresses of pods whose connections are not enrolled. Agent writes, lw_sockops reads. Full: the rest is not kept out, an error says so. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -54,6 +54,7 @@ static __always_inline int lw_agent_alive(const struct lw_config *conf)
 	return (__s64)(bpf_ktime_get_ns() - conf->heartbeat_ns) < (__s64)conf->heartbeat_max_ns;
 }
 
+/* What has no room is counted by its reason alone: those rows are the agent's, and always there. */
 static __always_inline void lw_count_n(__u32 workload_hash, __u32 lane, __u32 evidence, __u32 reason, __u64 n)
 {
 	struct lw_stat_key key = {
@@ -62,16 +63,22 @@ static __always_inline void lw_count_n(__u32 workload_hash, __u32 lane, __u32 ev
 		.reason = reason,
 		.workload_hash = workload_hash,
 	};
-	struct lw_stat *s = bpf_map_lookup_elem(&lw_stats, &key);
+	struct lw_stat *s = bpf_map_lookup_elem(&lw_stats, &key), first = { .count = n };
 
-	if (s) {
-		/* two tasks of one CPU may be here at once */
-		__sync_fetch_and_add(&s->count, n);
-	} else {
-		struct lw_stat first = { .count = n };
-
-		bpf_map_update_elem(&lw_stats, &key, &first, BPF_NOEXIST);
+	if (!s) {
+		if (!bpf_map_update_elem(&lw_stats, &key, &first, BPF_NOEXIST))
+			return;
+		s = bpf_map_lookup_elem(&lw_stats, &key); /* another CPU's, made just now */
 	}
+	if (!s) {
+		key.lane = 0;
+		key.evidence = 0;
+		key.workload_hash = 0;
+		s = bpf_map_lookup_elem(&lw_stats, &key);
+	}
+	/* two tasks of one CPU may be here at once */
+	if (s)
+		__sync_fetch_and_add(&s->count, n);
 }
 
 static __always_inline void lw_count(__u32 workload_hash, __u32 lane, __u32 evidence, __u32 reason)
@@ -85,6 +92,18 @@ static __always_inline void lw_count_base(struct lw_flow *f)
 	if (f->base_ok)
 		lw_count_n(f->workload_hash, 0, LW_EVIDENCE_NONE, LW_REASON_OK, f->base_ok);
 	f->base_ok = 0;
+}
+
+/*
+ * Of 0, or LW_UNCOUNTED_PODS: while it is not 0, none of that work is evidence. What is added for good counts until an agent
+ * begins anew.
+ */
+static __always_inline void lw_add_uncounted(__u32 of, __s64 n)
+{
+	__u64 *uncounted = bpf_map_lookup_elem(&lw_uncounted, &of);
+
+	if (uncounted)
+		__sync_fetch_and_add(uncounted, n);
 }
 
 static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct lw_addr *addr)

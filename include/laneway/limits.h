@@ -40,6 +40,9 @@
 #define LW_POOL_SLOTS 64
 #define LW_MAX_POOLS 16384
 
+/* Kinds of counters. Full: further ones are counted by their reason alone. */
+#define LW_MAX_STATS 8192
+
 /* A request or response head. Longer: the connection becomes opaque. Power of two. */
 #define LW_HEAD_MAX 16384
 /* Times a head may arrive in a further piece before the connection becomes opaque. */
@@ -83,7 +86,7 @@
 
 /*
  * Processes, names of programs, and addresses of pods that are kept out. Full: the process longest not seen is forgotten; an
- * error at start; the state is not put in force.
+ * error at start; an error, and the rest is not kept out.
  */
 #define LW_MAX_KEPT 4096
 #define LW_MAX_KEPT_NAMES 256

@@ -16,8 +16,6 @@ pipelines() {
 		2>"$LWT_TMP/$1.err" || true
 }
 # missed REASON WHAT: some more requests were counted with it since the last look.
-declare -A SEEN
-look() { SEEN[$1]=$(counted "$1"); }
 missed() { [ "$(counted "$1")" -gt "${SEEN[$1]}" ] || fail "$2: nothing was counted as $1"; }
 # After all of it the lane keeps what is asked one at a time, and of untagged requests none.
 recovers() {
@@ -117,21 +115,6 @@ if case_wanted "forged at the entry"; then
 	done
 fi
 
-# fills full|churn MAP: tests/netns/fill, until filled.
-fills() {
-	FILL_MAP=$2
-	mkfifo "$LWT_TMP/fill-$2"
-	"$LWT_BUILD/tests/fill" "$1" "$LWT_BPFFS/laneway/$2" <"$LWT_TMP/fill-$2" >"$LWT_TMP/fill-$2.out" 2>&1 &
-	FILL_PID=$!
-	exec {FILL_FD}>"$LWT_TMP/fill-$2"
-	until_ok 60 "the map $2 to be full" grep -qs ready "$LWT_TMP/fill-$2.out"
-}
-filled() {
-	echo >&"$FILL_FD"
-	exec {FILL_FD}>&-
-	wait "$FILL_PID" || fail "$what: $(cat "$LWT_TMP/fill-$FILL_MAP.out")"
-	rm "$LWT_TMP/fill-$FILL_MAP"
-}
 uncounted() { bpftool -j map lookup pinned "$LWT_BPFFS/laneway/uncounted" key 0 0 0 0 | jq '.formatted.value // .value'; }
 
 # New threads find no room: what the whole process works on is counted still, and threads are not told apart.

@@ -67,4 +67,39 @@ agent_start
 agent_kill
 "$LANEWAY" cleanup --bpffs "$LWT_BPFFS" >/dev/null
 expect_eq "their qdisc, cleaned up" "1 0" "$(clsact) $(filters lw_to_pod)"
+tc qdisc del dev "$device" clsact
+
+# The next agent is told of fewer devices than the one that was killed: none is left on the others. (Where the agent uses tcx the
+# filter is put there by hand, as one of a kernel without it would have done.)
+agent_start
+agent_kill
+ip link set "$device" down
+ip link set "$device" name "lwd$$"
+device=lwd$$
+ip link set "$device" up
+left() {
+	[ "$how" = 0 ] || return 0
+	tc qdisc add dev "$device" clsact
+	tc filter add dev "$device" egress pref 27767 handle 0x6c78 bpf direct-action object-pinned "$1/laneway/prog_to_pod"
+}
+left "$LWT_BPFFS"
+expect_eq "a device of another name now" "1 1" "$(clsact) $(filters lw_to_pod)"
+agent_start
+expect_eq "which the next agent is not told of" "0 0" "$(clsact) $(filters lw_to_pod)"
+agent_stop
+# It is another agent's, which lives: that is let be.
+other=$LWT_BPFFS
+LWT_BPFFS=$other/second LWT_SOCKET=$LWT_TMP/third.sock
+mkdir "$LWT_BPFFS"
+agent_start --device "$device"
+left "$LWT_BPFFS"
+first=$AGENT_PID LWT_BPFFS=$other LWT_SOCKET=$LWT_TMP/fourth.sock
+agent_start
+expect_eq "another agent's" "1 1" "$(clsact) $(filters lw_to_pod)"
+agent_stop
+kill -TERM "$first"
+wait "$first" || fail "the other agent's exit code is $?"
+"$LANEWAY" cleanup --bpffs "$LWT_BPFFS" --socket "$LWT_SOCKET" >/dev/null
+expect_eq "cleaned up" "0 0" "$(clsact) $(filters lw_to_pod)"
+rmdir "$other/second"
 say ok

@@ -14,6 +14,7 @@
 
 #include "../harness/yaml_model.h"
 #include "base/addr.h"
+#include "base/cleanup.h"
 #include "conf/source_dir.h"
 
 #ifndef LW_TEST_DATA
@@ -658,6 +659,91 @@ static void pods_that_are_not_believed(void **state)
 	assert_false(lw_state_untrusted_ok("b=c"));
 }
 
+/* ---- more than there is room for ---- */
+
+/* Deployment aaa, in release before web by name: pods with 63 addresses each, `n` addresses in all. */
+static void add_crowd(struct fixture *f, unsigned int n)
+{
+	static char ips[8192];
+	unsigned int at = 0;
+	char name[32];
+
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: aaa},"
+		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: aaa}, strategy: {canary: {"
+		     "   trafficRoutings: [{service: aaa}], steps: [{traffic: 0%}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: fresh, stableRevision: stale}}}",
+		     NULL);
+	while (at < n) {
+		size_t len = 0;
+
+		for (unsigned int end = at + 63; at < end && at < n; at++)
+			len += (size_t)snprintf(ips + len, sizeof(ips) - len, "{ip: 10.%u.%u.%u},", 100 + (at >> 16), at >> 8 & 255,
+						at & 255);
+		(void)snprintf(name, sizeof(name), "aaa-%u", at);
+		{
+			_cleanup_free_ char *yaml = NULL;
+
+			assert_true(asprintf(&yaml,
+					     "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {pod-template-hash: %s},"
+					     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: aaa-%s, controller: true}]},"
+					     " spec: {nodeName: n1, containers: [{}]},"
+					     " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
+					     name, name, at == n ? "fresh" : "stale", at == n ? "fresh" : "stale", ips) > 0);
+			lw_test_load(f->model, yaml, NULL);
+		}
+	}
+}
+
+/*
+ * Who is not believed has room before all others. A pod for whose row there is none is no destination and no endpoint: a canary pod
+ * must not pass for a base one.
+ */
+static void pods_without_room_are_left_alone(void **state)
+{
+	enum { GATEWAYS = 100 };
+	static const char *const untrusted[] = { "edge/app=gateway", "default/canary=yes", NULL };
+	const struct lw_state_options options = { .node = "n1", .untrusted = untrusted };
+	struct fixture *f = *state;
+	char name[32], ip[32];
+
+	lw_state_builder_free(&f->builder);
+	assert_int_equal(lw_state_builder_new(&options, &f->builder), 0);
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	add_crowd(f, LW_MAX_PODS - GATEWAYS - 1);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	for (unsigned int i = 0; i < GATEWAYS; i++) {
+		(void)snprintf(name, sizeof(name), "g%u", i);
+		(void)snprintf(ip, sizeof(ip), "{ip: 10.99.0.%u}", i);
+		add_gateway(f, "edge", name, "app: gateway", ip, "", "");
+	}
+	/* another one of web's, itself not believed */
+	add_pod(f, "web", "old", "web-4", "{ip: 10.0.0.4}", ", canary: 'yes'", "", "");
+	build(f);
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(f->findings.text, "lw_pods holds 65536 rows and is full: some of the state is not in force"));
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_PODS), LW_MAX_PODS);
+	for (unsigned int i = 0; i < GATEWAYS; i++) {
+		(void)snprintf(ip, sizeof(ip), "10.99.0.%u", i);
+		assert_non_null(pod(f, ip));
+		assert_int_equal(pod(f, ip)->flags, LW_POD_UNTRUSTED);
+	}
+	assert_int_equal(pod(f, "10.0.0.4")->flags & LW_POD_UNTRUSTED, LW_POD_UNTRUSTED);
+	assert_non_null(dest(f, "10.0.0.4", 0));
+	for (unsigned int i = 1; i <= 3; i++) {
+		(void)snprintf(ip, sizeof(ip), "10.0.0.%u", i);
+		assert_null(pod(f, ip));
+		assert_null(dest(f, ip, 0));
+	}
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.4:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "");
+	/* what has room does not depend on what there was before */
+	assert_false(lw_state_has_followed(f->builder));
+}
+
 /* ---- owners ---- */
 
 static void pods_of_the_second_deployment(void **state)
@@ -1086,7 +1172,7 @@ int main(void)
 		T(ports_by_name_may_differ),
 		T(lanes_by_label),
 		T(options_name_other_labels),
-		T(pods_that_are_not_believed),
+		T(pods_that_are_not_believed), T(pods_without_room_are_left_alone),
 		T(pods_of_the_second_deployment),
 		T(an_owner_made_anew_does_not_own),
 		T(stateful_sets_by_their_own_label),

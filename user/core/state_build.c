@@ -298,7 +298,8 @@ int lw_state_build(struct lw_state_builder *builder, const struct lw_model *mode
 	lw_rules_free(&state->rules);
 	/* One that did not succeed is followed by none. */
 	lw_image_free(&state->before);
-	if (follows && r == 0 && state->order_matters) {
+	/* what has room must not depend on what there was before */
+	if (follows && r == 0 && (state->order_matters || state->full)) {
 		lw_image_free(&state->image);
 		return lw_state_build(builder, model, cb, arg, ret_image);
 	}

@@ -53,6 +53,13 @@ struct lw_state_builder;
 /* How many pods lw_state_options.untrusted[i] names. */
 size_t lw_state_untrusted_pods(const struct lw_state_builder *builder, const struct lw_model *model, size_t i);
 
+/*
+ * The addresses of pods that annotation laneway.io/keep-out names, sorted, each once, LW_MAX_KEPT_PODS at most; free() them. 0 or
+ * -ENOMEM.
+ */
+int lw_state_kept_pods(const struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb, void *arg,
+		       struct lw_addr **ret, size_t *ret_n);
+
 /* Copies the options. 0 or -ENOMEM. */
 int lw_state_builder_new(const struct lw_state_options *options, struct lw_state_builder **ret);
 /* An earlier builder has given this lane that number, and it is to keep it. Before the first build. 0, -EINVAL or -ENOMEM. */

@@ -373,11 +373,15 @@ void lw_state_pod_name(const struct lw_k8s_meta *meta, char name[LW_NAME_LEN])
 	}
 }
 
-static int put_pods(struct lw_state *state, const struct lw_state_workload *workload)
+/*
+ * Of those that are not believed, or of the others. An address without a row is no destination and no endpoint either: a canary
+ * pod would pass for a base one.
+ */
+static int put_pods(struct lw_state *state, const struct lw_state_workload *workload, bool untrusted)
 {
 	int r;
 
-	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
+	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
 		const struct lw_k8s_meta *meta = &pod->object->meta;
 		struct lw_pod value = {
 			.workload = workload->id,
@@ -386,7 +390,7 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 			.uid_hash = (uint32_t)(pod->model->uid >> 32),
 		};
 
-		if (pod->out)
+		if (pod->out || (value.flags & LW_POD_UNTRUSTED ? !untrusted : untrusted))
 			continue;
 		lw_state_pod_name(meta, value.name);
 		for (size_t i = 0; i < pod->model->nips; i++) {
@@ -397,6 +401,8 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 			r = lw_state_put(state, LW_TABLE_PODS, &key, &value);
 			if (r < 0)
 				return r;
+			if (r > 0)
+				pod->lost_ips |= 1ull << i;
 		}
 	}
 	return 0;
@@ -416,8 +422,7 @@ static uint32_t find_served(const struct lw_state_workload *workload)
 	return lanes;
 }
 
-static int put_workload(struct lw_state *state, struct lw_state_workload *workload,
-			struct candidates *candidates)
+static int put_workload(struct lw_state *state, struct lw_state_workload *workload)
 {
 	struct lw_slot_key key = { .id = workload->id };
 	struct lw_workload value = { .entry = workload->entry };
@@ -429,16 +434,31 @@ static int put_workload(struct lw_state *state, struct lw_state_workload *worklo
 	(void)lw_str_copy(value.name, sizeof(value.name), workload->full_name);
 	value.name_hash = lw_name_hash(value.name);
 	r = lw_state_put(state, LW_TABLE_WORKLOADS, &key, &value);
-	if (r < 0)
-		return r;
-	if (r > 0) {
+	if (r > 0)
 		workload->in_image = false;
-		return 0;
+	return r < 0 ? r : 0;
+}
+
+/* Those rows without which a pod is believed, first: there may not be room for all. */
+static int put_untrusted(struct lw_state *state)
+{
+	int r = 0;
+
+	for (struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
+		if (!w->in_image || !w->owner.changed)
+			continue;
+		find_addresses(state, w);
+		r = put_pods(state, w, true);
 	}
-	if (!workload->owner.changed)
-		return 0;
-	find_addresses(state, workload);
-	r = put_pods(state, workload);
+	if (r == 0)
+		r = lw_state_put_untrusted(state);
+	return r ? r : lw_state_put_host_pods(state);
+}
+
+static int put_addresses(struct lw_state *state, struct lw_state_workload *workload, struct candidates *candidates)
+{
+	int r = put_pods(state, workload, false);
+
 	if (r < 0)
 		return r;
 	r = find_ports(state, workload);
@@ -643,14 +663,16 @@ int lw_state_emit(struct lw_state *state)
 				    lw_image_new(&state->image);
 	for (struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
 		if (w->in_image)
-			r = put_workload(state, w, &candidates);
+			r = put_workload(state, w);
+	}
+	if (r == 0)
+		r = put_untrusted(state);
+	for (struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
+		if (w->in_image && w->owner.changed)
+			r = put_addresses(state, w, &candidates);
 	}
 	if (r == 0)
 		r = put_services(state, &candidates);
-	if (r == 0)
-		r = lw_state_put_untrusted(state);
-	if (r == 0)
-		r = lw_state_put_host_pods(state);
 	free(candidates.items);
 	settle(state);
 	return r;

@@ -168,37 +168,11 @@ static int tell_host_pods(struct agent *agent)
 static int keep_pods_out(struct agent *agent, struct lw_findings *found)
 {
 	_cleanup_free_ struct lw_addr *addrs = NULL;
-	size_t n = 0, room = 0;
+	size_t n;
+	int r = lw_state_kept_pods(agent->builder, agent->model, lw_findings_add, found, &addrs,
+				   &n);
 
-	for (const struct lw_model_link *l = lw_model_kept_out(agent->model); l; l = l->next)
-		room += l->pod->nips + 1;
-	addrs = calloc(room + 1, sizeof(*addrs));
-	if (!addrs)
-		return -ENOMEM;
-	for (const struct lw_model_link *l = lw_model_kept_out(agent->model); l; l = l->next) {
-		const struct lw_k8s_meta *meta = &l->object->meta;
-		const char *value = l->object->pod.keep_out, *why = NULL;
-
-		if (l->pod->ended || strcmp(value, "false") == 0)
-			continue;
-		if (strcmp(value, "true") != 0)
-			why = "expected \"true\" or \"false\"; it is not kept out";
-		else if (l->pod->host_network && !l->pod->uid)
-			why = "on the host network an address is not one pod's, and it has no uid; it is not kept out, see --keep-out";
-		if (why) {
-			lw_finding_emit(
-				lw_findings_add, found, LW_FINDING_WARNING,
-				"%s%sPod %s/%s: metadata.annotations.laneway.io/keep-out: %s",
-				meta->origin, meta->origin[0] ? ": " : "", meta->ns, meta->name,
-				why);
-			continue;
-		}
-		if (is_host_pod(agent, l))
-			lw_host_pod_addr(&addrs[n++], l->pod->uid);
-		for (size_t i = 0; i < l->pod->nips && !l->pod->host_network; i++)
-			addrs[n++] = l->pod->ips[i];
-	}
-	return lw_kern_keep_pods(agent->kern, addrs, n);
+	return r < 0 ? r : lw_kern_keep_pods(agent->kern, addrs, n);
 }
 
 /* A bad object changes nothing that is in force, and is told all the same. */

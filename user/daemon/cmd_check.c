@@ -43,6 +43,16 @@ static void check_untrusted(struct check *check)
 					check->untrusted[i]);
 }
 
+/* What is wrong about them; which they are is an agent's matter. */
+static int check_kept(struct check *check)
+{
+	_cleanup_free_ struct lw_addr *addrs = NULL;
+	size_t n;
+
+	return lw_state_kept_pods(check->builder, check->model, lw_findings_add, &check->findings,
+				  &addrs, &n);
+}
+
 static int read_state(const char *dir, const struct lw_state_options *options, struct check *check)
 {
 	int r;
@@ -62,6 +72,9 @@ static int read_state(const char *dir, const struct lw_state_options *options, s
 	if (r < 0)
 		return r;
 	check_untrusted(check);
+	r = check_kept(check);
+	if (r < 0)
+		return r;
 	return lw_state_list(check->builder, &check->listing);
 }
 

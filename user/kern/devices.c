@@ -6,10 +6,12 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/bytemap.h"
 #include "kern/internal.h"
@@ -94,6 +96,64 @@ static int detach_filter(int ifindex)
 	return 0;
 }
 
+/* An agent that has said nothing for so long has ended, however busy the machine is. */
+#define SILENT_NS (10 * LW_NS_PER_SEC)
+
+/* Has the agent of that configuration stopped, or been killed? */
+static bool has_ended(uint32_t map_id)
+{
+	_cleanup_close_ int fd = bpf_map_get_fd_by_id(map_id);
+	_cleanup_free_ struct lw_config *conf = NULL;
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info), zero = 0;
+
+	/* of whatever build: the first fields of it are the same in all */
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || strcmp(info.name, "lw_config") != 0 || info.key_size != sizeof(zero) ||
+	    info.value_size < offsetof(struct lw_config, heartbeat_max_ns))
+		return false;
+	conf = calloc(1, info.value_size > sizeof(*conf) ? info.value_size : sizeof(*conf));
+	if (!conf || bpf_map_lookup_elem(fd, &zero, conf))
+		return false;
+	return (conf->flags & LW_CONF_STOPPED) || lw_clock_ns() - conf->heartbeat_ns > SILENT_NS;
+}
+
+/* Is that program, of a filter of ours, one that nobody has any use for? Another agent of this machine may have its own. */
+static bool is_abandoned(const struct lw_devices *d, uint32_t prog_id)
+{
+	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(prog_id);
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info), maps[64];
+
+	/* what an earlier agent has left to us */
+	if (!bpf_obj_get_info_by_fd(d->kern->to_pod, &info, &len) && info.id == prog_id)
+		return true;
+	info = (struct bpf_prog_info){ .nr_map_ids = sizeof(maps) / sizeof(maps[0]), .map_ids = (uintptr_t)maps };
+	len = sizeof(info);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return false;
+	for (uint32_t i = 0; i < info.nr_map_ids && i < sizeof(maps) / sizeof(maps[0]); i++)
+		if (has_ended(maps[i]))
+			return true;
+	return false;
+}
+
+/* A killed agent may have been told of devices that we are not. */
+static void remove_abandoned(const struct lw_devices *d, int ifindex, const char *name)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
+	static const uint32_t handles[] = { HANDLE_FOUND, HANDLE_MADE };
+
+	for (size_t i = 0; i < 2; i++) {
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handles[i], .priority = LW_FILTER_PRIORITY);
+
+		if (bpf_tc_query(&hook, &opts) || !is_abandoned(d, opts.prog_id))
+			continue;
+		if (!detach_filter(ifindex))
+			lw_info("took off device '%s' what an earlier agent left there", name);
+		return;
+	}
+}
+
 static void add(struct lw_devices *d, int ifindex, const char *name)
 {
 	const struct lw_bytes key = LW_BYTES_OF(ifindex);
@@ -138,8 +198,11 @@ static void add_all(struct lw_devices *d)
 {
 	struct if_nameindex *all = if_nameindex();
 
-	for (struct if_nameindex *i = all; i && i->if_index; i++)
+	for (struct if_nameindex *i = all; i && i->if_index; i++) {
 		add(d, (int)i->if_index, i->if_name);
+		if (!wanted(d, i->if_name))
+			remove_abandoned(d, (int)i->if_index, i->if_name);
+	}
 	if (all)
 		if_freenameindex(all);
 }

@@ -3,7 +3,8 @@
 /*
  * The FIN guard on the host side of pods' network devices: attached to every device whose name matches, also
  * to those that come later. A tcx link where the kernel has them (6.6), which goes with the agent; else a clsact
- * filter, which a killed agent leaves: it lets everything pass then, and the next agent replaces it. The clsact qdisc
+ * filter, which a killed agent leaves: it lets everything pass then, and the next agent replaces it, or takes it off a
+ * device that it was not told of. The clsact qdisc
  * goes with the filter if an agent made it and nobody else has a filter there.
  */
 #include <ev.h>

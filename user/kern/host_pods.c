@@ -39,6 +39,7 @@ struct lw_host_pods {
 	ev_timer timer;
 	struct pod *pods;
 	size_t n, found;
+	bool full; /* and that has been told */
 };
 
 /* What a walk over the cgroups has found. */
@@ -120,32 +121,42 @@ static void look_in(struct walk *walk, int fd, int level)
 	}
 }
 
-static bool was_found(const struct walk *walk, uint64_t id)
+static int compare_ids(const void *a, const void *b)
 {
-	for (size_t i = 0; i < walk->n; i++)
-		if (walk->items[i].id == id)
-			return true;
-	return false;
+	const struct cgroup *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static bool was_found(const struct walk *walk, uint64_t id)
+{
+	const struct cgroup key = { .id = id };
+
+	return walk->n && bsearch(&key, walk->items, walk->n, sizeof(key), compare_ids);
+}
+
+/* Where there is not room for all it is the oldest that have it. */
 static void put_in_force(struct lw_host_pods *pods, const struct walk *walk)
 {
 	struct lw_kern *kern = pods->kern;
 	uint64_t at, next, *from = NULL;
 	int fd = bpf_map__fd(kern->skel->maps.lw_host_pods);
+	bool full = false;
 
+	if (walk->n > 1)
+		qsort(walk->items, walk->n, sizeof(walk->items[0]), compare_ids);
 	while (!bpf_map_get_next_key(fd, from, &next)) {
 		if (was_found(walk, next) || (bpf_map_delete_elem(fd, &next) && errno != ENOENT)) {
 			at = next;
 			from = &at;
 		}
 	}
-	for (size_t i = 0; i < walk->n; i++) {
-		if (!bpf_map_update_elem(fd, &walk->items[i].id, &walk->items[i].key, BPF_ANY))
-			continue;
-		lw_warn("note the cgroups of pods on the host network: %s; what is left is told by the node's address", strerror(errno));
-		break;
-	}
+	for (size_t i = 0; i < walk->n && !full; i++)
+		full = bpf_map_update_elem(fd, &walk->items[i].id, &walk->items[i].key, BPF_ANY);
+	if (full && !pods->full)
+		lw_warn("note the %zu cgroups of pods on the host network: %s, at most %d can be; the others are told by the node's address",
+			walk->n, strerror(errno), LW_MAX_HOST_PODS);
+	pods->full = full;
 	__atomic_store_n(&kern->config->flags,
 			 walk->n ? kern->config->flags | LW_CONF_HOST_PODS : kern->config->flags & ~LW_CONF_HOST_PODS,
 			 __ATOMIC_RELEASE);

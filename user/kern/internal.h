@@ -37,7 +37,8 @@ struct lw_kern {
 	enum lw_kern_mode mode;
 	struct lw_selftest_result *tests;
 	uint32_t keeps, noticed; /* enum lw_keep: whom the mode would hurt, and who of them is noticed */
-	size_t nkept_pods; /* addresses */
+	struct lw_addr *kept_pods; /* addresses, of the last call that succeeded */
+	size_t nkept_pods; /* SIZE_MAX: the one since has not */
 	struct lw_notice *notice;
 	struct lw_reads *reads; /* NULL: what threads are at work on is not known */
 	bool no_inbound;

@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <mntent.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -22,6 +23,7 @@
 #include "kern/leftover.h"
 #include "kern/needs.h"
 #include "kern/record.h"
+#include "laneway/reasons.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -603,6 +605,26 @@ static int leave_record(struct lw_kern *kern)
 	return r;
 }
 
+/* A row for each reason, so that there is one for what finds the map full. */
+static int add_reasons(const struct lw_kern *kern)
+{
+	_cleanup_free_ struct lw_stat *none = NULL;
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	none = calloc((size_t)cpus, sizeof(*none));
+	if (!none)
+		return -ENOMEM;
+	for (uint32_t reason = 0; reason < LW_REASON__MAX; reason++) {
+		struct lw_stat_key key = { .reason = reason };
+
+		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_stats), &key, none, BPF_NOEXIST) && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
 int lw_kern_begin(struct lw_kern *kern, pid_t other)
 {
 	int r;
@@ -616,6 +638,11 @@ int lw_kern_begin(struct lw_kern *kern, pid_t other)
 		r = load(kern);
 		if (r)
 			return r;
+	}
+	r = add_reasons(kern);
+	if (r) {
+		lw_error("make the counters: %s", strerror(-r));
+		return r;
 	}
 	r = kern->adopts ? begin_adopted(kern) : begin_anew(kern);
 	return r ? r : leave_record(kern);
@@ -748,6 +775,7 @@ void lw_kern_close(struct lw_kern **kern_)
 	free(kern->pin_dir);
 	free(kern->old_dir);
 	free(kern->tests);
+	free(kern->kept_pods);
 	free(kern);
 }
 
@@ -757,35 +785,54 @@ uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
 	return kern->keeps;
 }
 
-static bool is_among(const struct lw_addr *addr, const struct lw_addr *addrs, size_t n)
+/* What there is after a call that failed is not known. */
+static int forget_kept_pods(struct lw_kern *kern, int fd)
 {
-	for (size_t i = 0; i < n; i++)
-		if (memcmp(addr, &addrs[i], sizeof(*addr)) == 0)
-			return true;
-	return false;
+	struct lw_addr next;
+
+	while (!bpf_map_get_next_key(fd, NULL, &next)) {
+		lw_kern_heartbeat(kern);
+		if (bpf_map_delete_elem(fd, &next) && errno != ENOENT)
+			return -errno;
+	}
+	kern->nkept_pods = 0;
+	return 0;
 }
 
 int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t n)
 {
+	_cleanup_free_ struct lw_addr *copy = NULL;
 	const uint32_t yes = 1;
-	struct lw_addr at, next, *from = NULL;
-	int fd;
+	size_t i = 0, j = 0, m;
+	int fd, r = 0;
 
-	if (!kern->skel || (!n && !kern->nkept_pods))
+	if (!kern->skel)
 		return 0;
 	fd = bpf_map__fd(kern->skel->maps.lw_kept_pods);
-	/* the walk goes on from an address that is still there */
-	while (!bpf_map_get_next_key(fd, from, &next)) {
-		if (is_among(&next, addrs, n)) {
-			at = next;
-			from = &at;
-		} else if (bpf_map_delete_elem(fd, &next) && errno != ENOENT) {
+	if (kern->nkept_pods == SIZE_MAX)
+		r = forget_kept_pods(kern, fd);
+	if (r)
+		return r;
+	copy = calloc(n + 1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	if (n)
+		memcpy(copy, addrs, n * sizeof(*addrs));
+	m = kern->nkept_pods;
+	kern->nkept_pods = SIZE_MAX;
+	while (i < m || j < n) {
+		int c = i == m ? 1 : j == n ? -1 : memcmp(&kern->kept_pods[i], &addrs[j], sizeof(*addrs));
+
+		lw_kern_heartbeat(kern);
+		if (c < 0 && bpf_map_delete_elem(fd, &kern->kept_pods[i]) && errno != ENOENT)
 			return -errno;
-		}
+		if (c > 0 && bpf_map_update_elem(fd, &addrs[j], &yes, BPF_ANY))
+			return -errno;
+		i += c <= 0;
+		j += c >= 0;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (bpf_map_update_elem(fd, &addrs[i], &yes, BPF_ANY))
-			return -errno;
+	free(kern->kept_pods);
+	kern->kept_pods = TAKE_PTR(copy);
 	kern->nkept_pods = n;
 	__atomic_store_n(&kern->config->flags,
 			 n ? kern->config->flags | LW_CONF_KEEPS_PODS : kern->config->flags & ~LW_CONF_KEEPS_PODS,
@@ -795,7 +842,7 @@ int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t 
 
 size_t lw_kern_kept_pods(const struct lw_kern *kern)
 {
-	return kern->nkept_pods;
+	return kern->nkept_pods == SIZE_MAX ? 0 : kern->nkept_pods;
 }
 
 int lw_kern_each_kept(const struct lw_kern *kern,

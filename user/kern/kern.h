@@ -93,7 +93,7 @@ void lw_kern_take_punts(struct lw_kern *kern, bool yes);
 
 /* Whom the mode would hurt (enum lw_keep), and who of them is noticed by what they do. */
 uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed);
-/* From here on connections from these addresses are not enrolled, and from no others. 0 or -errno. */
+/* From here on connections from these addresses are not enrolled, and from no others. Sorted by their bytes. 0 or -errno. */
 int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t n);
 size_t lw_kern_kept_pods(const struct lw_kern *kern);
 /* Every process that is kept out. 0 or -errno. */

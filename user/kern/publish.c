@@ -37,6 +37,7 @@ int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table)
 
 /* Rows collected for one batch call. */
 struct batch {
+	struct lw_kern *kern;
 	int fd;
 	const struct lw_table_info *info;
 	uint32_t slot;
@@ -51,6 +52,8 @@ static int batch_flush(struct batch *b, bool del)
 
 	if (!n)
 		return 0;
+	/* there may be a hundred thousand rows: the agent is alive meanwhile */
+	lw_kern_heartbeat(b->kern);
 	b->n = 0;
 	r = del ? bpf_map_delete_batch(b->fd, b->keys, &n, NULL) : bpf_map_update_batch(b->fd, b->keys, b->values, &n, NULL);
 	return r ? -errno : 0;
@@ -100,10 +103,9 @@ static int sync_pass(struct batch *b, const struct lw_image *old, const struct l
 	return r ? r : batch_flush(b, del);
 }
 
-/* The slot's content is not known any more: take it all away, and forget it. 0 or -ENOMEM: some may be left. */
+/* The slot holds what an earlier agent has put there: takes it all away. 0 or -ENOMEM: some may be left. */
 static int slot_reset(struct lw_kern *kern, uint32_t slot)
 {
-	lw_image_free(&kern->slots[slot]);
 	for (size_t t = 0; t < LW_TABLE__MAX; t++) {
 		const struct lw_table_info *info = &lw_tables[t];
 		int fd = lw_kern_map_fd(kern, t);
@@ -118,6 +120,7 @@ static int slot_reset(struct lw_kern *kern, uint32_t slot)
 		/* first all of them, then away: a walk that deletes loses its place, and begins again at every row */
 		while (!bpf_map_get_next_key(fd, first ? NULL : key, next)) {
 			first = false;
+			lw_kern_heartbeat(kern);
 			memcpy(key, next, info->key_size);
 			memcpy(&s, key + info->slot_offset, sizeof(s));
 			if (s != slot)
@@ -132,11 +135,29 @@ static int slot_reset(struct lw_kern *kern, uint32_t slot)
 			}
 			memcpy(found + n++ * info->key_size, key, info->key_size);
 		}
-		while (n-- > 0)
+		while (n-- > 0) {
+			lw_kern_heartbeat(kern);
 			(void)bpf_map_delete_elem(fd, found + n * info->key_size);
+		}
 	}
 	kern->unknown[slot] = false;
 	return 0;
+}
+
+static void delete_rows(struct lw_kern *kern, uint32_t slot, const struct lw_image *image)
+{
+	for (enum lw_table_id t = 0; image && t < LW_TABLE__MAX; t++) {
+		const struct lw_table_info *info = &lw_tables[t];
+		int fd = lw_kern_map_fd(kern, t);
+		char key[256];
+
+		for (size_t i = 0; i < lw_image_rows(image, t); i++) {
+			memcpy(key, lw_image_key(image, t, i), info->key_size);
+			memcpy(key + info->slot_offset, &slot, sizeof(slot));
+			lw_kern_heartbeat(kern);
+			(void)bpf_map_delete_elem(fd, key);
+		}
+	}
 }
 
 /* Makes a slot hold the image. 0, or -errno: it is empty then. */
@@ -151,7 +172,7 @@ static int write_slot(struct lw_kern *kern, uint32_t slot, struct lw_image *imag
 		uint32_t fit = BATCH_BYTES / info->value_size, max = fit < BATCH_ROWS ? fit : BATCH_ROWS;
 		_cleanup_free_ char *keys = malloc(max * info->key_size), *values = malloc(max * info->value_size);
 		struct batch b = {
-			.fd = lw_kern_map_fd(kern, t), .info = info, .slot = slot, .keys = keys, .values = values, .max = max,
+			.kern = kern, .fd = lw_kern_map_fd(kern, t), .info = info, .slot = slot, .keys = keys, .values = values, .max = max,
 		};
 
 		if (!keys || !values)
@@ -161,11 +182,14 @@ static int write_slot(struct lw_kern *kern, uint32_t slot, struct lw_image *imag
 		if (!r)
 			r = sync_pass(&b, kern->slots[slot], image, t, false);
 	}
-	if (r) {
-		if (slot_reset(kern, slot))
-			kern->unknown[slot] = true;
-		return r;
+	if (r && !kern->unknown[slot]) {
+		/* some of the one has been taken away, and some of the other put there */
+		delete_rows(kern, slot, kern->slots[slot]);
+		delete_rows(kern, slot, image);
+		lw_image_free(&kern->slots[slot]);
 	}
+	if (r)
+		return r;
 	lw_image_free(&kern->slots[slot]);
 	kern->slots[slot] = lw_image_ref(image);
 	return 0;

@@ -141,7 +141,8 @@ int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *
 				sum += waiting->at[i].count;
 				waiting->at[i].count = 0;
 			}
-		r = cb(&key, sum, arg);
+		if (sum) /* else it was made to be there */
+			r = cb(&key, sum, arg);
 	}
 	for (size_t i = 0; !r && i < waiting->n; i++) {
 		struct lw_stat_key only = { .workload_hash = waiting->at[i].hash };

@@ -30,7 +30,7 @@
 #define CONNECT_PEER_SECONDS 3.5
 #define HEARTBEAT_SECONDS 0.1
 #define TICK_SECONDS 1.0
-/* Ticks between looks for bound sockets whose downstream socket is gone without our being told. */
+/* Ticks between looks at bound sockets, for what we have not been told. */
 #define SWEEP_TICKS 5
 /* From the end of an upstream socket to what follows from it: its last bytes are through by then. */
 #define END_SECONDS 0.005
@@ -174,10 +174,11 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 	if (is_cut_off(ups, u))
 		(void)setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
-	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_streams), &u->cookie);
-	(void)lw_bytemap_remove(&ups->by_cookie, &key, 1);
 	(void)lw_close(u->fd);
 	(void)lw_close(u->far);
+	/* its verdict makes this row anew, as long as there is a socket */
+	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_streams), &u->cookie);
+	(void)lw_bytemap_remove(&ups->by_cookie, &key, 1);
 	free(u);
 }
 
@@ -493,13 +494,34 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 	return 0;
 }
 
+static int count_other(uint64_t cookie, const struct lw_up *up, void *arg)
+{
+	struct lw_upstreams *ups = arg;
+
+	(void)cookie;
+	ups->others += up->agent != ups->kern->number;
+	return 0;
+}
+
+/* Rows of lw_ups that are not ours: the agent that we have taken over from, of the same build, may have tens of thousands. */
+static void count_others(struct lw_upstreams *ups)
+{
+	ups->others = 0;
+	(void)lw_kern_each_up(ups->kern, count_other, ups);
+}
+
+static bool is_full(const struct lw_upstreams *ups, size_t keep)
+{
+	return ups->by_cookie.count + ups->others >= LW_MAX_UPSTREAMS - keep;
+}
+
 /* fd is new, and so the lowest that was free. */
 static bool in_reserve(const struct lw_upstreams *ups, int fd, uint16_t lane)
 {
 	size_t keep = lane == LW_LANE_ONCE ? RESERVE / 2 : RESERVE;
 	struct rlimit l;
 
-	return ups->by_cookie.count >= LW_MAX_UPSTREAMS - keep ||
+	return is_full(ups, keep) ||
 	       (!getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur != RLIM_INFINITY && (rlim_t)fd + keep >= l.rlim_cur);
 }
 
@@ -512,8 +534,9 @@ static void out_of_sockets(struct lw_upstreams *ups)
 	lw_kern_take_punts(ups->kern, false);
 	if (lw_clock_ns() - ups->short_told_ns > 60 * LW_NS_PER_SEC || !ups->short_told_ns) {
 		ups->short_told_ns = lw_clock_ns();
-		lw_warn("no room for more upstream sockets (%zu are open): requests that need one %s; raise the limit of open files",
-			ups->by_cookie.count, ups->fail_closed ? "are refused" : "follow their own peers");
+		lw_warn("no room for more upstream sockets (%zu are open, and %zu another agent's): requests that need one %s; %s",
+			ups->by_cookie.count, ups->others, ups->fail_closed ? "are refused" : "follow their own peers",
+			is_full(ups, RESERVE) ? "there can be no more" : "raise the limit of open files");
 	}
 }
 
@@ -538,6 +561,10 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	r = lw_upstream_new(ups, fd, key, lane, &u);
+	if (r == -E2BIG) {
+		count_others(ups);
+		out_of_sockets(ups);
+	}
 	if (r)
 		return r;
 	TAKE_FD(fd);
@@ -776,43 +803,84 @@ static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int events)
 	lw_kern_heartbeat(ups->kern);
 }
 
+/* The ring of events may have been full: what those that were lost would have said is read from the maps. */
+#define SWEEP_MAX 4096
+
 struct sweep {
 	struct lw_upstreams *ups;
-	struct upstream *stale[256];
+	uint64_t stale[SWEEP_MAX]; /* cookies: with one socket others may go */
 	size_t n;
 	uint64_t now;
 	bool bound; /* look at bound ones too */
 };
 
+/* Its downstream socket is gone, or has let go of it. One that has closed its sending side is told to the pod. */
+static bool is_over(struct lw_upstreams *ups, struct upstream *u)
+{
+	struct lw_flow flow;
+	struct lw_up state;
+
+	if (lw_upstream_flow(ups, u->down, &flow) == -ENOENT)
+		return true;
+	if (u->punt || u->relay || u->relay_of || u->far >= 0 || ev_is_active(&u->timer))
+		return false;
+	if (lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_ORPHAN))
+		return true;
+	if ((flow.flags & LW_FLOW_FIN_SENT) && !lw_punt_fin(ups, u->down))
+		(void)shutdown(u->fd, SHUT_WR); /* once more does no harm */
+	return false;
+}
+
 static bool sweep_one(void *value, void *arg)
 {
 	struct sweep *s = arg;
 	struct upstream *u = value;
-	struct lw_flow flow;
 
 	lw_kern_heartbeat(s->ups->kern);
-	if (s->n == sizeof(s->stale) / sizeof(s->stale[0]))
-		return true;
-	if ((u->state == UPSTREAM_READY && s->now - u->since_ns > POOL_IDLE_NS) ||
-	    (s->bound && u->state == UPSTREAM_BOUND && lw_upstream_flow(s->ups, u->down, &flow) == -ENOENT))
-		s->stale[s->n++] = u;
+	if (s->n < SWEEP_MAX && ((u->state == UPSTREAM_READY && s->now - u->since_ns > POOL_IDLE_NS) ||
+				 (s->bound && u->state == UPSTREAM_BOUND && is_over(s->ups, u))))
+		s->stale[s->n++] = u->cookie;
 	return true;
+}
+
+static void end_stale(struct lw_upstreams *ups, uint64_t cookie)
+{
+	struct upstream *u = lw_upstream_get(ups, cookie);
+	struct lw_flow flow;
+	struct lw_up state;
+
+	lw_kern_heartbeat(ups->kern);
+	if (!u)
+		return;
+	if (u->state == UPSTREAM_READY && lw_upstream_state(ups, u, &state) && state.down)
+		lw_upstream_taken(ups, u, state.down);
+	else if (u->state == UPSTREAM_BOUND && lw_upstream_flow(ups, u->down, &flow) == -ENOENT)
+		lw_upstream_close_all(ups, u->down);
+	else
+		lw_upstream_close(ups, u);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
+	static struct sweep s;
 	struct lw_upstreams *ups = w->data;
-	struct sweep s = { .ups = ups, .now = lw_clock_ns(), .bound = ++ups->ticks % SWEEP_TICKS == 0 };
 
 	(void)loop;
 	(void)events;
-	if (ups->short_of) {
+	s.ups = ups;
+	s.now = lw_clock_ns();
+	/* where there was more to do than one look takes, the next one is at the next tick */
+	s.bound = ++ups->ticks % SWEEP_TICKS == 0 || s.n == SWEEP_MAX;
+	s.n = 0;
+	if (ups->others && (s.bound || ups->short_of))
+		count_others(ups);
+	if (ups->short_of && !is_full(ups, RESERVE)) {
 		ups->short_of = false;
 		lw_kern_take_punts(ups->kern, true);
 	}
 	lw_bytemap_filter(&ups->by_cookie, sweep_one, &s);
 	for (size_t i = 0; i < s.n; i++)
-		lw_upstream_close(ups, s.stale[i]);
+		end_stale(ups, s.stale[i]);
 	lw_bytemap_filter(&ups->pools, pool_tick, ups);
 	if (s.bound)
 		lw_netns_sweep(ups->netns);
@@ -848,6 +916,8 @@ int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct 
 	r = lw_punts_start(ups);
 	if (r)
 		return r;
+	if (kern->other)
+		count_others(ups);
 	ev_io_init(&ups->ring_io, on_ring, ring_buffer__epoll_fd(ups->ring), EV_READ);
 	ev_timer_init(&ups->heartbeat, on_heartbeat, 0., HEARTBEAT_SECONDS);
 	ev_timer_init(&ups->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
@@ -917,12 +987,17 @@ void lw_upstreams_drain(struct lw_upstreams *ups)
 	ev_timer_stop(ups->loop, &timer);
 }
 
+struct all {
+	struct upstream *at[256];
+	size_t n;
+};
+
 static bool collect_one(void *value, void *arg)
 {
-	struct sweep *s = arg;
+	struct all *all = arg;
 
-	if (s->n < sizeof(s->stale) / sizeof(s->stale[0]))
-		s->stale[s->n++] = value;
+	if (all->n < sizeof(all->at) / sizeof(all->at[0]))
+		all->at[all->n++] = value;
 	return true;
 }
 
@@ -936,7 +1011,7 @@ static bool free_one(void *value, void *arg)
 void lw_upstreams_stop(struct lw_upstreams **ups_)
 {
 	struct lw_upstreams *ups = *ups_;
-	struct sweep s;
+	struct all all;
 
 	*ups_ = NULL;
 	if (!ups)
@@ -952,20 +1027,20 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 		ev_timer_stop(ups->loop, &ups->retire);
 	lw_punts_stop(ups);
 	do {
-		s.n = 0;
-		lw_bytemap_filter(&ups->by_cookie, collect_one, &s);
-		for (size_t i = 0; i < s.n; i++) {
+		all.n = 0;
+		lw_bytemap_filter(&ups->by_cookie, collect_one, &all);
+		for (size_t i = 0; i < all.n; i++) {
 			struct lw_flow flow;
 
-			if (lw_upstream_is_unfinished(ups, s.stale[i], &flow))
-				(void)lw_downstream_reset(ups->netns, s.stale[i]->down, &flow);
-			if (s.stale[i]->state == UPSTREAM_READY)
-				s.stale[i]->pool->ready--;
-			if (s.stale[i]->state != UPSTREAM_BOUND)
-				s.stale[i]->state = UPSTREAM_FAILED;
-			lw_upstream_close(ups, s.stale[i]);
+			if (lw_upstream_is_unfinished(ups, all.at[i], &flow))
+				(void)lw_downstream_reset(ups->netns, all.at[i]->down, &flow);
+			if (all.at[i]->state == UPSTREAM_READY)
+				all.at[i]->pool->ready--;
+			if (all.at[i]->state != UPSTREAM_BOUND)
+				all.at[i]->state = UPSTREAM_FAILED;
+			lw_upstream_close(ups, all.at[i]);
 		}
-	} while (s.n);
+	} while (all.n);
 	lw_ends_free(&ups->ends);
 	lw_bytemap_filter(&ups->pools, free_one, NULL);
 	lw_bytemap_clear(&ups->pools);

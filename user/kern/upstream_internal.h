@@ -52,6 +52,7 @@ struct lw_upstreams {
 	unsigned int pool_max;
 	unsigned int ticks;
 	bool short_of; /* no more sockets can be opened; until the next tick */
+	size_t others; /* rows of lw_ups that are not ours, when they were counted last */
 	uint64_t short_told_ns;
 	uint64_t drain_until_ns;
 	bool retired; /* another agent has taken over: what is open here is let go of */

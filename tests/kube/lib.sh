@@ -333,3 +333,25 @@ load_end() {
 	expect_eq "answers all through" "b1 c1gray" "$(sort -u "$LWT_TMP/load")"
 	say "$(wc -l <"$LWT_TMP/load") pairs of requests, all right"
 }
+
+# ---- many objects ----
+
+kube_cluster() { python3 "$KUBE_HERE/cluster.py" "$API" "$KUBE/pki/ca.crt" "$KUBE_TOKEN" "$@"; }
+rss_kb() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+# cpu_begin PID; cpu_used: the percentage of a core that it has used since then.
+cpu_begin() { CPU_PID=$1 CPU_TICKS=$(ticks "$1") CPU_SINCE=$EPOCHREALTIME; }
+cpu_used() {
+	awk -v t=$(($(ticks "$CPU_PID") - CPU_TICKS)) -v hz="$(getconf CLK_TCK)" -v a="$CPU_SINCE" -v b="$EPOCHREALTIME" \
+		'BEGIN { printf "%.1f", t / hz / (b - a) * 100 }'
+}
+# percentiles WHAT < lines "TOTAL WRITE" of cluster.py: in force after TOTAL ms, the write answered after WRITE ms.
+percentiles() {
+	cat >"$KUBE/times"
+	awk '{ print $1 }' "$KUBE/times" | percentile "$1, from before the write until in force"
+	awk '{ print ($1 > $2 ? $1 - $2 : 0) }' "$KUBE/times" | percentile "$1, from the answer to the write until in force"
+}
+percentile() {
+	sort -n | awk -v what="$1" '{ v[NR] = $1 } END { printf "%s: %d steps, p50 %.1f ms, p99 %.1f ms, highest %.1f ms\n", what, NR,
+		v[int((NR + 1) / 2)], v[int(NR * .99 + .5)], v[NR] }'
+}

@@ -104,6 +104,18 @@ agent_token() {
 	mv "$1.tmp" "$1"
 }
 
+# role: what the agent may do, as the ClusterRole; role_set ROLE puts it in force.
+ROLE=/apis/rbac.authorization.k8s.io/v1/clusterroles/laneway
+role() { kapi GET $ROLE | jq -c 'del(.metadata.resourceVersion)'; }
+role_set() { kapi PUT $ROLE "$1" >/dev/null; }
+# role_without RESOURCE: the same with all but this resource.
+role_without() { role | jq -c --arg r "$1" '.rules |= map(.resources -= [$r] | select(.resources != []))'; }
+# may_in_namespace RESOURCE: the agent may list and watch it in namespace default.
+may_in_namespace() {
+	k create role "$1" --verb=list,watch --resource="$1" >/dev/null
+	k create rolebinding "$1" --role="$1" --serviceaccount=laneway:laneway >/dev/null
+}
+
 # kube_setup: the cluster runs, the CRDs are there, and the agent may read what it needs.
 kube_setup() {
 	[ -x "$KUBE_DIR/bin/kube-apiserver" ] || skip "no $KUBE_DIR/bin/kube-apiserver: make test-kube builds it"
@@ -251,7 +263,16 @@ source_says() { status_json | jq -e ".source | $1"; }
 steering() { lw status >/dev/null; }
 # watches of what a selector says: how many objects each holds, once all of them have come.
 watched() { source_says "[.watches[] | select(.state == \"watching\" and .labels == \"$1\") | .objects]" | tr -d ' \n'; }
+# watch_holds LABELS "[COUNT]": whether that is all of it.
+watch_holds() { [ "$(watched "$1")" = "$2" ]; }
+# What is wrong with the source, all of its watches.
+source_error() { status_json | jq -r '[.source.error, .source.watches[].error] | map(select(. != "")) | unique | join("; ")'; }
+# shellcheck disable=SC2053
+source_error_like() { [[ $(source_error) == $1 ]]; }
 lanes_say() { lw lanes -o json | jq -e "$1"; }
+# lane_opens [SECONDS], lane_closes: waits for it.
+lane_opens() { until_ok "${1:-30}" "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'; }
+lane_closes() { until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'; }
 
 # two_pods in the cluster: Deployment web with pods b1, b2 and c1, a client, and a release that is between steps.
 kube_two_pods() {
@@ -311,4 +332,26 @@ load_end() {
 	wait "$LOAD_PID"
 	expect_eq "answers all through" "b1 c1gray" "$(sort -u "$LWT_TMP/load")"
 	say "$(wc -l <"$LWT_TMP/load") pairs of requests, all right"
+}
+
+# ---- many objects ----
+
+kube_cluster() { python3 "$KUBE_HERE/cluster.py" "$API" "$KUBE/pki/ca.crt" "$KUBE_TOKEN" "$@"; }
+rss_kb() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+# cpu_begin PID; cpu_used: the percentage of a core that it has used since then.
+cpu_begin() { CPU_PID=$1 CPU_TICKS=$(ticks "$1") CPU_SINCE=$EPOCHREALTIME; }
+cpu_used() {
+	awk -v t=$(($(ticks "$CPU_PID") - CPU_TICKS)) -v hz="$(getconf CLK_TCK)" -v a="$CPU_SINCE" -v b="$EPOCHREALTIME" \
+		'BEGIN { printf "%.1f", t / hz / (b - a) * 100 }'
+}
+# percentiles WHAT < lines "TOTAL WRITE" of cluster.py: in force after TOTAL ms, the write answered after WRITE ms.
+percentiles() {
+	cat >"$KUBE/times"
+	awk '{ print $1 }' "$KUBE/times" | percentile "$1, from before the write until in force"
+	awk '{ print ($1 > $2 ? $1 - $2 : 0) }' "$KUBE/times" | percentile "$1, from the answer to the write until in force"
+}
+percentile() {
+	sort -n | awk -v what="$1" '{ v[NR] = $1 } END { printf "%s: %d steps, p50 %.1f ms, p99 %.1f ms, highest %.1f ms\n", what, NR,
+		v[int((NR + 1) / 2)], v[int(NR * .99 + .5)], v[NR] }'
 }

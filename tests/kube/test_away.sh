@@ -49,5 +49,5 @@ load_end
 
 say "the end of the release is seen"
 kube_release_end
-until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
+lane_closes
 say ok

@@ -9,7 +9,7 @@ kube_service gone 10.96.78.1 80 "$LWT_PORT" other
 kube_agent_start
 until_ok 30 "the first complete list" steering
 kube_release
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 service() { source_says "any(.watches[]; (.path | endswith(\"/services\")) and .objects == $1)"; }
 before=$(kapi GET /api/v1/namespaces/default/services | jq '.items | length')
 until_ok 30 "the Services" service "$before"
@@ -41,6 +41,6 @@ until_ok 120 "the watches" source_says '.connected and all(.watches[]; .state ==
 status_json | jq -e '[.source.watches[] | select(.lists > 1)] | length > 0' >/dev/null || fail "nothing was listed anew"
 load_end
 kube_release_end
-until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
+lane_closes
 agent_stop
 say ok

@@ -5,8 +5,6 @@
 kube_setup
 kube_two_pods
 kube_release
-error() { status_json | jq -r '[.source.error, .source.watches[].error] | map(select(. != "")) | unique | join("; ")'; }
-error_like() { [[ $(error) == $1 ]]; }
 
 say "a client certificate instead of a token"
 kubeconfig "$KUBE/agent.conf" "$KUBE/pki/ca.crt" "$API" "client-certificate: pki/cli.crt, client-key: pki/cli.key"
@@ -19,7 +17,7 @@ openssl ecparam -genkey -name prime256v1 -noout -out "$KUBE/other.key"
 openssl req -x509 -new -key "$KUBE/other.key" -days 1 -subj /CN=other -out "$KUBE/other.crt"
 kubeconfig "$KUBE/agent.conf" "$KUBE/other.crt" "$API" "tokenFile: token"
 kube_agent_start
-until_ok 30 "the refusal" error_like '*certificate*'
+until_ok 30 "the refusal" source_error_like '*certificate*'
 agent_stop
 
 say "in a pod"
@@ -45,7 +43,7 @@ kapi PATCH "$ROUTINGS/tr" '{"metadata":{"finalizers":null}}' >/dev/null
 group_gone() { ! kapi_ok /apis/rollouts.kruise.io; }
 until_ok 30 "the API group to go" group_gone 2>/dev/null
 kube_agent_start
-until_ok 30 "the words" error_like '*are the CRDs of Kruise Rollouts installed?*'
+until_ok 30 "the words" source_error_like '*are the CRDs of Kruise Rollouts installed?*'
 cat "$KUBE_HERE"/crd/*.yaml | apply
 until_ok 120 "the first complete list" steering
 

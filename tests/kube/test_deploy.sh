@@ -64,7 +64,7 @@ expect_eq "before the release" 0 "$(k get events -o json | jq '.items | length')
 
 say "a release, told by Events"
 kube_release
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 expect_like "tagged" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 until_ok 30 "LaneOpened" told LaneOpened 1
 expect_like "its words" '*gray is open*x-mse-tag: gray*default/Deployment/web, 1 of 1 ready' "$(cat "$LWT_TMP/message")"
@@ -109,13 +109,12 @@ expect_eq "Events created" 4 "$(events_asked POST 201)"
 container_stop
 start --arg='--node=$(NODE_NAME)=--node=elsewhere'
 kube_release
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 container_stop
 expect_eq "Events created" 4 "$(events_asked POST 201)"
 
 say "without the right to write Events it steers, and says what is missing"
-role=$(kapi GET /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway | jq -c 'del(.metadata.resourceVersion) | .rules |= map(select(.resources != ["events"]))')
-kapi PUT /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway "$role" >/dev/null
+role_set "$(role_without events)"
 start
 warned() { grep -q 'write an Event: not allowed: grant the verb \\"create\\" on resource \\"events\\"' "$LWT_TMP/agent.log"; }
 until_ok 30 "the words" warned

@@ -13,7 +13,7 @@ kubeconfig "$KUBE/agent.conf" "$KUBE/pki/ca.crt" "https://127.0.0.1:$port" "toke
 kube_agent_start
 until_ok 30 "the first complete list" steering
 kube_release
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 
 harmed() { [ "$(grep -c "^$1" "$KUBE/middle.log")" -ge 2 ]; }
 for harm in cut garbage slow; do
@@ -40,6 +40,6 @@ for i in 1 2 3 4 5; do
 done
 until_ok 30 "the large objects" source_says 'any(.watches[]; (.path | endswith("/services")) and .objects >= 6)'
 kube_release_end
-until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
+lane_closes
 agent_stop
 say ok

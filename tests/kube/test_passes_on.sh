@@ -22,7 +22,6 @@ first() {
 }
 route() { req client "$F/" "$@" | sed 's/\[[^]]*\]//g'; }
 label() { k -n edge label --overwrite service second "$1" >/dev/null; }
-is() { [ "$(watched "$1")" = "$2" ]; }
 services=laneway.io/passes-lanes=true
 
 first
@@ -30,11 +29,11 @@ kube_agent_start
 until_ok 30 "the first complete list" steering
 expect_eq "Services that pass lanes on" "[0]" "$(watched $services)"
 label laneway.io/passes-lanes=true
-until_ok 20 "the Service" is $services "[1]"
+until_ok 20 "the Service" watch_holds $services "[1]"
 expect_eq "watches of its pods without a release" "[]" "$(watched app=second)"
 
 kube_release
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 # its pods are there as soon as the lane is
 expect_eq "its pods in a release" "[1]" "$(watched app=second)"
 for i in 1 2 3; do
@@ -45,32 +44,29 @@ done
 
 say "the label is changed"
 label laneway.io/passes-lanes=false
-until_ok 20 "the Service to go" is $services "[0]"
+until_ok 20 "the Service to go" watch_holds $services "[0]"
 first
 expect_like "no longer told" 'first -> second -> b[12]' "$(route -H "$gray")"
 label laneway.io/passes-lanes=true
-until_ok 20 "the Service" is $services "[1]"
-until_ok 20 "its pods" is app=second "[1]"
+until_ok 20 "the Service" watch_holds $services "[1]"
+until_ok 20 "its pods" watch_holds app=second "[1]"
 first
 expect_eq "told again" 'first -> second -> c1gray' "$(route -H "$gray")"
 
 say "the release is over"
 kube_release_end
-until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
-until_ok 45 "the watch of its pods to be closed" is app=second "[]"
+lane_closes
+until_ok 45 "the watch of its pods to be closed" watch_holds app=second "[]"
 expect_eq "Services that pass lanes on" "[1]" "$(watched $services)"
 agent_stop
 
 say "refused: the release is steered without it, and status says why"
-role=$(kapi GET /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway | jq -c 'del(.metadata.resourceVersion)')
 # in one namespace all as before, over all of them no Services
-kapi PUT /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway \
-	"$(jq -c '.rules |= map(if .resources == ["pods", "services"] then .resources = ["pods"] else . end)' <<<"$role")" >/dev/null
-k create role services --verb=list,watch --resource=services >/dev/null
-k create rolebinding services --role=services --serviceaccount=laneway:laneway >/dev/null
+role_set "$(role_without services)"
+may_in_namespace services
 kube_release
 kube_agent_start
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 expect_like "status" '*not allowed to list services*' "$(lw status)"
 expect_like "tagged" 'c1gray\[*' "$(who client "$B1/id" -H "$gray")"
 expect_like "untagged" 'b1\[*' "$(who client "$B1/id")"

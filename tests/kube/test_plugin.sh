@@ -8,7 +8,7 @@ kube_setup
 kube_two_pods
 kube_release
 kube_agent_start
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 
 real=$(command -v kubectl)
 mkdir "$LWT_TMP/bin"

@@ -31,14 +31,12 @@ proxy_stop() {
 tunnels() { grep -c "Request.*CONNECT 127.0.0.1:$API_PORT" "$KUBE/tinyproxy.log" || true; }
 # direct: connections of the agent to the API server itself.
 direct() { ss -Htnp state established "( dport = :$API_PORT )" | grep -c "pid=$AGENT_PID," || true; }
-error() { status_json | jq -r '[.source.error, .source.watches[].error] | map(select(. != "")) | unique | join("; ")'; }
-error_like() { [[ $(error) == $1 ]]; }
 config() { kubeconfig "$KUBE/agent.conf" "$KUBE/pki/ca.crt" "$API" "tokenFile: $KUBE/token" && sed -i "s,certificate-authority: ,proxy-url: \"$1\"\, &," "$KUBE/agent.conf"; }
 
 say "a proxy that is not there"
 config "$proxy"
 kube_agent_start
-until_ok 30 "the words" error_like '*127.0.0.1 port '"$PROXY_PORT"'*'
+until_ok 30 "the words" source_error_like '*127.0.0.1 port '"$PROXY_PORT"'*'
 expect_eq "past the proxy" 0 "$(direct)"
 
 say "it comes"
@@ -72,8 +70,8 @@ proxy_start 600
 say "a wrong password"
 config "http://lane:wrong@127.0.0.1:$PROXY_PORT"
 kube_agent_start
-until_ok 30 "the words" error_like '*40[17]*'
-say "$(error)"
+until_ok 30 "the words" source_error_like '*40[17]*'
+say "$(source_error)"
 agent_stop
 
 say "by the environment"

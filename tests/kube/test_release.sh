@@ -11,7 +11,7 @@ expect_eq "watches between releases" 3 "$(watches)"
 expect_like "between releases: tagged" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 
 kube_release
-until_ok 30 "the lane to open" lanes_say 'any(.lanes[]; .name == "gray" and .open)'
+lane_opens
 expect_eq "untagged, entering, tagged, untagged" "b1 c1gray c1gray b1" \
 	"$(in_turn client "$B1/id" "" "x-user: xiaoming" "x-mse-tag: gray" "" | sed 's/\[.*//' | paste -sd ' ')"
 expect_eq "watches in the release" 7 "$(watches)"
@@ -25,7 +25,7 @@ until_ok 30 "a ready canary" lanes_say 'any(.workloads[]; .pods.canary_ready == 
 expect_like "ready: tagged" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 
 kube_release_end
-until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
+lane_closes
 expect_like "closed: tagged" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 until_ok 45 "the watches of the release to be closed" source_says '[.watches[]] | length == 3'
 agent_stop

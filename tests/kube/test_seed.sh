@@ -77,7 +77,7 @@ for x in a c; do
 	kube_rollout_status rollout-$x Progressing Cancelling StepPaused spring-cloud-$x spring-cloud-$x-x7k2q
 done
 kube_routing_status mse-traffic Finalizing ""
-until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
+lane_closes
 expect_eq "rolled back" "A -> B -> C" "$(ask -H 'User-Agent: li')"
 for x in a c; do
 	kube_rollout_status rollout-$x Healthy Completed Completed spring-cloud-$x spring-cloud-$x-x7k2q

@@ -13,21 +13,18 @@ KUBE_NS=edge
 kube_pod gateway gateway gateway "${POD_IP[gateway]}"
 forged() { who "$1" "$B1/id" -H "$gray"; }
 seen() { req "$1" "$B1/head" -H "$gray" | tr -d '\r' | grep -i '^x-mse-tag' || true; }
-is() { [ "$(watched "$1")" = "$2" ]; }
 
 say "nothing is steered until they are known"
-role=$(kapi GET /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway | jq -c 'del(.metadata.resourceVersion)')
-kapi PUT /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway \
-	"$(jq -c '.rules |= map(if .resources == ["pods", "services"] then .resources = ["services"] else . end)' <<<"$role")" >/dev/null
-k create role pods --verb=list,watch --resource=pods >/dev/null
-k create rolebinding pods --role=pods --serviceaccount=laneway:laneway >/dev/null
+whole=$(role)
+role_set "$(role_without pods)"
+may_in_namespace pods
 KUBE_NS=default
 kube_release
 kube_agent_start --untrusted edge/app=gateway
 refused() { [[ $(status_json | jq -r .source.error) == *'not allowed to list pods'*edge* ]]; }
 until_ok 30 "the refusal" refused
 expect_like "a client that is believed" 'b1\[*' "$(forged client)"
-kapi PUT /apis/rbac.authorization.k8s.io/v1/clusterroles/laneway "$role" >/dev/null
+role_set "$whole"
 until_ok 60 "the first complete list" steering
 expect_eq "the watch" "[1]" "$(watched app=gateway)"
 
@@ -58,9 +55,9 @@ expect_like "back: a forged tag" 'b1\[*' "$(forged gateway)"
 
 say "between releases the watch stays"
 kube_release_end
-until_ok 30 "the lane to close" lanes_say 'all(.lanes[]; .open | not)'
+lane_closes
 expect_eq "the watch" "[1]" "$(watched app=gateway)"
 kapi DELETE "/api/v1/namespaces/edge/pods/gateway?gracePeriodSeconds=0" >/dev/null
-until_ok 20 "the pod to go" is app=gateway "[0]"
+until_ok 20 "the pod to go" watch_holds app=gateway "[0]"
 agent_stop
 say ok

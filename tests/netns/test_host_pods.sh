@@ -19,13 +19,14 @@ host_pod() {
 		status: {phase: Running, podIPs: [{ip: $node_ip}], conditions: [{type: Ready, status: "True"}]}
 	END
 }
-# in_cgroup DIR COMMAND...: in the host's network namespace.
+# in_cgroup DIR COMMAND...
 in_cgroup() {
 	mkdir -p "$LWT_CGROUP/$1"
 	(echo "$BASHPID" >"$LWT_CGROUP/$1/cgroup.procs" && exec "${@:2}")
 }
-# asks DIR [HEADER]: which pod answers.
-asks() { in_cgroup "$1" curl -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}\n' ${2:+-H "$2"} "$B1/id" | sed 's/\[.*//'; }
+# asks DIR [HEADER [POD]]: which pod answers a process there, in the host's network or that of POD.
+asks() { in_cgroup "$1" nsenter --net="$(net_of "${3:-host}")" curl -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}\n' ${2:+-H "$2"} "$B1/id" | sed 's/\[.*//'; }
+net_of() { [ "$1" = host ] && echo /proc/self/ns/net || echo "/run/netns/$(ns_of "$1")"; }
 known() { bpftool map dump pinned "$LWT_BPFFS/laneway/host_pods" -j | jq length; }
 known_are() { [ "$(known)" = "$1" ]; }
 log() { cat "$LWT_TMP/agent.log"; }
@@ -62,6 +63,8 @@ for dir in "${dirs[@]}"; do
 done
 expect_eq "another pod" c1gray "$(asks "$other" "$tag")"
 expect_eq "deeper in the other pod" c1gray "$(asks "$other/init.scope" "$tag")"
+# who has entered a pod's network sends from that pod
+expect_eq "in a pod's network" c1gray "$(asks "${dirs[0]}" "$tag" client)"
 # of whom nothing is known the address counts
 expect_like "a process of the host" 'b[12]' "$(asks plain "$tag")"
 expect_like "a pod that the agent does not know" 'b[12]' "$(asks "kubepods/burstable/pod$(uid 77)/$id" "$tag")"

@@ -135,7 +135,8 @@ static void empty_map(const struct bpf_map *map)
 static void forget_inbound(struct lw_kern *kern)
 {
 	const struct bpf_map *maps[] = { kern->skel->maps.lw_inbound, kern->skel->maps.lw_in_heads, kern->skel->maps.lw_traces,
-					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs };
+					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs,
+					 kern->skel->maps.lw_older_work, kern->skel->maps.lw_older_pods };
 	uint64_t none = 0;
 	uint32_t zero = 0;
 

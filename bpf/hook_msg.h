@@ -820,8 +820,10 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	if (f->gen != r->generation)
 		lw_refresh(f, r, busy);
 	h->eval.untrusted = f->untrusted;
-	if ((r->flags & LW_CONF_INBOUND) && !f->own_lane)
+	if ((r->flags & LW_CONF_INBOUND) && !f->own_lane) {
 		lw_learn(h, f, r->slot, r->flags, &learned);
+		lw_learn_older(f->netns, &learned);
+	}
 	lw_decide_request(h, r->slot | f->own_lane << 16, &learned, f->entry, &d);
 	lane = d.lane;
 	modify = lane || d.strip;

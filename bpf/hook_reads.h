@@ -176,6 +176,36 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 	(void)__sync_lock_test_and_set(&a->held, 1);
 }
 
+static __always_inline int lw_older_still(const struct lw_config *conf)
+{
+	return bpf_ktime_get_ns() - conf->older_ns < LW_OLDER_SURE_NS;
+}
+
+/* Is a request on it that was at work when the agent came? */
+static __always_inline int lw_older_at_work(struct sock *sk)
+{
+	__u64 cookie = bpf_get_socket_cookie(sk);
+
+	return bpf_map_lookup_elem(&lw_older_work, &cookie) != NULL;
+}
+
+/* It is answered, or nobody waits for an answer any more. */
+static __always_inline void lw_older_done(struct sock *sk)
+{
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	struct lw_older_work *w = bpf_map_lookup_elem(&lw_older_work, &cookie);
+	struct lw_older_count *count;
+	__u32 pod, doubt;
+
+	if (!w)
+		return;
+	pod = w->pod;
+	doubt = w->doubt;
+	count = bpf_map_lookup_elem(&lw_older_counts, &pod);
+	if (!bpf_map_delete_elem(&lw_older_work, &cookie) && count)
+		__sync_fetch_and_add(doubt ? &count->doubt : &count->sure, -1);
+}
+
 /* A connection that was there before the agent: of those the agent has found. */
 static __always_inline struct lw_accepted *lw_older_one(struct sock *sk, __u32 agent)
 {
@@ -281,7 +311,8 @@ int lw_read(__u64 *ctx)
 		return 0;
 	n = expects ? LW_ACC_EXPECTS : 0;
 	/* several at once, or one before the last is answered: pipelining */
-	if (found > 1 || unseen || (a->held && write_seq == a->write_seq)) {
+	if (found > 1 || unseen || (a->held && write_seq == a->write_seq) ||
+	    (fresh && lw_older_still(conf) && lw_older_at_work(sk))) {
 		lane = LW_IN_UNKNOWN;
 		n = LW_ACC_FOR_GOOD;
 	}
@@ -299,6 +330,8 @@ static __always_inline int lw_answered(struct sock *sk, int size)
 	struct lw_task_key proc, thread = {};
 	struct lw_task *p;
 
+	if (conf && size > 0 && lw_older_still(conf))
+		lw_older_done(sk);
 	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 || (a->flags & (LW_ACC_STICKY | LW_ACC_FOR_GOOD)))
 		return 0;
 	if ((a->flags & LW_ACC_EXPECTS) && size <= LW_INTERIM_MAX) {
@@ -364,6 +397,8 @@ int lw_closes(__u64 *ctx)
 
 	if (state != BPF_TCP_FIN_WAIT1 && state != BPF_TCP_LAST_ACK && state != BPF_TCP_CLOSE)
 		return 0;
+	if (conf && lw_older_still(conf))
+		lw_older_done(sk);
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	if (a && conf && a->agent == conf->reads)
 		lw_let_go(a);

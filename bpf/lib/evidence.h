@@ -174,6 +174,26 @@ __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 	return lw_learn_parent(&a, p, t, lane, l);
 }
 
+/* Not by work, where a pod may be at work on something that nobody has seen coming. */
+__noinline int lw_learn_older(__u64 netns, struct lw_learned *l)
+{
+	struct lw_config *conf = lw_conf();
+	const struct lw_older_count *count;
+	__u32 none = 0, *pod;
+	__u64 key = netns, age;
+
+	if (!l || !conf || l->evidence == LW_EVIDENCE_NONE || l->evidence == LW_EVIDENCE_TRACE)
+		return 0;
+	age = bpf_ktime_get_ns() - conf->older_ns;
+	if (age >= LW_OLDER_SURE_NS)
+		return 0;
+	pod = bpf_map_lookup_elem(&lw_older_pods, &key);
+	count = bpf_map_lookup_elem(&lw_older_counts, pod ?: &none);
+	if (count && (count->sure || (age < LW_OLDER_DOUBT_NS && count->doubt)))
+		lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
+	return 0;
+}
+
 /*
  * By what all of the pod is at work on: for those of its processes that read no requests, but get them from one that does. A
  * guess (a process may send things of its own), so only where the agent was told to; else what may have been missed is counted.

@@ -282,6 +282,32 @@ struct {
 } lw_older SEC(".maps");
 
 /*
+ * Those of them on which a request was at work then, by cookie; whoever deletes one takes it off its pod's count. The agent
+ * makes, lw_reads takes. Pods by the cookie of their network namespace, and each one's count; 0 is of all that found no room.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_OLDER);
+	__type(key, __u64);
+	__type(value, struct lw_older_work);
+} lw_older_work SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_OLDER_PODS);
+	__type(key, __u64);
+	__type(value, __u32);
+} lw_older_pods SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LW_MAX_OLDER_PODS);
+	__type(key, __u32);
+	__type(value, struct lw_older_count);
+} lw_older_counts SEC(".maps");
+
+/*
  * What threads and processes are at work on. lw_reads writes, and deletes when they end; lw_msg reads. Threads full: counted
  * with the process alone. Processes full: counted in lw_uncounted, and while that is not 0 no work is evidence.
  */

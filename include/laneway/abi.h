@@ -54,6 +54,7 @@ struct lw_config {
 	__u64 netns; /* cookie of the agent's network namespace: the node's own, not a pod's */
 	__u32 hop_lanes; /* bit n: requests of lane n are told in lw_hops; 0: nobody traces */
 	__u32 hop_workload; /* of these, only those to this one (lw_workload.name_hash); 0: to any */
+	__u64 older_ns; /* when the agent looked which requests pods were at work on already; 0: not yet */
 };
 
 /* ---- clients that are not enrolled: lw_kept_names, lw_kept ---- */
@@ -556,6 +557,24 @@ struct lw_accepted {
 	__u32 agent; /* lw_config.reads when it was first seen; another: what is held here is void */
 	__u32 turn; /* lw_task.turns of the process once the request was read */
 	__u64 netns; /* cookie of its network namespace; 0: not looked up yet */
+};
+
+/*
+ * Requests that pods were at work on when the agent came: nobody has seen whose they are. While one of a pod is not answered,
+ * work is no evidence there; but not for longer than LW_OLDER_SURE_NS, and where the kernel's clock of 1 to 10 ms does not tell
+ * whether the last bytes of a connection came or went, LW_OLDER_DOUBT_NS.
+ */
+#define LW_OLDER_SURE_NS 60000000000ull
+#define LW_OLDER_DOUBT_NS 5000000000ull
+/* lw_older_work, by the connection's cookie */
+struct lw_older_work {
+	__u32 pod; /* index in lw_older_counts */
+	__u32 doubt; /* 1: it may have been answered */
+};
+/* lw_older_counts: requests of a pod that are not answered yet; the agent and lw_reads add to it atomically */
+struct lw_older_count {
+	__u64 sure;
+	__u64 doubt;
 };
 
 /* lw_traces: of which lane the requests are that arrived at a pod with a trace id. */

@@ -107,6 +107,8 @@
 #define LW_IN_STEPS 4096
 /* Connections that pods had accepted before the agent came. More: the agent says so, and reads are no evidence. */
 #define LW_MAX_OLDER 262144
+/* Pods that worked on requests when the agent came. More: they count as one. */
+#define LW_MAX_OLDER_PODS 4096
 /* Threads that have read a request. More: what they read is counted with their process alone, which proves nothing then. */
 #define LW_MAX_THREADS 65536
 /* Processes, likewise. More: reads are no evidence while any of those works on one. */

@@ -136,7 +136,7 @@ static void forget_inbound(struct lw_kern *kern)
 {
 	const struct bpf_map *maps[] = { kern->skel->maps.lw_inbound, kern->skel->maps.lw_in_heads, kern->skel->maps.lw_traces,
 					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs,
-					 kern->skel->maps.lw_at_pods };
+					 kern->skel->maps.lw_at_pods, kern->skel->maps.lw_older_work, kern->skel->maps.lw_older_pods };
 	uint64_t none = 0;
 
 	for (size_t i = 0; i < COUNT(maps); i++)

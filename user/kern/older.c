@@ -2,18 +2,24 @@
 /*
  * The connections that pods had accepted before the agent came. Accepted are those whose port is listened on in their
  * network namespace: sock_diag does not tell which end has connected. A port that is no longer listened on is missed.
+ *
+ * Where the last bytes came in, a request is at work that nobody has seen arriving; where they went out, none is. Both times
+ * are of the kernel's clock of jiffies: if they are the same, one may be.
  */
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "kern/internal.h"
 #include "kern/netns.h"
@@ -22,13 +28,16 @@
 #define BIT(state) (1u << (state))
 
 struct older {
-	int map;
-	size_t found;
-	bool full;
+	int map, work, pods;
+	struct lw_older_count *counts; /* mmapped */
+	size_t found, at_work, npods; /* npods: with an index of their own */
+	uint64_t netns; /* the namespace at hand */
+	uint32_t pod; /* its index, once pod_known; 0: there was no room */
+	bool full, pod_known;
 	unsigned char listened[65536 / 8]; /* by port, of the namespace at hand */
 };
 
-typedef void (*each_cb)(struct older *older, const struct inet_diag_msg *m);
+typedef void (*each_cb)(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info);
 
 static void set_addr(struct lw_addr *to, const struct inet_diag_msg *m, const __be32 from[4])
 {
@@ -41,20 +50,70 @@ static void set_addr(struct lw_addr *to, const struct inet_diag_msg *m, const __
 	}
 }
 
-static void note_listener(struct older *older, const struct inet_diag_msg *m)
+static void note_listener(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info)
 {
 	unsigned int port = ntohs(m->id.idiag_sport);
 
+	(void)info;
 	older->listened[port / 8] |= (unsigned char)(1u << (port % 8));
 }
 
-static void note_connection(struct older *older, const struct inet_diag_msg *m)
+static bool accepted(const struct older *older, const struct inet_diag_msg *m)
 {
 	unsigned int port = ntohs(m->id.idiag_sport);
-	uint64_t cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
-	struct lw_tuple t = { .local_port = (uint16_t)port, .peer_port = ntohs(m->id.idiag_dport) };
 
-	if (!(older->listened[port / 8] >> (port % 8) & 1))
+	return older->listened[port / 8] >> (port % 8) & 1;
+}
+
+static uint64_t cookie_of(const struct inet_diag_msg *m)
+{
+	return (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
+}
+
+enum at_work { AT_REST, AT_WORK, MAYBE_AT_WORK };
+
+static enum at_work at_work(const struct tcp_info *info)
+{
+	if (!info)
+		return MAYBE_AT_WORK;
+	if (!info->tcpi_bytes_received)
+		return AT_REST;
+	/* milliseconds since then */
+	if (info->tcpi_last_data_recv != info->tcpi_last_data_sent || !info->tcpi_bytes_sent)
+		return info->tcpi_last_data_recv < info->tcpi_last_data_sent || !info->tcpi_bytes_sent ? AT_WORK : AT_REST;
+	return MAYBE_AT_WORK;
+}
+
+/* The index of the pod at hand in lw_older_counts. */
+static uint32_t pod_index(struct older *older)
+{
+	uint32_t next = (uint32_t)older->npods + 1;
+
+	if (older->pod_known)
+		return older->pod;
+	older->pod_known = true;
+	older->pod = 0;
+	if (next < LW_MAX_OLDER_PODS && !bpf_map_update_elem(older->pods, &older->netns, &next, BPF_ANY)) {
+		older->npods++;
+		older->pod = next;
+	}
+	return older->pod;
+}
+
+static void count(struct older *older, const struct lw_older_work *w, int64_t n)
+{
+	struct lw_older_count *c = &older->counts[w->pod];
+
+	__atomic_add_fetch(w->doubt ? &c->doubt : &c->sure, (uint64_t)n, __ATOMIC_RELAXED);
+}
+
+static void note_connection(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info)
+{
+	struct lw_tuple t = { .local_port = ntohs(m->id.idiag_sport), .peer_port = ntohs(m->id.idiag_dport) };
+	uint64_t cookie = cookie_of(m);
+	enum at_work work;
+
+	if (!accepted(older, m))
 		return;
 	set_addr(&t.local, m, m->id.idiag_src);
 	set_addr(&t.peer, m, m->id.idiag_dst);
@@ -62,6 +121,41 @@ static void note_connection(struct older *older, const struct inet_diag_msg *m)
 		older->full = true;
 	else
 		older->found++;
+	work = at_work(info);
+	if (work != AT_REST) {
+		struct lw_older_work w = { .pod = pod_index(older), .doubt = work == MAYBE_AT_WORK };
+
+		count(older, &w, 1); /* first: whoever deletes it takes it off again */
+		if (bpf_map_update_elem(older->work, &cookie, &w, BPF_NOEXIST)) {
+			count(older, &w, -1);
+			older->full = true;
+		}
+		older->at_work++;
+	}
+}
+
+/* Was it answered after it had been listed, and before it was noted? From then on lw_reads sees it. */
+static void look_again(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info)
+{
+	uint64_t cookie = cookie_of(m);
+	struct lw_older_work w;
+
+	if (accepted(older, m) && at_work(info) == AT_REST && !bpf_map_lookup_elem(older->work, &cookie, &w) &&
+	    !bpf_map_delete_elem(older->work, &cookie))
+		count(older, &w, -1);
+}
+
+/* NULL: the kernel has not told all that is needed. */
+static const struct tcp_info *info_of(const struct nlmsghdr *h)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	const struct rtattr *a = (const struct rtattr *)(m + 1);
+	int n = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
+
+	for (; RTA_OK(a, n); a = RTA_NEXT(a, n))
+		if (a->rta_type == INET_DIAG_INFO)
+			return RTA_PAYLOAD(a) >= offsetof(struct tcp_info, tcpi_bytes_retrans) ? RTA_DATA(a) : NULL;
+	return NULL;
 }
 
 /* All sockets of one family in some of the states. 0 or -errno. */
@@ -72,7 +166,10 @@ static int each(struct older *older, int sock, int family, uint32_t states, each
 		struct inet_diag_req_v2 r;
 	} req = {
 		.h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.r = { .sdiag_family = (__u8)family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states },
+		.r = { .sdiag_family = (__u8)family,
+		       .sdiag_protocol = IPPROTO_TCP,
+		       .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+		       .idiag_states = states },
 	};
 	char buf[32768] __attribute__((aligned(__alignof__(struct nlmsghdr))));
 	struct pollfd p = { .fd = sock, .events = POLLIN };
@@ -93,30 +190,40 @@ static int each(struct older *older, int sock, int family, uint32_t states, each
 				return 0;
 			if (h->nlmsg_type == NLMSG_ERROR)
 				return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
-			cb(older, NLMSG_DATA(h));
+			cb(older, NLMSG_DATA(h), info_of(h));
 		}
 	}
 }
 
 static int look(int sock, void *arg)
 {
+	static const struct {
+		uint32_t states;
+		each_cb cb;
+	} passes[] = {
+		{ BIT(BPF_TCP_LISTEN), note_listener },
+		{ BIT(BPF_TCP_ESTABLISHED) | BIT(BPF_TCP_CLOSE_WAIT), note_connection },
+		{ BIT(BPF_TCP_ESTABLISHED) | BIT(BPF_TCP_CLOSE_WAIT), look_again },
+	};
 	struct older *older = arg;
+	socklen_t len = sizeof(older->netns);
 	int r = 0;
 
 	memset(older->listened, 0, sizeof(older->listened));
-	for (int pass = 0; !r && pass < 2; pass++) {
-		uint32_t states = pass ? BIT(TCP_ESTABLISHED) | BIT(TCP_CLOSE_WAIT) : BIT(TCP_LISTEN);
-		each_cb cb = pass ? note_connection : note_listener;
-
-		r = each(older, sock, AF_INET, states, cb);
+	older->pod_known = false;
+	if (getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &older->netns, &len))
+		return -errno;
+	for (size_t i = 0; !r && i < sizeof(passes) / sizeof(passes[0]); i++) {
+		r = each(older, sock, AF_INET, passes[i].states, passes[i].cb);
 		if (!r)
-			r = each(older, sock, AF_INET6, states, cb);
+			r = each(older, sock, AF_INET6, passes[i].states, passes[i].cb);
 	}
 	return r;
 }
 
 int lw_reads_add_older(struct lw_kern *kern)
 {
+	const size_t size = LW_MAX_OLDER_PODS * sizeof(struct lw_older_count);
 	_cleanup_free_ struct older *older = calloc(1, sizeof(*older));
 	_cleanup_(lw_netns_free) struct lw_netns *ns = NULL;
 	int r;
@@ -124,6 +231,14 @@ int lw_reads_add_older(struct lw_kern *kern)
 	if (!older)
 		return -ENOMEM;
 	older->map = bpf_map__fd(kern->skel->maps.lw_older);
+	older->work = bpf_map__fd(kern->skel->maps.lw_older_work);
+	older->pods = bpf_map__fd(kern->skel->maps.lw_older_pods);
+	older->counts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(kern->skel->maps.lw_older_counts), 0);
+	if (older->counts == MAP_FAILED)
+		return -errno;
+	memset(older->counts, 0, size); /* of an earlier agent's time */
+	/* before the first is listed: what is answered from now on is seen */
+	__atomic_store_n(&kern->config->older_ns, lw_clock_ns(), __ATOMIC_RELEASE);
 	r = lw_netns_new(&ns);
 	if (!r)
 		r = lw_netns_each(ns, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG, look, older);
@@ -131,6 +246,7 @@ int lw_reads_add_older(struct lw_kern *kern)
 		r = -E2BIG;
 	if (!r && older->found)
 		kern->config->flags |= LW_CONF_OLDER;
-	lw_debug("%zu connections that pods had accepted before", older->found);
+	munmap(older->counts, size);
+	lw_debug("%zu connections that pods had accepted before, %zu with a request at work", older->found, older->at_work);
 	return r;
 }

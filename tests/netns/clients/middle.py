@@ -6,6 +6,7 @@ of this one. Each path a way of working:
 
 /call       the thread that has read the request asks upstream, and answers
 /park/NAME  the same, but only after /go/NAME has come on another connection
+/later/NAME a worker takes it, says so on standard error, and after /go/NAME asks upstream and answers
 /hand       a worker asks upstream and answers, while the thread goes on reading
 /work       a worker asks, the thread that has read the request waits for it and answers
 /child      a child process asks (curl)
@@ -57,6 +58,12 @@ def answer(conn, body):
     conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
 
 
+def later(conn, name):
+    print("has", name, file=sys.stderr, flush=True)
+    gate(name).wait(60)
+    answer(conn, ask("/later"))
+
+
 def worker():
     while True:
         work.get()()
@@ -85,6 +92,8 @@ def serve(conn):
         elif path.startswith("/park/"):
             gate(path[6:]).wait(600)
             answer(conn, ask(path))
+        elif path.startswith("/later/"):
+            work.put(lambda name=path[7:]: later(conn, name))
         elif path == "/hand":
             work.put(lambda: answer(conn, ask(path)))
         elif path == "/work":

@@ -6,6 +6,7 @@
 # LIMIT_N (400): requests of that client. ATTACK, RUNTIME_TARGETS: see tests/runtimes/asks.sh.
 . "$(dirname "$0")/../runtimes/lib.sh"
 . "$RUNTIMES/asks.sh"
+. "$(dirname "$0")/../netns/fill.sh"
 need python3 nft bpftool
 N=${LIMIT_N:-400}
 runtimes_world --untrusted edge/app=gate

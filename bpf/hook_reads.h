@@ -178,7 +178,7 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 
 static __always_inline int lw_older_still(const struct lw_config *conf)
 {
-	return bpf_ktime_get_ns() - conf->older_ns < LW_OLDER_SURE_NS;
+	return conf->older_ns && bpf_ktime_get_ns() - conf->older_ns < LW_OLDER_SURE_NS;
 }
 
 /* Is a request on it that was at work when the agent came? */

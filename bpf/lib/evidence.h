@@ -182,7 +182,7 @@ __noinline int lw_learn_older(__u64 netns, struct lw_learned *l)
 	__u32 none = 0, *pod;
 	__u64 key = netns, age;
 
-	if (!l || !conf || l->evidence == LW_EVIDENCE_NONE || l->evidence == LW_EVIDENCE_TRACE)
+	if (!l || !conf || !conf->older_ns || l->evidence == LW_EVIDENCE_NONE || l->evidence == LW_EVIDENCE_TRACE)
 		return 0;
 	age = bpf_ktime_get_ns() - conf->older_ns;
 	if (age >= LW_OLDER_SURE_NS)

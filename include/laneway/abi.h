@@ -54,7 +54,7 @@ struct lw_config {
 	__u64 netns; /* cookie of the agent's network namespace: the node's own, not a pod's */
 	__u32 hop_lanes; /* bit n: requests of lane n are told in lw_hops; 0: nobody traces */
 	__u32 hop_workload; /* of these, only those to this one (lw_workload.name_hash); 0: to any */
-	__u64 older_ns; /* when the agent looked which requests pods were at work on already; 0: not yet */
+	__u64 older_ns; /* when the agent looked which requests pods were at work on already; 0: not yet, or they were on none */
 };
 
 /* ---- clients that are not enrolled: lw_kept_names, lw_kept ---- */

@@ -246,6 +246,9 @@ int lw_reads_add_older(struct lw_kern *kern)
 		r = -E2BIG;
 	if (!r && older->found)
 		kern->config->flags |= LW_CONF_OLDER;
+	/* then nobody need look for them with each answer */
+	if (!older->at_work)
+		__atomic_store_n(&kern->config->older_ns, 0, __ATOMIC_RELEASE);
 	munmap(older->counts, size);
 	lw_debug("%zu connections that pods had accepted before, %zu with a request at work", older->found, older->at_work);
 	return r;

@@ -237,15 +237,16 @@ int lw_reads_add_older(struct lw_kern *kern)
 	if (older->counts == MAP_FAILED)
 		return -errno;
 	memset(older->counts, 0, size); /* of an earlier agent's time */
-	/* before the first is listed: what is answered from now on is seen */
+	/* before the first is listed: what is answered, and read on those that are noted, is seen from now on */
 	__atomic_store_n(&kern->config->older_ns, lw_clock_ns(), __ATOMIC_RELEASE);
+	kern->config->flags |= LW_CONF_OLDER;
 	r = lw_netns_new(&ns);
 	if (!r)
 		r = lw_netns_each(ns, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG, look, older);
 	if (!r && older->full)
 		r = -E2BIG;
-	if (!r && older->found)
-		kern->config->flags |= LW_CONF_OLDER;
+	if (r || !older->found)
+		kern->config->flags &= ~(uint32_t)LW_CONF_OLDER;
 	/* then nobody need look for them with each answer */
 	if (!older->at_work)
 		__atomic_store_n(&kern->config->older_ns, 0, __ATOMIC_RELEASE);

@@ -95,13 +95,22 @@ static __noinline int lw_pod_sub(__u64 netns, __u32 lane)
 	return 0;
 }
 
-/* When comes before how many: who sees that a request is no longer there sees until when it was. */
-static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n)
+static __always_inline void lw_lanes_add(__u64 netns, __u32 lane, __s64 n)
 {
-	__u64 now = bpf_ktime_get_ns();
+	__u32 key = netns & (LW_AT_LANES - 1);
+	__u64 *at;
 
-	if (lane > LW_IN_UNKNOWN)
+	if (!lane || lane >= LW_IN_UNKNOWN)
 		return;
+	at = bpf_map_lookup_elem(&lw_at_lanes, &key);
+	if (at)
+		__sync_fetch_and_add(at, n);
+}
+
+/* When comes before how many: who sees that a request is no longer there sees until when it was. */
+static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n, __u64 now)
+{
+	lane = LW_AT_MOST(lane, LW_IN_UNKNOWN);
 	if (!t->total)
 		(void)__sync_lock_test_and_set(&t->since, now);
 	(void)__sync_lock_test_and_set(&t->at[lane], now);
@@ -109,29 +118,46 @@ static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n)
 	__sync_fetch_and_add(&t->total, n);
 }
 
-/* Takes off what the connection has added. */
-static __always_inline void lw_let_go(struct lw_accepted *a)
+/* Takes off what the connection has added. p: its process' element, NULL: not looked up. */
+static __always_inline void lw_let_go(struct lw_accepted *a, struct lw_task *p)
 {
-	struct lw_task_key thread = a->thread, proc = a->proc;
+	struct lw_task_key thread, proc;
 	struct lw_task *t;
 	__u32 lane = a->lane;
+	__u64 now;
 
-	if (!__sync_lock_test_and_set(&a->held, 0))
+	/* most often nothing is held: the exchange is for two that find something */
+	if (!a->held || !__sync_lock_test_and_set(&a->held, 0))
 		return;
+	now = bpf_ktime_get_ns();
+	thread = a->thread;
 	t = a->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &thread);
 	if (t)
-		lw_task_add(t, lane, -1);
+		lw_task_add(t, lane, -1, now);
 	if (a->flags & LW_ACC_NO_POD)
 		lw_add_uncounted(LW_UNCOUNTED_PODS, -1);
 	else if (!(a->flags & LW_ACC_INSIDE))
 		lw_pod_sub(a->netns, lane);
 	if (a->flags & LW_ACC_UNCOUNTED) {
 		lw_add_uncounted(0, -1);
-		return;
+	} else {
+		proc = a->proc;
+		t = p ? p : bpf_map_lookup_elem(&lw_procs, &proc);
+		if (t)
+			lw_task_add(t, lane, -1, now);
 	}
-	t = bpf_map_lookup_elem(&lw_procs, &proc);
-	if (t)
-		lw_task_add(t, lane, -1);
+	lw_lanes_add(a->netns, lane, -1); /* at last: who sees none there looks no further */
+}
+
+/* As lw_current_keys(), without a call for each field: programs on tracepoints may follow the kernel's own pointers. */
+static __always_inline void lw_reader_keys(struct lw_task_key *thread, struct lw_task_key *proc)
+{
+	struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;
+
+	thread->tid = task->pid;
+	thread->started = task->start_time;
+	proc->tid = leader->pid;
+	proc->started = leader->start_time;
 }
 
 /* The calling thread has read a request. */
@@ -139,9 +165,12 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 {
 	struct lw_task_key thread = {}, proc = {};
 	struct lw_task *t, *p;
+	__u64 now;
 
-	lw_let_go(a);
-	lw_current_keys(&thread, &proc);
+	lw_let_go(a, NULL);
+	lw_lanes_add(a->netns, lane, 1);
+	lw_reader_keys(&thread, &proc);
+	now = bpf_ktime_get_ns();
 	t = lw_task_of(&lw_threads, &thread);
 	p = lw_task_of(&lw_procs, &proc);
 	a->thread = thread;
@@ -152,7 +181,7 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 	if (t) {
 		if (p && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
 			__sync_fetch_and_or(&p->flags, LW_TASK_INTERLEAVES);
-		lw_task_add(t, lane, 1);
+		lw_task_add(t, lane, 1, now);
 	} else {
 		a->flags |= LW_ACC_NO_THREAD;
 		if (p)
@@ -166,7 +195,7 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 	}
 	if (p) {
 		p->netns = a->netns;
-		lw_task_add(p, lane, 1);
+		lw_task_add(p, lane, 1, now);
 		if (lane < LW_IN_UNKNOWN)
 			a->turn = __sync_fetch_and_add(&p->turns, 1) + 1;
 	} else {
@@ -346,14 +375,14 @@ static __always_inline int lw_answered(struct sock *sk, int size)
 				__sync_fetch_and_or(&p->flags, LW_TASK_HANDS_OVER);
 		} else if (a->lane < LW_IN_UNKNOWN) {
 			if (p->proven < LW_TASK_PROVEN && p->turns != a->turn && !(a->flags & LW_ACC_NO_THREAD)) {
-				lw_current_keys(&thread, &proc);
+				lw_reader_keys(&thread, &proc);
 				if (thread.started == a->thread.started) /* not another by the same number */
 					__sync_fetch_and_add(&p->proven, 1);
 			}
 			__sync_fetch_and_add(&p->turns, 1);
 		}
 	}
-	lw_let_go(a);
+	lw_let_go(a, a->flags & LW_ACC_UNCOUNTED ? NULL : p);
 	return 0;
 }
 
@@ -371,11 +400,9 @@ int lw_sends(__u64 *ctx)
 SEC("tp_btf/tcp_sendmsg_locked")
 int lw_sends_locked(__u64 *ctx)
 {
-	__u64 msg = ctx[1];
-	unsigned long size = 0;
+	const struct msghdr *msg = (const struct msghdr *)ctx[1];
+	unsigned long size = msg->msg_iter.count;
 
-	bpf_probe_read_kernel(&size, sizeof(size), (void *)msg + bpf_core_field_offset(struct msghdr, msg_iter) +
-							   bpf_core_field_offset(struct iov_iter, count));
 	return lw_answered((struct sock *)ctx[0], size > LW_INTERIM_MAX ? LW_INTERIM_MAX + 1 : size);
 }
 
@@ -401,7 +428,7 @@ int lw_closes(__u64 *ctx)
 		lw_older_done(sk);
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	if (a && conf && a->agent == conf->reads)
-		lw_let_go(a);
+		lw_let_go(a, NULL);
 	return 0;
 }
 

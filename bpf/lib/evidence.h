@@ -218,6 +218,15 @@ __noinline int lw_learn_pod(__u64 netns, __u32 slot, __u32 flags, struct lw_lear
 	return lw_learned_is(l, 0, LW_EVIDENCE_NONE, LW_REASON_ELSEWHERE);
 }
 
+/* May any process of this network namespace be at work for a lane? Most often none is, and then nothing is to be looked for. */
+static __always_inline int lw_lanes_at_work(__u64 netns)
+{
+	__u32 key = netns & (LW_AT_LANES - 1);
+	const __u64 *at = bpf_map_lookup_elem(&lw_at_lanes, &key);
+
+	return !at || *(const volatile __u64 *)at;
+}
+
 __noinline int lw_learn(struct lw_head *h, const struct lw_flow *f, __u32 slot, __u32 flags, struct lw_learned *l)
 {
 	struct lw_learn_ctx c = { .h = h, .slot = slot, .l = l };
@@ -225,8 +234,9 @@ __noinline int lw_learn(struct lw_head *h, const struct lw_flow *f, __u32 slot, 
 	if (!h || !f || !l)
 		return 0;
 	c.pod = &f->client;
-	bpf_loop(LW_CAPTURES, lw_learn_trace_cb, &c, 0);
-	if (!c.known && (flags & LW_CONF_READS) && !lw_learn_tasks(slot, l))
+	if (h->scan.options & LW_SCAN_TRACES)
+		bpf_loop(LW_CAPTURES, lw_learn_trace_cb, &c, 0);
+	if (!c.known && (flags & LW_CONF_READS) && lw_lanes_at_work(f->netns) && !lw_learn_tasks(slot, l))
 		lw_learn_pod(f->netns, slot, flags, l);
 	return 0;
 }

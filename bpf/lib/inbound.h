@@ -37,9 +37,9 @@ __noinline int lw_in_tags(struct lw_head *h, __u32 slot, struct lw_decision *d)
 
 /*
  * Has the tag been put there by somebody who is believed? Not where anybody may send this pod one; nor where it comes from a pod
- * that anybody may send one, unless it is sent to a destination: what goes there has such tags taken off (lw_msg).
+ * that anybody may send one (peer: its flags), unless it is sent to a destination: what goes there has such tags taken off (lw_msg).
  */
-__noinline int lw_in_untrusted(const struct lw_tuple *t, __u32 slot)
+__noinline int lw_in_untrusted(const struct lw_tuple *t, __u32 slot, __u32 peer)
 {
 	const struct lw_pod *pod;
 
@@ -48,8 +48,7 @@ __noinline int lw_in_untrusted(const struct lw_tuple *t, __u32 slot)
 	pod = lw_pod_of(slot, &t->local);
 	if (pod && (pod->flags & LW_POD_UNTRUSTED))
 		return 1;
-	pod = lw_pod_of(slot, &t->peer);
-	return pod && (pod->flags & LW_POD_UNTRUSTED) && !lw_dest_of(slot, &t->local, t->local_port);
+	return (peer & LW_POD_UNTRUSTED) && !lw_dest_of(slot, &t->local, t->local_port);
 }
 
 /* The lane of a request that has arrived: that of its tag, or of the pod that sent it. */
@@ -57,18 +56,20 @@ __noinline __u32 lw_in_lane(struct lw_head *h, const struct lw_tuple *t, __u32 s
 {
 	const struct lw_pod *pod;
 	struct lw_decision d = {};
-	__u32 lane;
+	__u32 lane, flags;
 
 	if (!h || !t)
 		return LW_IN_UNKNOWN;
-	h->eval.untrusted = lw_in_untrusted(t, slot);
-	lw_in_tags(h, slot, &d);
-	if (d.evidence == LW_EVIDENCE_AMBIGUOUS)
-		return LW_IN_UNKNOWN;
-	lane = d.lane;
-	if (d.evidence == LW_EVIDENCE_NONE) {
-		pod = lw_pod_of(slot, &t->peer);
-		lane = pod ? pod->lane : 0;
+	pod = lw_pod_of(slot, &t->peer);
+	lane = pod ? pod->lane : 0;
+	if (h->scan.options & LW_SCAN_TAGS) {
+		flags = pod ? pod->flags : 0;
+		h->eval.untrusted = lw_in_untrusted(t, slot, flags);
+		lw_in_tags(h, slot, &d);
+		if (d.evidence == LW_EVIDENCE_AMBIGUOUS)
+			return LW_IN_UNKNOWN;
+		if (d.evidence != LW_EVIDENCE_NONE)
+			lane = d.lane;
 	}
 	return lane < LW_MAX_LANES ? lane : LW_IN_UNKNOWN;
 }
@@ -126,7 +127,8 @@ __noinline int lw_in_request_seen(struct lw_in *in, struct lw_head *h, const str
 		in->state = LW_IN_LOST;
 		return 0;
 	}
-	bpf_loop(LW_CAPTURES, lw_in_traces_cb, &c, 0);
+	if (h->scan.options & LW_SCAN_TRACES)
+		bpf_loop(LW_CAPTURES, lw_in_traces_cb, &c, 0);
 	q = &in->last[in->requests & (LW_IN_REQUESTS - 1)];
 	q->end = end;
 	q->lane = lane;
@@ -332,7 +334,6 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 	__u32 end;
 	__s32 ahead;
 	__u8 c;
-	int start;
 
 	if (p->flags & LW_TCP_SYN) {
 		/* the ports are used again */
@@ -342,10 +343,9 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 	}
 	if (!p->len || (in && in->state == LW_IN_LOST))
 		return;
-	start = lw_packet_start(skb);
-	if (start < 0)
+	if (p->start == LW_NO_START)
 		return;
-	r->at = start + p->off;
+	r->at = p->start + p->off;
 	r->left = p->len;
 	end = p->seq + p->len;
 	if (in && in->state == LW_IN_FOLLOWED) {

@@ -336,6 +336,16 @@ struct {
 	__type(key, __u64);
 	__type(value, struct lw_task);
 } lw_at_pods SEC(".maps");
+/*
+ * Requests of lanes, base not among them, that processes of a network namespace are at work on, [its cookie % LW_AT_LANES]. 0: none of
+ * its processes can have evidence, and nobody looks for any. lw_reads writes, lw_msg reads.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LW_AT_LANES);
+	__type(key, __u32);
+	__type(value, __u64);
+} lw_at_lanes SEC(".maps");
 /* [0]: requests that could not be counted with their process; [1]: with their pod. */
 #define LW_UNCOUNTED_PODS 1
 struct {

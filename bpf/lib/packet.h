@@ -19,8 +19,10 @@ struct lw_packet {
 	__u32 off; /* of the payload, from the network header */
 	__u32 len; /* of it, bytes */
 	__u8 flags; /* of the TCP header */
-	__u8 pad[3];
+	__u8 start; /* where the network header starts in skb->data, if there is payload; LW_NO_START: it cannot be told */
+	__u8 pad[2];
 };
+#define LW_NO_START 0xff
 
 struct lw_ipv4_header {
 	__u8 ihl, tos;
@@ -41,8 +43,35 @@ struct lw_tcp_header {
 	__u8 doff, flags;
 };
 
+/* As they follow each other where there are no options: read at once, as each call costs. */
+struct lw_ipv4_tcp {
+	struct lw_ipv4_header ip;
+	struct lw_tcp_header tcp;
+};
+struct lw_ipv6_tcp {
+	struct lw_ipv6_header ip;
+	struct lw_tcp_header tcp;
+};
+
 /* From the network header on: the headers are in one piece. */
 #define LW_LOAD(skb, at, to) bpf_skb_load_bytes_relative(skb, at, to, sizeof(*(to)), BPF_HDR_START_NET)
+
+/*
+ * Where the network header, which has these bytes at offset 4, starts in skb->data, as bpf_skb_load_bytes() counts, which also
+ * finds what is in fragments. Behind an Ethernet header, or there is none.
+ */
+static __always_inline __u32 lw_packet_start(struct __sk_buff *skb, const __u32 *at_net)
+{
+	__u32 at_data[4], i, k;
+
+	for (i = 0; i < 2; i++) {
+		k = i ? 0 : LW_ETH_HLEN;
+		if (!bpf_skb_load_bytes(skb, k + 4, at_data, sizeof(at_data)) && at_data[0] == at_net[0] &&
+		    at_data[1] == at_net[1] && at_data[2] == at_net[2] && at_data[3] == at_net[3])
+			return k;
+	}
+	return LW_NO_START;
+}
 
 /*
  * 0 if it is a TCP packet with its whole header: a later fragment has none, and behind IPv6 extension headers it is not
@@ -50,8 +79,13 @@ struct lw_tcp_header {
  */
 static __noinline int lw_packet_read(struct __sk_buff *skb, struct lw_packet *p)
 {
+	union {
+		struct lw_ipv4_tcp v4;
+		struct lw_ipv6_tcp v6;
+		__u32 words[5];
+	} h;
 	__be16 proto = skb->protocol;
-	struct lw_tcp_header tcp;
+	struct lw_tcp_header *tcp;
 	__u32 l3 = 0, l4, end, i;
 
 	for (i = 0; i < 2; i++) {
@@ -62,51 +96,37 @@ static __noinline int lw_packet_read(struct __sk_buff *skb, struct lw_packet *p)
 		l3 += 4;
 	}
 	if (proto == bpf_htons(LW_ETH_P_IP)) {
-		struct lw_ipv4_header ip;
-
-		if (LW_LOAD(skb, l3, &ip) || ip.protocol != LW_IPPROTO_TCP || (ip.frag_off & bpf_htons(0x1fff)))
+		tcp = &h.v4.tcp;
+		if (LW_LOAD(skb, l3, &h.v4) || h.v4.ip.protocol != LW_IPPROTO_TCP || (h.v4.ip.frag_off & bpf_htons(0x1fff)))
 			return -1;
-		l4 = l3 + (ip.ihl & 0xf) * 4;
-		end = l3 + bpf_ntohs(ip.tot_len);
-		lw_addr4(&p->t.peer, ip.saddr);
-		lw_addr4(&p->t.local, ip.daddr);
+		l4 = l3 + (h.v4.ip.ihl & 0xf) * 4;
+		end = l3 + bpf_ntohs(h.v4.ip.tot_len);
+		lw_addr4(&p->t.peer, h.v4.ip.saddr);
+		lw_addr4(&p->t.local, h.v4.ip.daddr);
+		if (l4 != l3 + sizeof(h.v4.ip) && LW_LOAD(skb, l4, tcp))
+			return -1;
 	} else if (proto == bpf_htons(LW_ETH_P_IPV6)) {
-		struct lw_ipv6_header ip;
-
-		if (LW_LOAD(skb, l3, &ip) || ip.nexthdr != LW_IPPROTO_TCP)
+		tcp = &h.v6.tcp;
+		if (LW_LOAD(skb, l3, &h.v6) || h.v6.ip.nexthdr != LW_IPPROTO_TCP)
 			return -1;
-		l4 = l3 + sizeof(ip);
-		end = l4 + bpf_ntohs(ip.payload_len);
-		__builtin_memcpy(p->t.peer.ip, ip.saddr, sizeof(ip.saddr));
-		__builtin_memcpy(p->t.local.ip, ip.daddr, sizeof(ip.daddr));
+		l4 = l3 + sizeof(h.v6.ip);
+		end = l4 + bpf_ntohs(h.v6.ip.payload_len);
+		__builtin_memcpy(p->t.peer.ip, h.v6.ip.saddr, sizeof(h.v6.ip.saddr));
+		__builtin_memcpy(p->t.local.ip, h.v6.ip.daddr, sizeof(h.v6.ip.daddr));
 	} else {
 		return -1;
 	}
-	if (LW_LOAD(skb, l4, &tcp))
-		return -1;
-	p->t.peer_port = bpf_ntohs(tcp.source);
-	p->t.local_port = bpf_ntohs(tcp.dest);
-	p->seq = bpf_ntohl(tcp.seq);
-	p->flags = tcp.flags;
-	p->off = l4 + (tcp.doff >> 4) * 4;
+	p->t.peer_port = bpf_ntohs(tcp->source);
+	p->t.local_port = bpf_ntohs(tcp->dest);
+	p->seq = bpf_ntohl(tcp->seq);
+	p->flags = tcp->flags;
+	p->off = l4 + (tcp->doff >> 4) * 4;
 	p->len = end > p->off ? end - p->off : 0;
-	return 0;
-}
-
-/*
- * Where the network header starts in skb->data, as bpf_skb_load_bytes() counts, which also finds what is in fragments;
- * -1 if it cannot be told. Behind an Ethernet header, or there is none.
- */
-static __always_inline int lw_packet_start(struct __sk_buff *skb)
-{
-	__u64 at_net[2], at_data[2];
-
-	if (LW_LOAD(skb, 4, &at_net))
-		return -1;
-	if (!bpf_skb_load_bytes(skb, LW_ETH_HLEN + 4, at_data, sizeof(at_data)) && at_data[0] == at_net[0] &&
-	    at_data[1] == at_net[1])
-		return LW_ETH_HLEN;
-	if (!bpf_skb_load_bytes(skb, 4, at_data, sizeof(at_data)) && at_data[0] == at_net[0] && at_data[1] == at_net[1])
+	if (!p->len)
 		return 0;
-	return -1;
+	/* words: of the network header, which is not the IP header if there is a VLAN tag between */
+	if (l3 && LW_LOAD(skb, 0, &h.words))
+		return -1;
+	p->start = lw_packet_start(skb, h.words + 1);
+	return 0;
 }

@@ -56,6 +56,8 @@ enum lw_scan_flags {
 enum lw_scan_options {
 	LW_SCAN_CLOSE = 1 << 0, /* "Connection: close" */
 	LW_SCAN_KEEP_ALIVE = 1 << 1,
+	LW_SCAN_TAGS = 1 << 2, /* a header that a tag may be in, baggage included, is among the captures */
+	LW_SCAN_TRACES = 1 << 3, /* likewise a trace id */
 };
 
 /* Zero but for `response`: at the start of a head. Offsets are bytes from the start of the head. */
@@ -77,7 +79,7 @@ struct lw_scan {
 	__u32 value; /* where its value starts */
 	__u32 value_end; /* behind the last byte of it that is no blank */
 	__u8 options; /* enum lw_scan_options: seen */
-	__u8 option; /* likewise: what the token at hand may still become */
+	__u8 option; /* likewise: what the token of Connection at hand may still become */
 	__u8 pad[6];
 };
 LW_ASSERT_SIZE(struct lw_scan, 64);
@@ -123,6 +125,10 @@ static __always_inline void lw_scan_capture(struct lw_scan *s, struct lw_capture
 
 	if (!caps || s->header == LW_HDR_OTHER)
 		return;
+	if (s->header == LW_HDR_BAGGAGE || (s->header >= LW_HDR_TAG_FIRST && s->header <= LW_HDR_TAG_LAST))
+		s->options |= LW_SCAN_TAGS;
+	else if (s->header >= LW_HDR_TRACE_FIRST && s->header <= LW_HDR_TRACE_LAST)
+		s->options |= LW_SCAN_TRACES;
 	n = caps->n;
 	if (n >= LW_CAPTURES) {
 		s->flags |= LW_SCAN_CAPTURES_FULL;
@@ -453,40 +459,81 @@ static __always_inline __u32 lw_scan_plain(__u64 w, __u32 blank)
 	return (((m >> 7) & ones) * ones) >> 56;
 }
 
+/* Plain bytes of a value or target at the front of w, of which `left` count; they are taken. */
+static __always_inline __u32 lw_scan_plain_ones(struct lw_scan *s, __u64 w, __u32 left)
+{
+	__u32 blank = s->state == LW_SCAN_VALUE, n = lw_scan_plain(w, blank), last;
+
+	if (n > left)
+		n = left;
+	if (!n)
+		return 0;
+	last = w >> (8 * (n - 1)) & 0xff;
+	/* value_end wants the last byte that is no blank; a run of blanks is rare */
+	if (blank && last == ' ' && n > 1)
+		return 0;
+	s->pos += n;
+	if (blank && last != ' ')
+		s->value_end = s->pos;
+	return n;
+}
+
+/* "HTTP/1.0" or "HTTP/1.1" at once: 8, or 0 if w is neither. */
+static __always_inline __u32 lw_scan_version(struct lw_scan *s, __u64 w)
+{
+	__u8 minor = w >> 56;
+
+	if ((w & 0xffffffffffffffull) != LW_HTTP_1 || (minor != '0' && minor != '1'))
+		return 0;
+	if (minor == '0')
+		s->flags |= LW_SCAN_HTTP_1_0;
+	s->count = 8;
+	s->pos += 8;
+	return 8;
+}
+
+/* Bytes of a name that are taken at once, at most. */
+#define LW_SCAN_NAME_STEP 16
+
+static __always_inline __u32 lw_scan_name(struct lw_scan *s, const struct lw_names *names, const __u8 *buf, __u32 size,
+					  __u32 at, __u32 left)
+{
+	__u16 name = s->name;
+	__u32 n;
+
+	for (n = 0; n < LW_SCAN_NAME_STEP; n++) {
+		__u8 c = buf[(at + n) & (size - 1)];
+
+		if (n >= left || c == ':' || !lw_names_is_token(names, c))
+			break;
+		name = lw_names_next(names, name, c);
+	}
+	s->name = name;
+	s->pos += n;
+	return n;
+}
+
 /*
  * One step over buf, which holds `len` bytes of the head from its start, in `size` bytes of memory
- * (power of two, 8 more bytes readable behind). Takes one byte, or several plain ones. Returns 1 when there is
- * nothing left to do: DONE, ERROR, or all bytes taken.
+ * (power of two, 8 more bytes readable behind). Takes one byte, or several that have the same part to play. Returns 1 when
+ * there is nothing left to do: DONE, ERROR, or all bytes taken.
  */
 static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_names *names, struct lw_captures *caps,
 					 const __u8 *buf, __u32 size, __u32 len, __u32 base)
 {
-	__u32 at = s->pos - base;
+	__u32 at = s->pos - base, n = 0;
 
 	if (at >= len || s->state >= LW_SCAN_DONE)
 		return 1;
-	if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET) {
-		__u32 blank = s->state == LW_SCAN_VALUE;
-		__u32 n = lw_scan_plain(lw_load8(buf + (at & (size - 1))), blank);
-
-		if (n > len - at)
-			n = len - at;
-		if (n) {
-			__u32 i = (at + n - 1) & (size - 1);
-
-			s->pos += n;
-			/* value_end wants the last byte that is no blank; a run of blanks is rare */
-			if (blank && buf[i] != ' ')
-				s->value_end = s->pos;
-			else if (blank && n > 1)
-				goto slow;
-			if (n < 8 && at + n < len)
-				lw_scan_byte(s, names, caps, buf[(at + n) & (size - 1)]);
-			return 0;
-slow:
-			s->pos -= n;
-		}
-	}
+	if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET)
+		n = lw_scan_plain_ones(s, lw_load8(buf + (at & (size - 1))), len - at);
+	else if (s->state == LW_SCAN_NAME)
+		n = lw_scan_name(s, names, buf, size, at, len - at);
+	else if (!s->count && len - at >= 8 && (s->state == LW_SCAN_VERSION || (s->state == LW_SCAN_START && s->response)))
+		n = lw_scan_version(s, lw_load8(buf + (at & (size - 1))));
+	at += n;
+	if (at >= len || n >= 8)
+		return 0;
 	lw_scan_byte(s, names, caps, buf[at & (size - 1)]);
 	return 0;
 }

@@ -115,6 +115,8 @@
 #define LW_MAX_PROCS 16384
 /* Network namespaces of pods, likewise. More: the work of no pod is evidence while any of those works on one. */
 #define LW_MAX_AT_PODS 16384
+/* Counters of lane requests at work, of a network namespace each. Namespaces more: some share one. Power of two. */
+#define LW_AT_LANES 4096
 /* Processes between one that sends and one that it was started by, itself included. More: the latter's work is no evidence. */
 #define LW_PARENT_LEVELS 4
 /* Processes above one that ends and leaves children, which these may come to. More: one further up is not told. */

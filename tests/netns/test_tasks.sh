@@ -212,4 +212,13 @@ req client -H "$gray" "$(url forks /go/m)" >/dev/null
 expect_eq "what it has left, and tagged alone since" c1gray "$(answer_of m)"
 expect_eq "k" c1gray "$(go forks k)"
 exec {BESIDE}>&-
+
+# Nothing is left of what was counted: where no lane is at work nobody looks for evidence.
+lanes_at_work() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/at_lanes" | jq '[.[].formatted.value | select(. != 0)] | length'; }
+no_lane_at_work() { [ "$(lanes_at_work)" = 0 ]; }
+until_ok 10 "no lane to be at work" no_lane_at_work
+park forks o "$gray"
+expect_eq "namespaces where a lane is at work" 1 "$(lanes_at_work)"
+kill -KILL "${POD_PID[forks]}"
+until_ok 10 "none to be, once it is killed" no_lane_at_work
 say ok

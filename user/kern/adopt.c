@@ -137,12 +137,14 @@ static void forget_inbound(struct lw_kern *kern)
 	const struct bpf_map *maps[] = { kern->skel->maps.lw_inbound, kern->skel->maps.lw_in_heads, kern->skel->maps.lw_traces,
 					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs,
 					 kern->skel->maps.lw_at_pods, kern->skel->maps.lw_older_work, kern->skel->maps.lw_older_pods };
+	const struct bpf_map *counters[] = { kern->skel->maps.lw_uncounted, kern->skel->maps.lw_at_lanes };
 	uint64_t none = 0;
 
 	for (size_t i = 0; i < COUNT(maps); i++)
 		empty_map(maps[i]);
-	for (uint32_t i = 0; i < bpf_map__max_entries(kern->skel->maps.lw_uncounted); i++)
-		(void)bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_uncounted), &i, &none, BPF_ANY);
+	for (size_t i = 0; i < COUNT(counters); i++)
+		for (uint32_t k = 0; k < bpf_map__max_entries(counters[i]); k++)
+			(void)bpf_map_update_elem(bpf_map__fd(counters[i]), &k, &none, BPF_ANY);
 }
 
 static struct lw_left left_maps(const struct lw_kern *kern)

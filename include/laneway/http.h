@@ -492,7 +492,8 @@ static __always_inline __u32 lw_scan_version(struct lw_scan *s, __u64 w)
 	return 8;
 }
 
-/* Bytes of a name that are taken at once, at most. */
+/* Bytes that are taken in one step at most: one by one; of a name. */
+#define LW_SCAN_STEP_BYTES 8
 #define LW_SCAN_NAME_STEP 16
 
 static __always_inline __u32 lw_scan_name(struct lw_scan *s, const struct lw_names *names, const __u8 *buf, __u32 size,
@@ -532,9 +533,18 @@ static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_name
 	else if (!s->count && len - at >= 8 && (s->state == LW_SCAN_VERSION || (s->state == LW_SCAN_START && s->response)))
 		n = lw_scan_version(s, lw_load8(buf + (at & (size - 1))));
 	at += n;
-	if (at >= len || n >= 8)
+	if (n >= 8)
 		return 0;
-	lw_scan_byte(s, names, caps, buf[at & (size - 1)]);
+	n = 0;
+	do {
+		if (at + n >= len)
+			return 0;
+		lw_scan_byte(s, names, caps, buf[(at + n) & (size - 1)]);
+		if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET || s->state == LW_SCAN_NAME || s->state >= LW_SCAN_DONE)
+			return 0;
+		/* Linux 6.1 wants loops that jump back */
+		__asm__ volatile("" : "+r"(n));
+	} while (++n < LW_SCAN_STEP_BYTES);
 	return 0;
 }
 

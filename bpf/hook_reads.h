@@ -43,6 +43,14 @@ static __always_inline int lw_is_inside(const struct lw_tuple *t)
 	return w[2] == bpf_htonl(0xffff) ? t->local.ip[12] == 127 : !w[2] && w[3] == bpf_htonl(1);
 }
 
+/* Without --pod-evidence what matters of a pod is whether it is at work for a lane (LW_REASON_ELSEWHERE): all else need not be counted. */
+static __always_inline int lw_counts_for_pod(__u32 lane)
+{
+	const struct lw_config *conf = lw_conf();
+
+	return (lane && lane < LW_IN_UNKNOWN) || (conf && (conf->flags & LW_CONF_POD_EVIDENCE));
+}
+
 /*
  * A pod's element is deleted where nothing is at work and a process has ended; if others live, they make another. Elements are
  * used again at once, so that the one at hand may be another pod's by now: it is this one's if it is still found by the
@@ -136,7 +144,7 @@ static __always_inline void lw_let_go(struct lw_accepted *a, struct lw_task *p)
 		lw_task_add(t, lane, -1, now);
 	if (a->flags & LW_ACC_NO_POD)
 		lw_add_uncounted(LW_UNCOUNTED_PODS, -1);
-	else if (!(a->flags & LW_ACC_INSIDE))
+	else if (!(a->flags & LW_ACC_NOT_POD))
 		lw_pod_sub(a->netns, lane);
 	if (a->flags & LW_ACC_UNCOUNTED) {
 		lw_add_uncounted(0, -1);
@@ -187,8 +195,8 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 		if (p)
 			p->proven = 0; /* whether this thread does so too is not seen */
 	}
-	if (lw_is_inside(&a->tuple)) {
-		a->flags |= LW_ACC_INSIDE;
+	if (!lw_counts_for_pod(lane) || lw_is_inside(&a->tuple)) {
+		a->flags |= LW_ACC_NOT_POD;
 	} else if (!lw_pod_add(a->netns, lane)) {
 		a->flags |= LW_ACC_NO_POD;
 		lw_add_uncounted(LW_UNCOUNTED_PODS, 1);

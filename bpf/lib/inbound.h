@@ -304,7 +304,7 @@ next:
 	r->at += took;
 	r->left -= took;
 	in->next += took;
-	return 0;
+	return !r->left;
 }
 
 static __noinline long lw_in_new(const struct lw_tuple *t)

@@ -541,7 +541,7 @@ enum lw_accepted_flags {
 	LW_ACC_UNCOUNTED = 1 << 2, /* there was no room to count it with its process */
 	LW_ACC_NO_THREAD = 1 << 4, /* likewise with its thread */
 	LW_ACC_NO_POD = 1 << 5, /* likewise with its pod */
-	LW_ACC_INSIDE = 1 << 6, /* it is from the pod itself: nothing that the pod as a whole is at work on */
+	LW_ACC_NOT_POD = 1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {

@@ -67,7 +67,8 @@ TOOL_BIN := $(foreach s,$(TOOL_SRC),$(TESTS)/$(basename $(notdir $s)))
 # Of the fault tests, the one that every change may break.
 NETNS := $(wildcard tests/netns/test_*.sh) tests/faults/hostile.sh
 KUBE := $(wildcard tests/kube/test_*.sh)
-# Where the API server of test-kube is built, once.
+NODE := $(wildcard tests/node/test_*.sh)
+# Where what test-kube and test-node need of Kubernetes is built, once.
 LW_KUBE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/laneway/kube
 # T=name: only the tests whose name contains it.
 pick = $(if $(T),$(foreach t,$1,$(if $(findstring $(T),$(notdir $t)),$t)),$1)
@@ -180,6 +181,11 @@ test-kube: ## against a real kube-apiserver, which the first run builds; root
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES) $(RENDER)
 	@tests/kube/build.sh $(LW_KUBE)
 	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_KUBE=$(LW_KUBE) LW_VERSION=$(VERSION) tests/run.sh $(call pick,$(KUBE))
+test-node: ## kubectl apply -k deploy/ on a node with kubelet, kube-proxy and containerd, in a namespace of its own; root
+	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS) $(IMAGE_DEPS) $(NODE_DEPS)'
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN)
+	@tests/kube/build.sh $(LW_KUBE) kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy
+	@LANEWAY=$(BIN) BUILD=$(BUILD) LW_KUBE=$(LW_KUBE) LW_TEST_TIMEOUT=$(or $(LW_TEST_TIMEOUT),600) tests/run.sh $(call pick,$(NODE))
 # The manifests, the image, the chart and the unit, without an API server; tests/kube has what needs one.
 # What renders the chart: Debian 12 has no helm.
 RENDER := $(TESTS)/render
@@ -266,6 +272,8 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 VM_DEPS := qemu-system-x86=qemu-system-x86_64 kmod=modprobe cpio=cpio busybox-static=/bin/busybox xz-utils=xz zstd=zstd
 # of test-kube and bench-kube alone
 KUBE_DEPS := etcd-server=etcd kubernetes-client=kubectl openssl=openssl dpkg-dev=dpkg-source tinyproxy-bin=tinyproxy
+# of test-node alone
+NODE_DEPS := containerd=containerd runc=runc containernetworking-plugins=/usr/lib/cni/bridge iptables=iptables
 # of test-runtimes alone
 RUNTIME_DEPS := gunicorn=gunicorn python3-aiohttp=/usr/lib/python3/dist-packages/aiohttp \
 	python3-urllib3=/usr/lib/python3/dist-packages/urllib3 libtomcat10-embed-java=/usr/share/java/tomcat10-embed-core.jar \
@@ -315,7 +323,7 @@ help: ## this list
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all bpf user tools objects test test-all test-unit test-bpf test-netns test-vm test-vm-ci test-faults soak-faults next test-upgrade \
-	test-kube bench-kube test-runtimes test-deploy \
+	test-kube test-node bench-kube test-runtimes test-deploy \
 	demo bench bench-inbound bench-state soak fuzz \
 	check deps image install install-kubectl man clean help
 .DEFAULT_GOAL := all

@@ -72,6 +72,19 @@ static __always_inline __u64 lw_host_pod_of(const struct lw_config *conf, __u64 
 }
 
 /*
+ * An old state is no reason to send anybody to a pod, as it may be gone. But a Service that has canaries among its pods would give
+ * them base requests, and without an agent nobody could take these back: so its last choice holds for a while.
+ */
+static __always_inline int lw_may_choose(const struct lw_config *conf, const struct lw_dest *dest)
+{
+	if (!(dest->flags & LW_DEST_SERVICE))
+		return 0;
+	if (dest->flags & LW_DEST_UNPINNED)
+		return (__s64)(bpf_ktime_get_ns() - conf->heartbeat_ns) < (__s64)LW_LAST_CHOICE_NS;
+	return lw_agent_alive(conf);
+}
+
+/*
  * *addr and *port are the destination; overwritten when a pod was chosen. Returns 1 then.
  */
 static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr *addr, __u16 *port)
@@ -119,8 +132,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	st->workload = dest->workload;
 	st->group = dest->group;
 	st->role = LW_ROLE_DOWN;
-	/* an old state is no reason to send anybody to a pod */
-	if (!(dest->flags & LW_DEST_SERVICE) || !lw_agent_alive(conf))
+	if (!lw_may_choose(conf, dest))
 		return 0;
 	ep = lw_choose(conf->flags, slot, dest->group, 0);
 	if (!ep)

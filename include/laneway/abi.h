@@ -96,6 +96,7 @@ struct lw_slot_key {
 
 enum lw_dest_flags {
 	LW_DEST_SERVICE = 1 << 0, /* a ClusterIP: a pod is chosen at connect */
+	LW_DEST_UNPINNED = 1 << 1, /* its selector names no revision: whoever else chooses a pod may choose a canary */
 };
 
 /* lw_dests: where a client may connect to. Looked up with the port, then with port 0 (any port). */

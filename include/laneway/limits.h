@@ -97,6 +97,12 @@
 /* How deep below the root such a cgroup may be. Deeper: likewise. */
 #define LW_HOST_POD_LEVELS 12
 
+/*
+ * How long a dead agent's last state still chooses base pods for Services that are not pinned to a revision, nanoseconds. Longer:
+ * pods may have come and gone meanwhile, and the node's own choice (kube-proxy) has canaries among the others.
+ */
+#define LW_LAST_CHOICE_NS 30000000000ull
+
 /* Connections that pods of this node have accepted, of which requests are followed. More: the one longest idle is not. */
 #define LW_MAX_INBOUND 65536
 /* Request heads that arrive in pieces at one moment. More: the oldest is not read. */

@@ -2,12 +2,15 @@
 /*
  * What becomes of a request that cannot have the pod it should: fail open, fail closed, no pod in the lane, no agent.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "kern/internal.h"
 #include "laneway/reasons.h"
 #include "turns.h"
 
@@ -215,6 +218,40 @@ static void open_with_an_agent_just_killed_follows_the_peer(void **state)
 	close(b);
 }
 
+/* Who connects to a ClusterIP for which nobody else has an answer, so long after the agent's last sign of life: 1, a base pod. */
+static int is_given_a_pod(uint64_t age_ns)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
+	int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0;
+
+	lab_kern()->config->heartbeat_ns = lw_clock_ns() - age_ns;
+	if (connect(c, (struct sockaddr *)&a, sizeof(a)))
+		err = errno;
+	close(c);
+	assert_true(!err || err == ECONNREFUSED);
+	return !err;
+}
+
+static void service_without_an_agent(void **state)
+{
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
+	static const char *const vips[] = { LAB_VIP, NULL };
+	struct lab_state s = { .pods = pods, .lanes = lanes, .vips = vips };
+
+	(void)state;
+	start(&(struct lab_options){ .no_agent = true, .state = &s });
+	assert_int_equal(is_given_a_pod(0), 1);
+	assert_int_equal(is_given_a_pod(2 * LW_NS_PER_SEC), 0);
+	/* its pods are of all revisions: for a while rather one that may be gone than a canary */
+	s.unpinned = true;
+	lab_publish(&s);
+	assert_int_equal(is_given_a_pod(0), 1);
+	assert_int_equal(is_given_a_pod(2 * LW_NS_PER_SEC), 1);
+	assert_int_equal(is_given_a_pod(LW_LAST_CHOICE_NS - LW_NS_PER_SEC), 1);
+	assert_int_equal(is_given_a_pod(LW_LAST_CHOICE_NS), 0);
+}
+
 /* The lane has no ready pod: base is right then, also where misses are refused. */
 static void no_gray_pod(const struct lab_options *options)
 {
@@ -292,6 +329,7 @@ int main(void)
 		cmocka_unit_test_teardown(open_and_unreachable_falls_back, teardown),
 		cmocka_unit_test_teardown(open_with_an_agent_just_killed_follows_the_peer, teardown),
 		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, teardown),
+		cmocka_unit_test_teardown(service_without_an_agent, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base_when_closed, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base_without_an_agent, teardown),

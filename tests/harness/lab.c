@@ -173,7 +173,9 @@ struct lw_image *lab_image(const struct lab_state *s)
 	}
 	for (const char *const *vip = s->vips; vip && *vip; vip++) {
 		struct lw_dest_key vk = { .addr = addr(*vip), .port = LAB_VIP_PORT };
-		struct lw_dest dest = { .workload = LAB_WORKLOAD, .group = group_of(LAB_WORKLOAD) + 1, .flags = LW_DEST_SERVICE };
+		struct lw_dest dest = { .workload = LAB_WORKLOAD,
+					.group = group_of(LAB_WORKLOAD) + 1,
+					.flags = LW_DEST_SERVICE | (s->unpinned ? LW_DEST_UNPINNED : 0) };
 
 		put(image, LW_TABLE_DESTS, &vk, &dest);
 	}

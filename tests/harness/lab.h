@@ -42,6 +42,7 @@ struct lab_state {
 	const struct lw_rules_entry *entries; /* of LAB_WORKLOAD */
 	size_t nentries;
 	const char *const *vips; /* of LAB_WORKLOAD, port LAB_VIP_PORT; NULL-terminated; NULL: none */
+	bool unpinned; /* the vips' Service has canaries among its pods */
 	bool baggage; /* lanes go on in the baggage, too */
 };
 #define LAB_WORKLOAD 1

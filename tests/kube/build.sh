@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# build.sh DIR: a real kube-apiserver in DIR/bin, built from Debian's source package `kubernetes` (1.20.2) with Debian's
-# Go 1.19: no other place has one. Ten minutes on two cores, once: what is there already stays. Installs nothing, and
-# changes nothing of the system's package lists: DIR has lists and sources of its own.
+# build.sh DIR [COMMAND...]: these commands of Kubernetes (kube-apiserver, kubelet...) in DIR/bin, kube-apiserver if none is named, built
+# from Debian's source package `kubernetes` (1.20.2) with Debian's Go 1.19: no other place has them. Ten minutes on two cores, once:
+# what is there already stays. Installs nothing, and changes nothing of the system's package lists: DIR has lists and sources of
+# its own.
 set -euo pipefail
 dir=$(mkdir -p "$1" && cd "$1" && pwd)
 exec 9>"$dir/lock"
 flock 9
-[ ! -x "$dir/bin/kube-apiserver" ] || exit 0
+wanted=()
+for name in "${@:2}"; do
+	[ -x "$dir/bin/$name" ] || wanted+=("$name")
+done
+[ $# -gt 1 ] || [ -x "$dir/bin/kube-apiserver" ] || wanted=(kube-apiserver)
+[ ${#wanted[@]} -gt 0 ] || exit 0
 [ "$(id -u)" = 0 ] || {
 	echo "build.sh: root is needed to read package lists" >&2
 	exit 1
@@ -25,7 +31,7 @@ else
 fi
 own=(-o "Dir::Etc::sourcelist=$list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache"
 	-o APT::Sandbox::User=root)
-say() { printf 'kube-apiserver: %s\n' "$*"; }
+say() { printf 'kubernetes: %s\n' "$*"; }
 
 say "fetching the sources and the compiler"
 apt-get "${own[@]}" -qq update
@@ -57,8 +63,10 @@ if [ ! -e pkg/generated/openapi/zz_generated.openapi.go ]; then
 	"$dir/k8s/openapi-gen" -h vendor/k8s.io/code-generator/hack/boilerplate.go.txt -i "$inputs" \
 		-p k8s.io/kubernetes/pkg/generated/openapi -O zz_generated.openapi --output-base "$GOPATH/src" -r "$dir/k8s/violations"
 fi
-say "compiling: about ten minutes, and only this once"
+say "compiling ${wanted[*]}: some ten minutes for the first, and only this once"
 version=k8s.io/kubernetes/vendor/k8s.io/component-base/version
-go build -trimpath -o "$dir/bin/kube-apiserver.tmp" -ldflags "-s -w -X $version.gitVersion=v1.20.2 -X $version.gitMajor=1 \
-	-X $version.gitMinor=20 -X $version.gitTreeState=clean" ./cmd/kube-apiserver
-mv "$dir/bin/kube-apiserver.tmp" "$dir/bin/kube-apiserver"
+for name in "${wanted[@]}"; do
+	go build -trimpath -o "$dir/bin/$name.tmp" -ldflags "-s -w -X $version.gitVersion=v1.20.2 -X $version.gitMajor=1 \
+		-X $version.gitMinor=20 -X $version.gitTreeState=clean" "./cmd/$name"
+	mv "$dir/bin/$name.tmp" "$dir/bin/$name"
+done

@@ -11,6 +11,9 @@
 KUBE_DIR=${LW_KUBE:-${XDG_CACHE_HOME:-$HOME/.cache}/laneway/kube}
 KUBE_HERE=$LWT_ROOT/tests/kube
 ETCD_PID="" API_PID=""
+# tests/node has them elsewhere, and with all that admission does: what servers are started with, the addresses in the
+# server's certificate, admission plugins that are off.
+KUBE_ON=() KUBE_SAN=IP:127.0.0.1,DNS:localhost KUBE_NO_ADMISSION=ServiceAccount
 
 free_ports() { python3 -c 'import socket, sys
 s = [socket.socket() for _ in range(int(sys.argv[1]))]
@@ -24,7 +27,7 @@ kube_pki() {
 	openssl ecparam -genkey -name prime256v1 -noout -out "$d/ca.key"
 	openssl req -x509 -new -key "$d/ca.key" -sha256 -days 30 -subj /CN=laneway-test -out "$d/ca.crt" \
 		-addext keyUsage=critical,keyCertSign,cRLSign
-	kube_cert srv /CN=kube-apiserver 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n'
+	kube_cert srv /CN=kube-apiserver "subjectAltName=$KUBE_SAN\nextendedKeyUsage=serverAuth\n"
 	kube_cert cli /O=system:masters/CN=admin 'extendedKeyUsage=clientAuth\n'
 	openssl genrsa -out "$d/sa.key" 2048
 	KUBE_TOKEN=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
@@ -54,20 +57,20 @@ kubeconfig() {
 }
 
 etcd_start() {
-	(outside exec etcd --name t --data-dir "$KUBE/etcd" --listen-client-urls "$ETCD" --advertise-client-urls "$ETCD" \
+	(outside exec "${KUBE_ON[@]}" etcd --name t --data-dir "$KUBE/etcd" --listen-client-urls "$ETCD" --advertise-client-urls "$ETCD" \
 		--listen-peer-urls "$ETCD_PEER" --initial-advertise-peer-urls "$ETCD_PEER" \
 		--initial-cluster "t=$ETCD_PEER" --unsafe-no-fsync >>"$KUBE/etcd.log" 2>&1) &
 	ETCD_PID=$!
-	until_ok 60 "etcd" curl -sf "$ETCD/health"
+	until_ok 60 "etcd" "${KUBE_ON[@]}" curl -sf "$ETCD/health"
 }
 # api_start [OPTIONS...]: returns once it is ready.
 api_start() {
-	(outside exec "$KUBE_DIR/bin/kube-apiserver" --etcd-servers="$ETCD" --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
+	(outside exec "${KUBE_ON[@]}" "$KUBE_DIR/bin/kube-apiserver" --etcd-servers="$ETCD" --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
 		--secure-port="$API_PORT" --insecure-port=0 --tls-cert-file="$KUBE/pki/srv.crt" --tls-private-key-file="$KUBE/pki/srv.key" \
 		--client-ca-file="$KUBE/pki/ca.crt" --token-auth-file="$KUBE/pki/tokens.csv" --authorization-mode=RBAC \
 		--service-cluster-ip-range=10.96.0.0/16 --cert-dir="$KUBE/pki" --service-account-key-file="$KUBE/pki/sa.key" \
 		--service-account-signing-key-file="$KUBE/pki/sa.key" --service-account-issuer=https://kubernetes.default.svc \
-		--disable-admission-plugins=ServiceAccount --endpoint-reconciler-type=none --allow-privileged=true "$@" \
+		--disable-admission-plugins="$KUBE_NO_ADMISSION" --endpoint-reconciler-type=none --allow-privileged=true "$@" \
 		>>"$KUBE/apiserver.log" 2>&1) &
 	API_PID=$!
 	until_ok 200 "the API server" kapi_ok /readyz
@@ -135,11 +138,14 @@ kube_setup() {
 kube_objects() {
 	apply <"$LWT_ROOT/deploy/namespace.yaml"
 	apply <"$LWT_ROOT/deploy/rbac.yaml"
+	kube_crds
+	agent_token "$KUBE/token"
+}
+kube_crds() {
 	cat "$KUBE_HERE"/crd/*.yaml | apply
 	k wait --for condition=established --timeout=30s crd/rollouts.rollouts.kruise.io crd/trafficroutings.rollouts.kruise.io >/dev/null
 	until_ok 20 "the CRDs to be served" kapi_ok "$ROLLOUTS"
 	until_ok 20 "the CRDs to be served" kapi_ok "$ROUTINGS"
-	agent_token "$KUBE/token"
 }
 
 # ---- what controllers and kubelets would write; pods, Services and Deployments in namespace $KUBE_NS ----

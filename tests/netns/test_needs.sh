@@ -36,4 +36,15 @@ refused "a folder that is no cgroup" "'$LWT_TMP' is no folder of a cgroup2 hiera
 	"${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_TMP"
 refused "no cgroup2" "find the cgroup2 root: none is mounted; *--cgroup" \
 	unshare --mount bash -c 'umount -a -t cgroup2 && exec "$@"' - "${common[@]}" --bpffs "$LWT_BPFFS"
+
+# Version 2 below version 1, as systemd mounts it where both are in use: found there.
+mkdir -p "$LWT_TMP/v1/unified"
+unshare --mount --propagation private bash -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' - "$LWT_CGROUP" "$LWT_TMP/v1/unified" \
+	"${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_TMP/v1" --device "lwv$$x*" >"$LWT_TMP/agent.log" 2>&1 &
+AGENT_PID=$!
+until_ok 20 "the agent's socket" agent_answers
+lw status --wait $((10 * LWT_SLOW)) >/dev/null || not_here "the agent steers nothing here"
+expect_like "said" "*'$LWT_TMP/v1' is of cgroup version 1: version 2 is at '$LWT_TMP/v1/unified'*" "$(cat "$LWT_TMP/agent.log")"
+expect_like "tagged" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
+agent_stop
 say ok

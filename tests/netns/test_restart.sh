@@ -46,6 +46,11 @@ until_ok 5 "the flow to go with its connection" eval '[ "$(flows)" = 0 ]'
 agent_kill
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "no agent: base on a new connection" '200 b1\[*' "$(hold_get '' /id)"
+# A Service that has the canary among its pods: what its own choice would give it, it does not get for a while.
+kube_proxy client "${APP_VIP[web]}" 80 c1 c1
+for i in 1 2 3 4; do
+	expect_like "no agent: base by the Service" 'b[12]\[*' "$(who client "http://${APP_VIP[web]}/id")"
+done
 agent_start
 expect_like "a connection made without an agent is steered" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 

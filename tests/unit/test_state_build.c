@@ -236,7 +236,7 @@ static void the_example_in_release(void **state)
 
 	/* A: by its Service, and by its pods' addresses. */
 	assert_non_null(dest(f, "10.96.20.1", 20001));
-	assert_int_equal(dest(f, "10.96.20.1", 20001)->flags, LW_DEST_SERVICE);
+	assert_int_equal(dest(f, "10.96.20.1", 20001)->flags, LW_DEST_SERVICE | LW_DEST_UNPINNED);
 	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 0),
 			    "192.168.42.115:20001! 192.168.42.116:20001!");
 	assert_string_equal(endpoints(f, dest(f, "10.96.20.1", 20001), 1), "192.168.42.117:20001!");
@@ -862,6 +862,8 @@ static void services_as_rollouts_leaves_them(void **state)
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_int_equal(dest(f, "10.9.0.1", 80)->flags, LW_DEST_SERVICE);
+	assert_int_equal(dest(f, "10.9.0.3", 80)->flags, LW_DEST_SERVICE | LW_DEST_UNPINNED);
 	assert_null(dest(f, "10.9.0.2", 80));
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.3", 80), 0), "10.0.0.1:80 10.0.0.2:80");
 	assert_null(dest(f, "10.9.0.3", 53));

@@ -508,6 +508,15 @@ static int select_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 	return 0;
 }
 
+/* As Rollouts does it for the time of a release: its selector names the revision. */
+static bool is_pinned(const struct lw_k8s_service *spec)
+{
+	for (size_t i = 0; i < spec->selector.n; i++)
+		if (lw_state_is_hash_key(spec->selector.items[i].key))
+			return true;
+	return false;
+}
+
 static int put_service_port(struct lw_state *state, const struct lw_k8s_object *service,
 			    const struct lw_state_owner *owner, enum family family, const struct lw_k8s_service_port *port,
 			    const struct selection *selection, struct candidates *candidates)
@@ -538,7 +547,7 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 		if (group == 0)
 			return -ENOMEM;
 		r = put_dest(state, &spec->ips[i], port->port, selection->workload->id, group,
-			     LW_DEST_SERVICE);
+			     LW_DEST_SERVICE | (is_pinned(spec) ? 0 : LW_DEST_UNPINNED));
 		if (r < 0)
 			return r;
 	}

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <mntent.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "kern/cgroup2.h"
 #include "kern/devices.h"
 #include "kern/internal.h"
 #include "kern/leftover.h"
@@ -43,21 +43,6 @@ static int on_libbpf(enum libbpf_print_level level, const char *format, va_list 
 	if (level != LIBBPF_DEBUG && lw_log_enabled(LW_LOG_DEBUG))
 		lw_logv(LW_LOG_DEBUG, format, args);
 	return 0;
-}
-
-static char *find_cgroup2(void)
-{
-	FILE *f = setmntent("/proc/self/mounts", "re");
-	struct mntent *m;
-	char *path = NULL;
-
-	if (!f)
-		return NULL;
-	while (!path && (m = getmntent(f)))
-		if (!strcmp(m->mnt_type, "cgroup2"))
-			path = strdup(m->mnt_dir);
-	endmntent(f);
-	return path;
 }
 
 static int mount_bpffs(const char *path, bool *ret_mounted)
@@ -473,7 +458,7 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 	kern->options = *options;
 	kern->fail_closed = options->fail_closed;
 	kern->no_inbound = options->no_inbound;
-	kern->cgroup = options->cgroup ? strdup(options->cgroup) : find_cgroup2();
+	kern->cgroup = lw_cgroup2_find(options->cgroup);
 	if (!kern->cgroup) {
 		lw_error("find the cgroup2 root: none is mounted; mount one (mount -t cgroup2 none DIR) and name it with --cgroup");
 		return -ENOENT;

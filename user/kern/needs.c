@@ -4,17 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "kern/cgroup2.h"
 
 #define BTF "/sys/kernel/btf/vmlinux"
 
@@ -80,16 +79,12 @@ static int check_rights(void)
 
 static int check_cgroup(const char *cgroup)
 {
-	struct statfs s;
+	int r = lw_cgroup2_is_not(cgroup);
 
-	if (statfs(cgroup, &s)) {
-		int r = -errno;
-
+	if (r < 0)
 		lw_error("open cgroup '%s': %s", cgroup, strerror(-r));
+	if (r <= 0)
 		return r;
-	}
-	if (s.f_type == CGROUP2_SUPER_MAGIC)
-		return 0;
 	lw_error("'%s' is no folder of a cgroup2 hierarchy: name one with --cgroup", cgroup);
 	return -ENOTDIR;
 }

@@ -93,7 +93,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	const struct lw_endpoint *ep;
 	struct lw_dest *dest;
 	struct lw_sk *st;
-	__u32 slot;
+	__u32 slot, kept;
 
 	if (!conf || !conf->generation)
 		return 0;
@@ -110,7 +110,9 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 			st->role = 0;
 		return 0;
 	}
-	if (lw_is_kept_out(conf)) {
+	/* nobody sees the requests of who is kept out, and the node might give them a canary */
+	kept = lw_is_kept_out(conf);
+	if (kept && !(dest->flags & LW_DEST_UNPINNED)) {
 		if (st)
 			st->role = 0;
 		return 0;
@@ -131,7 +133,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	st->host_pod = lw_host_pod_of(conf, st->netns);
 	st->workload = dest->workload;
 	st->group = dest->group;
-	st->role = LW_ROLE_DOWN;
+	st->role = kept ? LW_ROLE_CHOSEN : LW_ROLE_DOWN;
 	if (!lw_may_choose(conf, dest))
 		return 0;
 	ep = lw_choose(conf->flags, slot, dest->group, 0);
@@ -186,7 +188,7 @@ static __always_inline struct lw_sk *lw_asked(struct bpf_sock_addr *ctx)
 	if (!ctx->sk)
 		return NULL;
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
-	return st && st->role == LW_ROLE_DOWN ? st : NULL;
+	return st && (st->role == LW_ROLE_DOWN || st->role == LW_ROLE_CHOSEN) ? st : NULL;
 }
 
 SEC("cgroup/getpeername4")

@@ -303,6 +303,7 @@ enum lw_role {
 	LW_ROLE_DOWN = 1,
 	LW_ROLE_UP = 2,
 	LW_ROLE_FAR = 3, /* a pod's end of an upstream connection, on this node */
+	LW_ROLE_CHOSEN = 4, /* not enrolled, but a pod was chosen for it: `asked` is what the application knows */
 };
 /* lw_sk: sk_storage of every socket that takes part; of a downstream socket what connect knew. */
 struct lw_sk {

@@ -14,10 +14,16 @@ asks() { in_pod client python3 "$LWT_ROOT/tests/netns/clients/asks.py" "${POD_IP
 agent_start --keep-out curl --keep-out no-such-client
 expect_like "kept out by name: a tagged request" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
 expect_like "kept out by name: again" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
+# A Service that has the canary among its pods, which is all that the node would choose here.
+kube_proxy client "${APP_VIP[web]}" 80 c1 c1
+for header in 'x: y' "$tag"; do
+	expect_like "kept out by name: by the Service, $header" "b[12]\[* ${APP_VIP[web]}" \
+		"$(req client -o /dev/null -w '%header{x-pod} %{remote_ip}' "http://${APP_VIP[web]}/id" -H "$header")"
+done
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "another program is steered" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 hold_end
-expect_eq "counted" 2 "$(counted kept-name)"
+expect_eq "counted" 4 "$(counted kept-name)"
 expect_eq "shown" "curl name" "$(json '[.kept_out.processes[] | "\(.program) \(.why)"] | unique | join(",")')"
 expect_like "for people" '*curl\[*\], name, since *: 1 connections not enrolled*' "$(lw status)"
 agent_stop

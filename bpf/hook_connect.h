@@ -120,20 +120,22 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	if (conf->other_pid && bpf_get_current_pid_tgid() >> 32 == conf->other_pid)
 		return 0;
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!st) {
-		/* no memory, or more of it than net.core.optmem_max lets one socket have */
+	if (st) {
+		st->cookie = bpf_get_socket_cookie(ctx);
+		st->netns = bpf_get_netns_cookie(ctx);
+		st->asked = *addr;
+		st->asked_port = *port;
+		st->pid = bpf_get_current_pid_tgid() >> 32;
+		st->host_pod = lw_host_pod_of(conf, st->netns);
+		st->workload = dest->workload;
+		st->group = dest->group;
+		st->role = kept ? LW_ROLE_CHOSEN : LW_ROLE_DOWN;
+	} else {
+		/* no memory, or more of it than net.core.optmem_max lets one socket have: not enrolled, and it sees which pod it has */
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_ENROL);
-		return 0;
+		if (!(dest->flags & LW_DEST_UNPINNED))
+			return 0;
 	}
-	st->cookie = bpf_get_socket_cookie(ctx);
-	st->netns = bpf_get_netns_cookie(ctx);
-	st->asked = *addr;
-	st->asked_port = *port;
-	st->pid = bpf_get_current_pid_tgid() >> 32;
-	st->host_pod = lw_host_pod_of(conf, st->netns);
-	st->workload = dest->workload;
-	st->group = dest->group;
-	st->role = kept ? LW_ROLE_CHOSEN : LW_ROLE_DOWN;
 	if (!lw_may_choose(conf, dest))
 		return 0;
 	ep = lw_choose(conf->flags, slot, dest->group, 0);

@@ -15,6 +15,7 @@ pod_ns other
 release_by_user web
 agent_start
 targets
+kube_proxy client "${APP_VIP[web]}" 80 c1 c1
 base "before"
 lane "before" c1gray
 
@@ -29,10 +30,11 @@ not_enrolled() {
 	look "$2"
 	"fills_$1"
 	base "$1"
+	expect_like "$1: base by a Service for which the node would choose the canary" 'b[12]\[*' "$(who client "http://${APP_VIP[web]}/id")"
 	lane "$1" 'b[12]'
 	expect_like "$1: enrolled before, with the tag" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 	expect_like "$1: enrolled before, base" '200 b2\[*' "$(hold_get "" /id)"
-	expect_eq "$1: connections counted as $2" 9 "$(more "$2")"
+	expect_eq "$1: connections counted as $2" 10 "$(more "$2")"
 	"$3"
 	hold_end
 	as_before "$1"

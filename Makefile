@@ -3,6 +3,8 @@
 
 VERSION := 0.1.0
 BUILD ?= build
+# One name for one folder: what depends on what is noted by name.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 # Objects of the program; `make check` uses one such directory a compiler.
 OBJ ?= $(BUILD)/obj
 SAN := $(BUILD)/san

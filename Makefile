@@ -273,7 +273,8 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 # of test-vm alone
 VM_DEPS := qemu-system-x86=qemu-system-x86_64 kmod=modprobe cpio=cpio busybox-static=/bin/busybox xz-utils=xz zstd=zstd
 # of test-kube and bench-kube alone
-KUBE_DEPS := etcd-server=etcd kubernetes-client=kubectl openssl=openssl dpkg-dev=dpkg-source tinyproxy-bin=tinyproxy
+KUBE_DEPS := etcd-server=etcd kubernetes-client=kubectl openssl=openssl dpkg-dev=dpkg-source tinyproxy-bin=tinyproxy \
+	libfaketime=/usr/lib/$(MULTIARCH)/faketime/libfaketime.so.1
 # of test-node alone
 NODE_DEPS := containerd=containerd runc=runc containernetworking-plugins=/usr/lib/cni/bridge iptables=iptables
 # of test-runtimes alone

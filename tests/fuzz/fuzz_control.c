@@ -134,10 +134,12 @@ int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *
 	return cb(&(struct lw_stat_key){ .lane = 1 }, 5, arg);
 }
 
-void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_reads, uint64_t *ret_uncounted)
+void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_reads, bool *ret_pods,
+		      uint64_t *ret_uncounted)
 {
 	(void)kern;
 	*ret_inbound = *ret_reads = true;
+	*ret_pods = true;
 	*ret_uncounted = 1;
 }
 

@@ -153,11 +153,12 @@ int lw_kern_each_flow(struct lw_kern *kern,
 }
 
 void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_reads,
-		      uint64_t *ret_uncounted)
+		      bool *ret_pods, uint64_t *ret_uncounted)
 {
 	(void)kern;
 	*ret_inbound = true;
 	*ret_reads = true;
+	*ret_pods = false;
 	*ret_uncounted = 0;
 }
 

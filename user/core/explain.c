@@ -441,6 +441,8 @@ static void tell_tasks(struct explain *e)
 						       lane == LW_IN_UNKNOWN ? "not seen arriving" : lane_name(lane));
 		lw_explain_tell_work(&known->work[i], lanes, e->ret);
 	}
+	if (e->ret->tasks)
+		lw_explain_tell_pod(known, e->ret);
 }
 
 static void tell_decision(struct explain *e, const struct lw_decision *d)

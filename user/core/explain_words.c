@@ -157,6 +157,15 @@ void lw_explain_tell_tasks(const struct lw_explain_learned *learned, struct lw_e
 				learned->work_total);
 }
 
+void lw_explain_tell_pod(const struct lw_explain_learned *learned, struct lw_explain_result *ret)
+{
+	if (!learned || !learned->inbound || !learned->reads || !learned->work_total)
+		return;
+	lw_explain_line(ret, "what a process of that pod that has read none sends is %s",
+			learned->pod_evidence ? "in the one lane that all of its work is in, if there is one (--pod-evidence)" :
+						"base, if no rule decides, and counted as 'elsewhere'");
+}
+
 void lw_explain_tell_work(const struct lw_explain_work *work, const char *lanes, struct lw_explain_result *ret)
 {
 	const struct lw_task *t = &work->task;

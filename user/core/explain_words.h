@@ -24,5 +24,7 @@ void lw_explain_tell_trace(const struct lw_explain_learned *learned, const struc
 			   bool in_lane, struct lw_explain_result *ret);
 /* Whether threads and processes count, and why not. */
 void lw_explain_tell_tasks(const struct lw_explain_learned *learned, struct lw_explain_result *ret);
+/* What that comes to for a process of the same pod that has read no request itself. */
+void lw_explain_tell_pod(const struct lw_explain_learned *learned, struct lw_explain_result *ret);
 /* Of one process; lanes: "2 gray, 1 base". */
 void lw_explain_tell_work(const struct lw_explain_work *work, const char *lanes, struct lw_explain_result *ret);

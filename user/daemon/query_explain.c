@@ -156,7 +156,8 @@ int lw_query_explain(const struct lw_query *q, struct json_object *request,
 	}
 	if (!*ask.path)
 		ask.path = "/";
-	lw_learned_state(q->kern, &learned.inbound, &learned.reads, &uncounted);
+	lw_learned_state(q->kern, &learned.inbound, &learned.reads, &learned.pod_evidence,
+			 &uncounted);
 	learned.uncounted = uncounted != 0;
 	work = calloc(1, sizeof(*work));
 	r = work ? lw_at_work_find(q->kern, &ask.from, work) : -ENOMEM;

@@ -181,10 +181,10 @@ kube_service() {
 		  selector: {app: $5}
 	END
 }
-# kube_pod NAME APP DEPLOYMENT IP [LANE]: created, and reported running and ready.
+# kube_pod NAME APP DEPLOYMENT IP [LANE [HASH]]: created, and reported running and ready.
 kube_pod() {
 	local hash lane=""
-	hash=$(hash_of "$3")
+	hash=${6:-$(hash_of "$3")}
 	[ -z "${5:-}" ] || lane=",\"alicloud.service.tag\":\"$5\",\"opensergo.io/canary-$5\":\"$5\""
 	kapi POST "/api/v1/namespaces/$KUBE_NS/pods" "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"$1\",
 		\"labels\":{\"app\":\"$2\",\"pod-template-hash\":\"$hash\"$lane},

@@ -106,6 +106,25 @@ check() {
 }
 check
 
+say "a pod on the host network is told by its cgroup"
+apply <<-END
+	apiVersion: v1
+	kind: Pod
+	metadata: {name: hostnet, labels: {app: web}, annotations: {laneway.io/keep-out: "true"}}
+	spec:
+	  hostNetwork: true
+	  terminationGracePeriodSeconds: 1
+	  containers: [{name: main, image: "hop:1", imagePullPolicy: Never, args: [--listen, "127.0.0.1:9099", --name, hostnet]}]
+END
+found() { ask status -o json | jq -e '.host_pods | .pods == 1 and .found == 1'; }
+until_ok 30 "its cgroup to be found" found
+# as_hostnet COMMAND...: in its cgroup.
+as_hostnet() { (echo $BASHPID >"$(cgroup2_root)$(sed -n 's/^0:://p' "/proc/$(pgrep -f -- '--name hostnet')/cgroup")/cgroup.procs" && exec "$@"); }
+node_asks=(nsenter --net="/run/netns/$(ns_of node)" curl -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}' -H "$tag" "http://$VIP/id")
+expect_like "a process of the node, tagged" 'web-canary-*' "$("${node_asks[@]}")"
+expect_like "one of the pod, which is kept out" "web-$stable-*" "$(as_hostnet "${node_asks[@]}")"
+k delete pod hostnet >/dev/null
+
 say "kubectl laneway"
 mkdir "$LWT_TMP/bin"
 cp "$LWT_ROOT/deploy/kubectl-laneway" "$LWT_TMP/bin/"

@@ -244,6 +244,17 @@ kube_routing() {
 		indent 4
 	} | apply
 }
+# kube_routing_by_user NAME SERVICE: x-user: xiaoming, who gets the tag.
+kube_routing_by_user() {
+	kube_routing "$@" <<-END
+		matches:
+		- headers:
+		  - {type: Exact, name: x-user, value: xiaoming}
+		requestHeaderModifier:
+		  set:
+		  - {name: x-mse-tag, value: gray}
+	END
+}
 # kube_routing_status NAME PHASE "ROLLOUTS THAT HOLD IT"
 kube_routing_status() {
 	local finalizers='"rollouts.kruise.io/trafficrouting"' rollout
@@ -295,14 +306,7 @@ kube_two_pods() {
 	kube_service web "${APP_VIP[web]}" 80 "$LWT_PORT" web
 	kube_pod b1 web web "${POD_IP[b1]}"
 	kube_pod b2 web web "${POD_IP[b2]}"
-	kube_routing tr web <<-END
-		matches:
-		- headers:
-		  - {type: Exact, name: x-user, value: xiaoming}
-		requestHeaderModifier:
-		  set:
-		  - {name: x-mse-tag, value: gray}
-	END
+	kube_routing_by_user tr web
 	kube_rollout ro web tr
 	kube_rollout_status ro Healthy Completed Completed web web
 	kube_routing_status tr Healthy ""

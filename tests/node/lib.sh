@@ -22,7 +22,7 @@ node_run() {
 	NODE_PIDS+=($!)
 }
 
-# Folders that programs have compiled in are the node's own. /sys/fs/cgroup is, where version 2 is alone there.
+# The test's cgroup and bpffs where a node has its own, and own folders where programs have them compiled in.
 node_mounts() {
 	local v2
 	v2=$(cgroup2_root)
@@ -46,7 +46,7 @@ node_cgroups() {
 	done
 }
 
-# node_image NAME BINARY: an image of it for containerd.
+# node_image NAME BINARY [VERSION]: an image of it for containerd.
 node_image() {
 	(cd "$LWT_ROOT" && IMAGE=$1 deploy/image/build.py "$2" "${3:-1}" "$NODE/$1.tar") >"$NODE/$1.log" 2>&1 || fail "image $1: $(cat "$NODE/$1.log")"
 	on_node ctr --address "$NODE/containerd.sock" -n k8s.io images import "$NODE/$1.tar" >>"$NODE/$1.log" 2>&1 ||
@@ -148,11 +148,11 @@ node_setup() {
 	node_containerd
 	node_kubelet
 	until_ok 60 "the node to be there" k get node node-1
-	until_ok 60 "the node to be ready" node_is ready
+	until_ok 60 "the node to be ready" node_is_ready
 	kube_crds
 }
-# node_is ready: and nothing keeps pods off it.
-node_is() { k get node node-1 -o json | jq -e '(.spec.taints // [] | length == 0) and any(.status.conditions[]; .type == "Ready" and .status == "True")'; }
+# And nothing keeps pods off it.
+node_is_ready() { k get node node-1 -o json | jq -e '(.spec.taints // [] | length == 0) and any(.status.conditions[]; .type == "Ready" and .status == "True")'; }
 
 # What runs in containers is in cgroups of its own.
 node_kill() {

@@ -77,14 +77,7 @@ say "a release"
 deployment web-canary web 1 ", alicloud.service.tag: gray, opensergo.io/canary-gray: gray" "--color, gray" "rollouts.kruise.io/canary-deployment: web"
 running deployment/web-canary
 stable=$(pod_template web) canary=$(pod_template web-canary)
-kube_routing tr web <<-END
-	matches:
-	- headers:
-	  - {type: Exact, name: x-user, value: xiaoming}
-	requestHeaderModifier:
-	  set:
-	  - {name: x-mse-tag, value: gray}
-END
+kube_routing_by_user tr web
 kube_rollout ro web tr
 kube_routing_status tr Progressing ro
 rollout_at Progressing InRolling StepPaused "$canary"

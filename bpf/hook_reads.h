@@ -118,7 +118,7 @@ static __always_inline void lw_lanes_add(__u64 netns, __u32 lane, __s64 n)
 /* When comes before how many: who sees that a request is no longer there sees until when it was. */
 static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n, __u64 now)
 {
-	lane = LW_AT_MOST(lane, LW_IN_UNKNOWN);
+	lane = LW_AT_MOST(lane, LW_IN_UNKNOWN); /* it is never more; so the verifier knows, too */
 	if (!t->total)
 		(void)__sync_lock_test_and_set(&t->since, now);
 	(void)__sync_lock_test_and_set(&t->at[lane], now);

@@ -460,7 +460,7 @@ static __always_inline __u32 lw_scan_plain(__u64 w, __u32 blank)
 }
 
 /* Plain bytes of a value or target at the front of w, of which `left` count; they are taken. */
-static __always_inline __u32 lw_scan_plain_ones(struct lw_scan *s, __u64 w, __u32 left)
+static __always_inline __u32 lw_scan_take_plain(struct lw_scan *s, __u64 w, __u32 left)
 {
 	__u32 blank = s->state == LW_SCAN_VALUE, n = lw_scan_plain(w, blank), last;
 
@@ -527,7 +527,7 @@ static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_name
 	if (at >= len || s->state >= LW_SCAN_DONE)
 		return 1;
 	if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET)
-		n = lw_scan_plain_ones(s, lw_load8(buf + (at & (size - 1))), len - at);
+		n = lw_scan_take_plain(s, lw_load8(buf + (at & (size - 1))), len - at);
 	else if (s->state == LW_SCAN_NAME)
 		n = lw_scan_name(s, names, buf, size, at, len - at);
 	else if (!s->count && len - at >= 8 && (s->state == LW_SCAN_VERSION || (s->state == LW_SCAN_START && s->response)))

@@ -381,7 +381,7 @@ static void test_work(void **state)
 	has(r, "mixed[72] is at work on 3: 2 base, 1 gray", "not yet shown");
 	has(r, "unseen[73] is at work on 1: 1 not seen arriving", "");
 	has(r, "4 processes at work are not among those", "");
-	has(r, "what a process of that pod that has read none sends", "counted as 'elsewhere'");
+	has(r, "what a process of that pod that has read none sends", "'elsewhere'");
 	learned.pod_evidence = true;
 	has(LEARNED("x: y"), "what a process of that pod that has read none sends", "--pod-evidence");
 	work[1].task.proven = LW_TASK_PROVEN;

@@ -163,7 +163,7 @@ void lw_explain_tell_pod(const struct lw_explain_learned *learned, struct lw_exp
 		return;
 	lw_explain_line(ret, "what a process of that pod that has read none sends is %s",
 			learned->pod_evidence ? "in the one lane that all of its work is in, if there is one (--pod-evidence)" :
-						"base, if no rule decides, and counted as 'elsewhere'");
+						"base, if no rule decides ('elsewhere', if the pod is at work for a lane)");
 }
 
 void lw_explain_tell_work(const struct lw_explain_work *work, const char *lanes, struct lw_explain_result *ret)

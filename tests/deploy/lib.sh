@@ -54,7 +54,7 @@ container_start() {
 }
 # The same with the folder $LWT_STATE as the source.
 container_start_state() {
-	container_start --arg=--kube=--state=/state --mount "$LWT_STATE:/state" --no-option events "$@"
+	container_start --arg=--kube=--state=/state --no-arg=--leave-hooks --mount "$LWT_STATE:/state" --no-option events "$@"
 }
 # container_up: until it answers.
 container_up() {

@@ -15,6 +15,7 @@ CRI-O, resolved for the capabilities as these do it.
   --env NAME=VALUE       what the kubelet tells every pod
   --drop CAP             without this capability
   --arg OLD=NEW          another argument in place of OLD, split at the first =
+  --no-arg NAME          without argument NAME or NAME=...
   --option LINE          one more line in the agent's options; --no-option NAME takes lines away
   --mount DIR:PATH       one more folder, read-only
   --seccomp FILE         an OCI seccomp object in place of the manifest's
@@ -141,7 +142,7 @@ def command_of(container, env, args):
         image = json.load(f)["config"]
     words = container.get("command", image["Entrypoint"]) + container.get("args", image["Cmd"])
     replace = dict(a.split("=", 1) for a in args.arg)
-    words = [replace.get(w, w) for w in words]
+    words = [replace.get(w, w) for w in words if w.split("=", 1)[0] not in args.no_arg]
     for name, value in env.items():
         words = [w.replace(f"$({name})", value) for w in words]
     return words, image["Env"]
@@ -150,11 +151,13 @@ def command_of(container, env, args):
 def config(pod, objects, args):
     container = pod["containers"][0]
     context = container["securityContext"]
+    fields = {"spec.nodeName": args.node, "metadata.namespace": find(objects, "DaemonSet")["metadata"]["namespace"]}
     env = {}
     for e in container.get("env", []):
-        if e["valueFrom"]["fieldRef"]["fieldPath"] != "spec.nodeName":
+        path = e["valueFrom"]["fieldRef"]["fieldPath"]
+        if path not in fields:
             sys.exit(f"podspec.py: env {e}: not known here")
-        env[e["name"]] = args.node
+        env[e["name"]] = fields[path]
     words, image_env = command_of(container, env, args)
     caps = capabilities_of(container, args.drop)
     namespaces = [{"type": "mount"}, {"type": "uts"}, {"type": "ipc"}]
@@ -183,7 +186,7 @@ def main():
     parser.add_argument("bundle")
     for name in ("rootfs", "volumes", "node", "token", "seccomp", "print"):
         parser.add_argument("--" + name)
-    for name in ("host", "env", "drop", "arg", "option", "no-option", "mount"):
+    for name in ("host", "env", "drop", "arg", "no-arg", "option", "no-option", "mount"):
         parser.add_argument("--" + name, action="append", default=[])
     args = parser.parse_args()
     with open(args.manifests, encoding="utf-8") as f:

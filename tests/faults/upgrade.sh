@@ -68,6 +68,29 @@ if case_wanted surge-next; then
 	agent_stop
 fi
 
+# As a DaemonSet does it that does not surge: what an agent leaves to the next one.
+if case_wanted restart; then
+	agent_start --leave-hooks always
+	load restart --may-fall-back
+	for _ in $(seq "$rounds"); do
+		pause 1
+		agent_stop
+		pause 1
+		mark
+		agent_start --leave-hooks always
+		expect_eq "gone on with" 1 "$(said 'going on with what an earlier agent')"
+	done
+	pause 1
+	load_end restart
+	result restart "SIGTERM with --leave-hooks, then the same build, $rounds times"
+	judge restart 0 0
+	load_for 2 after
+	result after "afterwards"
+	judge after 0 0
+	agent_stop
+	"$LANEWAY" cleanup --bpffs "$LWT_BPFFS" >/dev/null
+fi
+
 if case_wanted restart-next; then
 	agent_start
 	load term --may-fall-back

@@ -15,7 +15,7 @@ expect_eq "refused" "spec.updateStrategy.rollingUpdate.maxUnavailable" \
 	"$(grep -o 'spec\.[a-zA-Z.]*' "$LWT_TMP/out" | sort -u | paste -sd ' ')"
 sed -e '/maxSurge: /d' -e 's/maxUnavailable: 0/maxUnavailable: 1/' "$DEPLOY/manifests.yaml" >"$LWT_TMP/old.yaml"
 k apply --dry-run=server -f "$LWT_TMP/old.yaml" >"$LWT_TMP/out" || fail "$(cat "$LWT_TMP/out")"
-expect_eq "objects" "6 of 6" "$(grep -c 'server dry run' "$LWT_TMP/out") of $(grep -c '^kind: ' "$LWT_TMP/old.yaml")"
+expect_eq "objects" "8 of 8" "$(grep -c 'server dry run' "$LWT_TMP/out") of $(grep -c '^kind: ' "$LWT_TMP/old.yaml")"
 k apply -f "$LWT_TMP/old.yaml" >/dev/null
 # a mistake would be seen
 sed 's/readOnlyRootFilesystem/readOnlyRoot/' "$LWT_TMP/old.yaml" >"$LWT_TMP/bad.yaml"
@@ -24,7 +24,7 @@ say "the chart"
 "$LWT_BUILD/tests/render" "$LWT_ROOT/deploy/helm/laneway" laneway v1.20.2 updateStrategy.rollingUpdate='{maxUnavailable: 1}' \
 	>"$LWT_TMP/chart.yaml"
 k apply --dry-run=server -f "$LWT_TMP/chart.yaml" >"$LWT_TMP/out" || fail "$(cat "$LWT_TMP/out")"
-expect_eq "objects" 5 "$(grep -c 'server dry run' "$LWT_TMP/out")"
+expect_eq "objects" 7 "$(grep -c 'server dry run' "$LWT_TMP/out")"
 
 say "the agent, as the server has it"
 {
@@ -94,7 +94,10 @@ events_asked() {
 }
 container_stop
 before=$(events_asked POST 409)
+# The DaemonSet is there: another agent follows.
+[ -e "$LWT_BPFFS/laneway/agent" ] || fail "nothing is left to the next agent: $(tail -n 3 "$LWT_TMP/agent.log")"
 start
+grep -q 'going on with what an earlier agent has pinned' "$LWT_TMP/agent.log" || fail "the next agent did not go on with it"
 asked() { [ "$(events_asked POST 409)" -ge $((before + 1)) ]; }
 until_ok 30 "it to ask" asked
 expect_eq "LaneOpened" 2 "$(event LaneOpened)"
@@ -119,5 +122,9 @@ start
 warned() { grep -q 'write an Event: not allowed: grant the verb \\"create\\" on resource \\"events\\"' "$LWT_TMP/agent.log"; }
 until_ok 30 "the words" warned
 expect_like "tagged" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
+
+say "without the DaemonSet nothing is left"
+k -n laneway delete daemonset laneway >/dev/null
 container_stop
+expect_eq "pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
 say ok

@@ -48,6 +48,11 @@ exits 2 "a bad file of options" "$LANEWAY" agent --state "$LWT_STATE" --options 
 expect_like "a bad file of options" "*$LWT_TMP/options:2: 'steer' is no option*" "$(err)"
 exits 2 "options, abbreviated" "$LANEWAY" agent --state "$LWT_STATE" --option "$LWT_TMP/options"
 exits 2 "Events of a folder" "$LANEWAY" agent --state "$LWT_STATE" --events
+for when in '' never laneway /laneway laneway/ a/b/c 'a b/c' A/b; do
+	exits 2 "--leave-hooks '$when'" "$LANEWAY" agent --kube --leave-hooks "$when"
+	expect_like "--leave-hooks '$when'" "*NAMESPACE/NAME of a DaemonSet, not '$when'*" "$(err)"
+done
+exits 2 "a DaemonSet of a folder" "$LANEWAY" agent --state "$LWT_STATE" --leave-hooks a/b
 exits 2 "two questions" "$LANEWAY" status --wait 1 --alive
 exits 2 "a bad number of seconds" "$LANEWAY" status --wait soon
 exits 4 "output that cannot be written" bash -c '"$1" help >/dev/full' - "$LANEWAY"

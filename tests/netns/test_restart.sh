@@ -60,6 +60,37 @@ done
 agent_start
 expect_like "a connection made without an agent is steered" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 
+# told to end, with --leave-hooks: the same, and what is under way is let finish
+hold_end
+agent_stop
+agent_start --leave-hooks always
+maps=$(map_id)
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "before, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+hold_send "$tag" "/slow/$((1000 * LWT_SLOW))"
+until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
+kill -TERM "$AGENT_PID"
+expect_like "ended: what was under way" '200 c1gray\[*' "$(hold_read)"
+wait "$AGENT_PID" || fail "the agent's exit code is $?"
+AGENT_PID=
+expect_like "ended: tagged follows its own peer" '200 b1\[*' "$(hold_get "$tag" /id)"
+expect_like "ended: base" '200 b1\[*' "$(hold_get '' /id)"
+until_ok 10 "the agent to be held for dead" silent
+kube_proxy client "${APP_VIP[web]}" 80 c1 c1
+for i in 1 2 3 4; do
+	expect_like "ended: base by the Service" 'b[12]\[*' "$(who client "http://${APP_VIP[web]}/id")"
+done
+# a request whose body is still to come when the next agent starts: what looks like a head in it is none
+exec_pod client python3 "$LWT_ROOT/tests/netns/clients/later.py" "${POD_IP[b1]}" "$LWT_PORT" "$LWT_TMP/go" >"$LWT_TMP/later" &
+later=$!
+until_ok 10 "its head to be sent" grep -q head "$LWT_TMP/later"
+agent_start
+expect_eq "the maps are the same" "$maps" "$(map_id)"
+touch "$LWT_TMP/go"
+wait "$later"
+expect_eq "a body begun without an agent" "b1 whole" "$(tail -n 1 "$LWT_TMP/later")"
+expect_like "started: tagged, on the connection of before" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+
 # another lane opens before the next one starts, and gets another number
 agent_kill
 app shop blue

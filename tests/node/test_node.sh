@@ -57,7 +57,7 @@ in_client() { nsenter --net="/proc/$client/ns/net" "$@"; }
 get() { in_client curl -sS --max-time $((20 * LWT_SLOW)) "$@"; }
 from() { get -o /dev/null -w '%header{x-pod}\n' "$@" | sed 's/\[.*//'; }
 middle=$(k get pods -l of=middle -o 'jsonpath={.items[0].status.podIP}')
-expect_like "by kube-proxy" 'web-*' "$(from "http://$VIP/id")"
+until_ok 60 "kube-proxy to carry it" eval '[[ $(from "http://$VIP/id" --max-time 2 2>/dev/null) == web-* ]]'
 expect_like "through the one between" "middle-* -> web-*" "$(get "http://$middle:$LWT_PORT/")"
 
 say "kubectl apply -k deploy/"
@@ -169,6 +169,24 @@ until_ok 60 "its next start" eval '[ "$(restarts)" = 1 ]'
 running -n laneway daemonset/laneway
 lane_again
 load_ends "killed" 1
+check 3
+
+# As where an update does not surge. What is under way is let finish; until the next agent is there the lane's requests go to base.
+say "the agent's pod is deleted: another follows"
+load_begins
+old=$(agent)
+# to the end: kubectl's logs stop as soon as the pod is on its way out
+# shellcheck disable=SC2016
+on_node bash -c 'exec tail -n +1 -f --pid="$1" -q /var/log/pods/laneway_"$2"_*/laneway/*.log' - \
+	"$(pgrep -f '^laneway agent --kube|/laneway agent --kube')" "$old" >"$LWT_TMP/last.log" &
+tail=$!
+k -n laneway delete pod "$old" >/dev/null
+wait "$tail"
+grep -q 'leaving the hooks to the next agent' "$LWT_TMP/last.log" || fail "it leaves nothing: $(tail -n 5 "$LWT_TMP/last.log")"
+running -n laneway daemonset/laneway
+[ "$(agent)" != "$old" ] || fail "the same pod"
+lane_again
+load_ends "started anew" 0
 check 3
 
 # As maxSurge does it, by a second DaemonSet: both are there for a while.

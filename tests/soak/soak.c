@@ -6,7 +6,7 @@
  *
  * It goes on after what is lost or wrong, and counts requests without and with the tag apart. Wrong is: bytes that are
  * not the answer's, another's answer, the wrong lane. Lost, by how: the connection was refused or never made (connect),
- * the send was refused (eacces), the agent answered 503 (unavailable), a reset (reset), an early end of file (eof), no
+ * the send was refused (eacces), the agent answered 503 (unavailable), a reset (reset), EPIPE (epipe: docs/limits.md), an early end of file (eof), no
  * answer in time (timeout), or else (other). "stale" is a part of these: a connection that had been used before ended
  * before a byte of the answer came, which happens to every client whose server may close idle connections.
  */
@@ -49,8 +49,8 @@ static struct {
 	FILE *log;
 } opt = { .threads = 16, .requests = 1000000, .timeout = 30, .tag_percent = 50, .tag = "gray", .mark = "gray[" };
 
-enum loss { LOSS_CONNECT, LOSS_EACCES, LOSS_UNAVAILABLE, LOSS_RESET, LOSS_EOF, LOSS_TIMEOUT, LOSS_OTHER, LOSS__MAX };
-static const char *const loss_names[] = { "connect", "eacces", "unavailable", "reset", "eof", "timeout", "other" };
+enum loss { LOSS_CONNECT, LOSS_EACCES, LOSS_UNAVAILABLE, LOSS_RESET, LOSS_EPIPE, LOSS_EOF, LOSS_TIMEOUT, LOSS_OTHER, LOSS__MAX };
+static const char *const loss_names[] = { "connect", "eacces", "unavailable", "reset", "epipe", "eof", "timeout", "other" };
 
 /* Of requests without the tag, [0], and with it, [1]. */
 static struct {
@@ -112,7 +112,8 @@ static enum loss loss_of(int r)
 	case ENOENT: return LOSS_UNAVAILABLE;
 	case ECONNRESET:
 	case ECONNABORTED: /* what SOCK_DESTROY leaves */
-	case EPIPE: return LOSS_RESET;
+		return LOSS_RESET;
+	case EPIPE: return LOSS_EPIPE;
 	case ENODATA: return LOSS_EOF;
 	case EAGAIN: return LOSS_TIMEOUT;
 	default: return LOSS_OTHER;

@@ -54,6 +54,8 @@ struct agent {
 	bool shared; /* and goes on with our maps */
 	struct lw_watch *watch; /* on one of these */
 	bool begun;
+	bool leave; /* what is pinned, to the next agent */
+	bool ending; /* on SIGTERM, once it is known whether one follows */
 	int failed; /* what the loop was left for; 0: a signal */
 
 	struct lw_model *model;
@@ -294,10 +296,47 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	refresh(w->data);
 }
 
+static void on_successor(bool follows, const char *why, void *arg)
+{
+	struct agent *agent = arg;
+
+	lw_info("%s: %s", why,
+		follows ? "leaving the hooks to the next agent" : "leaving nothing attached");
+	agent->leave = follows;
+	ev_break(agent->loop, EVBREAK_ALL);
+}
+
+/* Is there to be waited for an answer whether another agent follows? */
+static bool asks_who_follows(struct agent *agent)
+{
+	const struct lw_agent_options *o = agent->options;
+	int r;
+
+	if (!o->leave_hooks || !agent->begun || agent->successor)
+		return false;
+	if (!*o->daemonset) {
+		lw_info("leaving the hooks to the next agent");
+		agent->leave = true;
+		return false;
+	}
+	r = lw_source_ask_successor(agent->source, o->daemonset_ns, o->daemonset, on_successor,
+				    agent);
+	if (r < 0)
+		lw_warn("ask for DaemonSet %s/%s: %s, leaving nothing attached", o->daemonset_ns,
+			o->daemonset, strerror(-r));
+	return r == 0;
+}
+
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
+	struct agent *agent = w->data;
+	bool first = !agent->ending;
+
 	(void)revents;
 	lw_info("stopping on signal %d", w->signum);
+	agent->ending = true;
+	if (w->signum == SIGTERM && first && asks_who_follows(agent))
+		return;
 	ev_break(loop, EVBREAK_ALL);
 }
 
@@ -709,6 +748,8 @@ static void stop(struct agent *agent)
 	lw_control_stop(&agent->control);
 	lw_tracers_free(&agent->tracers);
 	lw_hops_free(&agent->hops);
+	if (agent->leave)
+		lw_kern_leave(agent->kern);
 	lw_upstreams_drain(agent->upstreams);
 	lw_devices_stop(&agent->devices);
 	lw_host_pods_stop(&agent->host_pods);
@@ -761,7 +802,7 @@ int lw_agent_run(const struct lw_agent_options *options)
 	agent.retry.data = &agent;
 	ev_timer_init(&agent.place, on_place, 0., PLACE_S);
 	agent.place.data = &agent;
-	agent.sighup.data = &agent;
+	agent.sighup.data = agent.sigterm.data = agent.sigint.data = &agent;
 
 	r = start(&agent);
 	if (r == 0) {

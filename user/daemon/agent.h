@@ -21,13 +21,16 @@ struct lw_agent_options {
 	const char *const *untrusted; /* NULL-terminated "NAMESPACE/LABEL=VALUE"; NULL: none */
 	bool fail_closed, prefer_local, no_bypass, watch_syscalls;
 	bool take_over; /* from an agent that is at work here */
+	/* On SIGTERM what is pinned is left to the next agent: always, or if this DaemonSet is going to start one. */
+	bool leave_hooks;
+	char daemonset_ns[64], daemonset[254]; /* "": always */
 	bool no_inbound, pod_evidence;
 	const char *const *keep_out; /* NULL-terminated names of programs; NULL: none */
 	unsigned int pool_max; /* 0: the default */
 };
 
 /*
- * Steers until SIGTERM or SIGINT, then takes everything away. SIGHUP puts the state in force anew. 0, or
+ * Steers until SIGTERM or SIGINT, then takes everything away (leave_hooks: or not). SIGHUP puts the state in force anew. 0, or
  * -errno with one line logged; -EBUSY: another agent is at work.
  */
 int lw_agent_run(const struct lw_agent_options *options);

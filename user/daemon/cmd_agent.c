@@ -28,6 +28,27 @@ static bool is_header_name(const char *s)
 	return *s && strlen(s) < LW_NAME_LEN && strspn(s, token) == strlen(s);
 }
 
+/* "always", or "NAMESPACE/NAME". */
+static bool set_leave_hooks(struct lw_agent_options *agent, const char *text)
+{
+	static const char dns[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+	size_t ns = strspn(text, dns), name;
+
+	agent->leave_hooks = true;
+	*agent->daemonset_ns = *agent->daemonset = '\0';
+	if (!strcmp(text, "always"))
+		return true;
+	if (!ns || ns >= sizeof(agent->daemonset_ns) || text[ns] != '/')
+		return false;
+	name = strspn(text + ns + 1, dns);
+	if (!name || name >= sizeof(agent->daemonset) || text[ns + 1 + name])
+		return false;
+	memcpy(agent->daemonset_ns, text, ns);
+	agent->daemonset_ns[ns] = '\0';
+	memcpy(agent->daemonset, text + ns + 1, name + 1);
+	return true;
+}
+
 static enum lw_exit exit_of(int r)
 {
 	if (r == 0)
@@ -66,6 +87,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_OPTIONS,
 		OPT_EVENTS,
 		OPT_TAKE_OVER,
+		OPT_LEAVE_HOOKS,
 	};
 	static const struct option options[] = {
 		{ "state", required_argument, NULL, OPT_STATE },
@@ -97,6 +119,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "options", required_argument, NULL, OPT_OPTIONS },
 		{ "events", no_argument, NULL, OPT_EVENTS },
 		{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
+		{ "leave-hooks", required_argument, NULL, OPT_LEAVE_HOOKS },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
@@ -239,6 +262,13 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		case OPT_TAKE_OVER:
 			agent.take_over = true;
 			break;
+		case OPT_LEAVE_HOOKS:
+			if (!set_leave_hooks(&agent, optarg))
+				return lw_cmd_usage(
+					cmd,
+					"--leave-hooks is 'always', or NAMESPACE/NAME of a DaemonSet, not '%s'",
+					optarg);
+			break;
 		case 's':
 			agent.socket = optarg;
 			break;
@@ -263,6 +293,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		return lw_cmd_usage(cmd, "--context goes with --kubeconfig");
 	if (agent.source.silent_s && agent.source.state_dir)
 		return lw_cmd_usage(cmd, "--kube-silence goes with --kube or --kubeconfig");
+	if (*agent.daemonset && agent.source.state_dir)
+		return lw_cmd_usage(
+			cmd, "--leave-hooks NAMESPACE/NAME goes with --kube or --kubeconfig");
 	if (agent.source.events && agent.source.state_dir)
 		return lw_cmd_usage(cmd, "--events goes with --kube or --kubeconfig");
 	lw_log_set_level(level);
@@ -279,7 +312,7 @@ const struct lw_cmd lw_cmd_agent = {
 	.help = "Reads Kubernetes objects from the YAML and JSON files in DIR, as `kubectl get -o yaml`\n"
 		"prints them, or from an API server, and follows every change. While the API server is\n"
 		"away the last state stays in force; before its objects have all come once nothing is\n"
-		"steered. Runs until SIGTERM or SIGINT, and then leaves nothing attached. SIGHUP puts the state in force anew. If the agent is killed, requests\n"
+		"steered. Runs until SIGTERM or SIGINT, and then leaves nothing attached (but see --leave-hooks). SIGHUP puts the state in force anew. If the agent is killed, requests\n"
 		"of the base lane go on untouched; a new agent takes away what it finds.\n"
 		"Exit code 1: another agent is at work here.\n"
 		"\n"
@@ -312,6 +345,9 @@ const struct lw_cmd lw_cmd_agent = {
 		"                            that means, and end: 0 steering is safe, 4 it is not\n"
 		"      --take-over           if an agent is at work here, have it hand over to this one, and end\n"
 		"                            on its SIGTERM: upgrades without a gap\n"
+		"      --leave-hooks WHEN    on SIGTERM leave the hooks to the next agent, as if this one had been\n"
+		"                            killed: 'always', or NAMESPACE/NAME, if that DaemonSet is there and\n"
+		"                            not being deleted\n"
 		"      --tag-header NAME     header that carries the lane where no rule sets one (x-mse-tag)\n"
 		"      --baggage             the lane goes on as a member of the W3C baggage header, too,\n"
 		"                            and counts as a tag where it stands there\n"

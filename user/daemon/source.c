@@ -16,6 +16,7 @@
 #include "daemon/json.h"
 #include "kube/config.h"
 #include "kube/source_kube.h"
+#include "kube/successor.h"
 
 struct lw_source {
 	struct ev_loop *loop;
@@ -32,6 +33,7 @@ struct lw_source {
 	struct lw_kube_config *config;
 	struct lw_source_kube *kube;
 	struct lw_announcer *announcer; /* NULL: no Events */
+	struct lw_kube_successor *successor; /* the question; NULL: not asked */
 	bool dirty; /* the model has changed since the last refresh */
 	bool was_away, was_ready;
 	char said[512]; /* the error logged last */
@@ -175,6 +177,16 @@ int lw_source_open(const struct lw_source_options *options, struct ev_loop *loop
 	return 0;
 }
 
+int lw_source_ask_successor(struct lw_source *source, const char *daemonset_ns,
+			    const char *daemonset,
+			    void (*done)(bool follows, const char *why, void *arg), void *arg)
+{
+	if (!source->config || source->successor)
+		return -EINVAL;
+	return lw_kube_successor_ask(source->loop, source->config, daemonset_ns, daemonset, done,
+				     arg, &source->successor);
+}
+
 void lw_source_close(struct lw_source **source_ptr)
 {
 	struct lw_source *source = *source_ptr;
@@ -185,6 +197,7 @@ void lw_source_close(struct lw_source **source_ptr)
 		ev_io_stop(source->loop, &source->io);
 	lw_source_dir_close(&source->folder);
 	lw_announcer_free(&source->announcer);
+	lw_kube_successor_free(&source->successor);
 	lw_source_kube_close(&source->kube);
 	lw_kube_config_free(&source->config);
 	free(source);

@@ -38,6 +38,13 @@ int lw_source_open(const struct lw_source_options *options, struct ev_loop *loop
 /* Tells of the state in force, and of what is wrong, where that is asked for. */
 void lw_source_tell(struct lw_source *source, const struct lw_listing *listing,
 		    const struct lw_findings *from_source, const struct lw_findings *from_build);
+/*
+ * Whether another agent is going to follow on this node, as the API server knows of the DaemonSet: kube/successor.h. Once; not
+ * of a folder. 0 or -errno.
+ */
+int lw_source_ask_successor(struct lw_source *source, const char *daemonset_ns,
+			    const char *daemonset,
+			    void (*done)(bool follows, const char *why, void *arg), void *arg);
 /* Takes NULL; sets *source to NULL. */
 void lw_source_close(struct lw_source **source);
 

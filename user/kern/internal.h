@@ -27,6 +27,7 @@ struct lw_kern {
 	bool adopts; /* the maps and hooks are those of an earlier agent of this build */
 	bool unknown[2]; /* a slot holds what an earlier agent has put there */
 	bool superseded; /* another agent has what is pinned */
+	bool left; /* what is pinned is left to the next agent */
 	bool shared; /* superseded by one of this build, which goes on with the same maps */
 	pid_t other; /* the agent we have taken over from, while it lives; 0: none */
 	uint32_t number; /* lw_config.agent, once the first state is in force */

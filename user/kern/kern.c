@@ -678,15 +678,28 @@ int lw_kern_who(const char *bpffs, pid_t *ret_pid, char ret_socket[128])
 
 void lw_kern_stop_steering(struct lw_kern *kern)
 {
-	if (kern->config)
+	if (kern->config && !kern->left)
 		__atomic_store_n(&kern->config->flags, kern->config->flags | LW_CONF_STOPPED, __ATOMIC_RELEASE);
+}
+
+/*
+ * Not LW_CONF_STOPPED: where a request ends would not be followed any more, and the next agent would take the rest of one
+ * for a head. With another number no request is given to our sockets; those under way end there.
+ */
+void lw_kern_leave(struct lw_kern *kern)
+{
+	if (!kern->config || !kern->begun || kern->superseded)
+		return;
+	lw_kern_take_punts(kern, false);
+	__atomic_store_n(&kern->config->agent, kern->number + 1, __ATOMIC_RELEASE);
+	kern->left = true;
 }
 
 void lw_kern_take_punts(struct lw_kern *kern, bool yes)
 {
 	uint32_t flags;
 
-	if (!kern->config)
+	if (!kern->config || kern->left)
 		return;
 	flags = kern->config->flags & ~LW_CONF_NO_PUNT;
 	__atomic_store_n(&kern->config->flags, yes ? flags : flags | LW_CONF_NO_PUNT, __ATOMIC_RELEASE);
@@ -731,7 +744,7 @@ void lw_kern_close(struct lw_kern **kern_)
 	*kern_ = NULL;
 	if (!kern)
 		return;
-	ours = kern->begun && !kern->superseded;
+	ours = kern->begun && !kern->superseded && !kern->left;
 	if (ours && (r = lw_kern_unpin(kern->pin_dir, LW_LINK_PIN)) < 0)
 		lw_warn("detach what is pinned in '%s': %s, left behind", kern->pin_dir, strerror(-r));
 	for (size_t i = LW_KERN_LINKS; i-- > 0;)
@@ -748,7 +761,7 @@ void lw_kern_close(struct lw_kern **kern_)
 	lw_notice_stop(&kern->notice);
 	lw_reads_stop(&kern->reads);
 	unload(kern);
-	if (kern->bpffs_mounted && !kern->superseded && umount(kern->bpffs_mounted))
+	if (kern->bpffs_mounted && !kern->superseded && !kern->left && umount(kern->bpffs_mounted))
 		lw_warn("unmount '%s': %s, left behind", kern->bpffs_mounted, strerror(errno));
 	lw_image_free(&kern->slots[0]);
 	lw_image_free(&kern->slots[1]);

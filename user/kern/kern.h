@@ -87,6 +87,11 @@ uint64_t lw_kern_generation(const struct lw_kern *kern);
 void lw_kern_heartbeat(struct lw_kern *kern);
 /* From here on requests follow their own peers, untouched; those under way end where they are. */
 void lw_kern_stop_steering(struct lw_kern *kern);
+/*
+ * Likewise for an agent that another one follows: what is pinned is left to it by lw_kern_close(), as by an agent that was
+ * killed. Until it comes the programs go on by the last state as they do without an agent.
+ */
+void lw_kern_leave(struct lw_kern *kern);
 
 /* Whether requests may be handed to the agent when no upstream socket is ready. */
 void lw_kern_take_punts(struct lw_kern *kern, bool yes);

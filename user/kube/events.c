@@ -11,11 +11,11 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "kube/answer.h"
 #include "kube/config.h"
 #include "kube/http.h"
 
 #define TOTAL_S 30
-#define ANSWER_MAX (256 << 10)
 #define NAME_MAX_BYTES 253
 
 /* One Event on its way: it is posted; if it is there already it is read, and patched if it is old. */
@@ -29,9 +29,7 @@ struct op {
 	char *path; /* of the namespace's Events */
 	char *name;
 	int64_t since;
-	long status;
-	char *answer;
-	size_t len;
+	struct lw_answer answer;
 };
 
 struct lw_kube_events {
@@ -175,7 +173,7 @@ static void free_op(struct op *op)
 	(void)json_object_put(op->object);
 	free(op->path);
 	free(op->name);
-	free(op->answer);
+	lw_answer_free(&op->answer);
 	free(op);
 }
 
@@ -190,25 +188,13 @@ static void finish(struct op *op, const char *error)
 
 static int on_head(long status, void *arg)
 {
-	((struct op *)arg)->status = status;
+	((struct op *)arg)->answer.status = status;
 	return 0;
 }
 
 static int on_data(const char *data, size_t len, void *arg)
 {
-	struct op *op = arg;
-	char *grown;
-
-	if (op->len + len > ANSWER_MAX)
-		return -EMSGSIZE;
-	grown = realloc(op->answer, op->len + len + 1);
-	if (!grown)
-		return -ENOMEM;
-	op->answer = grown;
-	memcpy(grown + op->len, data, len);
-	op->len += len;
-	grown[op->len] = '\0';
-	return 0;
+	return lw_answer_add(&((struct op *)arg)->answer, data, len);
 }
 
 static void on_done(const char *trouble, unsigned int retry_after_s, void *arg);
@@ -220,8 +206,7 @@ static int ask(struct op *op, int step, const char *body)
 	_cleanup_free_ char *target = NULL;
 
 	op->step = step;
-	op->status = 0;
-	op->len = 0;
+	lw_answer_begin(&op->answer);
 	if (asprintf(&target, "%s%s%s", op->path, step == POST ? "" : "/", step == POST ? "" : op->name) < 0) {
 		target = NULL;
 		return -ENOMEM;
@@ -236,7 +221,7 @@ static int ask(struct op *op, int step, const char *body)
 /* 1: it is as it should be, 0: asked, -errno. */
 static int patch(struct op *op)
 {
-	struct json_object *there = op->answer ? json_tokener_parse(op->answer) : NULL, *changes;
+	struct json_object *there = op->answer.text ? json_tokener_parse(op->answer.text) : NULL, *changes;
 	bool bad;
 	int r;
 
@@ -264,19 +249,19 @@ static void on_done(const char *trouble, unsigned int retry_after_s, void *arg)
 
 	(void)retry_after_s;
 	op->request = NULL;
-	if (!trouble && op->step == POST && op->status == 409)
+	if (!trouble && op->step == POST && op->answer.status == 409)
 		r = ask(op, GET, NULL);
-	else if (!trouble && op->step == GET && op->status == 200)
+	else if (!trouble && op->step == GET && op->answer.status == 200)
 		r = patch(op);
-	else if (!trouble && (op->status / 100 == 2 || (op->step == PATCH && op->status == 409)))
+	else if (!trouble && (op->answer.status / 100 == 2 || (op->step == PATCH && op->answer.status == 409)))
 		r = 1;
 	else if (trouble)
 		(void)snprintf(text, sizeof(text), "%s", trouble);
-	else if (op->status == 403)
+	else if (op->answer.status == 403)
 		(void)snprintf(text, sizeof(text), "not allowed: grant the verb \"%s\" on resource \"events\" of API group \"\"",
 			       verb_of(op));
 	else
-		(void)snprintf(text, sizeof(text), "the API server answers %ld to \"%s\"", op->status, verb_of(op));
+		(void)snprintf(text, sizeof(text), "the API server answers %ld to \"%s\"", op->answer.status, verb_of(op));
 	if (r == -EIO) {
 		finish(op, text);
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Upstream sockets from connect to close, and the pools of fresh ones. Punts are in punt.c.
+ * An upstream socket from connect to close. All of them: upstreams.c; fresh ones: pool.c; requests that had none: punt.c.
  */
 #include "kern/upstream.h"
 
@@ -10,7 +10,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/addr.h"
@@ -28,45 +27,10 @@
  */
 #define CONNECT_SECONDS 1.5
 #define CONNECT_PEER_SECONDS 3.5
-#define HEARTBEAT_SECONDS 0.1
-#define TICK_SECONDS 1.0
-/* Ticks between looks at bound sockets, for what we have not been told. */
-#define SWEEP_TICKS 5
 /* From the end of an upstream socket to what follows from it: its last bytes are through by then. */
 #define END_SECONDS 0.005
-/* A pool is kept where at least this many sockets a second are taken: where connections live long,
- * one idle connection more is not worth what it costs a server that serves one connection at a time. */
-#define POOL_RATE_MIN 2.0
-/* Share of a second's takes held ready. */
-#define POOL_SHARE 0.1
-#define POOL_FEW 8
-/* Beyond the first few, this share: the agent is back with fresh ones within so much of a second, also when it is busy. */
-#define POOL_SHARE_MORE 0.01
-/* A fresh socket that nobody took in this time is closed. */
-#define POOL_IDLE_NS (2 * LW_NS_PER_SEC)
-/* Taken from the ring at once: the rest waits for a turn of the loop, as punts and new connections do. */
-#define EVENTS_MAX 512
-/* libbpf stops at a negative number, and has taken this one out then. */
-#define ENOUGH (-ECANCELED)
 /* Each of its two. The kernel doubles it, and by itself would let the second grow to tcp_rmem[2]: a slow reader's share. */
 #define BUFFER_BYTES (4 << 20)
-/*
- * Descriptors and rows that sockets for a lane leave alone: what is refused is answered with a connection of the agent's
- * own, what is cut off is reset, and commands are answered by others. Half of it for requests that fall back to their peer.
- */
-#define RESERVE 128
-#define DRAIN_SECONDS 5.0
-#define DRAIN_LOOK_SECONDS 0.02
-
-struct pool {
-	struct lw_pool_key key;
-	uint16_t lane;
-	pid_t pid; /* a process of the namespace */
-	unsigned int ready, connecting;
-	unsigned int taken; /* since the last tick */
-	double rate; /* takes a second, smoothed */
-	int idle_ticks;
-};
 
 struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u, struct lw_up *buf)
 {
@@ -209,8 +173,7 @@ bool lw_upstream_ends_downstream(const struct lw_up *state)
 	       ((state->flags & LW_UP_CLOSING) && state->req_seq == state->resp_seq);
 }
 
-/* The downstream socket of that upstream socket has been shut down, or has not. */
-static void on_eof(void *arg, uint64_t cookie, int r)
+void lw_upstream_on_eof(void *arg, uint64_t cookie, int r)
 {
 	struct lw_upstreams *ups = arg;
 	struct upstream *u = lw_upstream_get(ups, cookie);
@@ -285,7 +248,7 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		u->ending = 0;
 		lw_upstream_close(ups, u);
 	} else if (r) {
-		on_eof(ups, u->cookie, r);
+		lw_upstream_on_eof(ups, u->cookie, r);
 	}
 }
 
@@ -389,27 +352,6 @@ void lw_upstream_opaque(struct lw_upstreams *ups, const struct upstream *u)
 	(void)lw_kern_call(ups->kern->skel->progs.lw_up_opaque, &args, sizeof(args));
 }
 
-static void pool_put(struct lw_upstreams *ups, struct upstream *u)
-{
-	struct lw_pool_put_args args = { .key = u->pool->key, .up = u->cookie, .max = ups->pool_max };
-	int r;
-
-	u->pool->connecting--;
-	u->state = UPSTREAM_READY;
-	u->pool->ready++;
-	r = lw_upstream_enter(ups, u);
-	if (!r)
-		r = lw_kern_call(ups->kern->skel->progs.lw_pool_put, &args, sizeof(args));
-	if (r) {
-		u->pool->ready--;
-		u->state = UPSTREAM_FAILED;
-		lw_upstream_close(ups, u);
-		return;
-	}
-	u->since_ns = lw_clock_ns();
-	lw_upstream_watch(u);
-}
-
 static void connected(struct upstream *u, int error)
 {
 	struct lw_upstreams *ups = u->ups;
@@ -425,7 +367,7 @@ static void connected(struct upstream *u, int error)
 		lw_upstream_close(ups, u);
 		return;
 	}
-	pool_put(ups, u);
+	lw_pool_put(ups, u);
 }
 
 static void on_connect(struct ev_loop *loop, ev_io *w, int events)
@@ -494,52 +436,6 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 	return 0;
 }
 
-static int count_other(uint64_t cookie, const struct lw_up *up, void *arg)
-{
-	struct lw_upstreams *ups = arg;
-
-	(void)cookie;
-	ups->others += up->agent != ups->kern->number;
-	return 0;
-}
-
-/* Rows of lw_ups that are not ours: the agent that we have taken over from, of the same build, may have tens of thousands. */
-static void count_others(struct lw_upstreams *ups)
-{
-	ups->others = 0;
-	(void)lw_kern_each_up(ups->kern, count_other, ups);
-}
-
-static bool is_full(const struct lw_upstreams *ups, size_t keep)
-{
-	return ups->by_cookie.count + ups->others >= LW_MAX_UPSTREAMS - keep;
-}
-
-/* fd is new, and so the lowest that was free. */
-static bool in_reserve(const struct lw_upstreams *ups, int fd, uint16_t lane)
-{
-	size_t keep = lane == LW_LANE_ONCE ? RESERVE / 2 : RESERVE;
-	struct rlimit l;
-
-	return is_full(ups, keep) ||
-	       (!getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur != RLIM_INFINITY && (rlim_t)fd + keep >= l.rlim_cur);
-}
-
-/* Until the next tick no request is handed to us: they follow their own peers, or are refused. */
-static void out_of_sockets(struct lw_upstreams *ups)
-{
-	if (ups->short_of || ups->retired)
-		return;
-	ups->short_of = true;
-	lw_kern_take_punts(ups->kern, false);
-	if (lw_clock_ns() - ups->short_told_ns > 60 * LW_NS_PER_SEC || !ups->short_told_ns) {
-		ups->short_told_ns = lw_clock_ns();
-		lw_warn("no room for more upstream sockets (%zu are open, and %zu another agent's): requests that need one %s; %s",
-			ups->by_cookie.count, ups->others, ups->fail_closed ? "are refused" : "follow their own peers",
-			is_full(ups, RESERVE) ? "there can be no more" : "raise the limit of open files");
-	}
-}
-
 int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid, struct upstream **ret)
 {
 	struct sockaddr_storage sa;
@@ -551,8 +447,8 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	/* a pool is filled by the dozen, and there are many */
 	lw_kern_heartbeat(ups->kern);
 	fd = lw_netns_socket(ups->netns, key->netns, pid, sa.ss_family, SOCK_STREAM, IPPROTO_TCP);
-	if (fd == -EMFILE || fd == -ENFILE || (fd >= 0 && in_reserve(ups, fd, lane))) {
-		out_of_sockets(ups);
+	if (fd == -EMFILE || fd == -ENFILE || (fd >= 0 && lw_room_in_reserve(ups, fd, lane))) {
+		lw_room_is_out(ups);
 		return -EMFILE;
 	}
 	if (fd < 0)
@@ -562,8 +458,8 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	r = lw_upstream_new(ups, fd, key, lane, &u);
 	if (r == -E2BIG) {
-		count_others(ups);
-		out_of_sockets(ups);
+		lw_room_count_others(ups);
+		lw_room_is_out(ups);
 	}
 	if (r)
 		return r;
@@ -630,79 +526,6 @@ int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, u
 	return 0;
 }
 
-/* ---- pools ---- */
-
-static void pool_fill(struct lw_upstreams *ups, struct pool *p)
-{
-	unsigned int want = 0;
-
-	if (ups->retired)
-		return;
-	if (p->rate >= POOL_RATE_MIN) {
-		want = (unsigned int)(p->rate * POOL_SHARE) + 1;
-		if (want > POOL_FEW)
-			want = POOL_FEW + (unsigned int)(p->rate * POOL_SHARE_MORE);
-		if (want > ups->pool_max)
-			want = ups->pool_max;
-	}
-	while (p->ready + p->connecting < want) {
-		struct upstream *u;
-
-		if (lw_upstream_open(ups, &p->key, p->lane, p->pid, &u))
-			return; /* the next tick tries again */
-		u->pool = p;
-		p->connecting++;
-	}
-}
-
-void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid)
-{
-	const struct lw_bytes bytes = LW_BYTES_OF(*key);
-	static const struct lw_pool empty;
-	struct pool *p = lw_bytemap_get(&ups->pools, &bytes, 1);
-	int fd = bpf_map__fd(ups->kern->skel->maps.lw_pools);
-
-	if (ups->retired)
-		return;
-	if (!p) {
-		/* full: requests there are punted. There already: an earlier agent's, and what is in it is passed over */
-		if (bpf_map_update_elem(fd, key, &empty, BPF_NOEXIST) && errno != EEXIST)
-			return;
-		p = calloc(1, sizeof(*p));
-		if (!p || lw_bytemap_put(&ups->pools, &bytes, 1, p)) {
-			(void)bpf_map_delete_elem(fd, key);
-			free(p);
-			return;
-		}
-		p->key = *key;
-	}
-	p->lane = lane;
-	p->pid = pid;
-	p->taken++;
-	/* a burst is seen within the second, not after it */
-	if (p->taken > p->rate)
-		p->rate = p->taken;
-	pool_fill(ups, p);
-}
-
-static bool pool_tick(void *value, void *arg)
-{
-	struct lw_upstreams *ups = arg;
-	struct pool *p = value;
-
-	p->rate = p->rate / 2 + p->taken / 2.0;
-	p->idle_ticks = p->taken ? 0 : p->idle_ticks + 1;
-	p->taken = 0;
-	pool_fill(ups, p);
-	if (p->idle_ticks < 10 || p->ready || p->connecting)
-		return true;
-	(void)bpf_map_delete_elem(bpf_map__fd(ups->kern->skel->maps.lw_pools), &p->key);
-	free(p);
-	return false;
-}
-
-/* ---- events and ticks ---- */
-
 void lw_upstream_close_all(struct lw_upstreams *ups, uint64_t down)
 {
 	const struct lw_bytes key = LW_BYTES_OF(down);
@@ -729,210 +552,6 @@ void lw_upstream_taken(struct lw_upstreams *ups, struct upstream *u, uint64_t do
 		lw_upstream_ended(ups, u);
 }
 
-static int on_event(void *arg, void *data, size_t size)
-{
-	struct lw_upstreams *ups = arg;
-	const struct lw_event *e = data;
-	struct lw_pool_key key = { .netns = e->netns, .addr = e->addr, .port = e->port };
-	struct upstream *u;
-
-	lw_kern_heartbeat(ups->kern);
-	if (size < sizeof(*e))
-		return 0;
-	switch (e->type) {
-	case LW_EVENT_TAKEN:
-		u = lw_upstream_get(ups, e->up);
-		if (u && u->state == UPSTREAM_READY)
-			lw_upstream_taken(ups, u, e->down);
-		lw_pool_demand(ups, &key, e->lane, (pid_t)e->pid);
-		break;
-	case LW_EVENT_DOWN_CLOSED:
-		lw_upstream_close_all(ups, e->down);
-		break;
-	case LW_EVENT_DOWN_FIN:
-		if (!lw_punt_fin(ups, e->down))
-			lw_upstream_fin(ups, e->down);
-		break;
-	case LW_EVENT_UP_DEAD:
-		u = lw_upstream_get(ups, e->up);
-		if (u && u->state != UPSTREAM_CONNECTING)
-			lw_upstream_ended(ups, u);
-		break;
-	case LW_EVENT_RELAY:
-		u = lw_upstream_get(ups, e->up);
-		if (u && u->state == UPSTREAM_BOUND && !u->relay)
-			lw_relay_start(ups, u);
-		break;
-	case LW_EVENT_UP_RELEASED:
-		u = lw_upstream_get(ups, e->up);
-		if (u)
-			lw_upstream_close(ups, u);
-		break;
-	default:
-		break;
-	}
-	return ++ups->events < EVENTS_MAX ? 0 : ENOUGH;
-}
-
-static void on_ring(struct ev_loop *loop, ev_io *w, int events)
-{
-	struct lw_upstreams *ups = w->data;
-
-	(void)loop;
-	(void)events;
-	ups->events = 0;
-	(void)ring_buffer__consume(ups->ring);
-}
-
-/* Each turn of the loop: an agent with more to do than it can is alive, and its timers are late. */
-static void on_turn(struct ev_loop *loop, ev_prepare *w, int events)
-{
-	struct lw_upstreams *ups = w->data;
-
-	(void)loop;
-	(void)events;
-	lw_kern_heartbeat(ups->kern);
-}
-
-static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int events)
-{
-	struct lw_upstreams *ups = w->data;
-
-	(void)loop;
-	(void)events;
-	lw_kern_heartbeat(ups->kern);
-}
-
-/* The ring of events may have been full: what those that were lost would have said is read from the maps. */
-#define SWEEP_MAX 4096
-
-struct sweep {
-	struct lw_upstreams *ups;
-	uint64_t stale[SWEEP_MAX]; /* cookies: with one socket others may go */
-	size_t n;
-	uint64_t now;
-	bool bound; /* look at bound ones too */
-};
-
-/* Its downstream socket is gone, or has let go of it. One that has closed its sending side is told to the pod. */
-static bool is_over(struct lw_upstreams *ups, struct upstream *u)
-{
-	struct lw_flow flow;
-	struct lw_up state;
-
-	if (lw_upstream_flow(ups, u->down, &flow) == -ENOENT)
-		return true;
-	if (u->punt || u->relay || u->relay_of || u->far >= 0 || ev_is_active(&u->timer))
-		return false;
-	if (lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_ORPHAN))
-		return true;
-	if ((flow.flags & LW_FLOW_FIN_SENT) && !lw_punt_fin(ups, u->down))
-		(void)shutdown(u->fd, SHUT_WR); /* once more does no harm */
-	return false;
-}
-
-static bool sweep_one(void *value, void *arg)
-{
-	struct sweep *s = arg;
-	struct upstream *u = value;
-
-	lw_kern_heartbeat(s->ups->kern);
-	if (s->n < SWEEP_MAX && ((u->state == UPSTREAM_READY && s->now - u->since_ns > POOL_IDLE_NS) ||
-				 (s->bound && u->state == UPSTREAM_BOUND && is_over(s->ups, u))))
-		s->stale[s->n++] = u->cookie;
-	return true;
-}
-
-static void end_stale(struct lw_upstreams *ups, uint64_t cookie)
-{
-	struct upstream *u = lw_upstream_get(ups, cookie);
-	struct lw_flow flow;
-	struct lw_up state;
-
-	lw_kern_heartbeat(ups->kern);
-	if (!u)
-		return;
-	if (u->state == UPSTREAM_READY && lw_upstream_state(ups, u, &state) && state.down)
-		lw_upstream_taken(ups, u, state.down);
-	else if (u->state == UPSTREAM_BOUND && lw_upstream_flow(ups, u->down, &flow) == -ENOENT)
-		lw_upstream_close_all(ups, u->down);
-	else
-		lw_upstream_close(ups, u);
-}
-
-static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
-{
-	static struct sweep s;
-	struct lw_upstreams *ups = w->data;
-
-	(void)loop;
-	(void)events;
-	s.ups = ups;
-	s.now = lw_clock_ns();
-	/* where there was more to do than one look takes, the next one is at the next tick */
-	s.bound = ++ups->ticks % SWEEP_TICKS == 0 || s.n == SWEEP_MAX;
-	s.n = 0;
-	if (ups->others && (s.bound || ups->short_of))
-		count_others(ups);
-	if (ups->short_of && !is_full(ups, RESERVE)) {
-		ups->short_of = false;
-		lw_kern_take_punts(ups->kern, true);
-	}
-	lw_bytemap_filter(&ups->by_cookie, sweep_one, &s);
-	for (size_t i = 0; i < s.n; i++)
-		end_stale(ups, s.stale[i]);
-	lw_bytemap_filter(&ups->pools, pool_tick, ups);
-	if (s.bound)
-		lw_netns_sweep(ups->netns);
-}
-
-int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct lw_upstreams_options *options,
-		       struct lw_upstreams **ret)
-{
-	_cleanup_(lw_upstreams_stop) struct lw_upstreams *ups = NULL;
-	int r;
-
-	*ret = NULL;
-	if (lw_kern_mode(kern) == LW_KERN_MODE_NONE)
-		return 0;
-	ups = calloc(1, sizeof(*ups));
-	if (!ups)
-		return -ENOMEM;
-	ups->kern = kern;
-	ups->loop = loop;
-	ups->fail_closed = options->fail_closed;
-	ups->pool_max = options->pool_max ? options->pool_max : LW_POOL_MAX_DEFAULT;
-	if (ups->pool_max > LW_POOL_SLOTS)
-		ups->pool_max = LW_POOL_SLOTS;
-	r = lw_netns_new(&ups->netns);
-	if (r)
-		return r;
-	ups->ring = ring_buffer__new(bpf_map__fd(kern->skel->maps.lw_events), on_event, ups, NULL);
-	if (!ups->ring)
-		return -errno;
-	r = lw_ends_new(loop, on_eof, ups, &ups->ends);
-	if (r)
-		return r;
-	r = lw_punts_start(ups);
-	if (r)
-		return r;
-	if (kern->other)
-		count_others(ups);
-	ev_io_init(&ups->ring_io, on_ring, ring_buffer__epoll_fd(ups->ring), EV_READ);
-	ev_timer_init(&ups->heartbeat, on_heartbeat, 0., HEARTBEAT_SECONDS);
-	ev_timer_init(&ups->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
-	ups->ring_io.data = ups->heartbeat.data = ups->tick.data = ups;
-	ev_io_start(loop, &ups->ring_io);
-	ev_timer_start(loop, &ups->heartbeat);
-	kern->beats = true;
-	ev_prepare_init(&ups->beat, on_turn);
-	ups->beat.data = ups;
-	ev_prepare_start(loop, &ups->beat);
-	ev_timer_start(loop, &ups->tick);
-	*ret = TAKE_PTR(ups);
-	return 0;
-}
-
 bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow)
 {
 	struct lw_up state;
@@ -944,110 +563,4 @@ bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *
 		return true;
 	return flow->route != LW_ROUTE_PEER && flow->ups[flow->up % LW_FLOW_UPS].up == u->cookie &&
 	       flow->frame.state != LW_FRAME_HEAD;
-}
-
-struct count {
-	struct lw_upstreams *ups;
-	size_t n;
-};
-
-static bool count_one(void *value, void *arg)
-{
-	struct count *c = arg;
-	struct lw_flow flow;
-
-	c->n += lw_upstream_is_unfinished(c->ups, value, &flow);
-	return true;
-}
-
-static void on_drain(struct ev_loop *loop, ev_timer *w, int events)
-{
-	struct lw_upstreams *ups = w->data;
-	struct count c = { .ups = ups, .n = ups->punts.count };
-
-	(void)events;
-	lw_bytemap_filter(&ups->by_cookie, count_one, &c);
-	if ((!c.n && !lw_ends_any(ups->ends)) || lw_clock_ns() >= ups->drain_until_ns)
-		ev_break(loop, EVBREAK_ALL);
-}
-
-void lw_upstreams_drain(struct lw_upstreams *ups)
-{
-	ev_timer timer;
-
-	if (!ups)
-		return;
-	if (!ups->retired) /* else others steer on by the same maps */
-		lw_kern_stop_steering(ups->kern);
-	ups->drain_until_ns = lw_clock_ns() + (uint64_t)(DRAIN_SECONDS * LW_NS_PER_SEC);
-	ev_timer_init(&timer, on_drain, 0., DRAIN_LOOK_SECONDS);
-	timer.data = ups;
-	ev_timer_start(ups->loop, &timer);
-	ev_run(ups->loop, 0);
-	ev_timer_stop(ups->loop, &timer);
-}
-
-struct all {
-	struct upstream *at[256];
-	size_t n;
-};
-
-static bool collect_one(void *value, void *arg)
-{
-	struct all *all = arg;
-
-	if (all->n < sizeof(all->at) / sizeof(all->at[0]))
-		all->at[all->n++] = value;
-	return true;
-}
-
-static bool free_one(void *value, void *arg)
-{
-	(void)arg;
-	free(value);
-	return false;
-}
-
-void lw_upstreams_stop(struct lw_upstreams **ups_)
-{
-	struct lw_upstreams *ups = *ups_;
-	struct all all;
-
-	*ups_ = NULL;
-	if (!ups)
-		return;
-	if (ups->ring_io.data) {
-		ev_io_stop(ups->loop, &ups->ring_io);
-		ev_timer_stop(ups->loop, &ups->heartbeat);
-		ups->kern->beats = false;
-		ev_prepare_stop(ups->loop, &ups->beat);
-		ev_timer_stop(ups->loop, &ups->tick);
-	}
-	if (ups->retired)
-		ev_timer_stop(ups->loop, &ups->retire);
-	lw_punts_stop(ups);
-	do {
-		all.n = 0;
-		lw_bytemap_filter(&ups->by_cookie, collect_one, &all);
-		for (size_t i = 0; i < all.n; i++) {
-			struct lw_flow flow;
-
-			if (lw_upstream_is_unfinished(ups, all.at[i], &flow))
-				(void)lw_downstream_reset(ups->netns, all.at[i]->down, &flow);
-			if (all.at[i]->state == UPSTREAM_READY)
-				all.at[i]->pool->ready--;
-			if (all.at[i]->state != UPSTREAM_BOUND)
-				all.at[i]->state = UPSTREAM_FAILED;
-			lw_upstream_close(ups, all.at[i]);
-		}
-	} while (all.n);
-	lw_ends_free(&ups->ends);
-	lw_bytemap_filter(&ups->pools, free_one, NULL);
-	lw_bytemap_clear(&ups->pools);
-	lw_bytemap_clear(&ups->by_cookie);
-	lw_bytemap_clear(&ups->by_down);
-	ring_buffer__free(ups->ring);
-	lw_netns_free(&ups->netns);
-	free(ups->relay_buf);
-	free(ups);
 }

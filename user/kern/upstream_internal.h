@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What upstream.c and punt.c know of each other. */
+/* What upstream.c, upstreams.c, pool.c, room.c, punt.c, relay.c and retire.c know of each other. */
 #include <ev.h>
 #include <stdbool.h>
 
@@ -16,8 +16,17 @@ enum upstream_state {
 	UPSTREAM_BOUND, /* a downstream socket's, until it closes */
 };
 
-struct pool;
 struct punt;
+
+struct pool {
+	struct lw_pool_key key;
+	uint16_t lane;
+	pid_t pid; /* a process of the namespace */
+	unsigned int ready, connecting;
+	unsigned int taken; /* since the last tick */
+	double rate; /* takes a second, smoothed */
+	int idle_ticks;
+};
 
 struct upstream {
 	struct lw_upstreams *ups;
@@ -108,8 +117,26 @@ void lw_upstream_taken(struct lw_upstreams *ups, struct upstream *u, uint64_t do
 /* Its connection is over: closes it, and ends its downstream socket where a response was due. */
 void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u);
 void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u);
+/* The downstream socket of that upstream socket has been shut down, or has not; of lw_ends_new(). arg: lw_upstreams. */
+void lw_upstream_on_eof(void *arg, uint64_t cookie, int r);
+
+/* pool.c */
+/* u, opened for its pool, is connected. */
+void lw_pool_put(struct lw_upstreams *ups, struct upstream *u);
 /* One more socket of this kind was wanted. */
 void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid);
+void lw_pools_tick(struct lw_upstreams *ups);
+void lw_pools_free(struct lw_upstreams *ups);
+
+/* room.c */
+/* Would fd, which is new and so the lowest that was free, or its row take what is kept for others than lanes? */
+bool lw_room_in_reserve(const struct lw_upstreams *ups, int fd, uint16_t lane);
+/* There is none. Until a later tick no request is handed to us: they follow their own peers, or are refused. */
+void lw_room_is_out(struct lw_upstreams *ups);
+/* Rows of lw_ups that are not ours: the agent that we have taken over from, of the same build, may have tens of thousands. */
+void lw_room_count_others(struct lw_upstreams *ups);
+/* count: the others anew. */
+void lw_room_tick(struct lw_upstreams *ups, bool count);
 
 /* relay.c */
 /* The reader of u's downstream socket is slow: from here on the agent moves the bytes. */

@@ -9,6 +9,7 @@
 #include "kern/reads.h"
 #include "lw_lanes.skel.h"
 
+#define LW_PIN_DIR "laneway"
 #define LW_KERN_LINKS 5
 /* How the pins of the hooks begin; behind it the program's name without lw_. */
 #define LW_LINK_PIN "link_"
@@ -70,10 +71,23 @@ int lw_adopt_begin(struct lw_kern *kern);
 /* Puts the program in the place of the one that kern->other has there, and pins the hook as ours. 0 or -errno. */
 int lw_adopt_link(struct lw_kern *kern, const char *name, int prog);
 
+/* pins.c: mounts a bpffs there, if none is. 0 or -errno. */
+int lw_pins_mount(const char *path, bool *ret_mounted);
+/* Pins the maps in kern->pin_dir, and lw_to_pod. 0 or -errno. */
+int lw_pins_make(struct lw_kern *kern);
+/*
+ * Ends what an agent that was killed has left, where it is not to be adopted. With --fail-closed its pins, hooks among them,
+ * are put aside until our first state is in force: those hooks go on refusing. So they are where it lives on for a while.
+ */
+int lw_pins_put_aside(struct lw_kern *kern, const char *bpffs);
 /* Unlinks what is pinned in dir, if prefix is how its name begins, and dir if all is. How many pins, or -errno. */
 int lw_kern_unpin(const char *dir, const char *prefix);
 /* Takes away what an earlier agent has left, now that we decide. */
 void lw_kern_end_old(struct lw_kern *kern);
+/* kept_out.c: whom this kernel would hurt is not enrolled: by name, and by what a process does. 0, or -errno with one line logged. */
+int lw_kept_out_start(struct lw_kern *kern);
+/* libbpf's own messages are for debugging. */
+void lw_kern_hush_libbpf(void);
 int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);
 /* Makes another object, not loaded yet, use the maps of these names. 0 or -errno. */
 int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +10,12 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kern/cgroup2.h"
-#include "kern/devices.h"
 #include "kern/internal.h"
-#include "kern/leftover.h"
 #include "kern/needs.h"
 #include "kern/record.h"
 #include "laneway/reasons.h"
@@ -29,8 +24,6 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-#define PIN_DIR "laneway"
-#define OLD_DIR "laneway_old" /* no dot: bpffs keeps those names for itself */
 /* The agent beats ten times as often. */
 #define HEARTBEAT_MAX_NS LW_NS_PER_SEC
 /* A fixed buffer ends the kernel's own tuning: only where it is no less than that would reach. The kernel doubles them. */
@@ -45,107 +38,9 @@ static int on_libbpf(enum libbpf_print_level level, const char *format, va_list 
 	return 0;
 }
 
-static int mount_bpffs(const char *path, bool *ret_mounted)
+void lw_kern_hush_libbpf(void)
 {
-	struct statfs s;
-
-	*ret_mounted = false;
-	if (statfs(path, &s))
-		return -errno;
-	if (s.f_type == BPF_FS_MAGIC)
-		return 0;
-	if (mount("bpf", path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
-		return -errno;
-	*ret_mounted = true;
-	return 0;
-}
-
-int lw_kern_unpin(const char *dir, const char *prefix)
-{
-	_cleanup_closedir_ DIR *d = opendir(dir);
-	struct dirent *e;
-	int n = 0;
-
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
-	while ((e = readdir(d))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-			continue;
-		if (unlinkat(dirfd(d), e->d_name, 0))
-			return -errno;
-		n++;
-	}
-	if (!*prefix && rmdir(dir))
-		return -errno;
-	return n;
-}
-
-int lw_kern_cleanup(const char *bpffs)
-{
-	static const char *const dirs[] = { PIN_DIR, OLD_DIR };
-	int n = 0;
-
 	libbpf_set_print(on_libbpf);
-	for (size_t i = 0; i < 2; i++) {
-		_cleanup_free_ char *dir = NULL;
-		int r;
-
-		if (asprintf(&dir, "%s/%s", bpffs ? bpffs : "/sys/fs/bpf", dirs[i]) < 0)
-			return -ENOMEM;
-		lw_leftover_end(dir, true);
-		r = lw_kern_unpin(dir, "");
-		if (r < 0)
-			return r;
-		n += r;
-	}
-	return n + lw_devices_cleanup();
-}
-
-/*
- * Ends what an agent that was killed has left, where it is not to be adopted. With --fail-closed its pins, hooks among them,
- * are put aside until our first state is in force: those hooks go on refusing. So they are where it lives on for a while.
- */
-static int put_aside(struct lw_kern *kern, const char *bpffs)
-{
-	int r;
-
-	if (asprintf(&kern->old_dir, "%s/" OLD_DIR, bpffs) < 0) {
-		kern->old_dir = NULL;
-		return -ENOMEM;
-	}
-	if (!access(kern->pin_dir, F_OK)) {
-		/* a start that did not get as far as lw_kern_end_old(), or an agent that both have gone behind */
-		lw_leftover_end(kern->old_dir, true);
-		r = lw_kern_unpin(kern->old_dir, "");
-		if (r >= 0 && rename(kern->pin_dir, kern->old_dir))
-			r = -errno;
-		if (r < 0) {
-			lw_error("put aside what an earlier agent left in '%s': %s", kern->pin_dir, strerror(-r));
-			return r;
-		}
-	}
-	if (kern->other)
-		return 0;
-	/* who waits for an answer of that agent is told now, in any case */
-	lw_leftover_end(kern->old_dir, !kern->fail_closed);
-	if (!kern->fail_closed)
-		lw_kern_end_old(kern);
-	return 0;
-}
-
-void lw_kern_end_old(struct lw_kern *kern)
-{
-	int r;
-
-	if (!kern->old_dir)
-		return;
-	r = lw_kern_unpin(kern->old_dir, "");
-	if (r < 0)
-		lw_warn("remove what an earlier agent left in '%s': %s", kern->old_dir, strerror(-r));
-	else if (r > 0)
-		lw_info("removed %d pins that an earlier agent left in '%s'", r, kern->old_dir);
-	free(kern->old_dir);
-	kern->old_dir = NULL;
 }
 
 int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj)
@@ -161,33 +56,6 @@ int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj)
 			return r;
 	}
 	return 0;
-}
-
-static int pin_maps(struct lw_kern *kern)
-{
-	_cleanup_free_ char *prog = NULL;
-	struct bpf_map *map;
-
-	if (mkdir(kern->pin_dir, 0700) && errno != EEXIST)
-		return -errno;
-	bpf_object__for_each_map(map, kern->skel->obj) {
-		_cleanup_free_ char *path = NULL;
-		const char *name = bpf_map__name(map);
-		int r;
-
-		if (strncmp(name, "lw_", 3) || !strncmp(name, "lw_lanes.", 9))
-			continue;
-		if (asprintf(&path, "%s/%s", kern->pin_dir, name + 3) < 0)
-			return -ENOMEM;
-		r = bpf_map__pin(map, path);
-		if (r)
-			return r;
-	}
-	if (asprintf(&prog, "%s/" LW_TO_POD_PIN, kern->pin_dir) < 0) {
-		prog = NULL;
-		return -ENOMEM;
-	}
-	return bpf_obj_pin(kern->to_pod, prog) ? -errno : 0;
 }
 
 int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...)
@@ -292,48 +160,6 @@ static uint32_t down_buffer(const char *sysctl, uint32_t size, const char *else_
 	return 0;
 }
 
-/* What is known to ask FIONREAD: it need not hang a first time. */
-static const char *const ask_fionread[] = { "nginx", "openresty", NULL };
-
-static int keep_names(struct lw_kern *kern, const char *const *names)
-{
-	const uint32_t why = LW_KEEP_NAME;
-
-	for (; names && *names; names++) {
-		struct lw_kept_name key = {};
-
-		/* the kernel cuts names there, too */
-		(void)strncpy(key.comm, *names, sizeof(key.comm) - 1);
-		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_kept_names), &key, &why, BPF_ANY)) {
-			lw_error("keep '%s' out: %s; at most %d names can be", *names, strerror(errno), LW_MAX_KEPT_NAMES);
-			return -errno;
-		}
-		kern->config->flags |= LW_CONF_KEEPS_OUT;
-	}
-	return 0;
-}
-
-/* Whom this kernel would hurt is not enrolled: by name, and by what a process does. */
-static int keep_out(struct lw_kern *kern, const struct lw_kern_options *options)
-{
-	int r = keep_names(kern, options->keep_out);
-
-	if (!r && (kern->keeps & LW_KEEP_FIONREAD))
-		r = keep_names(kern, ask_fionread);
-	if (r || options->no_notice)
-		return r;
-	kern->noticed = lw_notice_start(kern, kern->keeps, options->watch_syscalls, &kern->notice);
-	if (kern->noticed)
-		kern->config->flags |= LW_CONF_KEEPS_OUT;
-	if ((kern->keeps & LW_KEEP_FIONREAD) && !(kern->noticed & LW_KEEP_FIONREAD)) {
-		lw_error("attach to tcp_ioctl, to keep clients out that ask FIONREAD: %s", strerror(EOPNOTSUPP));
-		return -EOPNOTSUPP;
-	}
-	if ((kern->keeps & LW_KEEP_SPLICE) && !(kern->noticed & LW_KEEP_SPLICE))
-		lw_info("clients that read with splice(2) are not noticed on this kernel: name them with --keep-out, or see --watch-syscalls");
-	return 0;
-}
-
 /* What pods' threads are at work on. A kernel without the hooks has trace ids alone for evidence. */
 static int start_reads(struct lw_kern *kern)
 {
@@ -374,7 +200,7 @@ int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *r
 {
 	int r;
 
-	libbpf_set_print(on_libbpf);
+	lw_kern_hush_libbpf();
 	r = lw_needs_check(NULL);
 	if (r)
 		return r;
@@ -449,7 +275,7 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 	bool mounted;
 	int r;
 
-	libbpf_set_print(on_libbpf);
+	lw_kern_hush_libbpf();
 	kern = calloc(1, sizeof(*kern));
 	if (!kern)
 		return -ENOMEM;
@@ -467,7 +293,7 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 	if (r)
 		return r;
 	raise_nofile();
-	if (asprintf(&kern->pin_dir, "%s/" PIN_DIR, bpffs) < 0) {
+	if (asprintf(&kern->pin_dir, "%s/" LW_PIN_DIR, bpffs) < 0) {
 		kern->pin_dir = NULL;
 		return -ENOMEM;
 	}
@@ -478,7 +304,7 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 		*ret = TAKE_PTR(kern);
 		return 0;
 	}
-	r = mount_bpffs(bpffs, &mounted);
+	r = lw_pins_mount(bpffs, &mounted);
 	if (r) {
 		lw_error("use '%s' as bpffs: %s", bpffs, strerror(-r));
 		return r;
@@ -512,19 +338,19 @@ static void configure(struct lw_kern *kern)
 
 static int begin_anew(struct lw_kern *kern)
 {
-	_cleanup_free_ char *bpffs = strndup(kern->pin_dir, strlen(kern->pin_dir) - strlen("/" PIN_DIR));
-	int r = bpffs ? put_aside(kern, bpffs) : -ENOMEM;
+	_cleanup_free_ char *bpffs = strndup(kern->pin_dir, strlen(kern->pin_dir) - strlen("/" LW_PIN_DIR));
+	int r = bpffs ? lw_pins_put_aside(kern, bpffs) : -ENOMEM;
 
 	if (r)
 		return r;
 	configure(kern);
 	kern->number = kern->config->agent = kern->config->reads = 1;
 	__atomic_store_n(&kern->config->heartbeat_ns, lw_clock_ns(), __ATOMIC_RELEASE);
-	r = keep_out(kern, &kern->options);
+	r = lw_kept_out_start(kern);
 	if (r)
 		return r;
 	kern->begun = true;
-	r = pin_maps(kern);
+	r = lw_pins_make(kern);
 	if (r) {
 		lw_error("pin the maps in '%s': %s", kern->pin_dir, strerror(-r));
 		return r;
@@ -557,7 +383,7 @@ static int begin_adopted(struct lw_kern *kern)
 	}
 	kern->begun = true;
 	configure(kern);
-	r = keep_out(kern, &kern->options);
+	r = lw_kept_out_start(kern);
 	if (r || kern->no_inbound)
 		return r;
 	/* what was counted before is not known to be so still: it has ended, or begun, unseen */
@@ -666,7 +492,7 @@ int lw_kern_who(const char *bpffs, pid_t *ret_pid, char ret_socket[128])
 	uint32_t id;
 	int r;
 
-	if (!record || asprintf(&dir, "%s/" PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0)
+	if (!record || asprintf(&dir, "%s/" LW_PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0)
 		return -ENOMEM;
 	r = lw_record_read(dir, record, &id);
 	if (r)
@@ -775,92 +601,6 @@ void lw_kern_close(struct lw_kern **kern_)
 	free(kern->tests);
 	free(kern->kept_pods);
 	free(kern);
-}
-
-uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
-{
-	*ret_noticed = kern->noticed;
-	return kern->keeps;
-}
-
-/* What there is after a call that failed is not known. */
-static int forget_kept_pods(struct lw_kern *kern, int fd)
-{
-	struct lw_addr next;
-
-	while (!bpf_map_get_next_key(fd, NULL, &next)) {
-		lw_kern_heartbeat(kern);
-		if (bpf_map_delete_elem(fd, &next) && errno != ENOENT)
-			return -errno;
-	}
-	kern->nkept_pods = 0;
-	return 0;
-}
-
-int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t n)
-{
-	_cleanup_free_ struct lw_addr *copy = NULL;
-	const uint32_t yes = 1;
-	size_t i = 0, j = 0, m;
-	int fd, r = 0;
-
-	if (!kern->skel)
-		return 0;
-	fd = bpf_map__fd(kern->skel->maps.lw_kept_pods);
-	if (kern->nkept_pods == SIZE_MAX)
-		r = forget_kept_pods(kern, fd);
-	if (r)
-		return r;
-	copy = calloc(n + 1, sizeof(*copy));
-	if (!copy)
-		return -ENOMEM;
-	if (n)
-		memcpy(copy, addrs, n * sizeof(*addrs));
-	m = kern->nkept_pods;
-	kern->nkept_pods = SIZE_MAX;
-	while (i < m || j < n) {
-		int c = i == m ? 1 : j == n ? -1 : memcmp(&kern->kept_pods[i], &addrs[j], sizeof(*addrs));
-
-		lw_kern_heartbeat(kern);
-		if (c < 0 && bpf_map_delete_elem(fd, &kern->kept_pods[i]) && errno != ENOENT)
-			return -errno;
-		if (c > 0 && bpf_map_update_elem(fd, &addrs[j], &yes, BPF_ANY))
-			return -errno;
-		i += c <= 0;
-		j += c >= 0;
-	}
-	free(kern->kept_pods);
-	kern->kept_pods = TAKE_PTR(copy);
-	kern->nkept_pods = n;
-	__atomic_store_n(&kern->config->flags,
-			 n ? kern->config->flags | LW_CONF_KEEPS_PODS : kern->config->flags & ~LW_CONF_KEEPS_PODS,
-			 __ATOMIC_RELEASE);
-	return 0;
-}
-
-size_t lw_kern_kept_pods(const struct lw_kern *kern)
-{
-	return kern->nkept_pods == SIZE_MAX ? 0 : kern->nkept_pods;
-}
-
-int lw_kern_each_kept(const struct lw_kern *kern,
-		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
-{
-	struct lw_kept_key key, next, *at = NULL;
-	int fd;
-
-	if (!kern->skel)
-		return 0;
-	fd = bpf_map__fd(kern->skel->maps.lw_kept);
-	while (!bpf_map_get_next_key(fd, at, &next)) {
-		struct lw_kept kept;
-
-		key = next;
-		at = &key;
-		if (!bpf_map_lookup_elem(fd, &key, &kept))
-			cb(&key, &kept, arg);
-	}
-	return 0;
 }
 
 uint64_t lw_kern_in_force_ns(const struct lw_kern *kern)

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clients that are not enrolled, because this kernel would hurt them or somebody says so: by name, by what a process does, and
+ * by pod.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "kern/internal.h"
+
+/* What is known to ask FIONREAD: it need not hang a first time. */
+static const char *const ask_fionread[] = { "nginx", "openresty", NULL };
+
+static int keep_names(struct lw_kern *kern, const char *const *names)
+{
+	const uint32_t why = LW_KEEP_NAME;
+
+	for (; names && *names; names++) {
+		struct lw_kept_name key = {};
+
+		/* the kernel cuts names there, too */
+		(void)strncpy(key.comm, *names, sizeof(key.comm) - 1);
+		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_kept_names), &key, &why, BPF_ANY)) {
+			lw_error("keep '%s' out: %s; at most %d names can be", *names, strerror(errno), LW_MAX_KEPT_NAMES);
+			return -errno;
+		}
+		kern->config->flags |= LW_CONF_KEEPS_OUT;
+	}
+	return 0;
+}
+
+int lw_kept_out_start(struct lw_kern *kern)
+{
+	const struct lw_kern_options *options = &kern->options;
+	int r = keep_names(kern, options->keep_out);
+
+	if (!r && (kern->keeps & LW_KEEP_FIONREAD))
+		r = keep_names(kern, ask_fionread);
+	if (r || options->no_notice)
+		return r;
+	kern->noticed = lw_notice_start(kern, kern->keeps, options->watch_syscalls, &kern->notice);
+	if (kern->noticed)
+		kern->config->flags |= LW_CONF_KEEPS_OUT;
+	if ((kern->keeps & LW_KEEP_FIONREAD) && !(kern->noticed & LW_KEEP_FIONREAD)) {
+		lw_error("attach to tcp_ioctl, to keep clients out that ask FIONREAD: %s", strerror(EOPNOTSUPP));
+		return -EOPNOTSUPP;
+	}
+	if ((kern->keeps & LW_KEEP_SPLICE) && !(kern->noticed & LW_KEEP_SPLICE))
+		lw_info("clients that read with splice(2) are not noticed on this kernel: name them with --keep-out, or see --watch-syscalls");
+	return 0;
+}
+
+uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
+{
+	*ret_noticed = kern->noticed;
+	return kern->keeps;
+}
+
+/* What there is after a call that failed is not known. */
+static int forget_kept_pods(struct lw_kern *kern, int fd)
+{
+	struct lw_addr next;
+
+	while (!bpf_map_get_next_key(fd, NULL, &next)) {
+		lw_kern_heartbeat(kern);
+		if (bpf_map_delete_elem(fd, &next) && errno != ENOENT)
+			return -errno;
+	}
+	kern->nkept_pods = 0;
+	return 0;
+}
+
+int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t n)
+{
+	_cleanup_free_ struct lw_addr *copy = NULL;
+	const uint32_t yes = 1;
+	size_t i = 0, j = 0, m;
+	int fd, r = 0;
+
+	if (!kern->skel)
+		return 0;
+	fd = bpf_map__fd(kern->skel->maps.lw_kept_pods);
+	if (kern->nkept_pods == SIZE_MAX)
+		r = forget_kept_pods(kern, fd);
+	if (r)
+		return r;
+	copy = calloc(n + 1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	if (n)
+		memcpy(copy, addrs, n * sizeof(*addrs));
+	m = kern->nkept_pods;
+	kern->nkept_pods = SIZE_MAX;
+	while (i < m || j < n) {
+		int c = i == m ? 1 : j == n ? -1 : memcmp(&kern->kept_pods[i], &addrs[j], sizeof(*addrs));
+
+		lw_kern_heartbeat(kern);
+		if (c < 0 && bpf_map_delete_elem(fd, &kern->kept_pods[i]) && errno != ENOENT)
+			return -errno;
+		if (c > 0 && bpf_map_update_elem(fd, &addrs[j], &yes, BPF_ANY))
+			return -errno;
+		i += c <= 0;
+		j += c >= 0;
+	}
+	free(kern->kept_pods);
+	kern->kept_pods = TAKE_PTR(copy);
+	kern->nkept_pods = n;
+	__atomic_store_n(&kern->config->flags,
+			 n ? kern->config->flags | LW_CONF_KEEPS_PODS : kern->config->flags & ~LW_CONF_KEEPS_PODS,
+			 __ATOMIC_RELEASE);
+	return 0;
+}
+
+size_t lw_kern_kept_pods(const struct lw_kern *kern)
+{
+	return kern->nkept_pods == SIZE_MAX ? 0 : kern->nkept_pods;
+}
+
+int lw_kern_each_kept(const struct lw_kern *kern,
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
+{
+	struct lw_kept_key key, next, *at = NULL;
+	int fd;
+
+	if (!kern->skel)
+		return 0;
+	fd = bpf_map__fd(kern->skel->maps.lw_kept);
+	while (!bpf_map_get_next_key(fd, at, &next)) {
+		struct lw_kept kept;
+
+		key = next;
+		at = &key;
+		if (!bpf_map_lookup_elem(fd, &key, &kept))
+			cb(&key, &kept, arg);
+	}
+	return 0;
+}

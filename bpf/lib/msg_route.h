@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * lw_msg: the upstream sockets of a connection, chosen, taken and let go; whether a response is due.
+ */
+
+/* Lets go of upstream socket i. It is never used again: the agent closes it. */
+__noinline int lw_release(struct lw_flow *f, __u64 cookie, __u32 i)
+{
+	struct lw_flow_up *fu;
+	struct lw_up *up;
+	__u64 c;
+
+	if (!f)
+		return 0;
+	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	c = fu->up;
+	up = bpf_map_lookup_elem(&lw_ups, &c);
+	if (up)
+		__sync_fetch_and_or(&up->flags, LW_UP_ORPHAN);
+	lw_emit(LW_EVENT_UP_RELEASED, cookie, c, f, fu);
+	fu->up = 0;
+	return 0;
+}
+
+struct lw_member_ctx {
+	struct lw_endpoint_key key;
+	const struct lw_flow_up *fu;
+	__u32 found;
+};
+
+static long lw_member_cb(__u32 i, void *arg)
+{
+	struct lw_member_ctx *c = arg;
+	const struct lw_endpoint *ep;
+
+	c->key.idx = i;
+	ep = bpf_map_lookup_elem(&lw_endpoints, &c->key);
+	if (!ep)
+		return 1;
+	if (!lw_addr_equal(&ep->addr, &c->fu->addr))
+		return 0;
+	c->found = 1;
+	return 1;
+}
+
+/* Is what ups[i] is connected to still an endpoint of its lane, and the same pod? */
+__noinline int lw_still_endpoint(struct lw_flow *f, __u32 slot, __u32 i)
+{
+	struct lw_member_ctx c = {};
+	const struct lw_pod *pod;
+
+	if (!f)
+		return 0;
+	c.fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	pod = lw_pod_of(slot, &c.fu->addr);
+	if (!pod || pod->uid_hash != c.fu->uid_hash)
+		return 0;
+	c.key.slot = slot;
+	c.key.group = f->group;
+	c.key.lane = c.fu->lane;
+	bpf_loop(LW_MAX_ENDPOINTS, lw_member_cb, &c, 0);
+	return c.found;
+}
+
+/* Brings what the flow remembers of the state to this generation. */
+__noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
+{
+	const struct lw_config *conf = lw_conf();
+	const struct lw_workload *w;
+	const struct lw_dest *dest;
+	struct lw_slot_key wk = {};
+	const struct lw_pod *pod;
+	__u32 i;
+
+	if (!f || !r)
+		return 0;
+	dest = lw_dest_of(r->slot, &f->asked, f->asked_port);
+	if (dest) {
+		f->workload = dest->workload;
+		f->group = dest->group;
+	} else if (conf && f->gen < conf->since && conf->agent > 1) {
+		/* these are numbers that another agent gave */
+		f->workload = 0;
+		f->group = 0;
+	}
+	wk.slot = r->slot;
+	wk.id = f->workload;
+	w = bpf_map_lookup_elem(&lw_workloads, &wk);
+	f->entry = w ? w->entry : 0;
+	if (w)
+		f->workload_hash = w->name_hash;
+	pod = lw_pod_of(r->slot, &f->peer);
+	f->peer_lane = pod && pod->workload == f->workload ? pod->lane : 0;
+	/* a canary that is leaving takes no new request of anybody; a base pod's clients are its own matter */
+	if (f->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))
+		f->peer_lane = LW_LANE_ONCE;
+	pod = lw_client_pod(r->slot, f);
+	f->own_lane = pod ? pod->lane : 0;
+	f->untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
+	for (i = 0; i < LW_FLOW_UPS; i++) {
+		struct lw_flow_up *fu = &f->ups[i];
+
+		if (!fu->up || (busy && f->up == i))
+			continue;
+		if (!lw_still_endpoint(f, r->slot, i))
+			lw_release(f, r->cookie, i);
+	}
+	f->gen = r->generation;
+	return 0;
+}
+
+enum lw_busy {
+	LW_BUSY_NO,
+	LW_BUSY_YES, /* a response is due on the route of the last request */
+	LW_BUSY_OPAQUE, /* the route must be kept for good */
+};
+
+__noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
+{
+	struct lw_up *up;
+	__u64 c;
+
+	if (!f || !r || !f->requests)
+		return LW_BUSY_NO;
+	if (f->route == LW_ROUTE_PEER) {
+		/*
+		 * Nothing has come since the last request ended, or, where steered bytes overtake
+		 * the peer's in the receive queue, not all has been read.
+		 */
+		if (r->rcv_nxt == f->rcv_seq)
+			return LW_BUSY_YES;
+		return !(r->flags & LW_CONF_NATIVE_VERDICT) && r->copied_seq != r->rcv_nxt;
+	}
+	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+	up = bpf_map_lookup_elem(&lw_ups, &c);
+	if (f->route == LW_ROUTE_PUNT && f->punt) {
+		if (!up || up->req_seq != up->resp_seq)
+			return LW_BUSY_YES;
+		/* answered in full before the agent came to say so: the request was whole */
+		f->punt = 0;
+		f->route = LW_ROUTE_UP;
+	}
+	if (!up)
+		return LW_BUSY_NO;
+	if (up->frame.state == LW_FRAME_LOST || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
+		return LW_BUSY_OPAQUE;
+	return up->req_seq != up->resp_seq;
+}
+
+/*
+ * Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. One that an earlier
+ * agent opened is let go, once no response is due on it: that agent is about to end, or has ended.
+ */
+__noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 busy)
+{
+	__u32 i, found = LW_FLOW_UPS, room = LW_FLOW_UPS;
+
+	if (!f || !r)
+		return LW_FLOW_UPS | LW_FLOW_UPS << 8;
+	for (i = 0; i < LW_FLOW_UPS; i++) {
+		__u64 c = f->ups[i].up;
+		struct lw_up *up;
+
+		if (c) {
+			up = bpf_map_lookup_elem(&lw_ups, &c);
+			if (!up || (up->flags & LW_UP_DEAD) || f->ups[i].lane == LW_LANE_ONCE ||
+			    (up->agent != r->agent && !(busy && f->up == i))) {
+				lw_release(f, r->cookie, i);
+				c = 0;
+			} else if (up->agent != r->agent) {
+				continue;
+			}
+		}
+		if (!c)
+			room = i;
+		else if (f->ups[i].lane == lane)
+			found = i;
+	}
+	return found | room << 8;
+}
+
+/* Chooses an endpoint in the lane for ups[i]. 0: there is none. */
+__noinline int lw_pick(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 i)
+{
+	const struct lw_endpoint *ep;
+	const struct lw_pod *pod;
+	struct lw_flow_up *fu;
+
+	if (!f || !r)
+		return 0;
+	ep = lw_choose(r->flags, r->slot, f->group, lane);
+	if (!ep)
+		return 0;
+	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	pod = lw_pod_of(r->slot, &ep->addr);
+	fu->up = 0;
+	fu->addr = ep->addr;
+	fu->port = ep->port ? ep->port : f->asked_port;
+	fu->lane = lane;
+	fu->uid_hash = pod ? pod->uid_hash : 0;
+	return 1;
+}
+
+/* Takes a fresh upstream socket for ups[i], which lw_pick() has filled. 1: taken. */
+__noinline int lw_take(struct lw_flow *f, struct lw_run *r, __u32 i)
+{
+	struct lw_pool_key key = {};
+	struct lw_flow_up *fu;
+	struct lw_pool *p;
+	struct lw_up *up;
+	__u32 k;
+	__u64 c;
+
+	if (!f || !r)
+		return 0;
+	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
+	key.netns = f->netns;
+	key.addr = fu->addr;
+	key.port = fu->port;
+	p = bpf_map_lookup_elem(&lw_pools, &key);
+	if (!p)
+		return 0;
+	for (k = 0; k < LW_POOL_SLOTS; k++) {
+		c = p->up[k];
+		if (!c || __sync_val_compare_and_swap(&p->up[k], c, 0) != c)
+			continue;
+		up = bpf_map_lookup_elem(&lw_ups, &c);
+		if (!up || (up->flags & LW_UP_DEAD) || up->down)
+			continue;
+		if (up->agent != r->agent) {
+			/* an earlier agent's, which is to find it unused */
+			__sync_fetch_and_or(&up->flags, LW_UP_DEAD);
+			continue;
+		}
+		up->lane = fu->lane;
+		up->down = r->cookie;
+		fu->up = c;
+		__sync_fetch_and_add(&p->takes, 1);
+		lw_emit(LW_EVENT_TAKEN, r->cookie, c, f, fu);
+		return 1;
+	}
+	__sync_fetch_and_add(&p->misses, 1);
+	return 0;
+}

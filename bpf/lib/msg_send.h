@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * lw_msg: where bytes of a send go, the own peer, an upstream socket or the agent, and what of them has gone; request bodies.
+ */
+
+/* One run of the program. Plain data, so that functions checked by themselves can take it. */
+struct lw_run {
+	__u64 cookie;
+	__u64 generation;
+	__u32 flags; /* enum lw_config_flags */
+	__u32 slot;
+	__u32 size; /* bytes in the message */
+	__u32 n; /* bytes of it that this verdict is for */
+	__u32 grown; /* bytes put in by us, less those taken out (two's complement) */
+	__u32 write_seq; /* of the downstream socket */
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 head; /* the message starts with a request head */
+	__u32 hop_lanes; /* requests of these lanes are traced */
+	__u32 agent; /* lw_config.agent */
+};
+
+static __always_inline __u32 lw_read_write_seq(__u64 sk)
+{
+	__u32 seq = 0;
+
+	bpf_probe_read_kernel(&seq, sizeof(seq), (void *)sk + bpf_core_field_offset(struct tcp_sock, write_seq));
+	return seq;
+}
+
+/*
+ * write_seq of the upstream socket a redirect has just been set to. Where the socket is, is remembered:
+ * a redirect cannot be taken back, so the next run could not ask this way before it knows its route.
+ */
+static __always_inline __u32 lw_redirected_seq(struct sk_msg_md *msg, struct lw_up *up)
+{
+	__u64 sk = 0;
+
+	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
+	up->sk = sk;
+	return lw_read_write_seq(sk);
+}
+
+/*
+ * A send may be taken in part: the rest is thrown away and the application told to send it again
+ * (tcp_bpf_send_verdict()). What the socket took since the last run tells how much of what was followed then is
+ * yet to come: that much passes without being followed twice. After such a failure the kernel applies the old verdict to the
+ * next message without asking (psock->eval stays): then more went out than was followed.
+ */
+__noinline int lw_account(struct lw_flow *f, struct lw_run *r, __u32 seq)
+{
+	__s32 more;
+
+	if (!f || !r || !(f->flags & LW_FLOW_SENT))
+		return 0;
+	f->flags &= ~LW_FLOW_SENT;
+	more = (__s32)(seq - f->sent_seq);
+	if (!more)
+		return 0;
+	if (more < 0) {
+		f->skip += -more;
+		return 0;
+	}
+	if ((__u32)more <= f->skip) {
+		f->skip -= more;
+		return 0;
+	}
+	more -= f->skip;
+	f->skip = 0;
+	if (f->frame.state == LW_FRAME_LENGTH && (__u64)more <= f->frame.left) {
+		f->frame.left -= more;
+		if (!f->frame.left)
+			f->frame.state = LW_FRAME_HEAD;
+		return 0;
+	}
+	f->flags |= LW_FLOW_OPAQUE;
+	f->reason = LW_REASON_OPAQUE_PARTIAL;
+	lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_OPAQUE_PARTIAL);
+	return 0;
+}
+
+__noinline int lw_opaque(struct lw_flow *f, __u32 reason)
+{
+	if (!f || (f->flags & LW_FLOW_OPAQUE))
+		return 0;
+	f->flags |= LW_FLOW_OPAQUE;
+	f->reason = reason;
+	lw_count(f->workload_hash, f->lane, f->evidence, reason);
+	return 0;
+}
+
+/*
+ * The verdict for bytes that go on to the own peer. A message keeps where its earlier bytes were redirected to, also while
+ * the kernel holds it back, and SK_PASS then means there (sk_psock_map_verd()). It can only be set to something else: to
+ * the socket itself, whose connection the bytes then take as they are.
+ */
+static __always_inline int lw_to_peer(struct sk_msg_md *msg, __u64 cookie)
+{
+	__u64 redir = 0;
+
+	bpf_probe_read_kernel(&redir, sizeof(redir), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
+	return redir ? bpf_msg_redirect_hash(msg, &lw_down_socks, &cookie, 0) : SK_PASS;
+}
+
+/* The last thing before a verdict: what it is for, and what the route's socket will then have taken. */
+static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u32 seq)
+{
+	__u32 n = r->n + r->grown;
+
+	/* not for a whole message: the count would outlive a send taken in part, and cover the next request */
+	if (r->n < r->size)
+		bpf_msg_apply_bytes(msg, n);
+	f->sent_seq = seq + n;
+	f->flags |= LW_FLOW_SENT;
+	return SK_PASS;
+}
+
+/*
+ * One more message for the agent, with its frame in front. SK_PASS: on its way. SK_DROP: it cannot be
+ * taken, and the message is as it was. -1: the agent has bound an upstream socket in the meantime.
+ */
+__noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
+{
+	const struct lw_flow_up *fu;
+	struct lw_punt p = {};
+	__u64 was = 0;
+	void *data, *end;
+	__u32 i;
+
+	if (!f || !r)
+		return SK_DROP;
+	if (r->head)
+		f->punt_to = r->agent & 1;
+	fu = &f->ups[f->up & (LW_FLOW_UPS - 1)];
+	if (f->punt_bytes + r->n > LW_PUNT_MAX_BYTES)
+		return SK_DROP;
+	if (!r->head) {
+		for (i = 0; i < 2; i++) {
+			was = f->punt;
+			if (!was)
+				return -1;
+			if (__sync_val_compare_and_swap(&f->punt, was, was + 2) == was)
+				break;
+			was = 0;
+		}
+		if (!was)
+			return -1;
+	}
+	p.magic = LW_PUNT_MAGIC;
+	p.down = r->cookie;
+	p.netns = f->netns;
+	p.seq = (((__u32)was) >> 1) + 1;
+	p.id = r->head ? (__u32)f->requests : was >> 32;
+	p.addr = fu->addr;
+	p.port = fu->port;
+	p.lane = fu->lane;
+	p.len = r->n + r->grown;
+	p.pid = f->pid;
+	p.flags = (r->head == 2 ? LW_PUNT_IS_HEAD : 0) | (f->flags & LW_FLOW_OPAQUE ? LW_PUNT_OPAQUE : 0);
+
+	if (bpf_msg_push_data(msg, 0, sizeof(p), 0))
+		return SK_DROP;
+	/*
+	 * A message that was held back is kept for later sends, its ring of fragments with end marks where it
+	 * has been used (tcp_bpf_push()); a reader of the agent's socket would stop at such a mark (sk_msg_recvmsg())
+	 * and lose the rest: make it one fragment.
+	 */
+	if (bpf_msg_pull_data(msg, 0, f->flags & LW_FLOW_CORKED ? p.len + sizeof(p) : sizeof(p), 0))
+		goto undo;
+	data = (void *)(long)msg->data;
+	end = (void *)(long)msg->data_end;
+	if (data + sizeof(p) > end)
+		goto undo;
+	__builtin_memcpy(data, &p, sizeof(p));
+	if (bpf_msg_redirect_map(msg, &lw_punt_sock, f->punt_to & 1, BPF_F_INGRESS) != SK_PASS)
+		goto undo;
+	if (r->head)
+		f->punt = (__u64)(__u32)f->requests << 32 | 3;
+	f->punt_bytes += r->n;
+	f->flags &= ~LW_FLOW_CORKED; /* a message that is redirected is not kept */
+	if (r->n < r->size)
+		bpf_msg_apply_bytes(msg, p.len + sizeof(p));
+	return SK_PASS;
+undo:
+	bpf_msg_pop_data(msg, 0, sizeof(p), 0);
+	return SK_DROP;
+}
+
+/*
+ * Sets where the verdict takes r->n bytes: to the upstream socket, or past its connection to the pod's. `first`: a
+ * request starts with them. Only where it says LOST has nothing been set, and another route may be tried.
+ */
+enum lw_to_up {
+	LW_TO_UP_LOST, /* the upstream socket is gone */
+	LW_TO_UP_WIRE,
+	LW_TO_UP_BYPASS,
+};
+__noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u64 cookie, __u32 first)
+{
+	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &cookie);
+
+	if (!f || !r || !up || (up->flags & LW_UP_DEAD))
+		return LW_TO_UP_LOST;
+	/* a message that was once held back has end marks on its ring (lw_punt()) */
+	if ((r->flags & LW_CONF_BYPASS) && !(f->flags & (LW_FLOW_CORKED | LW_FLOW_OPAQUE)) &&
+	    lw_request_may_bypass(up, cookie, r->n, first) &&
+	    bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS) == SK_PASS)
+		return LW_TO_UP_BYPASS;
+	if (bpf_msg_redirect_hash(msg, &lw_up_socks, &cookie, 0) != SK_PASS)
+		return LW_TO_UP_LOST;
+	if (!(up->flags & LW_UP_REQ_WIRE))
+		__sync_fetch_and_or(&up->flags, LW_UP_REQ_WIRE);
+	return LW_TO_UP_WIRE;
+}
+
+/* The last thing before the verdict of lw_to_up(). */
+static __always_inline int lw_sent_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_up *up,
+				      int how)
+{
+	f->flags &= ~LW_FLOW_CORKED;
+	if (how == LW_TO_UP_WIRE)
+		return lw_done(msg, f, r, lw_redirected_seq(msg, up));
+	if (r->n < r->size)
+		bpf_msg_apply_bytes(msg, r->n + r->grown);
+	return SK_PASS;
+}
+
+/* Sends r->n bytes, which do not start a request, on the route they belong to. */
+__noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
+{
+	struct lw_up *up;
+	int how;
+	__u64 c;
+
+	if (!f || !r)
+		return SK_PASS;
+	if (f->route == LW_ROUTE_PUNT) {
+		int v = f->punt ? lw_punt(msg, f, r) : -1;
+
+		if (v >= 0)
+			return v;
+		f->route = LW_ROUTE_UP;
+	}
+	if (f->route == LW_ROUTE_UP) {
+		c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+		how = lw_to_up(msg, f, r, c, 0);
+		up = bpf_map_lookup_elem(&lw_ups, &c);
+		if (how == LW_TO_UP_LOST || !up) {
+			/* half a request is at a pod that is gone: there is nowhere right for the rest */
+			lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_UP_LOST);
+			return SK_DROP;
+		}
+		if ((f->flags & LW_FLOW_OPAQUE) && !(up->flags & LW_UP_OPAQUE))
+			__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
+		return lw_sent_up(msg, f, r, up, how);
+	}
+	lw_done(msg, f, r, r->write_seq);
+	return lw_to_peer(msg, r->cookie);
+}
+
+/* ---- request bodies ---- */
+
+struct lw_chunks_ctx {
+	struct sk_msg_md *msg;
+	struct lw_frame *f;
+	__u32 off;
+	__u32 size;
+	struct lw_window win;
+};
+
+static long lw_chunks_cb(__u32 i, void *arg)
+{
+	struct lw_chunks_ctx *c = arg;
+	struct lw_frame *f = c->f;
+	__u32 n = c->size - c->off, skipped;
+
+	(void)i;
+	if (c->off >= c->size || f->state != LW_FRAME_CHUNKED)
+		return 1;
+	skipped = lw_frame_skip(f, n);
+	if (skipped) {
+		c->off += skipped;
+		return 0;
+	}
+	if (n > LW_WINDOW)
+		n = LW_WINDOW;
+	if (n < 1 || bpf_msg_pull_data(c->msg, c->off, c->off + n, 0) ||
+	    bpf_probe_read_kernel(c->win.b, n, (void *)(long)c->msg->data)) {
+		f->state = LW_FRAME_LOST;
+		return 1;
+	}
+	c->off += lw_chunk_window(f, &c->win, n);
+	return 0;
+}
+
+/* Follows body bytes from offset off on; returns where they end in the message. */
+__noinline __u32 lw_follow_body(struct sk_msg_md *msg, struct lw_frame *f, __u32 off, __u32 size)
+{
+	struct lw_chunks_ctx c = { .msg = msg, .f = f, .off = off, .size = size };
+
+	if (!f)
+		return size;
+	if (f->state == LW_FRAME_LENGTH)
+		return off + lw_frame_skip(f, size - off);
+	if (f->state == LW_FRAME_CHUNKED)
+		bpf_loop(LW_CHUNK_WINDOWS, lw_chunks_cb, &c, 0);
+	return c.off;
+}

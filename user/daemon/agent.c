@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/agent.h"
-
 #include <malloc.h>
 #include <errno.h>
 #include <ev.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +13,7 @@
 #include "base/str.h"
 #include "core/model.h"
 #include "core/state_build.h"
+#include "daemon/agent_internal.h"
 #include "daemon/control.h"
 #include "daemon/findings.h"
 #include "daemon/handover.h"
@@ -33,241 +29,15 @@
 
 /* Memory kept for the next state. */
 #define KEEP_BYTES (256 << 20)
-#define RETRY_S 1.
-/* Between looks whether the other agent's place is free; and how long one may take to end that does not answer. */
-#define PLACE_S .05
-#define PLACE_WAIT_S 15
 
-struct agent {
-	const struct lw_agent_options *options;
-	struct ev_loop *loop;
-	struct lw_agent_locks locks;
-	char socket[PATH_MAX]; /* absolute */
-	bool mounted; /* lw_kern_prepare() mounted the bpffs: lw_kern_close() unmounts it */
-	ev_signal sigterm, sigint, sighup;
-	ev_timer retry; /* of what failed */
-	/* Taking over, and being taken over from: docs/adr/0014. */
-	ev_timer place; /* until it is ours */
-	uint64_t alone_since_ns; /* nobody has answered from there; 0: somebody does */
-	pid_t other; /* whom we have taken over from; 0: nobody, or it has ended */
-	pid_t successor; /* who has taken over from us; 0: nobody */
-	bool shared; /* and goes on with our maps */
-	struct lw_watch *watch; /* on one of these */
-	bool begun;
-	bool leave; /* what is pinned, to the next agent */
-	bool ending; /* on SIGTERM, once it is known whether one follows */
-	int failed; /* what the loop was left for; 0: a signal */
-
-	struct lw_model *model;
-	struct lw_source *source;
-	struct lw_state_builder *builder;
-	struct lw_findings source_findings, build_findings;
-	uint64_t started_ns;
-	bool pending; /* the model is ahead of what is in force */
-
-	struct lw_kern *kern;
-	struct lw_upstreams *upstreams;
-	struct lw_devices *devices;
-	struct lw_host_pods *host_pods;
-	char node[256]; /* the name of this node, as pods have it */
-	struct lw_hops *hops;
-	struct lw_tracers *tracers;
-	struct lw_control *control;
-	/* In force. */
-	struct lw_image *image;
-	struct lw_listing *listing;
-	struct lw_seen seen;
-};
-
-static const char *bpffs_or_default(const char *bpffs)
-{
-	return bpffs ? bpffs : "/sys/fs/bpf";
-}
-
-/* 0 with -1 in *ret_fd where no bpffs is mounted: there is nobody's pin to protect. */
-static int lock_bpffs(const char *bpffs, int *ret_fd)
-{
-	struct statfs fs;
-
-	if (statfs(bpffs_or_default(bpffs), &fs) < 0 || fs.f_type != BPF_FS_MAGIC)
-		return 0;
-	return lw_lock_take(bpffs_or_default(bpffs), ret_fd);
-}
-
-/* Those that are not ours yet. 0, -EBUSY if one is not to be had (the other may be), or -errno. */
-static int lock_more(const char *socket, const char *bpffs, struct lw_agent_locks *locks)
-{
-	char path[PATH_MAX];
-	int r = 0, more = 0;
-
-	if (locks->socket_fd < 0) {
-		if (snprintf(path, sizeof(path), "%s.lock", socket) >= (int)sizeof(path))
-			return -ENAMETOOLONG;
-		r = lw_lock_mkdir(path);
-		if (r < 0)
-			return r;
-		r = lw_lock_take(path, &locks->socket_fd);
-	}
-	if ((r == 0 || r == -EBUSY) && locks->bpffs_fd < 0)
-		more = lock_bpffs(bpffs, &locks->bpffs_fd);
-	return r < 0 ? r : more;
-}
-
-int lw_agent_lock(const char *socket, const char *bpffs, struct lw_agent_locks *ret)
-{
-	_cleanup_(lw_agent_unlock) struct lw_agent_locks locks = LW_AGENT_LOCKS_INIT;
-	int r = lock_more(socket, bpffs, &locks);
-
-	if (r < 0)
-		return r;
-	ret->socket_fd = TAKE_FD(locks.socket_fd);
-	ret->bpffs_fd = TAKE_FD(locks.bpffs_fd);
-	return 0;
-}
-
-void lw_agent_unlock(struct lw_agent_locks *locks)
-{
-	locks->socket_fd = lw_close(locks->socket_fd);
-	locks->bpffs_fd = lw_close(locks->bpffs_fd);
-}
-
-static void retry_later(struct agent *agent)
-{
-	if (ev_is_active(&agent->retry))
-		return;
-	ev_timer_set(&agent->retry, RETRY_S, 0.);
-	ev_timer_start(agent->loop, &agent->retry);
-}
-
-/* Of this node alone, and only while it may be found by its UID. */
-static bool is_host_pod(const struct agent *agent, const struct lw_model_link *l)
-{
-	return l->pod->host_network && !l->pod->ended && l->pod->uid &&
-	       strcmp(l->object->pod.node, agent->node) == 0;
-}
-
-static int tell_host_pods(struct agent *agent)
-{
-	_cleanup_free_ struct lw_host_pod *list = NULL;
-	size_t n = 0, room = 0;
-
-	for (const struct lw_model_link *l = lw_model_host_network(agent->model); l; l = l->next)
-		room += is_host_pod(agent, l);
-	list = calloc(room + 1, sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	for (const struct lw_model_link *l = lw_model_host_network(agent->model); l; l = l->next) {
-		const struct lw_k8s_meta *meta = &l->object->meta;
-
-		if (is_host_pod(agent, l))
-			list[n++] = (struct lw_host_pod){ meta->uid, meta->ns, meta->name,
-							  l->pod->uid };
-	}
-	return lw_host_pods_set(agent->host_pods, list, n);
-}
-
-/* The pods whose annotation says so are left alone, as clients. */
-static int keep_pods_out(struct agent *agent, struct lw_findings *found)
-{
-	_cleanup_free_ struct lw_addr *addrs = NULL;
-	size_t n;
-	int r = lw_state_kept_pods(agent->builder, agent->model, lw_findings_add, found, &addrs,
-				   &n);
-
-	return r < 0 ? r : lw_kern_keep_pods(agent->kern, addrs, n);
-}
-
-/* A bad object changes nothing that is in force, and is told all the same. */
-static void tell(struct agent *agent)
-{
-	if (agent->source && agent->listing)
-		lw_source_tell(agent->source, agent->listing, &agent->source_findings,
-			       &agent->build_findings);
-}
-
-/* Builds from the model and puts it in force. What is in force stays when that fails. */
-static int publish(struct agent *agent)
-{
-	_cleanup_(lw_listing_free) struct lw_listing *listing = NULL;
-	_cleanup_(lw_image_free) struct lw_image *image = NULL;
-	_cleanup_(lw_findings_clear) struct lw_findings found = {}, before = {};
-	uint64_t begin_ns = lw_clock_ns(), in_force_us;
-	int r;
-
-	agent->pending = true;
-	r = lw_state_build(agent->builder, agent->model, lw_findings_add, &found, &image);
-	if (r < 0) {
-		lw_warn("build the state: %s, retrying", strerror(-r));
-		retry_later(agent);
-		return r;
-	}
-	r = keep_pods_out(agent, &found);
-	if (r < 0) {
-		lw_warn("keep pods out: %s, retrying", strerror(-r));
-		retry_later(agent);
-		return r;
-	}
-	r = tell_host_pods(agent);
-	if (r < 0) {
-		lw_warn("tell pods on the host network apart: %s, retrying", strerror(-r));
-		retry_later(agent);
-		return r;
-	}
-	lw_findings_log(&found, &agent->build_findings);
-	before = agent->build_findings;
-	agent->build_findings = found;
-	found = (struct lw_findings){};
-
-	r = lw_kern_publish(agent->kern, image);
-	if (r < 0) {
-		lw_warn("put the state in force: %s, retrying", strerror(-r));
-		retry_later(agent);
-		return r;
-	}
-	in_force_us = (lw_kern_in_force_ns(agent->kern) - begin_ns) / 1000;
-	r = lw_state_list(agent->builder, &listing);
-	if (r < 0) {
-		lw_warn("list the state: %s, retrying", strerror(-r));
-		retry_later(agent);
-		return r;
-	}
-	lw_image_free(&agent->image);
-	lw_listing_free(&agent->listing);
-	agent->image = TAKE_PTR(image);
-	agent->listing = TAKE_PTR(listing);
-	agent->pending = false;
-	lw_seen_add(&agent->seen, agent->image);
-	tell(agent);
-	lw_info("generation %llu in force after %llu us: %zu lanes, %zu workloads, %zu pods",
-		(unsigned long long)lw_kern_generation(agent->kern),
-		(unsigned long long)in_force_us, lw_image_rows(agent->image, LW_TABLE_LANES),
-		lw_image_rows(agent->image, LW_TABLE_WORKLOADS),
-		lw_image_rows(agent->image, LW_TABLE_PODS));
-	return 0;
-}
-
-static void begin_or_end(struct agent *agent);
-
-static void on_finding(const struct lw_finding *finding, void *arg)
-{
-	struct agent *agent = arg;
-
-	if (!lw_findings_has(&agent->source_findings, finding))
-		lw_log(finding->severity == LW_FINDING_ERROR ? LW_LOG_ERROR : LW_LOG_WARN, "%s",
-		       finding->text);
-	lw_findings_add(finding, &agent->source_findings);
-	tell(agent);
-}
-
-/* Takes up what has changed in the source. */
-static void refresh(struct agent *agent)
+void lw_agent_refresh(struct agent *agent)
 {
 	int r = lw_source_refresh(agent->source);
 
 	if (r < 0) {
 		/* Part of it may have been taken up. */
 		agent->pending = true;
-		retry_later(agent);
+		lw_agent_retry_later(agent);
 	}
 	/* Bad objects that have been put right say so by their number only. */
 	if (lw_source_errors(agent->source) == 0 && agent->source_findings.errors > 0)
@@ -276,24 +46,24 @@ static void refresh(struct agent *agent)
 		return;
 	if (!agent->begun) {
 		if (!ev_is_active(&agent->place))
-			begin_or_end(agent);
+			lw_place_begin_or_end(agent);
 		return;
 	}
 	/* Questions come often; what failed is tried again by the timer only. */
 	if (r > 0 || (agent->pending && !ev_is_active(&agent->retry)))
-		(void)publish(agent);
+		(void)lw_agent_publish(agent);
 }
 
 static void on_source(void *arg)
 {
-	refresh(arg);
+	lw_agent_refresh(arg);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	(void)loop;
 	(void)revents;
-	refresh(w->data);
+	lw_agent_refresh(w->data);
 }
 
 static void on_successor(bool follows, const char *why, void *arg)
@@ -348,81 +118,7 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int revents)
 	(void)revents;
 	lw_info("putting the state in force anew on SIGHUP");
 	agent->pending = true;
-	refresh(agent);
-}
-
-static void on_other_gone(void *arg)
-{
-	struct agent *agent = arg;
-
-	lw_info("agent %d, which this one took over from, has ended", (int)agent->other);
-	lw_watch_stop(&agent->watch);
-	agent->other = 0;
-	lw_kern_other_gone(agent->kern);
-	lw_upstreams_other_gone(agent->upstreams);
-}
-
-/* What it had taken is free again, and nobody else is there. */
-static void on_successor_gone(void *arg)
-{
-	struct agent *agent = arg;
-
-	lw_warn("agent %d, which took over from this one, is gone: starting again",
-		(int)agent->successor);
-	lw_error("start again: %s", strerror(-lw_handover_restart()));
-	agent->failed = -EIO;
-	ev_break(agent->loop, EVBREAK_ALL);
-}
-
-/* Another agent asks to take over. From the answer on it may take what is ours. */
-static char *give_way(struct agent *agent, pid_t pid, bool shared)
-{
-	struct lw_watch *watch = NULL;
-	char error[128];
-	int r;
-
-	if (agent->successor) {
-		(void)snprintf(error, sizeof(error), "agent %d has taken over already",
-			       (int)agent->successor);
-		return lw_handover_reply(error);
-	}
-	if (agent->other) {
-		(void)snprintf(error, sizeof(error),
-			       "agent %d has not ended yet, which this one took over from",
-			       (int)agent->other);
-		return lw_handover_reply(error);
-	}
-	r = lw_watch_start(agent->loop, pid, on_successor_gone, agent, &watch);
-	if (r < 0) {
-		(void)snprintf(error, sizeof(error), "watch process %d: %s", (int)pid,
-			       strerror(-r));
-		return lw_handover_reply(error);
-	}
-	lw_info("agent %d takes over%s", (int)pid, shared ? ", with the same maps" : "");
-	agent->watch = watch;
-	agent->successor = pid;
-	agent->shared = shared;
-	ev_timer_stop(agent->loop, &agent->place);
-	lw_kern_supersede(agent->kern, shared);
-	if (shared)
-		lw_upstreams_retire(agent->upstreams);
-	lw_agent_unlock(&agent->locks);
-	return lw_handover_reply(NULL);
-}
-
-static bool has_place(const struct agent *agent)
-{
-	return agent->locks.socket_fd >= 0 && (agent->locks.bpffs_fd >= 0 || agent->mounted);
-}
-
-/* Why this agent does not steer, where it is for another one. */
-static const char *why_not(const struct agent *agent)
-{
-	if (agent->successor)
-		return "another agent has taken over, and this one waits to be ended";
-	return agent->begun || has_place(agent) ?
-		       NULL :
-		       "this agent is to take over from another one, and has not yet";
+	lw_agent_refresh(agent);
 }
 
 static char *on_request(const char *request, void *arg)
@@ -433,9 +129,9 @@ static char *on_request(const char *request, void *arg)
 	pid_t pid;
 
 	if (lw_handover_is_request(request, &pid, &shared))
-		return give_way(agent, pid, shared);
+		return lw_place_give_way(agent, pid, shared);
 	/* What was written to the folder before this question is part of the answer. */
-	refresh(agent);
+	lw_agent_refresh(agent);
 	query = (struct lw_query){
 		.kern = agent->kern,
 		.devices = agent->devices,
@@ -444,7 +140,7 @@ static char *on_request(const char *request, void *arg)
 		.listing = agent->listing,
 		.seen = &agent->seen,
 		.pending = agent->pending,
-		.why = why_not(agent),
+		.why = lw_place_why_not(agent),
 		.source = agent->source,
 		.started_ns = agent->started_ns,
 		.errors = lw_source_errors(agent->source) + agent->build_findings.errors,
@@ -495,8 +191,8 @@ static int start_state(struct agent *agent)
 		lw_error("start: %s", strerror(-r));
 		return r;
 	}
-	return lw_source_open(&o->source, agent->loop, agent->model, on_finding, on_source, agent,
-			      &agent->source);
+	return lw_source_open(&o->source, agent->loop, agent->model, lw_agent_on_finding, on_source,
+			      agent, &agent->source);
 }
 
 static int start_kern(struct agent *agent, bool beside)
@@ -521,7 +217,7 @@ static int start_kern(struct agent *agent, bool beside)
 	return 0;
 }
 
-static int start_control(struct agent *agent)
+int lw_agent_listen(struct agent *agent)
 {
 	int r;
 
@@ -563,8 +259,7 @@ static int keep_lanes(struct agent *agent)
 	return r;
 }
 
-/* The place is ours, and the first state known: from here on we steer. */
-static int begin(struct agent *agent)
+int lw_agent_begin(struct agent *agent)
 {
 	const struct lw_agent_options *o = agent->options;
 	int r;
@@ -596,7 +291,7 @@ static int begin(struct agent *agent)
 		return r;
 	}
 	agent->begun = true;
-	r = publish(agent);
+	r = lw_agent_publish(agent);
 	if (r < 0) {
 		lw_error("put the first state in force: %s", strerror(-r));
 		return r;
@@ -616,85 +311,6 @@ static int begin(struct agent *agent)
 	return 0;
 }
 
-/* Takes the place of whoever has it. 0, -EAGAIN: not yet, or -errno with one line logged. */
-static int take_place(struct agent *agent)
-{
-	const struct lw_agent_options *o = agent->options;
-	char error[256] = "";
-	pid_t pid;
-	int r;
-
-	r = lock_more(agent->socket, o->bpffs, &agent->locks);
-	if (r == -EBUSY && !agent->other) {
-		r = start_control(agent); /* if that is free: where to ask what we wait for */
-		if (r < 0 || !lw_source_ready(agent->source))
-			return r < 0 ? r : -EAGAIN;
-		r = lw_handover_ask(o->bpffs, lw_kern_adopts(agent->kern), &pid, error);
-		if (r == -EBUSY) {
-			lw_error("take over: %s", error);
-			return r;
-		}
-		if (r == 0) {
-			agent->other = pid;
-			if (lw_watch_start(agent->loop, pid, on_other_gone, agent, &agent->watch) <
-			    0)
-				agent->other = 0; /* gone already */
-			lw_info("taking over from agent %d", (int)pid);
-			r = lock_more(agent->socket, o->bpffs, &agent->locks);
-		}
-		/* one that is about to end answers no more */
-		if (r == -EAGAIN) {
-			if (!agent->alone_since_ns)
-				agent->alone_since_ns = lw_clock_ns();
-			if (lw_clock_ns() - agent->alone_since_ns > PLACE_WAIT_S * LW_NS_PER_SEC) {
-				lw_error(
-					"take over: another agent is at work with '%s' or '%s', and does not answer",
-					agent->socket, bpffs_or_default(o->bpffs));
-				return -EBUSY;
-			}
-		}
-	}
-	if (r == -EBUSY || r == -EAGAIN)
-		return -EAGAIN;
-	if (r == 0)
-		r = start_control(agent);
-	if (r < 0) {
-		lw_error("take the place of another agent: %s", strerror(-r));
-		return r;
-	}
-	return 0;
-}
-
-/* As soon as both the place and the first state are there. */
-static void begin_or_end(struct agent *agent)
-{
-	int r = has_place(agent) ? 0 : take_place(agent);
-
-	if (r == -EAGAIN) {
-		if (!ev_is_active(&agent->place)) {
-			ev_timer_set(&agent->place, PLACE_S, PLACE_S);
-			ev_timer_start(agent->loop, &agent->place);
-		}
-		return;
-	}
-	if (r == 0 && !lw_source_ready(agent->source))
-		return; /* it will call */
-	ev_timer_stop(agent->loop, &agent->place);
-	if (r == 0)
-		r = begin(agent);
-	if (r < 0) {
-		agent->failed = r;
-		ev_break(agent->loop, EVBREAK_ALL);
-	}
-}
-
-static void on_place(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	(void)loop;
-	(void)revents;
-	begin_or_end(w->data);
-}
-
 static int start(struct agent *agent)
 {
 	const struct lw_agent_options *o = agent->options;
@@ -707,10 +323,10 @@ static int start(struct agent *agent)
 	if (snprintf(agent->socket, sizeof(agent->socket), "%s%s%s", cwd, *cwd ? "/" : "",
 		     o->socket) >= (int)sizeof(agent->socket))
 		return -ENAMETOOLONG;
-	r = lock_more(agent->socket, o->bpffs, &agent->locks);
+	r = lw_agent_lock_more(agent->socket, o->bpffs, &agent->locks);
 	if (r == -EBUSY && !o->take_over) {
 		lw_error("another agent is at work with '%s' or '%s'; --take-over takes its place",
-			 agent->socket, bpffs_or_default(o->bpffs));
+			 agent->socket, lw_agent_bpffs(o->bpffs));
 		return r;
 	}
 	if (r < 0 && r != -EBUSY) {
@@ -726,17 +342,17 @@ static int start(struct agent *agent)
 	if (r < 0)
 		return r;
 	if (agent->mounted) {
-		r = lock_bpffs(o->bpffs, &agent->locks.bpffs_fd);
+		r = lw_agent_lock_bpffs(o->bpffs, &agent->locks.bpffs_fd);
 		if (r < 0) {
-			lw_error("lock '%s': %s", bpffs_or_default(o->bpffs), strerror(-r));
+			lw_error("lock '%s': %s", lw_agent_bpffs(o->bpffs), strerror(-r));
 			return r;
 		}
 	}
-	if (has_place(agent))
-		r = start_control(agent);
+	if (lw_place_is_ours(agent))
+		r = lw_agent_listen(agent);
 	if (r < 0)
 		return r;
-	begin_or_end(agent);
+	lw_place_begin_or_end(agent);
 	return agent->failed;
 }
 
@@ -798,9 +414,9 @@ int lw_agent_run(const struct lw_agent_options *options)
 	ev_signal_start(agent.loop, &agent.sigterm);
 	ev_signal_start(agent.loop, &agent.sigint);
 	ev_signal_start(agent.loop, &agent.sighup);
-	ev_timer_init(&agent.retry, on_retry, RETRY_S, 0.);
+	ev_timer_init(&agent.retry, on_retry, LW_AGENT_RETRY_S, 0.);
 	agent.retry.data = &agent;
-	ev_timer_init(&agent.place, on_place, 0., PLACE_S);
+	ev_timer_init(&agent.place, lw_place_on_timer, 0., LW_AGENT_PLACE_S);
 	agent.place.data = &agent;
 	agent.sighup.data = agent.sigterm.data = agent.sigint.data = &agent;
 

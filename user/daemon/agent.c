@@ -70,6 +70,9 @@ static void on_successor(bool follows, const char *why, void *arg)
 {
 	struct agent *agent = arg;
 
+	if (!agent->asking)
+		return; /* too late: it ends already */
+	agent->asking = false;
 	lw_info("%s: %s", why,
 		follows ? "leaving the hooks to the next agent" : "leaving nothing attached");
 	agent->leave = follows;
@@ -100,12 +103,13 @@ static bool asks_who_follows(struct agent *agent)
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct agent *agent = w->data;
-	bool first = !agent->ending;
+	bool first = !agent->stopping;
 
 	(void)revents;
 	lw_info("stopping on signal %d", w->signum);
-	agent->ending = true;
-	if (w->signum == SIGTERM && first && asks_who_follows(agent))
+	agent->stopping = true;
+	agent->asking = first && w->signum == SIGTERM && asks_who_follows(agent);
+	if (agent->asking)
 		return;
 	ev_break(loop, EVBREAK_ALL);
 }

@@ -32,7 +32,8 @@ struct agent {
 	struct lw_watch *watch; /* on one of these */
 	bool begun;
 	bool leave; /* what is pinned, to the next agent */
-	bool ending; /* on SIGTERM, once it is known whether one follows */
+	bool stopping; /* a signal has come */
+	bool asking; /* whether one follows, before it ends */
 	int failed; /* what the loop was left for; 0: a signal */
 
 	struct lw_model *model;

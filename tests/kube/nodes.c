@@ -19,6 +19,7 @@ struct node {
 	struct lw_model *model;
 	struct lw_source_kube *source;
 	uint64_t changes;
+	char name[32]; /* as cluster.py has them */
 };
 
 static struct node *nodes;
@@ -107,10 +108,12 @@ int main(int argc, char **argv)
 	n = (size_t)strtoul(argv[2], NULL, 10);
 	nodes = calloc(n, sizeof(*nodes));
 	for (size_t i = 0; nodes && i < n; i++) {
+		(void)snprintf(nodes[i].name, sizeof(nodes[i].name), "node-%zu", i);
 		if (lw_model_new(&nodes[i].model) < 0 ||
 		    lw_source_kube_open(&(struct lw_source_kube_options){ .loop = loop,
 									  .config = config,
 									  .model = nodes[i].model,
+									  .node = nodes[i].name,
 									  .finding = on_finding,
 									  .changed = on_change,
 									  .state = on_state,

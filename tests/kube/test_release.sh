@@ -7,14 +7,14 @@ kube_two_pods
 kube_agent_start
 until_ok 30 "the first complete list" steering
 watches() { status_json | jq '[.source.watches[] | select(.state != "closing")] | length'; }
-expect_eq "watches between releases" 3 "$(watches)"
+expect_eq "watches between releases" 4 "$(watches)"
 expect_like "between releases: tagged" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 
 kube_release
 lane_opens
 expect_eq "untagged, entering, tagged, untagged" "b1 c1gray c1gray b1" \
 	"$(in_turn client "$B1/id" "" "x-user: xiaoming" "x-mse-tag: gray" "" | sed 's/\[.*//' | paste -sd ' ')"
-expect_eq "watches in the release" 7 "$(watches)"
+expect_eq "watches in the release" 8 "$(watches)"
 
 say "the canary becomes unready, and ready"
 kube_pod_status c1 "${POD_IP[c1]}" False
@@ -27,6 +27,6 @@ expect_like "ready: tagged" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gr
 kube_release_end
 lane_closes
 expect_like "closed: tagged" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
-until_ok 45 "the watches of the release to be closed" source_says '[.watches[]] | length == 3'
+until_ok 45 "the watches of the release to be closed" source_says '[.watches[]] | length == 4'
 agent_stop
 say ok

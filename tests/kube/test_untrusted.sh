@@ -21,7 +21,7 @@ may_in_namespace pods
 KUBE_NS=default
 kube_release
 kube_agent_start --untrusted edge/app=gateway
-refused() { [[ $(status_json | jq -r .source.error) == *'not allowed to list pods'*edge* ]]; }
+refused() { source_error_like '*not allowed to list pods*edge*'; }
 until_ok 30 "the refusal" refused
 expect_like "a client that is believed" 'b1\[*' "$(forged client)"
 role_set "$whole"

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "conf/source_dir.h"
 #include "daemon/announce.h"
 #include "daemon/json.h"
@@ -31,6 +32,7 @@ struct lw_source {
 	bool gone; /* the folder */
 
 	struct lw_kube_config *config;
+	char node[256]; /* this one's name, as pods have it */
 	struct lw_source_kube *kube;
 	struct lw_announcer *announcer; /* NULL: no Events */
 	struct lw_kube_successor *successor; /* the question; NULL: not asked */
@@ -105,7 +107,7 @@ static int open_folder(struct lw_source *source, const struct lw_source_options 
 static int open_kube(struct lw_source *source, const struct lw_source_options *o,
 		     struct lw_model *model)
 {
-	char error[512] = "", host[256] = "";
+	char error[512] = "";
 	int r;
 
 	if (o->kubeconfig)
@@ -117,11 +119,16 @@ static int open_kube(struct lw_source *source, const struct lw_source_options *o
 		lw_error("%s", error);
 		return r;
 	}
+	if (o->node)
+		(void)lw_str_copy(source->node, sizeof(source->node), o->node);
+	else
+		(void)gethostname(source->node, sizeof(source->node) - 1);
 	r = lw_source_kube_open(&(struct lw_source_kube_options){ .loop = source->loop,
 								  .config = source->config,
 								  .model = model,
 								  .silent_s = o->silent_s,
 								  .pods = o->pods,
+								  .node = source->node,
 								  .finding = on_finding,
 								  .changed = on_kube,
 								  .state = on_kube_state,
@@ -133,10 +140,7 @@ static int open_kube(struct lw_source *source, const struct lw_source_options *o
 	}
 	if (!o->events)
 		return 0;
-	if (!o->node)
-		(void)gethostname(host, sizeof(host) - 1);
-	r = lw_announcer_new(source->loop, source->config, o->node ? o->node : host,
-			     &source->announcer);
+	r = lw_announcer_new(source->loop, source->config, source->node, &source->announcer);
 	if (r < 0)
 		lw_error("start writing Events: %s", strerror(-r));
 	return r;

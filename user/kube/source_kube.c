@@ -607,6 +607,21 @@ static bool plan_passing(struct lw_source_kube *source, bool releasing)
 	return needs.complete || needs.failed;
 }
 
+/* The pods of this node, in release or not: what they say of themselves as clients counts. As above, what is refused holds nothing up. */
+static bool plan_node(struct lw_source_kube *source)
+{
+	struct needs needs = { .complete = true };
+	char fields[300];
+
+	if (!source->o.node)
+		return true;
+	(void)snprintf(fields, sizeof(fields), "spec.nodeName=%s", source->o.node);
+	(void)need(source, &needs,
+		   &(struct aim){ ROLE_OBJECTS, LW_K8S_POD, "v1", lw_k8s_kind_name(LW_K8S_POD), "/api/v1/pods", NULL, fields,
+				  false });
+	return needs.complete || needs.failed;
+}
+
 static const struct lw_k8s_object *newest(const struct lw_source_kube *source, const struct held *held)
 {
 	return held->waiting ? held->waiting : lw_model_get(source->o.model, LW_K8S_ROLLOUT, held->ns, held->name);
@@ -641,7 +656,7 @@ static void plan_roots(struct lw_source_kube *source, bool *ret_synced)
 static void plan(struct lw_source_kube *source)
 {
 	uint64_t now = lw_clock_ns();
-	bool roots, passing, releasing = false, complete = true;
+	bool roots, passing, own, releasing = false, complete = true;
 
 	source->replan = false;
 	for (struct follow *follow = source->follows; follow; follow = follow->next)
@@ -653,6 +668,7 @@ static void plan(struct lw_source_kube *source)
 		releasing = rollout && is_in_release(rollout);
 	}
 	passing = plan_passing(source, releasing);
+	own = plan_node(source);
 	for (struct held *held = source->rollouts; held; held = held->next) {
 		const struct lw_k8s_object *rollout = newest(source, held);
 		struct needs needs;
@@ -661,7 +677,7 @@ static void plan(struct lw_source_kube *source)
 			continue;
 		needs = plan_release(source, rollout);
 		/* Without the TrafficRoutings it is not known where requests enter. */
-		if (!needs.complete || !roots || !passing) {
+		if (!needs.complete || !roots || !passing || !own) {
 			/* One namespace that is refused does not keep the others from being steered. */
 			complete &= !held->waiting || needs.failed;
 			continue;
@@ -680,7 +696,7 @@ static void plan(struct lw_source_kube *source)
 		else if (follow->unwanted_ns == 0)
 			follow->unwanted_ns = now;
 	}
-	if (!source->ready && roots && passing && complete) {
+	if (!source->ready && roots && passing && own && complete) {
 		source->ready = source->changed = source->news = true;
 	}
 }

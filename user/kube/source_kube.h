@@ -3,8 +3,8 @@
 /*
  * The source `--kube`, `--kubeconfig`: keeps a model equal to what an API server has, as far as it is needed.
  *
- * Open all the time: Rollouts and TrafficRoutings of all namespaces, Services that pass lanes on, and pods that were asked
- * for. While anything is in release: the pods of these Services. While a Rollout progresses that steers at all (it
+ * Open all the time: Rollouts and TrafficRoutings of all namespaces, Services that pass lanes on, the pods of the node, and pods
+ * that were asked for. While anything is in release: the pods of these Services. While a Rollout progresses that steers at all (it
  * has trafficRoutings, or is bound to a TrafficRouting), and for LW_SOURCE_LINGER_S more: its workload by name,
  * the Deployments made for canary pods and the Services of its namespace, and the Pods that the workload selects, and
  * the Service at which requests enter. ReplicaSets are not watched: whose a pod is follows from its owner's name.
@@ -39,6 +39,7 @@ struct lw_source_kube_options {
 	unsigned int silent_s; /* 0: LW_SOURCE_SILENT_S */
 	/* "NAMESPACE/LABEL=VALUE": pods that are watched all the time, too; ends with NULL; NULL: none. Must outlive it. */
 	const char *const *pods;
+	const char *node; /* whose pods are watched all the time; NULL: none's. Must outlive it */
 	lw_finding_cb finding; /* may be NULL */
 	/* The model, or what lw_source_kube_ready() says, has changed. From the event loop, never from within a call. */
 	void (*changed)(void *arg);

@@ -31,4 +31,18 @@ done
 touch "$LWT_TMP/stop"
 wait "$load" || fail "under load: $(tail -n 5 "$LWT_TMP/load")"
 tail -n 1 "$LWT_TMP/load"
+
+# A pod whose file goes away has no request any more once status says that the state is in force, and has had some until then.
+pod c2 web canary
+put_pod c2
+state_sync
+canaries() { for _ in {1..12}; do echo "$(who client "$B1/id" -H 'x-user: li')"; done | sed 's/\[.*//' | sort -u | paste -sd ' '; }
+for i in 1 2 3; do
+	expect_eq "two canaries" "c1gray c2gray" "$(canaries)"
+	del pod-c2
+	state_sync
+	expect_eq "one" c1gray "$(canaries)"
+	put_pod c2
+	state_sync
+done
 say ok

@@ -726,6 +726,14 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 	return result < 0 ? result : source->changed;
 }
 
+bool lw_source_dir_settled(const struct lw_source_dir *source)
+{
+	for (const struct file *file = source->files; file; file = file->next)
+		if (file->gone_ns != 0)
+			return false;
+	return true;
+}
+
 size_t lw_source_dir_errors(const struct lw_source_dir *source)
 {
 	size_t errors = 0;

@@ -12,6 +12,7 @@
  * other is a finding. Also follows the `..data` symlink by which ConfigMap volumes swap all files
  * at once. A folder that goes away leaves the model as it is, and is looked for once a second.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/finding.h"
@@ -35,6 +36,8 @@ int lw_source_dir_fd(const struct lw_source_dir *source);
  * once; the model stays as it is).
  */
 int lw_source_dir_dispatch(struct lw_source_dir *source);
+/* No file has gone whose objects are still in the model. As of the last dispatch. */
+bool lw_source_dir_settled(const struct lw_source_dir *source);
 /* Errors that hold now, over all files. */
 size_t lw_source_dir_errors(const struct lw_source_dir *source);
 /* Takes NULL; sets *source to NULL. The model keeps its objects. */

@@ -242,6 +242,11 @@ bool lw_source_ready(const struct lw_source *source)
 	return source->folder || lw_source_kube_ready(source->kube);
 }
 
+bool lw_source_settled(const struct lw_source *source)
+{
+	return !source->folder || lw_source_dir_settled(source->folder);
+}
+
 size_t lw_source_errors(const struct lw_source *source)
 {
 	return source->folder ? lw_source_dir_errors(source->folder) :

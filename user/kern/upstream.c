@@ -352,9 +352,22 @@ void lw_upstream_opaque(struct lw_upstreams *ups, const struct upstream *u)
 	(void)lw_kern_call(ups->kern->skel->progs.lw_up_opaque, &args, sizeof(args));
 }
 
+/* Tells the pod that has this address in the state in force from others; 0: there is none. */
+static uint64_t pod_at(const struct lw_upstreams *ups, const struct lw_addr *addr)
+{
+	struct lw_pod_key key = { .addr = *addr, .slot = lw_kern_generation(ups->kern) & 1 };
+	struct lw_pod pod;
+
+	return bpf_map_lookup_elem(bpf_map__fd(ups->kern->skel->maps.lw_pods), &key, &pod) ? 0 : 1ull << 32 | pod.uid_hash;
+}
+
 static void connected(struct upstream *u, int error)
 {
 	struct lw_upstreams *ups = u->ups;
+
+	/* a SYN may have waited until the address was another pod's */
+	if (!error && u->pod && pod_at(ups, &u->key.addr) != u->pod)
+		error = EHOSTUNREACH;
 
 	lw_kern_heartbeat(ups->kern);
 	ev_io_stop(ups->loop, &u->io);
@@ -440,12 +453,15 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 {
 	struct sockaddr_storage sa;
 	socklen_t len = lw_addr_to_sockaddr(&key->addr, key->port, &sa);
+	uint64_t pod = lane == LW_LANE_ONCE ? 0 : pod_at(ups, &key->addr);
 	_cleanup_close_ int fd = -1;
 	struct upstream *u;
 	int one = 1, size = BUFFER_BYTES, r;
 
 	/* a pool is filled by the dozen, and there are many */
 	lw_kern_heartbeat(ups->kern);
+	if (lane != LW_LANE_ONCE && !pod)
+		return -EHOSTUNREACH; /* gone since it was chosen: the address may be anybody's */
 	fd = lw_netns_socket(ups->netns, key->netns, pid, sa.ss_family, SOCK_STREAM, IPPROTO_TCP);
 	if (fd == -EMFILE || fd == -ENFILE || (fd >= 0 && lw_room_in_reserve(ups, fd, lane))) {
 		lw_room_is_out(ups);
@@ -471,6 +487,7 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 		return r;
 	}
 	u->state = UPSTREAM_CONNECTING;
+	u->pod = pod;
 	ev_io_set(&u->io, u->fd, EV_WRITE);
 	ev_io_start(ups->loop, &u->io);
 	ev_timer_set(&u->timer, lane == LW_LANE_ONCE ? CONNECT_PEER_SECONDS : CONNECT_SECONDS, 0.);

@@ -38,6 +38,7 @@ struct upstream {
 	uint64_t cookie;
 	struct lw_pool_key key;
 	uint16_t lane;
+	uint64_t pod; /* whose address it was as it was opened (pod_at()); 0: of the own peer, it does not matter */
 	struct upstream *relay; /* a connection of the agent's own: what is read from fd goes on by it */
 	struct upstream *relay_of; /* the other way round */
 	bool relayed; /* relay has been set once */

@@ -220,11 +220,14 @@ static void an_editor_replaces_a_file_in_two_steps(void **state)
 
 	write_file(f, "a.yaml", POD_ON("a", "n1"));
 	open_source(f);
+	assert_true(lw_source_dir_settled(f->source));
 	rename_file(f, "a.yaml", "a.yaml~");
 	no_change(f);
 	assert_non_null(pod(f, "a"));
+	assert_false(lw_source_dir_settled(f->source));
 	write_file(f, "a.yaml", POD_ON("a", "n2"));
 	wait_change(f);
+	assert_true(lw_source_dir_settled(f->source));
 	assert_string_equal(pod(f, "a")->pod.node, "n2");
 	/* Its time does not run on. */
 	remove_file(f, "a.yaml~");
@@ -357,6 +360,9 @@ static void a_folder_that_goes_and_comes_back(void **state)
 	assert_int_equal(lw_source_dir_dispatch(f->source), -ENOENT);
 	assert_int_equal(lw_source_dir_dispatch(f->source), 0);
 	assert_non_null(pod(f, "a"));
+	/* its objects stay, and it is looked for once a second, not all the time */
+	assert_true(lw_source_dir_settled(f->source));
+	assert_int_equal(poll(&(struct pollfd){ .fd = lw_source_dir_fd(f->source), .events = POLLIN }, 1, 300), 0);
 	assert_int_equal(mkdir(f->dir, 0755), 0);
 	write_file(f, "b.yaml", POD("b"));
 	wait_change(f);

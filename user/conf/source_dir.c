@@ -613,7 +613,8 @@ static void set_timer(struct lw_source_dir *source)
 	struct itimerspec when = {};
 	uint64_t now = lw_clock_ns(), wait_ns = UINT64_MAX;
 
-	for (const struct file *file = source->files; file; file = file->next) {
+	/* without the folder none is dropped */
+	for (const struct file *file = source->files; file && !source->lost; file = file->next) {
 		uint64_t due = file->gone_ns + GONE_MS * LW_NS_PER_MS;
 
 		if (file->gone_ns != 0 && wait_ns > (due > now ? due - now : 1))
@@ -728,7 +729,7 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 
 bool lw_source_dir_settled(const struct lw_source_dir *source)
 {
-	for (const struct file *file = source->files; file; file = file->next)
+	for (const struct file *file = source->files; file && !source->lost; file = file->next)
 		if (file->gone_ns != 0)
 			return false;
 	return true;

@@ -36,7 +36,7 @@ int lw_source_dir_fd(const struct lw_source_dir *source);
  * once; the model stays as it is).
  */
 int lw_source_dir_dispatch(struct lw_source_dir *source);
-/* No file has gone whose objects are still in the model. As of the last dispatch. */
+/* No file has gone whose objects are to go, too, but have not yet. As of the last dispatch. */
 bool lw_source_dir_settled(const struct lw_source_dir *source);
 /* Errors that hold now, over all files. */
 size_t lw_source_dir_errors(const struct lw_source_dir *source);

@@ -31,7 +31,7 @@ enum lw_config_flags {
 	LW_CONF_KEEPS_OUT = 1 << 6, /* there are clients that are not enrolled: look for them */
 	LW_CONF_KEEPS_PODS = 1 << 10, /* there are pods that are: look at the client's address */
 	LW_CONF_HOST_PODS = 1 << 11, /* lw_host_pods is not empty */
-	LW_CONF_NO_PUNT = 1 << 5, /* the agent can open no upstream socket for now: nothing is handed to it */
+	LW_CONF_NO_PUNT = 1 << 5, /* the agent can open no upstream socket for now, or is about to end: nothing is handed to it */
 	LW_CONF_INBOUND = 1 << 7, /* a lane is open: requests that arrive at pods are read */
 	LW_CONF_READS = 1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
 	LW_CONF_OLDER = 1 << 9, /* lw_older is not empty */
@@ -46,7 +46,7 @@ struct lw_config {
 	__u64 heartbeat_max_ns; /* older than this: the agent is taken for dead, nothing is punted */
 	__u32 down_rcvbuf; /* receive buffer of downstream sockets, bytes; 0: left to the kernel */
 	__u32 down_sndbuf; /* likewise send buffer */
-	__u32 agent; /* number of the agent at work: 1, and one more for each that has taken these maps over */
+	__u32 agent; /* number of the agent at work: 1, and one more for each that has taken these maps over, or left them to the next */
 	__u32 other_pid; /* an agent of another build that is still at work; its sockets are no clients'; 0: none */
 	__u32 reads; /* number of the agent whose hooks count what threads are at work on: what others counted is void */
 	__u32 hop_sample; /* of the requests traced, those whose lw_hop.dice is no more than this */

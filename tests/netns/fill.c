@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fill: brings a map of the agent's to its limit, as very many connections, threads or traces would.
- *   fill full MAP [N]  entries until there is no room, or N of them; says "ready", and when it is told anything on its standard input
- *                      takes them out again
+ *   fill full MAP [N]  entries until there is no room, or N of them; says "ready", and puts one in wherever another goes; when it is
+ *                      told anything on its standard input it takes its own out again
  *   fill churn MAP     in a map that pushes out the least used: says "ready" once each place has been taken, and goes on putting
  *                      in new ones until it is told anything; then says how many
  *   fill drop MAP      says "ready", and takes every entry out again and again until it is told anything; then says how many. As if
@@ -69,11 +69,16 @@ static long take(const unsigned char *key)
 	return bpf(BPF_MAP_DELETE_ELEM, &attr);
 }
 
-static bool told(void)
+static bool told_within(int ms)
 {
 	struct pollfd p = { .fd = 0, .events = POLLIN };
 
-	return poll(&p, 1, 0) == 1;
+	return poll(&p, 1, ms) == 1;
+}
+
+static bool told(void)
+{
+	return told_within(0);
 }
 
 static void ready(void)
@@ -82,13 +87,9 @@ static void ready(void)
 	fflush(stdout);
 }
 
-static int full(uint32_t most)
+/* Up to `most` keys, `n` of which are in it: how many are then. */
+static uint32_t put_all(unsigned char *keys, uint32_t n, uint32_t most)
 {
-	unsigned char *keys = calloc(most, info.key_size);
-	uint32_t n = 0;
-
-	if (!keys)
-		die("keys");
 	for (; n < most; n++) {
 		make_key(keys + n * info.key_size);
 		if (put(keys + n * info.key_size)) {
@@ -97,8 +98,20 @@ static int full(uint32_t most)
 			die("put an entry in");
 		}
 	}
+	return n;
+}
+
+static int full(uint32_t most)
+{
+	unsigned char *keys = calloc(most, info.key_size);
+	uint32_t n;
+
+	if (!keys)
+		die("keys");
+	n = put_all(keys, 0, most);
 	ready();
-	(void)getchar();
+	while (!told_within(1))
+		n = put_all(keys, n, most);
 	while (n--)
 		if (take(keys + n * info.key_size))
 			die("take an entry out");

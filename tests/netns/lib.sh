@@ -23,10 +23,12 @@ LWT_SLOW=${LW_SLOW:-1}
 . "$LWT_ROOT/tests/netns/objects.sh"
 
 declare -A POD_IP POD_IP6 POD_APP POD_REV POD_PID POD_PORT APP_LANE APP_VIP APP_VIP6
-LWT_COUNT=0 LWT_PODS=() AGENT_PID=""
+LWT_COUNT=0 LWT_PODS=() AGENT_PID="" LWT_STDERR=""
 
 say() { printf '%s\n' "$*"; }
 fail() {
+	# what until_ok polls is silent, but for the end of it all, and for what the clean-up says of it
+	[ -z "$LWT_STDERR" ] || [ "$BASHPID" != $$ ] || exec 2>&"$LWT_STDERR"
 	printf 'FAIL: %s\n' "$*" >&2
 	exit 1
 }
@@ -52,12 +54,14 @@ need() {
 
 # until_ok SECONDS WHAT COMMAND...: polls COMMAND until it succeeds.
 until_ok() {
-	local end=$((${EPOCHREALTIME/./} + $1 * LWT_SLOW * 1000000)) what=$2
+	local end=$((${EPOCHREALTIME/./} + $1 * LWT_SLOW * 1000000)) what=$2 outer=$LWT_STDERR
 	shift 2
+	[ -n "$outer" ] || exec {LWT_STDERR}>&2
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/./}" -lt "$end" ] || fail "waited in vain for $what"
 		sleep 0.02
 	done
+	[ -n "$outer" ] || { exec {LWT_STDERR}>&- && LWT_STDERR=""; }
 }
 
 # ---- set-up and clean-up ----

@@ -250,7 +250,8 @@ fuzz: $(call pick,$(FUZZ_BIN)) ## libFuzzer on every outside input, FUZZ_SECONDS
 	done
 
 # Formatted by clang-format; the rest of the tree keeps the same style by hand.
-FORMATTED := $(wildcard user/base/*.[ch] user/daemon/*.[ch]) $(patsubst %,user/kube/%,source_kube.c source_kube_internal.h held.c follow.c plan.c discovery.c) \
+FORMATTED := $(wildcard user/base/*.[ch] user/daemon/*.[ch]) $(patsubst %,user/conf/%,source_dir.c source_dir.h source_dir_internal.h dir_file.c) \
+	$(patsubst %,user/kube/%,source_kube.c source_kube_internal.h held.c follow.c plan.c discovery.c) \
 	$(patsubst %,tests/unit/test_%.c,addr str log grid control json query)
 check: ## layers, format, warnings of gcc and clang, the kernel programs' stack
 	tests/check/includes.sh

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "conf/source_dir.h"
+#include "conf/source_dir_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,9 +14,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "conf/objects.h"
-#include "conf/yaml_tree.h"
-#include "core/bytemap.h"
 
 /* How long a file that has gone may take to come back before its objects go. */
 #define GONE_MS 100
@@ -30,395 +25,18 @@
 /* Rounds of one dispatch; then the event loop gets its turn. */
 #define ROUNDS_MAX 16
 
-/* An object that a file has, or had when it could last be read. */
-struct item {
-	struct item *
-		next_same; /* the same object in other files; the list's head is in source->items */
-	struct item *next; /* of the file */
-	struct file *file;
-	enum lw_k8s_kind kind;
-	char *ns, *name;
-	bool in_force; /* the model has this file's version */
-	bool seen; /* in the reading that is going on: well or badly */
-	struct lw_k8s_object *shadow; /* unless in force: what would be, if the other file went */
-};
-
-struct file {
-	struct file *next; /* by name */
-	char *name;
-	struct item *items;
-	uint64_t hash; /* of its bytes */
-	size_t errors;
-	uint64_t gone_ns; /* when it went; 0: it is there */
-	bool read; /* hash is set */
-	bool dirty; /* to be read */
-	bool writing; /* somebody is; wait for the close */
-	bool present; /* found by the scan that is going on */
-};
-
-struct lw_source_dir {
-	char *path;
-	struct lw_model *model;
-	lw_finding_cb cb;
-	void *arg;
-	int inotify_fd, timer_fd,
-		epoll_fd; /* none of the folder: its removal is only told when nobody has it open */
-	struct file *files;
-	struct lw_bytemap items; /* struct item, by kind, namespace and name */
-	bool lost; /* the folder is gone */
-	bool lost_said;
-	bool rescan;
-	bool changed; /* the model, in the dispatch that is going on */
-};
-
-/* What the callbacks of one reading share. */
-struct reading {
-	struct lw_source_dir *source;
-	struct file *file;
-	const char *path;
-	bool unknown; /* something could not be told what it is: nothing of the file goes */
-};
-
-/* ---- items ---- */
-
-static size_t item_key(struct lw_bytes key[3], const unsigned char *kind, const char *ns,
-		       const char *name)
-{
-	key[0] = (struct lw_bytes){ kind, 1 };
-	key[1] = LW_BYTES_STR(ns);
-	key[2] = LW_BYTES_STR(name);
-	return 3;
-}
-
-/* Head of the items of that name in all files. */
-static struct item *same_items(const struct lw_source_dir *source, enum lw_k8s_kind kind,
-			       const char *ns, const char *name)
-{
-	unsigned char k = (unsigned char)kind;
-	struct lw_bytes key[3];
-
-	return lw_bytemap_get(&source->items, key, item_key(key, &k, ns, name));
-}
-
-static int set_same_items(struct lw_source_dir *source, const struct item *like, struct item *head)
-{
-	unsigned char k = (unsigned char)like->kind;
-	struct lw_bytes key[3];
-	size_t n = item_key(key, &k, like->ns, like->name);
-
-	if (head)
-		return lw_bytemap_put(&source->items, key, n, head);
-	(void)lw_bytemap_remove(&source->items, key, n);
-	return 0;
-}
-
-static void free_item(struct item *item)
-{
-	lw_k8s_object_free(&item->shadow);
-	free(item->ns);
-	free(item->name);
-	free(item);
-}
-
-/* NULL when out of memory. */
-static struct item *add_item(struct lw_source_dir *source, struct file *file,
-			     const struct lw_k8s_object *object)
-{
-	struct item *item = calloc(1, sizeof(*item));
-
-	if (!item)
-		return NULL;
-	*item = (struct item){
-		.file = file,
-		.kind = object->kind,
-		.ns = strdup(object->meta.ns),
-		.name = strdup(object->meta.name),
-	};
-	if (item->ns && item->name) {
-		item->next_same = same_items(source, item->kind, item->ns, item->name);
-		if (set_same_items(source, item, item) == 0) {
-			item->next = file->items;
-			file->items = item;
-			return item;
-		}
-	}
-	free_item(item);
-	return NULL;
-}
-
-static int put_in_force(struct lw_source_dir *source, struct item *item,
-			struct lw_k8s_object *object)
-{
-	item->in_force = true;
-	source->changed = true;
-	return lw_model_upsert(source->model, object);
-}
-
-/* The item is no longer in its file's list. Another file's version takes its place, if there is
- * one. */
-static int drop_item(struct lw_source_dir *source, struct item *item)
-{
-	struct item *head = same_items(source, item->kind, item->ns, item->name), *best = NULL;
-	struct item **at = &head;
-	int r = 0;
-
-	while (*at != item)
-		at = &(*at)->next_same;
-	*at = item->next_same;
-	/* Never fails: the key is there. */
-	(void)set_same_items(source, item, head);
-
-	if (item->in_force) {
-		for (struct item *other = head; other; other = other->next_same) {
-			if (other->shadow &&
-			    (!best || strcmp(other->file->name, best->file->name) < 0))
-				best = other;
-		}
-		if (best)
-			r = put_in_force(source, best, TAKE_PTR(best->shadow));
-		else if (lw_model_remove(source->model, item->kind, item->ns, item->name))
-			source->changed = true;
-	}
-	free_item(item);
-	return r;
-}
-
-/* Drops the items of a file that the last reading did not see; all of them if all is set. */
-static int drop_items(struct lw_source_dir *source, struct file *file, bool all)
-{
-	struct item **at = &file->items, *item;
-	int r = 0;
-
-	while ((item = *at)) {
-		if (item->seen && !all) {
-			at = &item->next;
-			continue;
-		}
-		*at = item->next;
-		if (drop_item(source, item) < 0)
-			r = -ENOMEM;
-	}
-	return r;
-}
-
-/* ---- reading a file ---- */
-
-static void on_finding(const struct lw_finding *finding, void *arg)
-{
-	struct reading *reading = arg;
-
-	reading->file->errors += finding->severity == LW_FINDING_ERROR;
-	if (reading->source->cb)
-		reading->source->cb(finding, reading->source->arg);
-}
-
-static void complain(struct reading *reading, const char *text)
-{
-	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s: %s", reading->path, text);
-}
-
-static void report_twice(struct reading *reading, const struct lw_k8s_object *object,
-			 const struct file *other)
-{
-	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s: %s %s/%s: %s%s%s",
-			object->meta.origin, lw_k8s_kind_name(object->kind), object->meta.ns,
-			object->meta.name,
-			other ? "is in " : "is in this file twice: the first counts",
-			other ? other->name : "", other ? " too: that one counts" : "");
-}
-
-static int on_object(struct lw_k8s_object *object, void *arg)
-{
-	struct reading *reading = arg;
-	struct lw_source_dir *source = reading->source;
-	struct item *item = NULL, *in_force = NULL, *other;
-
-	other = same_items(source, object->kind, object->meta.ns, object->meta.name);
-	for (; other; other = other->next_same) {
-		if (other->file == reading->file)
-			item = other;
-		else if (other->in_force)
-			in_force = other;
-	}
-	if (item && item->seen) {
-		report_twice(reading, object, NULL);
-		lw_k8s_object_free(&object);
-		return 0;
-	}
-	if (!item)
-		item = add_item(source, reading->file, object);
-	if (!item) {
-		lw_k8s_object_free(&object);
-		return -ENOMEM;
-	}
-	item->seen = true;
-	lw_k8s_object_free(&item->shadow);
-	if (in_force && strcmp(in_force->file->name, reading->file->name) < 0) {
-		report_twice(reading, object, in_force->file);
-		item->shadow = object;
-		return 0;
-	}
-	if (in_force) {
-		/* Its version goes with the model's; read again, it is this one's shadow. */
-		in_force->in_force = false;
-		in_force->file->read = false;
-		in_force->file->dirty = true;
-	}
-	return put_in_force(source, item, object);
-}
-
-static void on_bad(enum lw_k8s_kind kind, const char *ns, const char *name, void *arg)
-{
-	struct reading *reading = arg;
-
-	if (!name) {
-		reading->unknown = true;
-		return;
-	}
-	for (struct item *item = same_items(reading->source, kind, ns, name); item;
-	     item = item->next_same) {
-		if (item->file == reading->file)
-			item->seen = true;
-	}
-}
-
-static int on_document(const struct lw_tree_document *document, void *arg)
-{
-	struct reading *reading = arg;
-	const struct lw_objects_reader reader = {
-		.file = reading->path,
-		.document = document->number,
-		.finding = on_finding,
-		.object = on_object,
-		.bad = on_bad,
-		.arg = reading,
-	};
-
-	if (!document->error)
-		return lw_objects_read(&reader, document->root, document->line);
-	lw_finding_emit(on_finding, reading, LW_FINDING_ERROR, "%s:%u: document %zu: %s",
-			reading->path, document->line, document->number, document->error);
-	reading->unknown = true;
-	return 0;
-}
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-	size_t len = strlen(name), suffix_len = strlen(suffix);
-
-	return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
-}
+/* ---- files ---- */
 
 static bool is_wanted(const char *name)
 {
 	return name[0] != '.' &&
-	       (has_suffix(name, ".yaml") || has_suffix(name, ".yml") || has_suffix(name, ".json"));
+	       (lw_dir_has_suffix(name, ".yaml") || lw_dir_has_suffix(name, ".yml") ||
+		lw_dir_has_suffix(name, ".json"));
 }
 
-/* All of the file. 0, -EFBIG, -EISDIR (no regular file), or another -errno. */
-static int slurp(const char *path, char **ret, size_t *ret_len)
+static struct lw_dir_file *find_file(const struct lw_source_dir *source, const char *name)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0, room;
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EISDIR;
-	if (st.st_size > LW_SOURCE_FILE_MAX)
-		return -EFBIG;
-	room = (size_t)st.st_size + 4096;
-	text = malloc(room);
-	if (!text)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t n = read(fd, text + len, room - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (len == room) { /* it grows while it is read; whoever writes will close it */
-			if (len > LW_SOURCE_FILE_MAX)
-				return -EFBIG;
-			room *= 2;
-			char *more = realloc(text, room);
-
-			if (!more)
-				return -ENOMEM;
-			text = more;
-		}
-	}
-	*ret = TAKE_PTR(text);
-	*ret_len = len;
-	return 0;
-}
-
-static void drain(struct lw_source_dir *source);
-
-static int read_file(struct lw_source_dir *source, struct file *file)
-{
-	_cleanup_free_ char *text = NULL, *path = NULL;
-	struct reading reading = { .source = source, .file = file };
-	uint64_t hash;
-	size_t len = 0;
-	int r;
-
-	if (asprintf(&path, "%s/%s", source->path, file->name) < 0) {
-		path = NULL;
-		return -ENOMEM;
-	}
-	reading.path = path;
-	file->dirty = false;
-	r = slurp(path, &text, &len);
-	if (r == -ENOENT) {
-		if (file->gone_ns == 0)
-			file->gone_ns = lw_clock_ns();
-		return 0;
-	}
-	if (r == -ENOMEM)
-		return r;
-	/* Who writes now has begun before it was read, or not: what was read may be half. The close
-	 * brings it here again. */
-	drain(source);
-	if (file->writing)
-		return 0;
-	file->gone_ns = 0;
-	if (r < 0) {
-		file->errors = 0;
-		file->read = false;
-		complain(&reading, r == -EFBIG	? "expected at most 64 MiB: not read" :
-				   r == -EISDIR ? "expected a file: not read" :
-						  strerror(-r));
-		return 0;
-	}
-	hash = lw_bytes_hash(text, len, 0);
-	if (file->read && file->hash == hash)
-		return 0;
-	file->read = true;
-	file->hash = hash;
-	file->errors = 0;
-	for (struct item *item = file->items; item; item = item->next)
-		item->seen = false;
-	r = has_suffix(file->name, ".json") ? lw_json_each(text, len, on_document, &reading) :
-					      lw_yaml_each(text, len, on_document, &reading);
-	if (r == 0 && !reading.unknown)
-		r = drop_items(source, file, false);
-	if (r < 0)
-		file->read = false;
-	return r;
-}
-
-/* ---- files ---- */
-
-static struct file *find_file(const struct lw_source_dir *source, const char *name)
-{
-	struct file *file = source->files;
+	struct lw_dir_file *file = source->files;
 
 	while (file && strcmp(file->name, name) != 0)
 		file = file->next;
@@ -426,9 +44,9 @@ static struct file *find_file(const struct lw_source_dir *source, const char *na
 }
 
 /* NULL when out of memory. */
-static struct file *get_file(struct lw_source_dir *source, const char *name)
+static struct lw_dir_file *get_file(struct lw_source_dir *source, const char *name)
 {
-	struct file **at = &source->files, *file = find_file(source, name);
+	struct lw_dir_file **at = &source->files, *file = find_file(source, name);
 
 	if (file)
 		return file;
@@ -447,24 +65,12 @@ static struct file *get_file(struct lw_source_dir *source, const char *name)
 	return file;
 }
 
-static void free_file(struct file *file)
-{
-	struct item *item, *next;
-
-	for (item = file->items; item; item = next) {
-		next = item->next;
-		free_item(item);
-	}
-	free(file->name);
-	free(file);
-}
-
 /* Marks what is in the folder to be read, and what is not as gone. */
 static int scan(struct lw_source_dir *source)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	struct dirent *entry;
-	struct file *file;
+	struct lw_dir_file *file;
 
 	source->rescan = false;
 	dir = opendir(source->path);
@@ -493,7 +99,7 @@ static int scan(struct lw_source_dir *source)
 /* Files that have been gone for long enough. */
 static int drop_files(struct lw_source_dir *source)
 {
-	struct file **at = &source->files, *file;
+	struct lw_dir_file **at = &source->files, *file;
 	uint64_t now = lw_clock_ns();
 	int r = 0;
 
@@ -504,9 +110,9 @@ static int drop_files(struct lw_source_dir *source)
 			continue;
 		}
 		*at = file->next;
-		if (drop_items(source, file, true) < 0)
+		if (lw_dir_drop_items(source, file, true) < 0)
 			r = -ENOMEM;
-		free_file(file);
+		lw_dir_free_file(file);
 	}
 	return r;
 }
@@ -518,10 +124,10 @@ static int read_files(struct lw_source_dir *source)
 
 	do {
 		again = false;
-		for (struct file *file = source->files; file; file = file->next) {
+		for (struct lw_dir_file *file = source->files; file; file = file->next) {
 			if (!file->dirty || file->writing)
 				continue;
-			r = read_file(source, file);
+			r = lw_dir_read_file(source, file);
 			if (r < 0)
 				result = r;
 			again = true;
@@ -548,7 +154,7 @@ static bool is_link(const struct lw_source_dir *source, const char *name)
 static void on_event(struct lw_source_dir *source, const struct inotify_event *event)
 {
 	const char *name = event->len > 0 ? event->name : "";
-	struct file *file;
+	struct lw_dir_file *file;
 
 	if (event->mask & IN_Q_OVERFLOW) {
 		for (file = source->files; file; file = file->next)
@@ -591,8 +197,7 @@ static void on_event(struct lw_source_dir *source, const struct inotify_event *e
 	}
 }
 
-/* Takes in all events there are. */
-static void drain(struct lw_source_dir *source)
+void lw_dir_drain(struct lw_source_dir *source)
 {
 	char buf[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n;
@@ -614,7 +219,8 @@ static void set_timer(struct lw_source_dir *source)
 	uint64_t now = lw_clock_ns(), wait_ns = UINT64_MAX;
 
 	/* without the folder none is dropped */
-	for (const struct file *file = source->files; file && !source->lost; file = file->next) {
+	for (const struct lw_dir_file *file = source->files; file && !source->lost;
+	     file = file->next) {
 		uint64_t due = file->gone_ns + GONE_MS * LW_NS_PER_MS;
 
 		if (file->gone_ns != 0 && wait_ns > (due > now ? due - now : 1))
@@ -641,7 +247,7 @@ static int watch(struct lw_source_dir *source)
 		return -errno;
 	(void)lw_close(source->inotify_fd);
 	source->inotify_fd = TAKE_FD(inotify_fd);
-	for (struct file *file = source->files; file; file = file->next)
+	for (struct lw_dir_file *file = source->files; file; file = file->next)
 		file->writing = false;
 	source->rescan = true;
 	source->lost = source->lost_said = false;
@@ -696,11 +302,12 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 	source->changed = false;
 	if (read(source->timer_fd, &expirations, sizeof(expirations)) > 0 && source->lost)
 		(void)watch(source);
-	drain(source);
+	lw_dir_drain(source);
 	for (int round = 0; round < ROUNDS_MAX && !source->lost; round++) {
 		bool any = source->rescan;
 
-		for (const struct file *file = source->files; file && !any; file = file->next)
+		for (const struct lw_dir_file *file = source->files; file && !any;
+		     file = file->next)
 			any = file->dirty && !file->writing;
 		if (!any)
 			break;
@@ -712,7 +319,7 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 		r = read_files(source);
 		if (r < 0)
 			result = r;
-		drain(source);
+		lw_dir_drain(source);
 	}
 	if (!source->lost) {
 		r = drop_files(source);
@@ -729,7 +336,8 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 
 bool lw_source_dir_settled(const struct lw_source_dir *source)
 {
-	for (const struct file *file = source->files; file && !source->lost; file = file->next)
+	for (const struct lw_dir_file *file = source->files; file && !source->lost;
+	     file = file->next)
 		if (file->gone_ns != 0)
 			return false;
 	return true;
@@ -739,7 +347,7 @@ size_t lw_source_dir_errors(const struct lw_source_dir *source)
 {
 	size_t errors = 0;
 
-	for (const struct file *file = source->files; file; file = file->next)
+	for (const struct lw_dir_file *file = source->files; file; file = file->next)
 		errors += file->errors;
 	return errors;
 }
@@ -747,7 +355,7 @@ size_t lw_source_dir_errors(const struct lw_source_dir *source)
 void lw_source_dir_close(struct lw_source_dir **source_ptr)
 {
 	struct lw_source_dir *source = *source_ptr;
-	struct file *file, *next;
+	struct lw_dir_file *file, *next;
 
 	if (!source)
 		return;
@@ -756,7 +364,7 @@ void lw_source_dir_close(struct lw_source_dir **source_ptr)
 	(void)lw_close(source->epoll_fd);
 	for (file = source->files; file; file = next) {
 		next = file->next;
-		free_file(file);
+		lw_dir_free_file(file);
 	}
 	lw_bytemap_clear(&source->items);
 	free(source->path);

@@ -5,7 +5,7 @@
 #   LW_NO_SKIP=1        a skip is a failure
 #   LW_MODE             the agent's mode on this kernel; only if it is known to be "none" may a test be not applicable ("n/a")
 #   LW_TEST_TIMEOUT     seconds a test may take (300)
-# A test below bpf/, netns/, faults/, kube/ or deploy/ also fails when the kernel complained while it ran.
+# A test below bpf/, netns/, faults/, kube/, deploy/ or demo/ also fails when the kernel complained while it ran.
 # Last line: "N passed, N failed", with ", N skipped" when some were. Exit 0 if none failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +23,7 @@ run_one() {
 	log=$logs/${name//\//-}.log
 
 	case $name in
-	bpf/* | netns/* | faults/* | kube/* | deploy/*)
+	bpf/* | netns/* | faults/* | kube/* | deploy/* | demo/*)
 		if [ "$(id -u)" -eq 0 ] && dmesg >/dev/null 2>&1; then
 			mark=$(kernel_log_mark "test $name" 2>/dev/null) || mark=''
 		fi

@@ -115,8 +115,10 @@ kernel_complaints() {
 
 # Reads the lists without a child of its own, which would be in them.
 cgroup_kill() {
-	local pid left=1 pids more
+	local pid left=1 pids more end=$((SECONDS + 30 * LWT_SLOW))
 	while [ "$left" = 1 ]; do
+		# what the kernel does not let go is no reason to hang
+		[ "$SECONDS" -lt "$end" ] || { say "processes that do not end: ${pids[*]} ${more[*]}" >&2 && return; }
 		left=0
 		mapfile -t pids <"$LWT_CGROUP/cgroup.procs"
 		mapfile -t more <"$LWT_CGROUP_TOP/out/cgroup.procs"

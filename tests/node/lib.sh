@@ -156,8 +156,9 @@ node_is_ready() { k get node node-1 -o json | jq -e '(.spec.taints // [] | lengt
 
 # What runs in containers is in cgroups of its own.
 node_kill() {
-	local pids=1
+	local pids=1 end=$((SECONDS + 30 * LWT_SLOW))
 	while [ -n "$pids" ]; do
+		[ "$SECONDS" -lt "$end" ] || { say "processes that do not end: $pids" >&2 && return; }
 		pids=$(find "${NODE_CGROUPS[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
 		# shellcheck disable=SC2086
 		[ -z "$pids" ] || { kill -9 $pids 2>/dev/null && sleep 0.02; }

@@ -55,6 +55,7 @@ for suite in $VM_SUITES; do
 	bpf) set -- $VM_BPF ;;
 	netns) set -- $VM_NETNS ;;
 	soak) set -- tests/soak/soak.sh ;;
+	demo) set -- tests/demo/demo.sh ;;
 	# what the harness makes of a guest that breaks down can be tried: SUITES=panic, SUITES=hang, SUITES=warn
 	panic) echo c >/proc/sysrq-trigger ;;
 	hang) sleep infinity ;;

@@ -329,19 +329,22 @@ static __always_inline void lw_in_start(struct lw_in *in, __u32 seq)
 static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at *r, const struct lw_config *conf)
 {
 	struct lw_in_run run = { .skb = skb, .a = r };
-	struct lw_in *in = bpf_map_lookup_elem(&lw_inbound, &r->p.t);
 	struct lw_packet *p = &r->p;
+	struct lw_in *in;
 	__u32 end;
 	__s32 ahead;
 	__u8 c;
 
+	if (!p->len && !(p->flags & LW_TCP_SYN))
+		return;
+	in = bpf_map_lookup_elem(&lw_inbound, &p->t);
 	if (p->flags & LW_TCP_SYN) {
 		/* the ports are used again */
 		if (in)
 			bpf_map_delete_elem(&lw_inbound, &p->t);
 		return;
 	}
-	if (!p->len || (in && in->state == LW_IN_LOST))
+	if (in && in->state == LW_IN_LOST)
 		return;
 	if (p->start == LW_NO_START)
 		return;

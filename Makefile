@@ -60,12 +60,14 @@ KERN_SRC := $(filter user/kern/%,$(USER_SRC))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 BPFTEST_SRC := $(wildcard tests/bpf/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-TOOL_SRC := $(wildcard $(foreach d,demo bench soak faults netns runtimes,tests/$d/*.c))
+# A program each; the service of all pods has several files.
+TOOL_SRC := $(wildcard $(foreach d,bench soak faults netns runtimes,tests/$d/*.c))
+HOP_SRC := $(wildcard tests/hop/*.c)
 
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(TESTS)/%)
 BPFTEST_BIN := $(BPFTEST_SRC:tests/%.c=$(TESTS)/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(FUZZ)/%)
-TOOL_BIN := $(foreach s,$(TOOL_SRC),$(TESTS)/$(basename $(notdir $s)))
+TOOL_BIN := $(foreach s,$(TOOL_SRC),$(TESTS)/$(basename $(notdir $s))) $(TESTS)/hop
 # Of the fault tests, the one that every change may break.
 NETNS := $(wildcard tests/netns/test_*.sh) tests/faults/hostile.sh
 KUBE := $(wildcard tests/kube/test_*.sh)
@@ -79,7 +81,7 @@ all: user ## build/laneway
 bpf: $(SKELS) ## kernel programs and their skeletons
 user: $(BIN) ## build/laneway
 tools: $(TOOL_BIN) ## programs of the demo, the benchmark and the end-to-end tests
-objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) tests/kube/nodes.c)
+objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) tests/kube/nodes.c)
 
 # ---- kernel side ----
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
@@ -138,6 +140,10 @@ $(TESTS)/$(basename $(notdir $1)): $(OBJ)/$(1:.c=.o)
 	$$(call Q,LINK)$$(CC) $$(CFLAGS) $$^ -lev -lm -pthread -o $$@
 endef
 $(foreach s,$(TOOL_SRC),$(eval $(call tool,$s)))
+$(TESTS)/soak $(TESTS)/crowd: $(OBJ)/tests/hop/pattern.o
+$(TESTS)/hop: $(HOP_SRC:%.c=$(OBJ)/%.o)
+	@mkdir -p $(@D)
+	$(call Q,LINK)$(CC) $(CFLAGS) $^ -pthread -o $@
 
 # Many nodes' watches in one process, by the agent's own code; the second with ASan and UBSan.
 NODES := $(TESTS)/nodes $(TESTS)/nodes_san
@@ -334,5 +340,5 @@ help: ## this list
 .DEFAULT_GOAL := all
 
 -include $(wildcard $(BUILD)/bpf/*.d)
--include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) tests/kube/nodes.c user/daemon/main.c)
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) tests/kube/nodes.c user/daemon/main.c)
 -include $(patsubst %.c,$(SAN)/%.d,$(LIB_SRC) $(UNIT_SRC) tests/kube/nodes.c) $(patsubst %.c,$(FUZZ)/obj/%.d,$(LIB_SRC) $(FUZZ_SRC))

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../demo/pattern.h"
+#include "../hop/pattern.h"
 #include "../harness/target.h"
 
 #define TARGETS_MAX 16

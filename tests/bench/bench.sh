@@ -83,38 +83,23 @@ cat >"$LWT_TMP/haproxy.cfg" <<-END
 	backend canary
 		server c1 ${PLAIN_IP[c1]}:$OUT_PORT
 END
-mkdir "$LWT_TMP/nginx"
-cat >"$LWT_TMP/nginx/nginx.conf" <<-END
-	user root;
-	worker_processes 1;
-	worker_rlimit_nofile 8192;
-	pid $LWT_TMP/nginx/pid;
-	events { worker_connections 4096; }
-	http {
-		access_log off;
-		client_body_temp_path $LWT_TMP/nginx/body;
-		proxy_temp_path $LWT_TMP/nginx/proxy;
-		fastcgi_temp_path $LWT_TMP/nginx/f;
-		uwsgi_temp_path $LWT_TMP/nginx/u;
-		scgi_temp_path $LWT_TMP/nginx/s;
-		keepalive_requests 100000000;
-		upstream base { server ${PLAIN_IP[b1]}:$OUT_PORT; keepalive 512; keepalive_requests 100000000; }
-		upstream canary { server ${PLAIN_IP[c1]}:$OUT_PORT; keepalive 512; keepalive_requests 100000000; }
-		map "\$http_x_mse_tag:\$http_x_user" \$lane { default base; ~^gray: canary; ~:xiaoming\$ canary; }
-		map \$lane \$tag { default \$http_x_mse_tag; canary gray; }
-		server {
-			listen 8082 backlog=4096;
-			location / {
-				proxy_pass http://\$lane;
-				proxy_http_version 1.1;
-				proxy_set_header Connection "";
-				proxy_set_header x-mse-tag \$tag;
-			}
+nginx_conf "$LWT_TMP/nginx" <<-END
+	upstream base { server ${PLAIN_IP[b1]}:$OUT_PORT; keepalive 512; keepalive_requests 100000000; }
+	upstream canary { server ${PLAIN_IP[c1]}:$OUT_PORT; keepalive 512; keepalive_requests 100000000; }
+	map "\$http_x_mse_tag:\$http_x_user" \$lane { default base; ~^gray: canary; ~:xiaoming\$ canary; }
+	map \$lane \$tag { default \$http_x_mse_tag; canary gray; }
+	server {
+		listen 8082 backlog=4096;
+		location / {
+			proxy_pass http://\$lane;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_set_header x-mse-tag \$tag;
 		}
 	}
 END
 (outside exec_pod proxy haproxy -q -f "$LWT_TMP/haproxy.cfg") &
-(outside exec_pod proxy nginx -c "$LWT_TMP/nginx/nginx.conf" -e "$LWT_TMP/nginx.log" -g 'daemon off;') &
+(outside exec_pod proxy "${NGINX[@]}") &
 wait_port proxy 8081
 wait_port proxy 8082
 [ -n "${BENCH_NO_AGENT:-}" ] || agent_start ${BENCH_AGENT:-}

@@ -213,29 +213,14 @@ healthy 5d4f8c7b96 "" 6f9d7c5b84 ""
 
 # Both keep connections open for what comes next, of whichever user.
 gateway_nginx() {
-	mkdir "$LWT_TMP/nginx"
-	cat >"$LWT_TMP/nginx/nginx.conf" <<-END
-		user root;
-		worker_processes 1;
-		pid $LWT_TMP/nginx/pid;
-		error_log $LWT_TMP/nginx/error.log;
-		events {}
-		http {
-			access_log off;
-			client_body_temp_path $LWT_TMP/nginx/body;
-			proxy_temp_path $LWT_TMP/nginx/proxy;
-			fastcgi_temp_path $LWT_TMP/nginx/f;
-			uwsgi_temp_path $LWT_TMP/nginx/u;
-			scgi_temp_path $LWT_TMP/nginx/s;
-			keepalive_requests 100000;
-			upstream a { server $VIP:$LWT_PORT; keepalive 16; keepalive_timeout 600ms; keepalive_requests 100000; }
-			server {
-				listen 80;
-				location / { proxy_pass http://a; proxy_http_version 1.1; proxy_set_header Connection ""; }
-			}
+	nginx_conf "$LWT_TMP/nginx" <<-END
+		upstream a { server $VIP:$LWT_PORT; keepalive 16; keepalive_timeout 600ms; keepalive_requests 100000; }
+		server {
+			listen 80;
+			location / { proxy_pass http://a; proxy_http_version 1.1; proxy_set_header Connection ""; }
 		}
 	END
-	exec_pod gateway nginx -c "$LWT_TMP/nginx/nginx.conf" -e "$LWT_TMP/nginx/error.log" -g 'daemon off;' &
+	exec_pod gateway "${NGINX[@]}" &
 }
 gateway_haproxy() {
 	cat >"$LWT_TMP/haproxy.cfg" <<-END

@@ -8,25 +8,12 @@ two_pods
 pod_ns gateway
 agent_start
 
-mkdir "$LWT_TMP/nginx"
-cat >"$LWT_TMP/nginx/nginx.conf" <<-END
-	user root;
-	worker_processes 1;
-	pid $LWT_TMP/nginx/pid;
-	events {}
-	http {
-		access_log off;
-		client_body_temp_path $LWT_TMP/nginx/body;
-		proxy_temp_path $LWT_TMP/nginx/proxy;
-		fastcgi_temp_path $LWT_TMP/nginx/f;
-		uwsgi_temp_path $LWT_TMP/nginx/u;
-		scgi_temp_path $LWT_TMP/nginx/s;
-		client_max_body_size 0;
-		upstream web { server ${POD_IP[b1]}:$LWT_PORT; server ${POD_IP[b2]}:$LWT_PORT; keepalive 8; }
-		server {
-			listen 8081;
-			location / { proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection ""; }
-		}
+nginx_conf "$LWT_TMP/nginx" <<-END
+	client_max_body_size 0;
+	upstream web { server ${POD_IP[b1]}:$LWT_PORT; server ${POD_IP[b2]}:$LWT_PORT; keepalive 8; }
+	server {
+		listen 8081;
+		location / { proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection ""; }
 	}
 END
 cat >"$LWT_TMP/haproxy.cfg" <<-END
@@ -43,7 +30,7 @@ cat >"$LWT_TMP/haproxy.cfg" <<-END
 		server b1 ${POD_IP[b1]}:$LWT_PORT
 		server b2 ${POD_IP[b2]}:$LWT_PORT
 END
-exec_pod gateway nginx -c "$LWT_TMP/nginx/nginx.conf" -e "$LWT_TMP/nginx.log" -g 'daemon off;' &
+exec_pod gateway "${NGINX[@]}" &
 exec_pod gateway haproxy -q -f "$LWT_TMP/haproxy.cfg" &
 wait_port gateway 8081
 wait_port gateway 8082

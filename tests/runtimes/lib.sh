@@ -10,37 +10,20 @@ TRACE_HEADER=${RUNTIME_TRACE:-traceparent}
 
 # last_pod NAME base|canary LANE: says which pod it is, and what it was asked with which headers (see caller.c).
 last_pod() {
-	local conf=$LWT_TMP/$1/nginx.conf
 	pod_ns "$1"
 	LWT_PODS+=("$1")
 	POD_APP[$1]=web POD_REV[$1]=$2
-	mkdir "$LWT_TMP/$1"
-	cat >"$conf" <<-END
-		user root;
-		daemon off;
-		worker_processes 1;
-		worker_rlimit_nofile 16384;
-		pid $LWT_TMP/$1/pid;
-		events { worker_connections 8192; }
-		http {
-			access_log off;
-			client_body_temp_path $LWT_TMP/$1/body;
-			proxy_temp_path $LWT_TMP/$1/proxy;
-			fastcgi_temp_path $LWT_TMP/$1/f;
-			uwsgi_temp_path $LWT_TMP/$1/u;
-			scgi_temp_path $LWT_TMP/$1/s;
-			keepalive_requests 100000000;
-			keepalive_timeout 1h;
-			default_type text/plain;
-			map "\$http_x_mse_tag" \$tag { "" -; default \$http_x_mse_tag; }
-			map "\$http_${TRACE_HEADER//-/_}" \$trace { "" -; default \$http_${TRACE_HEADER//-/_}; }
-			server {
-				listen $LWT_PORT backlog=4096;
-				location / { return 200 "lane=$3 uri=\$request_uri tag=\$tag trace=\$trace;"; }
-			}
+	nginx_conf "$LWT_TMP/$1" <<-END
+		keepalive_timeout 1h;
+		default_type text/plain;
+		map "\$http_x_mse_tag" \$tag { "" -; default \$http_x_mse_tag; }
+		map "\$http_${TRACE_HEADER//-/_}" \$trace { "" -; default \$http_${TRACE_HEADER//-/_}; }
+		server {
+			listen $LWT_PORT backlog=4096;
+			location / { return 200 "lane=$3 uri=\$request_uri tag=\$tag trace=\$trace;"; }
 		}
 	END
-	exec_pod "$1" nginx -e "$LWT_TMP/$1/error.log" -c "$conf" &
+	exec_pod "$1" "${NGINX[@]}" &
 	POD_PID[$1]=$!
 	wait_port "$1" "$LWT_PORT"
 }

@@ -8,6 +8,8 @@
 #   BUILD     where what had to be compiled is kept
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/netns/nginx.sh
+. "$here/../netns/nginx.sh"
 name=$1
 : "${PORT:?}" "${UPSTREAM:?}" "${DIR:?}" "${BUILD:?}"
 case ${FORWARD:=none} in
@@ -17,26 +19,6 @@ tag) FORWARD=x-mse-tag ;;
 esac
 export PORT UPSTREAM FORWARD PYTHONDONTWRITEBYTECODE=1
 
-nginx_conf() { # < lines of http{}
-	cat <<-END
-		user root;
-		daemon off;
-		worker_processes 1;
-		worker_rlimit_nofile 8192;
-		pid $DIR/nginx.pid;
-		events { worker_connections 4096; }
-		http {
-			access_log off;
-			client_body_temp_path $DIR/body;
-			proxy_temp_path $DIR/proxy;
-			fastcgi_temp_path $DIR/f;
-			uwsgi_temp_path $DIR/u;
-			scgi_temp_path $DIR/s;
-			keepalive_requests 100000000;
-			$(cat)
-		}
-	END
-}
 # The others of the caller's headers, which a proxy would pass on by itself.
 others() { printf '%s\n' x-mse-tag traceparent b3 x-b3-traceid sw8 uber-trace-id x-request-id | grep -vx "${FORWARD:--}"; }
 
@@ -79,7 +61,7 @@ php-fpm | php-fpm-pod)
 		clear_env = no
 		catch_workers_output = yes
 	END
-	nginx_conf >"$DIR/nginx.conf" <<-END
+	nginx_conf "$DIR" <<-END
 		server {
 			listen $PORT backlog=1024;
 			location / {
@@ -90,11 +72,11 @@ php-fpm | php-fpm-pod)
 		}
 	END
 	"$fpm" --nodaemonize --allow-to-run-as-root --fpm-config "$DIR/fpm.conf" &
-	exec nginx -e "$DIR/nginx.log" -c "$DIR/nginx.conf"
+	exec "${NGINX[@]}"
 	;;
 ruby-puma) exec puma --quiet -e production -t 16:16 -b "tcp://0.0.0.0:$PORT" "$here/ruby/config.ru" ;;
 nginx)
-	nginx_conf >"$DIR/nginx.conf" <<-END
+	nginx_conf "$DIR" <<-END
 		upstream next { server $UPSTREAM; keepalive 64; keepalive_requests 100000000; }
 		server {
 			listen $PORT backlog=1024;
@@ -106,7 +88,7 @@ nginx)
 			}
 		}
 	END
-	exec nginx -e "$DIR/nginx.log" -c "$DIR/nginx.conf"
+	exec "${NGINX[@]}"
 	;;
 haproxy)
 	cat >"$DIR/haproxy.cfg" <<-END

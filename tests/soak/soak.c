@@ -8,7 +8,8 @@
  * not the answer's, another's answer, the wrong lane. Lost, by how: the connection was refused or never made (connect),
  * the send was refused (eacces), the agent answered 503 (unavailable), a reset (reset), EPIPE (epipe: docs/limits.md), an early end of file (eof), no
  * answer in time (timeout), or else (other). "stale" is a part of these: a connection that had been used before ended
- * before a byte of the answer came, which happens to every client whose server may close idle connections.
+ * before a byte of the answer came, which happens to every client whose server may close idle connections (EPIPE, where the server has closed its
+ * end and a second send follows the reset).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -472,7 +473,7 @@ static bool one(struct client *c, uint64_t n)
 		enum loss how = loss_of(r);
 
 		atomic_fetch_add(&count[tag].lost[how], 1);
-		if (c->requests > 1 && !c->got && (how == LOSS_RESET || how == LOSS_EOF)) {
+		if (c->requests > 1 && !c->got && (how == LOSS_RESET || how == LOSS_EOF || how == LOSS_EPIPE)) {
 			atomic_fetch_add(&count[tag].stale, 1);
 			note(c, tag, "lost", "stale");
 		} else {

@@ -15,6 +15,7 @@
  *
  * When requests came and went is noted for the sake of children (lib/evidence.h).
  */
+#include "laneway/inbound.h"
 #include "lib/state.h"
 #include "lib/tasks.h"
 
@@ -325,7 +326,7 @@ int lw_read(__u64 *ctx)
 		return lw_hold_unseen(a, write_seq);
 	if (fresh)
 		was = in->from;
-	requests = in->requests;
+	requests = *(const volatile __u32 *)&in->requests; /* another CPU may be noting one more */
 	for (i = 0; i < LW_IN_REQUESTS; i++) {
 		const struct lw_in_request *q = &in->last[i];
 
@@ -341,9 +342,7 @@ int lw_read(__u64 *ctx)
 	unseen = (__s32)(in->from - was) > 0;
 	if (unseen && !found)
 		return lw_hold_unseen(a, write_seq);
-	/* so many more have arrived since that the request just read may not be among the last any more */
-	i = in->last[requests & (LW_IN_REQUESTS - 1)].end;
-	unseen |= !fresh && requests > LW_IN_REQUESTS && (__s32)(i - was) > 0;
+	unseen |= !fresh && lw_in_forgot(in, requests, was);
 	if (!found && !unseen)
 		return 0;
 	n = expects ? LW_ACC_EXPECTS : 0;

@@ -40,7 +40,8 @@ if case_wanted "heads in pieces"; then
 		middle $program
 		asks client --requests "$N" --connections 1 --pieces cut
 		unharmed "$what" client
-		keeps_all "$what, one at a time" client
+		# nginx may be kept out by its name
+		[ $program = nginx ] || expect_eq "$what, one at a time: kept" "$(got client tagged)" "$(got client kept)"
 		asks many --requests "$N" --connections 16 --pieces cut
 		unharmed "$what" many
 		asks bytes --requests 300 --connections 16 --pieces bytes

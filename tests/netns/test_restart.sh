@@ -67,7 +67,8 @@ agent_start --leave-hooks always
 maps=$(map_id)
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "before, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
-hold_send "$tag" "/slow/$((1000 * LWT_SLOW))"
+# longer than it takes to see it, and less than the 5 s that an agent waits
+hold_send "$tag" "/slow/$((LWT_SLOW > 3 ? 3500 : 1000 * LWT_SLOW))"
 until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
 kill -TERM "$AGENT_PID"
 expect_like "ended: what was under way" '200 c1gray\[*' "$(hold_read)"

@@ -40,7 +40,7 @@ one() {
 	[ -e "$initramfs" ] || "$here/initramfs.sh" "$modules" "$version" "$initramfs"
 	cat >"$out/env" <<-END
 		export PATH=$(printf %q "$python:$PATH") HOME=/root TMPDIR=/run/tmp LANG=C.UTF-8
-		export BUILD=$(printf %q "$BUILD") LW_NO_SKIP=1 LW_SLOW=$slow LW_TEST_TIMEOUT=$((${LW_TEST_TIMEOUT:-120} * slow))
+		export BUILD=$(printf %q "$BUILD") LW_NO_SKIP=1 LW_SLOW=$slow LW_TEST_TIMEOUT=$((${LW_TEST_TIMEOUT:-180} * slow))
 		export LW_BIG_MB=${LW_BIG_MB:-5} SOAK_REQUESTS=${SOAK_REQUESTS:-3000} SOAK_SEED=${SOAK_SEED:-1}
 		export VM_MODE=$(listed "$kernel" 3 | grep . || echo any)
 		$(export -p | grep -E '^declare -x (LAB|SOAK|STATE)_' || true)
@@ -48,7 +48,7 @@ one() {
 		VM_SUITES=$(printf %q "$SUITES") VM_BPF=$(printf %q "$VM_BPF") VM_NETNS=$(printf %q "$VM_NETNS")
 	END
 	echo "== $kernel: $version, under qemu; the log: $out"
-	VM_IDLE=${VM_IDLE:-$((${LW_TEST_TIMEOUT:-120} * slow + 120))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
+	VM_IDLE=${VM_IDLE:-$((${LW_TEST_TIMEOUT:-180} * slow + 120))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
 	boot=$!
 	# in the background: bash answers a signal in wait, not before the end of a command
 	tail -n +1 -f --pid=$boot "$out/results" | grep --line-buffered -E '^(ok|FAIL|skip|n/a) ' &

@@ -223,20 +223,12 @@ gateway_nginx() {
 	exec_pod gateway "${NGINX[@]}" &
 }
 gateway_haproxy() {
-	cat >"$LWT_TMP/haproxy.cfg" <<-END
-		global
-			nbthread 1
-		defaults
-			mode http
-			timeout connect 5s
-			timeout client 20s
-			timeout server 20s
-			http-reuse always
+	haproxy_conf "$LWT_TMP/haproxy.cfg" <<-END
 		listen a
 			bind :80
 			server a $VIP:$LWT_PORT pool-purge-delay 600ms
 	END
-	exec_pod gateway haproxy -q -f "$LWT_TMP/haproxy.cfg" &
+	exec_pod gateway "${HAPROXY[@]}" &
 }
 
 agent_start

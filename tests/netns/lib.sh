@@ -21,8 +21,8 @@ LWT_PORT=8080
 LWT_SLOW=${LW_SLOW:-1}
 # shellcheck source=tests/netns/objects.sh
 . "$LWT_ROOT/tests/netns/objects.sh"
-# shellcheck source=tests/netns/nginx.sh
-. "$LWT_ROOT/tests/netns/nginx.sh"
+# shellcheck source=tests/netns/proxies.sh
+. "$LWT_ROOT/tests/netns/proxies.sh"
 
 declare -A POD_IP POD_IP6 POD_APP POD_REV POD_PID POD_PORT APP_LANE APP_VIP APP_VIP6
 LWT_COUNT=0 LWT_PODS=() AGENT_PID="" LWT_STDERR=""

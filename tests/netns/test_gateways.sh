@@ -16,22 +16,14 @@ nginx_conf "$LWT_TMP/nginx" <<-END
 		location / { proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection ""; }
 	}
 END
-cat >"$LWT_TMP/haproxy.cfg" <<-END
-	global
-		nbthread 1
-	defaults
-		mode http
-		timeout connect 5s
-		timeout client 20s
-		timeout server 20s
-		http-reuse always
+haproxy_conf "$LWT_TMP/haproxy.cfg" <<-END
 	listen web
 		bind :8082
 		server b1 ${POD_IP[b1]}:$LWT_PORT
 		server b2 ${POD_IP[b2]}:$LWT_PORT
 END
 exec_pod gateway "${NGINX[@]}" &
-exec_pod gateway haproxy -q -f "$LWT_TMP/haproxy.cfg" &
+exec_pod gateway "${HAPROXY[@]}" &
 wait_port gateway 8081
 wait_port gateway 8082
 

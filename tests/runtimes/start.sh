@@ -8,8 +8,8 @@
 #   BUILD     where what had to be compiled is kept
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=tests/netns/nginx.sh
-. "$here/../netns/nginx.sh"
+# shellcheck source=tests/netns/proxies.sh
+. "$here/../netns/proxies.sh"
 name=$1
 : "${PORT:?}" "${UPSTREAM:?}" "${DIR:?}" "${BUILD:?}"
 case ${FORWARD:=none} in

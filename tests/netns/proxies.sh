@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# nginx as the tests, the demo and the benchmark run it: one worker, in the foreground.
+# nginx and HAProxy as the tests, the demo and the benchmark run them: one worker, in the foreground.
 
 # nginx_conf FOLDER: its configuration, with the http block's lines on standard input; all that it writes is in the folder, which is
 # made. Leaves the command that runs it in NGINX.
@@ -26,4 +26,20 @@ nginx_conf() {
 	END
 	# shellcheck disable=SC2034
 	NGINX=(nginx -c "$1/nginx.conf" -e "$1/error.log")
+}
+# haproxy_conf FILE: HAProxy's, as a gateway that pools connections, with its proxies on standard input. Leaves the command in HAPROXY.
+haproxy_conf() {
+	cat >"$1" <<-END
+		global
+			nbthread 1
+		defaults
+			mode http
+			timeout connect 5s
+			timeout client 20s
+			timeout server 20s
+			http-reuse always
+		$(cat)
+	END
+	# shellcheck disable=SC2034
+	HAPROXY=(haproxy -q -f "$1")
 }

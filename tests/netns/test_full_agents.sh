@@ -10,7 +10,7 @@ two_pods
 targets
 log_since() { sed -n "$((LOGGED + 1)),\$p" "$LWT_TMP/agent.log"; }
 mark_log() { LOGGED=$(wc -l <"$LWT_TMP/agent.log"); }
-logged() { log_since | grep -q "$1"; }
+logged() { grep -q "$1" <<<"$(log_since)"; }
 generation() { lw status -o json | jq .generation; }
 
 say "a map of the state is full: the state in force stays"

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Clients and programs that mean harm, beside a client without a tag, through programs that know nothing of lanes: that client
 # must never be in a lane, or lose an answer. (tests/runtimes/ has the programs, and the caller, which checks each answer.)
-# ATTACK_N (1000): requests of that client. ATTACK picks cases by a word of their name. RUNTIME_TARGETS=1: where nothing that
+# ATTACK_N (1000, in a slow guest 200): requests of that client. ATTACK picks cases by a word of their name. RUNTIME_TARGETS=1: where nothing that
 # contradicts stands in the way, tagged requests must all stay in the lane.
 . "$(dirname "$0")/../runtimes/lib.sh"
 . "$RUNTIMES/asks.sh"
 need python3 go node
-N=${ATTACK_N:-1000}
+N=${ATTACK_N:-$([ "$LWT_SLOW" = 1 ] && echo 1000 || echo 200)}
 runtimes_world
 
 # Somebody sends tagged requests with the trace ids of another's untagged ones: at the same time, and before.

@@ -51,7 +51,7 @@ load() {
 	LOAD_PIDS[$name]= LOAD_FILES[$name]=
 	for i in 1 2; do
 		exec_pod "client$i" "$LWT_BUILD/tests/soak" "${to[@]}" --requests 1000000000 --threads 8 --pace "$((${LOAD_PACE:-4000} * LWT_SLOW))" \
-			--timeout "$((${LOAD_TIMEOUT:-5} * LWT_SLOW))" --seed "$FAULT_SEED$i" --log "$LWT_TMP/$name$i.log" "$@" \
+			--timeout "$((${LOAD_TIMEOUT:-5} * LWT_SLOW))" --seed "$FAULT_SEED$i" --log "$LWT_TMP/$name$i.log" $(soak_waits) "$@" \
 			>"$LWT_TMP/$name$i.json" 2>"$LWT_TMP/$name$i.err" &
 		LOAD_PIDS[$name]+=" $!" LOAD_FILES[$name]+=" $LWT_TMP/$name$i.json"
 	done

@@ -316,6 +316,10 @@ lw() {
 	timeout $((30 * LWT_SLOW)) "$LANEWAY" "$verb" --socket "$LWT_SOCKET" "$@"
 }
 
+# How the clients of tests/soak wait. In mode msg a recv() that sleeps has EAGAIN in place of a response's end of file
+# (docs/limits.md, "What a client may notice"), which would be lost answers: there they poll, as most clients do.
+soak_waits() { [ "$(jq -r .mode "$LWT_TMP/json" 2>/dev/null)" != msg ] || echo --polls; }
+
 # agent_start [OPTIONS...]: returns once it steers by the state.
 agent_start() {
 	agent_start_any "$@"

@@ -16,6 +16,7 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -45,7 +46,7 @@ static struct {
 	int ntarget, threads;
 	uint64_t requests, seed, pace_us, until_us;
 	unsigned int seconds, timeout, tag_percent, small;
-	bool may_fall_back;
+	bool may_fall_back, polls;
 	const char *tag, *mark, *never; /* never: in the name of a pod that is none of ours */
 	FILE *log;
 } opt = { .threads = 16, .requests = 1000000, .timeout = 30, .tag_percent = 50, .tag = "gray", .mark = "gray[" };
@@ -199,6 +200,7 @@ static bool has_ended(const struct client *c)
 /* More input. 1, 0 at end of file, -errno. */
 static int fill(struct client *c)
 {
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
 	ssize_t r;
 
 	if (c->start) {
@@ -208,6 +210,8 @@ static int fill(struct client *c)
 	}
 	if (c->end == sizeof(c->in))
 		return -E2BIG;
+	if (opt.polls && poll(&p, 1, (int)opt.timeout * 1000) <= 0)
+		return -EAGAIN;
 	r = recv(c->fd, c->in + c->end, sizeof(c->in) - c->end, 0);
 	/* a recv() that sleeps when its connection is reset or closed may get EAGAIN first (docs/limits.md) */
 	if (r < 0 && errno == EAGAIN && has_ended(c))
@@ -566,7 +570,9 @@ static int usage(void)
 {
 	fputs("usage: soak --target IP:PORT ... [--requests N | --seconds N] [--threads N] [--tag gray] [--seed N]\n"
 	      "            [--tagged PERCENT] [--pace US] [--timeout SECONDS] [--mss BYTES] [--may-fall-back] [--never NAME] [--log FILE]\n"
-	      "--may-fall-back: base may answer a tagged request. --never: answers of such pods are wrong. --pace: mean pause before a request. SIGTERM ends it.\n",
+	      "            [--polls]\n"
+	      "--may-fall-back: base may answer a tagged request. --never: answers of such pods are wrong. --pace: mean pause before a request.\n"
+	      "--polls: clients wait in poll(2), not in recv(2). SIGTERM ends it.\n",
 	      stderr);
 	return 2;
 }
@@ -619,8 +625,7 @@ int main(int argc, char **argv)
 						 { "tag", 1, 0, 'g' },	  { "seed", 1, 0, 's' },     { "seconds", 1, 0, 'S' },
 						 { "pace", 1, 0, 'p' },	  { "timeout", 1, 0, 'T' },  { "tagged", 1, 0, 'P' },
 						 { "mss", 1, 0, 'm' },	  { "may-fall-back", 0, 0, 'f' }, { "log", 1, 0, 'l' },
-						 { "never", 1, 0, 'N' },
-						 { 0 } };
+						 { "never", 1, 0, 'N' },  { "polls", 0, 0, 'o' },	  { 0 } };
 	static char mark[64];
 	pthread_t threads[THREADS_MAX];
 	struct timespec from, to;
@@ -646,6 +651,7 @@ int main(int argc, char **argv)
 		case 'm': opt.small = (unsigned int)atoi(optarg); break;
 		case 'N': opt.never = optarg; break;
 		case 'f': opt.may_fall_back = true; break;
+		case 'o': opt.polls = true; break;
 		case 'l':
 			opt.log = fopen(optarg, "we");
 			if (!opt.log)

@@ -57,6 +57,14 @@ req client -H "$tag" -o /dev/null "$B1/reset/100000" 2>/dev/null || r=$?
 case $r in 18 | 56) ;; *) fail "a response that is reset: curl's exit code $r" ;; esac
 expect_like "afterwards" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
 
+# A response that ends by end of file, for a client that sleeps in recv(2) meanwhile: docs/limits.md, "What a client may notice".
+ends=$(in_pod client timeout $((20 * LWT_SLOW)) python3 "$LWT_ROOT/tests/netns/clients/until_end.py" "${POD_IP[b1]}" "$LWT_PORT" 20)
+case $(jq -r .mode "$LWT_TMP/json") in
+verdict) expect_eq "the end of a response, asleep" "end" "$ends" ;;
+# whoever comes late finds the end at once
+msg) expect_eq "the end of a response, asleep" "EAGAIN, end" "${ends%; end}" ;;
+esac
+
 # A client that leaves in the middle of a response: the pod must not go on offering the rest to nobody.
 stuck() { in_pod c2 ss -Htn state established | awk '$2 > 0' | wc -l; }
 let_go() { [ "$(stuck)" = 0 ]; }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hop.h"
 
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -130,6 +131,8 @@ void answer(struct conn *c)
 	case ACT_CHUNKED:
 	case ACT_CLOSE:
 		answer_head(c, 200, -1, "");
+		if (c->cork && !c->keep) /* what does not fill a packet waits for the end of file, and is in one with it */
+			setsockopt(c->ob.fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int));
 		c->gen_end = c->is_head ? 0 : c->arg;
 		if (c->is_head)
 			c->answer_chunked = false;

@@ -122,7 +122,7 @@ struct conn {
 
 	/* the request */
 	enum action action;
-	bool http10, keep, is_head, chunked, expect, trailers, extensions, streaming;
+	bool http10, keep, is_head, chunked, expect, trailers, extensions, streaming, cork;
 	uint64_t arg, arg2, seed;
 	uint64_t body_left; /* of a body with a length */
 	enum chunk ck;

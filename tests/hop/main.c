@@ -72,6 +72,7 @@ static void usage(FILE *out)
 	      "/head          the request's head as received   /slow/MS     an answer after MS\n"
 	      "/status/CODE   that status                      /continue    as /echo?hash\n"
 	      "/early         103, then 200                    /upgrade     101, then an echo\n"
+	      "?cork puts the end of file of /close into one packet with its last bytes.\n"
 	      "?seed=S moves the pattern of /size, /chunked and /close. CONNECT is an echo too.\n"
 	      "Every answer has X-Pod, X-Lane-Seen (the tag) and the request's own X-Id.\n",
 	      out);

@@ -97,6 +97,8 @@ static void choose_action(struct conn *c, struct slice target)
 			c->trailers = true;
 		else if (!strcmp(word, "ext"))
 			c->extensions = true;
+		else if (!strcmp(word, "cork"))
+			c->cork = true;
 	}
 }
 
@@ -107,7 +109,7 @@ const char *parse_head(struct conn *c, const char *p, size_t len)
 	struct slice method, target;
 
 	c->keep = true;
-	c->http10 = c->is_head = c->chunked = c->expect = c->trailers = c->extensions = c->streaming = false;
+	c->http10 = c->is_head = c->chunked = c->expect = c->trailers = c->extensions = c->streaming = c->cork = false;
 	c->answer_close = c->answer_reset = false;
 	c->arg = c->arg2 = c->seed = c->body_left = c->body_len = c->drips = c->gen_at = c->gen_end = 0;
 	c->body_hash = LW_FNV_START;

@@ -58,12 +58,34 @@ case $r in 18 | 56) ;; *) fail "a response that is reset: curl's exit code $r" ;
 expect_like "afterwards" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
 
 # A response that ends by end of file, for a client that sleeps in recv(2) meanwhile: docs/limits.md, "What a client may notice".
-ends=$(in_pod client timeout $((20 * LWT_SLOW)) python3 "$LWT_ROOT/tests/netns/clients/until_end.py" "${POD_IP[b1]}" "$LWT_PORT" 20)
-case $(jq -r .mode "$LWT_TMP/json") in
-verdict) expect_eq "the end of a response, asleep" "end" "$ends" ;;
-# whoever comes late finds the end at once
-msg) expect_eq "the end of a response, asleep" "EAGAIN, end" "${ends%; end}" ;;
-esac
+sleeps_until_end() {
+	local ends
+	ends=$(in_pod client timeout $((20 * LWT_SLOW)) python3 "$LWT_ROOT/tests/netns/clients/until_end.py" \
+		"${POD_IP[b1]}" "$LWT_PORT" 20 "${2-}")
+	case $(jq -r .mode "$LWT_TMP/json") in
+	verdict) expect_eq "$1: the end of a response, asleep" "end" "$ends" ;;
+	# whoever comes late finds the end at once
+	msg) expect_eq "$1: the end of a response, asleep" "EAGAIN, end" "${ends%; end}" ;;
+	esac
+}
+sleeps_until_end "socket to socket"
+
+# A client that has read the last byte without looking behind it, and waits for an edge: the end of file that lies there makes
+# none, so the agent's shutdown() must. The agent is stopped until the client waits.
+said() { read -r -t $((20 * LWT_SLOW)) -u "${edge[0]}" line && expect_eq "$1" "$2" "$line"; }
+ended() { [ "$(in_pod c2 ss -Htn state fin-wait-2 | wc -l)" -ge 1 ]; }
+coproc edge { in_pod client python3 "$LWT_ROOT/tests/netns/clients/edge_end.py" "${POD_IP[b0]}" "$LWT_PORT" $((10 * LWT_SLOW)); }
+pid=$edge_PID
+said "before the end" first
+kill -STOP "$AGENT_PID"
+echo >&"${edge[1]}"
+said "before the end" sent
+until_ok 10 "the pod to end its response" ended
+echo >&"${edge[1]}"
+said "before the end" read
+kill -CONT "$AGENT_PID"
+said "an edge for the end of a response" end
+wait "$pid"
 
 # A client that leaves in the middle of a response: the pod must not go on offering the rest to nobody.
 stuck() { in_pod c2 ss -Htn state established | awk '$2 > 0' | wc -l; }
@@ -82,6 +104,9 @@ for path in size/40000000 chunked/40000000 close/40000000; do leave_early "socke
 agent_stop
 agent_start --no-bypass
 expect_like "without the bypass" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
+# a FIN is not seen by the programs where it comes with data: then the end of file is of the agent's making
+sleeps_until_end "over TCP"
+sleeps_until_end "over TCP, end and bytes in one packet" "?cork"
 for path in size/40000000 chunked/40000000 close/40000000; do leave_early "over TCP, $path" "$path"; done
 expect_like "afterwards" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
 say ok

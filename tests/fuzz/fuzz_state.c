@@ -129,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int r;
 
 	require(lw_model_new(&run.model) == 0);
-	run.twin = lw_twin_new(run.model);
+	run.twin = lw_twin_new(run.model, size % 2);
 	r = size && data[0] == '{' ? lw_json_each((const char *)data, size, on_document, &run) :
 				     lw_yaml_each((const char *)data, size, on_document, &run);
 	require(r == 0 || r == -ENOMEM);

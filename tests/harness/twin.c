@@ -19,7 +19,7 @@ struct lw_twin {
 	char text[1024];
 };
 
-struct lw_twin *lw_twin_new(const struct lw_model *model)
+struct lw_twin *lw_twin_new(const struct lw_model *model, bool enrol_ahead)
 {
 	struct lw_twin *twin = calloc(1, sizeof(*twin));
 
@@ -30,6 +30,7 @@ struct lw_twin *lw_twin_new(const struct lw_model *model)
 		static const char *const untrusted[] = { "default/app=app-1", "default/app=app-4", "default/web=app-3", NULL };
 		const struct lw_state_options options = {
 			.node = "node-1", .from_nothing = i == 1, .untrusted = untrusted, .baggage = true,
+			.enrol_ahead = enrol_ahead,
 		};
 
 		if (lw_state_builder_new(&options, &twin->builders[i]) < 0)

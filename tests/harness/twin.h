@@ -11,8 +11,8 @@
 
 struct lw_twin;
 
-/* Never NULL. */
-struct lw_twin *lw_twin_new(const struct lw_model *model);
+/* Never NULL. enrol_ahead: of lw_state_options */
+struct lw_twin *lw_twin_new(const struct lw_model *model, bool enrol_ahead);
 void lw_twin_free(struct lw_twin *twin);
 /*
  * Builds with both; listing: lists with both, too. NULL, or what differs: one line, valid until the next call.

@@ -1128,6 +1128,104 @@ static void a_step_of_weight_0_leads_nobody_in(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
+static void ahead(struct fixture *f)
+{
+	const struct lw_state_options options = { .node = "n1", .enrol_ahead = true };
+
+	lw_state_builder_free(&f->builder);
+	assert_int_equal(lw_state_builder_new(&options, &f->builder), 0);
+}
+
+#define HEALTHY_WEB(spec)                                                                                            \
+	"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef:"         \
+	" {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {" spec "steps: [{replicas: 1}]}}}," \
+	" status: {phase: Healthy, conditions: [{type: Progressing, status: \"False\", reason: Completed}]}}"
+
+/* What a connection that is enrolled ahead has noted must hold when its release begins. */
+static void connections_are_enrolled_ahead(void **state)
+{
+	struct fixture *f = *state;
+	struct lw_dest service, own;
+
+	add_web(f);
+	lw_test_load(f->model, HEALTHY_WEB("trafficRoutings: [{service: web}], "), NULL);
+	build(f);
+	assert_null(dest(f, "10.9.0.1", 80));
+	ahead(f);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 0);
+	service = *dest(f, "10.9.0.1", 80);
+	own = *dest(f, "10.0.0.1", 0);
+	assert_string_equal(endpoints(f, &service, 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.3:8080");
+	assert_int_equal(workload(f, service.workload)->lanes, 1);
+	assert_int_equal(workload(f, service.workload)->entry, 0);
+	assert_int_equal(listed(f, "default/Deployment/web")->route, LW_LISTING_PLAIN);
+	assert_non_null(strstr(listed(f, "default/Deployment/web")->why, "enrolled ahead"));
+
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_memory_equal(dest(f, "10.9.0.1", 80), &service, sizeof(service));
+	assert_memory_equal(dest(f, "10.0.0.1", 0), &own, sizeof(own));
+	assert_string_equal(endpoints(f, &service, 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, &service, 1), "10.0.0.3:8080");
+	assert_null(strstr(listed(f, "default/Deployment/web")->why, "ahead"));
+
+	/* a step without traffic, in which the Service has the canary, too; and the end */
+	lw_test_load(f->model, HEALTHY_WEB("trafficRoutings: [{service: web}], "), NULL);
+	build(f);
+	assert_memory_equal(dest(f, "10.9.0.1", 80), &service, sizeof(service));
+	assert_string_equal(endpoints(f, &service, 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.3:8080");
+}
+
+/* A Rollout that does nothing about traffic has no release to wait for; nor can a host network's pods be told apart. */
+static void what_no_release_can_route_is_not_enrolled_ahead(void **state)
+{
+	struct fixture *f = *state;
+
+	ahead(f);
+	add_web(f);
+	lw_test_load(f->model, HEALTHY_WEB(""), NULL);
+	build(f);
+	assert_null(dest(f, "10.9.0.1", 80));
+	lw_test_load(f->model, HEALTHY_WEB("trafficRoutings: [{service: web}], "), NULL);
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: web-4, labels: {app: web, pod-template-hash: old},"
+		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		     " spec: {hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.0.0.4}]}}",
+		     NULL);
+	build(f);
+	assert_null(dest(f, "10.9.0.1", 80));
+	assert_null(dest(f, "10.0.0.1", 0));
+}
+
+/* Where requests are going to enter, and who passes lanes on. */
+static void the_way_into_a_lane_is_enrolled_ahead(void **state)
+{
+	struct fixture *f = *state;
+
+	ahead(f);
+	load_dir(f, LW_TEST_DATA "/release");
+	assert_true(lw_model_remove(f->model, LW_K8S_ROLLOUT, "default", "rollout-a"));
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: rollout-c, annotations:"
+		     " {rollouts.kruise.io/trafficrouting: mse-traffic}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		     " name: spring-cloud-c}, strategy: {canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}},"
+		     " status: {phase: Healthy, conditions: [{type: Progressing, status: \"False\", reason: Completed}]}}",
+		     NULL);
+	add_pod(f, "between", "b", "between-1", "{ip: 10.0.0.9}", ", hop: between", "", PORT_HTTP(8080));
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Service, metadata: {name: between, labels: {laneway.io/passes-lanes: \"true\"}},"
+		     " spec: {selector: {hop: between}, clusterIPs: [10.9.0.9], ports: [{port: 80}]}}",
+		     NULL);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 0);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
+	assert_non_null(dest(f, "10.96.20.1", 20001));
+	assert_non_null(dest(f, "10.9.0.9", 80));
+}
+
 /* A build that follows another finds nothing new of a workload, and tells what was found. */
 static void findings_are_told_again(void **state)
 {
@@ -1189,6 +1287,9 @@ int main(void)
 		T(a_tag_of_two_lanes_is_the_first_ones),
 		T(two_rollouts_of_one_workload),
 		T(a_step_of_weight_0_leads_nobody_in),
+		T(connections_are_enrolled_ahead),
+		T(what_no_release_can_route_is_not_enrolled_ahead),
+		T(the_way_into_a_lane_is_enrolled_ahead),
 		T(findings_are_told_again),
 	};
 

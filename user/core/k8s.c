@@ -139,3 +139,8 @@ bool lw_k8s_passes_lanes(const struct lw_k8s_object *service)
 
 	return value && strcmp(value, "true") == 0;
 }
+
+bool lw_k8s_routes_traffic(const struct lw_k8s_object *rollout)
+{
+	return rollout->rollout.service[0] || rollout->rollout.traffic_routing[0];
+}

@@ -206,6 +206,8 @@ struct lw_k8s_object {
  */
 #define LW_K8S_PASSES_LANES "laneway.io/passes-lanes"
 bool lw_k8s_passes_lanes(const struct lw_k8s_object *service);
+/* Does the Rollout do anything about traffic: by itself, or by a TrafficRouting it is bound to? */
+bool lw_k8s_routes_traffic(const struct lw_k8s_object *rollout);
 
 /* An empty object of the kind: every string "", replicas and weights as not told. 0 or -ENOMEM. */
 int lw_k8s_object_new(enum lw_k8s_kind kind, struct lw_k8s_object **ret);

@@ -68,6 +68,7 @@ int lw_state_builder_new(const struct lw_state_options *options, struct lw_state
 	builder->node_hash = lw_model_text_hash(builder->node);
 	builder->from_nothing = options->from_nothing;
 	builder->baggage = options->baggage;
+	builder->enrol_ahead = options->enrol_ahead;
 	if (add_untrusted(builder, options->untrusted) < 0)
 		return -ENOMEM;
 	builder->nlanes = 1;

@@ -43,6 +43,7 @@ struct lw_state_options {
 	bool baggage; /* lanes go on as members of the W3C baggage, too */
 	/* "NAMESPACE/LABEL=VALUE": pods whose requests' tags are not believed; ends with NULL; NULL: none */
 	const char *const *untrusted;
+	bool enrol_ahead; /* workloads of Rollouts are destinations also while no canary pod is there */
 	bool from_nothing; /* every build, whatever the last one has found out: for comparison */
 };
 

@@ -92,7 +92,8 @@ struct lw_state_workload {
 	bool unsorted; /* what follows from its Rollout and its pods' state is to be found anew */
 	bool in_release; /* in the image for its own release */
 	bool in_image;
-	bool is_entry; /* in the image for its entry rules alone: all its pods are base */
+	bool is_entry; /* in the image for its entry rules alone, or ahead of its release: all its pods are base */
+	bool kept_out; /* it is in release, but cannot be put in the image for it */
 	bool was_in_image; /* the image before */
 	bool host_network;
 	bool host_release; /* it is left alone for that only: what its canary pods send is in their lane */
@@ -167,7 +168,7 @@ struct lw_state {
 struct lw_state_builder {
 	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
 	uint64_t node_hash; /* lw_model_text_hash() of node */
-	bool baggage;
+	bool baggage, enrol_ahead;
 	struct lw_state_untrusted {
 		char *ns, *key, *value;
 	} *untrusted;

@@ -103,6 +103,12 @@ static void count_entry(const struct lw_state_workload *from, struct lw_listing_
 		to->base_ready += lw_state_is_serving(pod);
 }
 
+/* In the image for a release to come, and for nothing else. */
+static bool is_ahead(const struct list *list, const struct lw_state_workload *workload)
+{
+	return list->state->builder->enrol_ahead && workload->rollout && workload->is_entry && !workload->entries;
+}
+
 static void list_workload(struct list *list, const struct lw_state_workload *from,
 			  struct lw_listing_workload *to)
 {
@@ -119,7 +125,7 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		.base_hash = dup(list, from->decision.stable_hash),
 		.canary_hash = dup(list, from->decision.canary_hash),
 		.revision = from->rollout ? dup(list, from->rollout->rollout.status.update_revision) : "",
-		.route = from->is_entry ? LW_LISTING_ENTRY : from->decision.route,
+		.route = from->is_entry && !is_ahead(list, from) ? LW_LISTING_ENTRY : from->decision.route,
 		.open = from->open,
 		.lane_name = from->rollout ? dup(list, from->lane_name) : "",
 		.lane = from->lane,
@@ -133,6 +139,10 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 	};
 	if (from->is_entry)
 		count_entry(from, to);
+	if (is_ahead(list, from)) {
+		to->why = lw_arena_printf(list->arena, "%s; connections are enrolled ahead", from->decision.why);
+		list->failed |= !to->why;
+	}
 	if (from->rollout) {
 		const struct lw_k8s_rollout *rollout = &from->rollout->rollout;
 

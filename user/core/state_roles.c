@@ -174,6 +174,7 @@ static int give_lanes(struct lw_state *state, struct lw_state_workload *workload
 
 static void keep_out(struct lw_state_workload *workload, const char *why)
 {
+	workload->kept_out = true;
 	workload->decision.route = LW_LISTING_PLAIN;
 	(void)strncpy(workload->decision.why, why, sizeof(workload->decision.why) - 1);
 }
@@ -188,7 +189,7 @@ static void unsort(struct lw_state_workload *workload)
 	workload->base = workload->base_ready = workload->canary = workload->canary_ready = workload->draining = 0;
 	workload->lane = 0;
 	workload->lanes_used = workload->lanes_open = 0;
-	workload->open = false;
+	workload->open = workload->kept_out = false;
 	workload->in_release = workload->host_release = false;
 }
 

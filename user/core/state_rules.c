@@ -335,27 +335,44 @@ static int add_shared_rules(struct lw_state *state)
 
 /* ---- workloads that pass lanes on ---- */
 
-/* While a lane is open they are in the image without a rule: what is sent to them gets its tag. */
+/* Into the image without a rule. */
+static int add_without_rule(struct lw_state *state, const char *ns, const char *service)
+{
+	struct targets targets = {};
+	int r = find_targets(state, ns, service, &targets);
+
+	for (size_t t = 0; r == 0 && t < targets.n; t++)
+		r = targets.items[t]->host_network ? 0 : lw_state_add_as_entry(state, targets.items[t]);
+	return r;
+}
+
+/* While a lane is open, or may come to be: what is sent to them gets its tag. */
 static int add_passing(struct lw_state *state)
 {
-	bool open = false;
+	bool open = state->builder->enrol_ahead;
+	int r = 0;
 
 	for (const struct lw_state_workload *w = state->workloads; w && !open; w = w->next)
 		open = w->open;
-	for (size_t i = 0; open && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
-		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
-		struct targets targets = {};
-		int r;
+	for (size_t i = 0; r == 0 && open && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
+		const struct lw_k8s_meta *meta = &lw_model_at(state->model, LW_K8S_SERVICE, i)->meta;
 
-		if (!state->services[i].passes || state->services[i].never)
-			continue;
-		r = find_targets(state, service->meta.ns, service->meta.name, &targets);
-		for (size_t t = 0; r == 0 && t < targets.n; t++)
-			r = targets.items[t]->host_network ? 0 : lw_state_add_as_entry(state, targets.items[t]);
-		if (r < 0)
-			return r;
+		if (state->services[i].passes && !state->services[i].never)
+			r = add_without_rule(state, meta->ns, meta->name);
 	}
-	return 0;
+	return r;
+}
+
+/* Where requests are going to enter. */
+static int add_ahead(struct lw_state *state)
+{
+	int r = 0;
+
+	for (const struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
+		if (w->rollout && w->shared && w->shared->traffic_routing.service[0])
+			r = add_without_rule(state, w->ns, w->shared->traffic_routing.service);
+	}
+	return r;
 }
 
 /* ---- compiling ---- */
@@ -462,6 +479,8 @@ int lw_state_add_rules(struct lw_state *state)
 	r = add_shared_rules(state);
 	if (r == 0)
 		r = add_passing(state);
+	if (r == 0 && state->builder->enrol_ahead)
+		r = add_ahead(state);
 	if (r < 0)
 		return r;
 	r = declare_lanes(state);

@@ -146,6 +146,12 @@ static int take(struct lw_state *state, struct lw_state_workload *workload)
 	return lw_state_take_pods(state, workload);
 }
 
+/* Its connections are enrolled before its release begins: one may outlive many. */
+static bool is_ahead(const struct lw_state *state, const struct lw_state_workload *workload)
+{
+	return state->builder->enrol_ahead && workload->rollout && lw_k8s_routes_traffic(workload->rollout);
+}
+
 static int sort_release(struct lw_state *state, struct lw_state_workload *workload)
 {
 	int wanted = pods_wanted(workload), r;
@@ -153,7 +159,7 @@ static int sort_release(struct lw_state *state, struct lw_state_workload *worklo
 	if (wanted >= 0) {
 		decide(state, workload, (size_t)wanted);
 		/* Most are between two releases: their pods are left alone, and need not be found. */
-		if (workload->untaken && workload->decision.route == LW_LISTING_PLAIN)
+		if (workload->untaken && workload->decision.route == LW_LISTING_PLAIN && !is_ahead(state, workload))
 			return 0;
 	}
 	r = take(state, workload);
@@ -194,7 +200,9 @@ static int put_in_place(struct lw_state *state, struct lw_state_workload *worklo
 	for (const struct lw_state_note *note = workload->notes; note; note = note->next)
 		lw_state_say(state, note->severity, "%s", note->text);
 	if (!workload->in_release)
-		return 0;
+		return is_ahead(state, workload) && !workload->host_network && !workload->kept_out ?
+			       lw_state_add_as_entry(state, workload) :
+			       0;
 	for (uint16_t id = 1; id < LW_MAX_LANES; id++) {
 		state->lanes[id].used |= workload->lanes_used >> id & 1;
 		state->lanes[id].open |= workload->lanes_open >> id & 1;

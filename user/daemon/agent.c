@@ -184,6 +184,7 @@ static int start_state(struct agent *agent)
 					    .lane_label_prefix = o->lane_label_prefix,
 					    .node = agent->node,
 					    .baggage = o->baggage,
+					    .enrol_ahead = o->enrol_ahead,
 					    .untrusted = o->untrusted },
 		&agent->builder);
 	if (r < 0) {

@@ -17,7 +17,7 @@ struct lw_agent_options {
 	const char *const *devices; /* NULL-terminated patterns; NULL: none */
 	const char *node; /* NULL: the host's name */
 	const char *tag_header, *lane_label, *lane_label_prefix; /* NULL: the default */
-	bool baggage;
+	bool baggage, enrol_ahead;
 	const char *const *untrusted; /* NULL-terminated "NAMESPACE/LABEL=VALUE"; NULL: none */
 	bool fail_closed, prefer_local, no_bypass, watch_syscalls;
 	bool take_over; /* from an agent that is at work here */

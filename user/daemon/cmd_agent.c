@@ -83,6 +83,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_WATCH_SYSCALLS,
 		OPT_SELF_TEST,
 		OPT_BAGGAGE,
+		OPT_ENROL_AHEAD,
 		OPT_UNTRUSTED,
 		OPT_OPTIONS,
 		OPT_EVENTS,
@@ -114,6 +115,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "keep-out", required_argument, NULL, OPT_KEEP_OUT },
 		{ "watch-syscalls", no_argument, NULL, OPT_WATCH_SYSCALLS },
 		{ "baggage", no_argument, NULL, OPT_BAGGAGE },
+		{ "enrol-ahead", no_argument, NULL, OPT_ENROL_AHEAD },
 		{ "untrusted", required_argument, NULL, OPT_UNTRUSTED },
 		{ "self-test", no_argument, NULL, OPT_SELF_TEST },
 		{ "options", required_argument, NULL, OPT_OPTIONS },
@@ -245,6 +247,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		case OPT_BAGGAGE:
 			agent.baggage = true;
 			break;
+		case OPT_ENROL_AHEAD:
+			agent.enrol_ahead = agent.source.enrol_ahead = true;
+			break;
 		case OPT_UNTRUSTED:
 			if (!lw_cmd_add_untrusted(cmd, optarg, untrusted, &nuntrusted))
 				return LW_EXIT_USAGE;
@@ -351,6 +356,8 @@ const struct lw_cmd lw_cmd_agent = {
 		"      --tag-header NAME     header that carries the lane where no rule sets one (x-mse-tag)\n"
 		"      --baggage             the lane goes on as a member of the W3C baggage header, too,\n"
 		"                            and counts as a tag where it stands there\n"
+		"      --enrol-ahead         enrol connections to what Rollouts release also before a release\n"
+		"                            begins, so that those which live on into it are steered\n"
 		"      --untrusted NS/L=V    pods in namespace NS with label L=V, such as a gateway: tags on\n"
 		"                            their requests count for nothing, and are taken off; may be\n"
 		"                            given often\n"

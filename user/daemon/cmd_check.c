@@ -118,6 +118,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		OPT_LANE_LABEL,
 		OPT_LANE_LABEL_PREFIX,
 		OPT_BAGGAGE,
+		OPT_ENROL_AHEAD,
 		OPT_UNTRUSTED
 	};
 	static const struct option options[] = {
@@ -126,6 +127,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
 		{ "lane-label-prefix", required_argument, NULL, OPT_LANE_LABEL_PREFIX },
 		{ "baggage", no_argument, NULL, OPT_BAGGAGE },
+		{ "enrol-ahead", no_argument, NULL, OPT_ENROL_AHEAD },
 		{ "untrusted", required_argument, NULL, OPT_UNTRUSTED },
 		{ "output", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
@@ -158,6 +160,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			break;
 		case OPT_BAGGAGE:
 			state.baggage = true;
+			break;
+		case OPT_ENROL_AHEAD:
+			state.enrol_ahead = true;
 			break;
 		case OPT_UNTRUSTED:
 			if (!lw_cmd_add_untrusted(cmd, optarg, check.untrusted, &nuntrusted))
@@ -198,6 +203,7 @@ const struct lw_cmd lw_cmd_check = {
 		"      --lane-label NAME     as for the agent\n"
 		"      --lane-label-prefix P as for the agent\n"
 		"      --baggage             as for the agent\n"
+		"      --enrol-ahead         as for the agent\n"
 		"      --untrusted NS/L=V    as for the agent; a label that no pod has is a warning\n"
 		"  -o, --output table|json   how to print (table)\n"
 		"  -h, --help                this text\n",

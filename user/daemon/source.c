@@ -129,6 +129,7 @@ static int open_kube(struct lw_source *source, const struct lw_source_options *o
 								  .silent_s = o->silent_s,
 								  .pods = o->pods,
 								  .node = source->node,
+								  .enrol_ahead = o->enrol_ahead,
 								  .finding = on_finding,
 								  .changed = on_kube,
 								  .state = on_kube_state,

@@ -25,6 +25,7 @@ struct lw_source_options {
 	unsigned int silent_s; /* of an API server; 0: the default */
 	const char *const *pods; /* of it, as lw_source_kube_options has them */
 	bool events; /* to an API server */
+	bool enrol_ahead; /* of it, as lw_source_kube_options has it */
 	/* This one, as pods have it: whose pods are watched, and who writes Events. NULL: the host's name. */
 	const char *node;
 };

@@ -101,10 +101,8 @@ void lw_kube_upsert(struct lw_source_kube *source, struct lw_k8s_object *object)
 
 bool lw_kube_is_in_release(const struct lw_k8s_object *object)
 {
-	const struct lw_k8s_rollout *rollout = &object->rollout;
-
-	return (rollout->service[0] || rollout->traffic_routing[0]) &&
-	       strcmp(rollout->status.phase, "Progressing") == 0;
+	return lw_k8s_routes_traffic(object) &&
+	       strcmp(object->rollout.status.phase, "Progressing") == 0;
 }
 
 struct reading {

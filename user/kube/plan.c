@@ -90,7 +90,7 @@ static void need_entry(struct lw_source_kube *source, struct needs *needs, const
 		(void)need_objects(source, needs, LW_K8S_POD, "v1", ns, "pods", labels);
 }
 
-/* Wants what belongs to a Rollout in release. */
+/* Wants what belongs to a Rollout that is in release, or may be (enrol_ahead). */
 static struct needs plan_release(struct lw_source_kube *source, const struct lw_k8s_object *rollout)
 {
 	const struct lw_k8s_rollout *spec = &rollout->rollout;
@@ -201,15 +201,21 @@ void lw_kube_plan(struct lw_source_kube *source)
 
 		releasing = rollout && lw_kube_is_in_release(rollout);
 	}
-	passing = plan_passing(source, releasing);
+	passing = plan_passing(source, releasing || source->o.enrol_ahead);
 	own = plan_node(source);
 	for (struct lw_kube_held *held = source->rollouts; held; held = held->next) {
 		const struct lw_k8s_object *rollout = lw_kube_newest(source, held);
 		struct needs needs;
 
-		if (!rollout || !lw_kube_is_in_release(rollout))
+		if (!rollout || !(source->o.enrol_ahead ? lw_k8s_routes_traffic(rollout) :
+							  lw_kube_is_in_release(rollout)))
 			continue;
 		needs = plan_release(source, rollout);
+		if (!lw_kube_is_in_release(rollout)) {
+			/* it is in the model without its pods already: only the first state waits for them */
+			complete &= needs.complete || needs.failed;
+			continue;
+		}
 		/* Without the TrafficRoutings it is not known where requests enter. */
 		if (!needs.complete || !roots || !passing || !own) {
 			/* One namespace that is refused does not keep the others from being steered. */

@@ -40,6 +40,7 @@ struct lw_source_kube_options {
 	/* "NAMESPACE/LABEL=VALUE": pods that are watched all the time, too; ends with NULL; NULL: none. Must outlive it. */
 	const char *const *pods;
 	const char *node; /* whose pods are watched all the time; NULL: none's. Must outlive it */
+	bool enrol_ahead; /* what belongs to Rollouts is watched all the time, not in release alone */
 	lw_finding_cb finding; /* may be NULL */
 	/* The model, or what lw_source_kube_ready() says, has changed. From the event loop, never from within a call. */
 	void (*changed)(void *arg);

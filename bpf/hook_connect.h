@@ -22,9 +22,54 @@ static __always_inline __u32 lw_turn(__u32 group, __u32 lane, __u32 n)
 	return (__u32)__sync_fetch_and_add(turn, 1) % n;
 }
 
-/* A ready endpoint of the group in the lane; NULL if there is none. */
-static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 slot, __u32 group,
-							   __u32 lane)
+/* The finaliser of MurmurHash3. */
+static __always_inline __u64 lw_mix(__u64 x)
+{
+	x = (x ^ x >> 33) * 0xff51afd7ed558ccdull;
+	x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53ull;
+	return x ^ x >> 33;
+}
+
+struct lw_keeps_ctx {
+	struct lw_endpoint_key key;
+	__u32 found;
+	__u64 client, most;
+};
+
+static long lw_keeps_cb(__u32 i, void *arg)
+{
+	struct lw_keeps_ctx *c = arg;
+	const struct lw_endpoint *ep;
+	const __u64 *addr;
+	__u64 weight;
+
+	c->key.idx = i;
+	ep = bpf_map_lookup_elem(&lw_endpoints, &c->key);
+	if (!ep)
+		return 1;
+	addr = (const __u64 *)ep->addr.ip;
+	weight = lw_mix(lw_mix(lw_mix(c->client) ^ addr[0]) ^ addr[1]);
+	if (weight < c->most)
+		return 0;
+	c->most = weight;
+	c->found = i;
+	return 0;
+}
+
+/* Of n endpoints that of this client, by rendezvous hashing: others that come and go change nothing about it. */
+static __noinline __u32 lw_keeps(const struct lw_endpoint_key *key, __u32 n, __u64 client)
+{
+	struct lw_keeps_ctx c = { .key = *key, .client = client };
+
+	bpf_loop(n, lw_keeps_cb, &c, 0);
+	return c.found;
+}
+
+/*
+ * A ready endpoint of the group in the lane; NULL if there is none. client: the cookie of its network namespace, for a group whose
+ * clients keep their endpoints.
+ */
+static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 slot, __u32 group, __u32 lane, __u64 client)
 {
 	struct lw_group_key gk = { .slot = slot, .group = group, .lane = lane };
 	struct lw_endpoint_key ek = { .slot = slot, .group = group, .lane = lane };
@@ -36,7 +81,7 @@ static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 sl
 	n = g->count;
 	if ((flags & LW_CONF_PREFER_LOCAL) && g->local)
 		n = g->local;
-	ek.idx = lw_turn(group, lane, n);
+	ek.idx = g->flags & LW_GROUP_STICKY ? lw_keeps(&ek, n, client) : lw_turn(group, lane, n);
 	return bpf_map_lookup_elem(&lw_endpoints, &ek);
 }
 
@@ -73,7 +118,8 @@ static __always_inline __u64 lw_host_pod_of(const struct lw_config *conf, __u64 
 
 /*
  * An old state is no reason to send anybody to a pod, as it may be gone. But a Service that has canaries among its pods would give
- * them base requests, and without an agent nobody could take these back: so its last choice holds for a while.
+ * them base requests, and without an agent nobody could take these back: so its last choice holds for a while. A Service that has
+ * none, and whose clients keep their pods, is left to whoever has given them these pods.
  */
 static __always_inline int lw_may_choose(const struct lw_config *conf, const struct lw_dest *dest)
 {
@@ -81,7 +127,7 @@ static __always_inline int lw_may_choose(const struct lw_config *conf, const str
 		return 0;
 	if (dest->flags & LW_DEST_UNPINNED)
 		return (__s64)(bpf_ktime_get_ns() - conf->heartbeat_ns) < (__s64)LW_LAST_CHOICE_NS;
-	return lw_agent_alive(conf);
+	return !(dest->flags & LW_DEST_STICKY) && lw_agent_alive(conf);
 }
 
 /*
@@ -138,7 +184,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	}
 	if (!lw_may_choose(conf, dest))
 		return 0;
-	ep = lw_choose(conf->flags, slot, dest->group, 0);
+	ep = lw_choose(conf->flags, slot, dest->group, 0, bpf_get_netns_cookie(ctx));
 	if (!ep)
 		return 0;
 	*addr = ep->addr;

@@ -189,7 +189,7 @@ __noinline int lw_pick(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 i)
 
 	if (!f || !r)
 		return 0;
-	ep = lw_choose(r->flags, r->slot, f->group, lane);
+	ep = lw_choose(r->flags, r->slot, f->group, lane, f->netns);
 	if (!ep)
 		return 0;
 	fu = &f->ups[i & (LW_FLOW_UPS - 1)];

@@ -97,6 +97,7 @@ struct lw_slot_key {
 enum lw_dest_flags {
 	LW_DEST_SERVICE = 1 << 0, /* a ClusterIP: a pod is chosen at connect */
 	LW_DEST_UNPINNED = 1 << 1, /* its selector names no revision: whoever else chooses a pod may choose a canary */
+	LW_DEST_STICKY = 1 << 2, /* sessionAffinity: ClientIP: whoever else chooses has sessions of ours */
 };
 
 /* lw_dests: where a client may connect to. Looked up with the port, then with port 0 (any port). */
@@ -195,9 +196,14 @@ struct lw_group_key {
 	__u32 group;
 	__u32 lane;
 };
+enum lw_group_flags {
+	LW_GROUP_STICKY = 1 << 0, /* a client keeps its endpoint, as long as that is there */
+};
 struct lw_group {
 	__u32 count; /* endpoints, lw_endpoints idx 0..count-1 */
 	__u32 local; /* of these, on this node: idx 0..local-1 */
+	__u32 flags; /* enum lw_group_flags */
+	__u32 pad;
 };
 struct lw_endpoint_key {
 	__u32 slot;

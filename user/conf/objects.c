@@ -338,6 +338,7 @@ static void read_service(struct lw_fields *fields, struct json_object *root,
 
 	service->external =
 		strcmp(lw_fields_string(fields, spec, "type", false), "ExternalName") == 0;
+	service->sticky = strcmp(lw_fields_string(fields, spec, "sessionAffinity", false), "ClientIP") == 0;
 	service->selector = lw_fields_pairs(fields, spec, "selector", NULL);
 	read_addresses(fields, spec, "clusterIPs", NULL, "clusterIP", &service->ips,
 		       &service->nips);

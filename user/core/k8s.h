@@ -103,6 +103,7 @@ struct lw_k8s_service_port {
 };
 struct lw_k8s_service {
 	bool external; /* type ExternalName */
+	bool sticky; /* sessionAffinity: ClientIP */
 	struct lw_addr *ips; /* clusterIPs, else clusterIP; none if headless */
 	size_t nips;
 	struct lw_k8s_pairs selector;

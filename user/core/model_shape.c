@@ -59,7 +59,7 @@ static bool same_pod(const struct lw_k8s_pod *a, const struct lw_k8s_pod *b)
 
 static bool same_service(const struct lw_k8s_service *a, const struct lw_k8s_service *b)
 {
-	if (a->external != b->external || !same_ips(a->ips, a->nips, b->ips, b->nips) ||
+	if (a->external != b->external || a->sticky != b->sticky || !same_ips(a->ips, a->nips, b->ips, b->nips) ||
 	    !same_pairs(&a->selector, &b->selector) || a->nports != b->nports)
 		return false;
 	for (size_t i = 0; i < a->nports; i++) {

@@ -139,7 +139,7 @@ static int offer(struct lw_state *state, struct candidates *candidates,
 }
 
 /* Writes the group's rows, and empties candidates. */
-static int put_group(struct lw_state *state, uint32_t group, struct candidates *candidates)
+static int put_group(struct lw_state *state, uint32_t group, bool sticky, struct candidates *candidates)
 {
 	struct lw_endpoint_key key = { .group = group };
 	struct lw_group_key group_key = { .group = group };
@@ -150,7 +150,7 @@ static int put_group(struct lw_state *state, uint32_t group, struct candidates *
 		qsort(candidates->items, candidates->n, sizeof(candidates->items[0]),
 		      compare_candidates);
 	while (i < candidates->n) {
-		struct lw_group value = {};
+		struct lw_group value = { .flags = sticky ? LW_GROUP_STICKY : 0 };
 
 		key.lane = group_key.lane = candidates->items[i].lane;
 		for (key.idx = 0; i < candidates->n && candidates->items[i].lane == key.lane; i++) {
@@ -359,7 +359,7 @@ static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workl
 		if (r < 0)
 			return r;
 	}
-	return group ? put_group(state, group, candidates) : 0;
+	return group ? put_group(state, group, false, candidates) : 0;
 }
 
 void lw_state_pod_name(const struct lw_k8s_meta *meta, char name[LW_NAME_LEN])
@@ -547,7 +547,8 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 		if (group == 0)
 			return -ENOMEM;
 		r = put_dest(state, &spec->ips[i], port->port, selection->workload->id, group,
-			     LW_DEST_SERVICE | (is_pinned(spec) ? 0 : LW_DEST_UNPINNED));
+			     LW_DEST_SERVICE | (is_pinned(spec) ? 0 : LW_DEST_UNPINNED) |
+				     (spec->sticky ? LW_DEST_STICKY : 0));
 		if (r < 0)
 			return r;
 	}
@@ -563,7 +564,7 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 		if (r < 0)
 			return r;
 	}
-	return put_group(state, group, candidates);
+	return put_group(state, group, spec->sticky, candidates);
 }
 
 static bool port_is_again(const struct lw_k8s_service *service, size_t i)

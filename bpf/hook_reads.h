@@ -285,7 +285,7 @@ int lw_read(__u64 *ctx)
 	struct lw_in *in;
 	__u32 was, copied, write_seq, i, n, requests, found = 0, lane = LW_IN_UNKNOWN, expects = 0, fresh, unseen;
 
-	if (!conf || (conf->flags & LW_CONF_STOPPED))
+	if (!conf || (conf->flags & LW_CONF_STOPPED) || !conf->reads)
 		return 0;
 	if (!a && (conf->flags & LW_CONF_OLDER))
 		a = lw_older_one(sk, conf->reads);

@@ -48,7 +48,7 @@ struct lw_config {
 	__u32 down_sndbuf; /* likewise send buffer */
 	__u32 agent; /* number of the agent at work: 1, and one more for each that has taken these maps over, or left them to the next */
 	__u32 other_pid; /* an agent of another build that is still at work; its sockets are no clients'; 0: none */
-	__u32 reads; /* number of the agent whose hooks count what threads are at work on: what others counted is void */
+	__u32 reads; /* number of the agent whose hooks count what threads are at work on: what others counted is void. 0: none do */
 	__u32 hop_sample; /* of the requests traced, those whose lw_hop.dice is no more than this */
 	__u64 since; /* the agent's first generation: ids of workloads and groups of earlier ones mean nothing */
 	__u64 netns; /* cookie of the agent's network namespace: the node's own, not a pod's */

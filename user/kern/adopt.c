@@ -131,20 +131,32 @@ static void empty_map(const struct bpf_map *map)
 	}
 }
 
-/* What is known of requests that pods are at work on: much of it may have ended unseen. */
-static void forget_inbound(struct lw_kern *kern)
+/*
+ * What is known of requests that pods are at work on: much of it may have ended unseen, as no device has been looked at since. The
+ * earlier agent's hooks go, and as long as they have not gone they are told to count nothing: who holds what is void, and nobody
+ * may take anything off counts that begin anew. By no count is a request in a lane meanwhile.
+ */
+static int forget_inbound(struct lw_kern *kern)
 {
 	const struct bpf_map *maps[] = { kern->skel->maps.lw_inbound, kern->skel->maps.lw_in_heads, kern->skel->maps.lw_traces,
 					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs,
 					 kern->skel->maps.lw_at_pods, kern->skel->maps.lw_older_work, kern->skel->maps.lw_older_pods };
 	const struct bpf_map *counters[] = { kern->skel->maps.lw_uncounted, kern->skel->maps.lw_at_lanes };
 	uint64_t none = 0;
+	int r;
 
+	__atomic_store_n(&kern->config->flags, kern->config->flags & ~(uint32_t)LW_CONF_READS, __ATOMIC_RELEASE);
+	__atomic_store_n(&kern->config->reads, 0, __ATOMIC_RELEASE);
+	r = lw_reads_unpin(kern);
+	if (r)
+		return r;
+	lw_kern_wait_for_programs();
 	for (size_t i = 0; i < COUNT(maps); i++)
 		empty_map(maps[i]);
 	for (size_t i = 0; i < COUNT(counters); i++)
 		for (uint32_t k = 0; k < bpf_map__max_entries(counters[i]); k++)
 			(void)bpf_map_update_elem(bpf_map__fd(counters[i]), &k, &none, BPF_ANY);
+	return 0;
 }
 
 static struct lw_left left_maps(const struct lw_kern *kern)
@@ -195,7 +207,9 @@ int lw_adopt_begin(struct lw_kern *kern)
 	empty_map(kern->skel->maps.lw_kept_pods);
 	empty_map(kern->skel->maps.lw_host_pods);
 	kern->config->hop_lanes = 0;
-	forget_inbound(kern);
+	r = forget_inbound(kern);
+	if (r)
+		return r;
 	if (kern->other)
 		return 0; /* it lets go of the rest by itself */
 	r = drop_events(kern);

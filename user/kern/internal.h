@@ -54,6 +54,9 @@ struct lw_kern {
 	uint64_t worked_at_ns, worked_ns; /* processor time at some beat not long before it */
 };
 
+/* publish.c. Returns when all programs have ended that run now. */
+void lw_kern_wait_for_programs(void);
+
 /*
  * Runs the self-tests. *ret: an array ending with a NULL name, for free(). *ret_keeps: enum lw_keep, clients that must
  * not be enrolled in this mode. 0 or -errno.

@@ -194,6 +194,7 @@ static void add_older(struct lw_kern *kern)
 		strerror(-r));
 	kern->config->flags &= ~(uint32_t)LW_CONF_READS;
 	lw_reads_stop(&kern->reads);
+	(void)lw_reads_unpin(kern);
 }
 
 int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps)

@@ -205,6 +205,11 @@ static void read_inbound(struct lw_kern *kern, const struct lw_image *image)
 	__atomic_store_n(&kern->config->flags, flags, __ATOMIC_RELEASE);
 }
 
+void lw_kern_wait_for_programs(void)
+{
+	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
 int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 {
 	uint64_t next;
@@ -229,8 +234,8 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 	kern->in_force_ns = lw_clock_ns();
 	if (!kern->other)
 		lw_kern_end_old(kern);
-	/* programs that began before the store may still read the other slot: wait until all have ended */
-	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	/* programs that began before the store may still read the other slot */
+	lw_kern_wait_for_programs();
 	/* the second state shall not wait for all its rows, where a few differ from the first */
 	if (!kern->slots[!slot])
 		(void)write_slot(kern, !slot, image);

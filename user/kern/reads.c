@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -11,6 +13,7 @@
 #include "lw_reads.skel.h"
 
 #define LINKS_MAX 8
+#define PIN LW_LINK_PIN "reads_"
 
 struct lw_reads {
 	struct lw_reads_bpf *skel;
@@ -33,10 +36,22 @@ static int load(struct lw_kern *kern, struct lw_reads *reads, size_t sender)
 	return lw_reads_bpf__load(reads->skel);
 }
 
+static int pin(const struct lw_kern *kern, struct bpf_link *link, const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, "%s/" PIN "%s", kern->pin_dir, name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	return bpf_link__pin(link, path);
+}
+
 static int attach(struct lw_kern *kern, struct lw_reads *reads, size_t sender)
 {
 	struct bpf_program *prog;
 	size_t n = 0;
+	int r;
 
 	bpf_object__for_each_program(prog, reads->skel->obj) {
 		if (!bpf_program__autoload(prog))
@@ -46,6 +61,9 @@ static int attach(struct lw_kern *kern, struct lw_reads *reads, size_t sender)
 		reads->links[n] = bpf_program__attach(prog);
 		if (!reads->links[n])
 			return -errno;
+		r = pin(kern, reads->links[n], bpf_program__name(prog) + 3);
+		if (r)
+			return r;
 		n++;
 	}
 	return lw_kern_note_attached(kern, "lw_reads (%zu tracing hooks, answers by %s)", n, senders[sender]);
@@ -68,9 +86,17 @@ int lw_reads_start(struct lw_kern *kern, struct lw_reads **ret)
 			return 0;
 		}
 		lw_reads_stop(&reads);
+		(void)lw_reads_unpin(kern);
 	}
 	/* whatever the kernel says of a hook it does not have */
 	return r == -ENOMEM ? r : -EOPNOTSUPP;
+}
+
+int lw_reads_unpin(const struct lw_kern *kern)
+{
+	int r = lw_kern_unpin(kern->pin_dir, PIN);
+
+	return r < 0 ? r : 0;
 }
 
 void lw_reads_stop(struct lw_reads **reads)

@@ -5,6 +5,7 @@ a shell beside, started before all else, that does what is written there; and pr
 of this one. Each path a way of working:
 
 /call       the thread that has read the request asks upstream, and answers
+/told       the same, and the tag that has come there is in the answer
 /park/NAME  the same, but only after /go/NAME has come on another connection
 /later/NAME a worker takes it, says so on standard error, and after /go/NAME asks upstream and answers
 /hand       a worker asks upstream and answers, while the thread goes on reading
@@ -48,7 +49,10 @@ def lent_to(name):
 def ask(path):
     c = http.client.HTTPConnection(upstream, timeout=30)
     c.request("GET", "/id")
-    body = c.getresponse().read().decode().strip()
+    r = c.getresponse()
+    body = r.read().decode().strip()
+    if path == "/told":
+        body += " tag=" + r.getheader("x-lane-seen", "")
     c.close()
     return body
 

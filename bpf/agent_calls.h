@@ -62,6 +62,10 @@ int lw_bind(struct lw_bind_args *args)
 	if (!punt || punt >> 32 != args->id)
 		/* the response came, and the next request, before we were back here */
 		return args->seq && lw_has_up(f, up) ? 0 : 2;
+	if (args->written) {
+		f->punt_written = args->seq;
+		return 0;
+	}
 	if (!args->seq) {
 		fu->addr = args->addr;
 		fu->port = args->port;

@@ -81,8 +81,12 @@ int lw_far_msg(struct sk_msg_md *msg)
 	up->bytes += c.len;
 	c.up = up;
 	lw_follow_reply(&c, lw_reply_msg_cb);
+	/* what nobody has asked for is looked at by itself, goes over the connection, and is for lw_reply to throw away */
+	if (c.surplus)
+		bpf_msg_apply_bytes(msg, c.off);
 	return SK_PASS;
 wire:
 	__sync_fetch_and_or(&up->flags, LW_UP_RESP_WIRE);
-	return SK_PASS;
+	/* see lw_to_peer() */
+	return lw_redirected(msg) ? bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, 0) : SK_PASS;
 }

@@ -89,9 +89,12 @@ malformed:
  */
 __noinline int lw_doubt(struct lw_flow *f, struct lw_run *r)
 {
+	__u32 busy;
+
 	if (!f || !r || f->route == LW_ROUTE_PEER || !f->ups[f->up & (LW_FLOW_UPS - 1)].lane)
 		return 0;
-	if (lw_is_busy(f, r) == LW_BUSY_NO)
+	busy = lw_is_busy(f, r);
+	if (busy == LW_BUSY_NO || busy == LW_BUSY_LOST)
 		f->route = LW_ROUTE_PEER;
 	return 0;
 }
@@ -121,6 +124,15 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	if (busy == LW_BUSY_OPAQUE) {
 		lw_opaque(f, LW_REASON_OPAQUE_RESPONSE);
 		return -1;
+	}
+	/*
+	 * Who sends the next request has had the answer to the last one, wherever that ended. To stay with its pod would be to
+	 * give it base requests; what may still come of it is dropped.
+	 */
+	if (busy == LW_BUSY_LOST) {
+		lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_RESPONSE_LOST);
+		lw_release(f, r->cookie, f->up);
+		busy = LW_BUSY_NO;
 	}
 	if (f->gen != r->generation)
 		lw_refresh(f, r, busy);
@@ -318,9 +330,11 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 			lw_doubt(f, r);
 			lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);
 		} else {
-			f->flags &= ~LW_FLOW_UPGRADE;
+			f->flags &= ~(LW_FLOW_UPGRADE | LW_FLOW_EXPECTS);
 			if (flags & LW_SCAN_HAS_UPGRADE)
 				f->flags |= LW_FLOW_UPGRADE;
+			if (s->head.caps.first[LW_HDR_EXPECT])
+				f->flags |= LW_FLOW_EXPECTS;
 			v = lw_on_request(msg, f, r, &s->head);
 			/* CONNECT is the last request there is, in its lane like any other */
 			if (flags & LW_SCAN_IS_CONNECT)
@@ -368,7 +382,10 @@ int lw_msg(struct sk_msg_md *msg)
 	 */
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_down_socks, &r.cookie, BPF_F_INGRESS);
-	if ((conf->flags & LW_CONF_STOPPED) && (f->route == LW_ROUTE_PEER || f->frame.state == LW_FRAME_HEAD))
+	/* the next request is the own peer's; the rest of one, and what is none, ends where it began */
+	if ((conf->flags & LW_CONF_STOPPED) &&
+	    (f->route == LW_ROUTE_PEER ||
+	     (f->frame.state == LW_FRAME_HEAD && !f->skip && !(f->flags & (LW_FLOW_OPAQUE | LW_FLOW_UPGRADE)))))
 		return lw_to_peer(msg, r.cookie);
 	r.generation = conf->generation;
 	r.flags = conf->flags;
@@ -412,8 +429,12 @@ int lw_msg(struct sk_msg_md *msg)
 	}
 	if (f->frame.state == LW_FRAME_HEAD)
 		return lw_on_head(msg, f, &r);
-	/* the last of the body may go out unseen: the last seen has to do */
-	f->rcv_seq = r.rcv_nxt;
+	/*
+	 * What has come by now is no answer to the request, but to its Expect: the last of the body may go out unseen, the last
+	 * seen has to do. Without one it is the answer, which came early.
+	 */
+	if (f->flags & LW_FLOW_EXPECTS)
+		f->rcv_seq = r.rcv_nxt;
 	r.n = lw_follow_body(msg, &f->frame, 0, r.size);
 	if (f->frame.state == LW_FRAME_LOST) {
 		lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);

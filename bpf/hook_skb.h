@@ -52,6 +52,7 @@ struct lw_reply_ctx {
 	const struct lw_names *names;
 	__u32 off; /* in what the program was given */
 	__u32 len; /* of it */
+	__u32 surplus; /* what is behind off is no answer to anything */
 };
 
 static __always_inline void lw_response_ended(struct lw_up *up)
@@ -93,8 +94,7 @@ static __always_inline long lw_reply_step(struct lw_reply_ctx *c, long (*load)(s
 	}
 
 	if (up->resp_seq == up->req_seq) {
-		/* bytes nobody asked for */
-		f->state = LW_FRAME_LOST;
+		c->surplus = 1;
 		return 1;
 	}
 	c->off += lw_scan_response(scan, c->head, c->names, n);
@@ -142,7 +142,7 @@ static __always_inline void lw_follow_reply(struct lw_reply_ctx *c, long (*cb)(_
 	}
 	c->head = &s->head;
 	bpf_loop(LW_REPLY_STEPS, cb, c, 0);
-	if (c->off < c->len)
+	if (c->off < c->len && !c->surplus)
 		up->frame.state = LW_FRAME_LOST;
 	lw_scratch_put(s);
 }
@@ -214,6 +214,11 @@ int lw_reply(struct __sk_buff *skb)
 		struct lw_reply_ctx c = { .ctx = skb, .up = up, .names = names, .len = skb->len };
 
 		lw_follow_reply(&c, lw_reply_skb_cb);
+		if (c.surplus) {
+			/* the connection is not to be used again, and the client must not take this for the next answer */
+			lw_up_closed(cookie);
+			bpf_skb_change_tail(skb, c.off, 0);
+		}
 	}
 	up->bytes += skb->len;
 	if (up->flags & LW_UP_RELAY)

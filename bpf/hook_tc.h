@@ -5,9 +5,9 @@
  *
  * Requests that arrive are read while a lane is open (lib/inbound.h).
  *
- * The FIN guard: while a steered response is due, the own peer's FIN or RST would end the client's connection under it. It
- * is kept back; the peer's TCP repeats a FIN, and answers anything more with another RST. Without a live agent nothing is
- * kept back.
+ * The FIN guard: while a steered response is due, the own peer's FIN or RST would end the client's connection under it, and what
+ * it says before ("408 Request Timeout") would be taken for the response. It is kept back; the peer's TCP repeats it, and answers
+ * anything more with another RST. Without a live agent nothing is kept back.
  */
 #include "lib/inbound.h"
 
@@ -42,6 +42,15 @@ static __noinline int lw_guard(const struct lw_tuple *t, const struct lw_config 
 	return LW_TC_DROP;
 }
 
+/* Does a response begin with this packet? */
+static __always_inline int lw_begins_response(struct __sk_buff *skb, const struct lw_packet *p)
+{
+	__u32 word = 0;
+
+	return p->len >= sizeof(word) && p->start != LW_NO_START &&
+	       !bpf_skb_load_bytes(skb, p->start + p->off, &word, sizeof(word)) && word == bpf_htonl(0x48545450); /* "HTTP" */
+}
+
 SEC("tc")
 int lw_to_pod(struct __sk_buff *skb)
 {
@@ -52,5 +61,5 @@ int lw_to_pod(struct __sk_buff *skb)
 		return LW_TC_OK;
 	if (conf->flags & LW_CONF_INBOUND)
 		lw_in_packet(skb, &r, conf);
-	return r.p.flags & (LW_TCP_FIN | LW_TCP_RST) ? lw_guard(&r.p.t, conf) : LW_TC_OK;
+	return (r.p.flags & (LW_TCP_FIN | LW_TCP_RST)) || lw_begins_response(skb, &r.p) ? lw_guard(&r.p.t, conf) : LW_TC_OK;
 }

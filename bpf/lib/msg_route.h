@@ -114,6 +114,7 @@ enum lw_busy {
 	LW_BUSY_NO,
 	LW_BUSY_YES, /* a response is due on the route of the last request */
 	LW_BUSY_OPAQUE, /* the route must be kept for good */
+	LW_BUSY_LOST, /* the response could not be followed: its upstream socket is good for no other */
 };
 
 __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
@@ -137,14 +138,18 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	if (f->route == LW_ROUTE_PUNT && f->punt) {
 		if (!up || up->req_seq != up->resp_seq)
 			return LW_BUSY_YES;
-		/* answered in full before the agent came to say so: the request was whole */
+		/* answered in full, which says nothing of whether the pod has all of the request: the agent may have some yet */
+		if (((__u32)f->punt >> 1) != f->punt_written)
+			return LW_BUSY_YES;
 		f->punt = 0;
 		f->route = LW_ROUTE_UP;
 	}
 	if (!up)
 		return LW_BUSY_NO;
-	if (up->frame.state == LW_FRAME_LOST || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
+	if (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE))
 		return LW_BUSY_OPAQUE;
+	if (up->frame.state == LW_FRAME_LOST)
+		return LW_BUSY_LOST;
 	return up->req_seq != up->resp_seq;
 }
 
@@ -164,8 +169,8 @@ __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u
 
 		if (c) {
 			up = bpf_map_lookup_elem(&lw_ups, &c);
-			if (!up || (up->flags & LW_UP_DEAD) || f->ups[i].lane == LW_LANE_ONCE ||
-			    (up->agent != r->agent && !(busy && f->up == i))) {
+			if (!up || (up->flags & LW_UP_DEAD) ||
+			    ((f->ups[i].lane == LW_LANE_ONCE || up->agent != r->agent) && !(busy && f->up == i))) {
 				lw_release(f, r->cookie, i);
 				c = 0;
 			} else if (up->agent != r->agent) {

@@ -90,6 +90,15 @@ __noinline int lw_opaque(struct lw_flow *f, __u32 reason)
 	return 0;
 }
 
+/* Where earlier bytes of the message were redirected to, if any were. */
+static __always_inline __u64 lw_redirected(struct sk_msg_md *msg)
+{
+	__u64 redir = 0;
+
+	bpf_probe_read_kernel(&redir, sizeof(redir), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
+	return redir;
+}
+
 /*
  * The verdict for bytes that go on to the own peer. A message keeps where its earlier bytes were redirected to, also while
  * the kernel holds it back, and SK_PASS then means there (sk_psock_map_verd()). It can only be set to something else: to
@@ -97,10 +106,7 @@ __noinline int lw_opaque(struct lw_flow *f, __u32 reason)
  */
 static __always_inline int lw_to_peer(struct sk_msg_md *msg, __u64 cookie)
 {
-	__u64 redir = 0;
-
-	bpf_probe_read_kernel(&redir, sizeof(redir), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
-	return redir ? bpf_msg_redirect_hash(msg, &lw_down_socks, &cookie, 0) : SK_PASS;
+	return lw_redirected(msg) ? bpf_msg_redirect_hash(msg, &lw_down_socks, &cookie, 0) : SK_PASS;
 }
 
 /* The last thing before a verdict: what it is for, and what the route's socket will then have taken. */
@@ -130,8 +136,10 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 
 	if (!f || !r)
 		return SK_DROP;
-	if (r->head)
+	if (r->head) {
 		f->punt_to = r->agent & 1;
+		f->punt_written = 0;
+	}
 	fu = &f->ups[f->up & (LW_FLOW_UPS - 1)];
 	if (f->punt_bytes + r->n > LW_PUNT_MAX_BYTES)
 		return SK_DROP;

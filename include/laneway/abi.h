@@ -354,6 +354,7 @@ enum lw_flow_flags {
 	LW_FLOW_FIN_SENT = 1 << 5, /* the application has closed its sending side */
 	LW_FLOW_KEPT_FIONREAD = 1 << 6, /* the application has done what this kernel gets wrong: opaque from the next */
 	LW_FLOW_KEPT_SPLICE = 1 << 7, /* request on */
+	LW_FLOW_EXPECTS = 1 << 8, /* the last request has an Expect header: an interim response may come before its body's end */
 };
 
 struct lw_flow_up {
@@ -399,6 +400,8 @@ struct lw_flow {
 	__u32 base_ok; /* base requests without evidence that lw_stats does not hold yet */
 	__u8 punt_to; /* lw_punt_sock key: the agent that has the request */
 	__u8 pad2[3];
+	__u32 punt_written; /* messages of it that the agent is about to write whole; set by it */
+	__u32 pad3;
 	__u16 peer_lane; /* lane of the own peer */
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */
@@ -670,8 +673,8 @@ struct lw_pool_put_args {
 };
 /*
  * lw_bind: gives a punted request's downstream socket its upstream socket. First with seq 0, before anything is
- * written there: from then on the response may arrive. Then with the number of messages written: the rest goes
- * without the agent. 0: done; 1: more than seq messages have been punted, write these first; 2: no such flow, or
+ * written there: from then on the response may arrive. With `written` it only notes how many messages have been written. Then
+ * with the number of messages written: the rest goes without the agent. 0: done; 1: more than seq messages have been punted, write these first; 2: no such flow, or
  * none of its requests is with the agent.
  */
 struct lw_bind_args {
@@ -682,7 +685,7 @@ struct lw_bind_args {
 	struct lw_addr addr;
 	__u16 port;
 	__u16 lane; /* LW_LANE_ONCE: for this request only */
-	__u32 pad;
+	__u32 written; /* 1: seq is of lw_flow.punt_written alone */
 };
 #define LW_LANE_ONCE 0xffff
 /* lw_up_opaque: sets LW_UP_OPAQUE. 0, or 1: no such upstream socket */

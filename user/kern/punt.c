@@ -17,6 +17,8 @@
 #define PUNT_BUF (4 << 20)
 /* At once: some hundred requests, each with a socket to open. Heartbeat and timers come between. */
 #define PUNT_READ (64 << 10)
+/* What a fresh connection takes at once: less than its first send buffer (tcp_wmem). */
+#define WRITE_AHEAD (8 << 10)
 
 struct punt {
 	uint64_t down;
@@ -81,6 +83,17 @@ static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *
 	return lw_kern_call(ups->kern->skel->progs.lw_bind, &args, sizeof(args));
 }
 
+/*
+ * How far the pod has the request, or is about to have it. An answer may come before its end, and the next request must not overtake
+ * the rest.
+ */
+static void note_written(struct lw_upstreams *ups, const struct punt *p, uint32_t seq)
+{
+	struct lw_bind_args args = { .down = p->down, .up = p->u->cookie, .seq = seq, .id = p->first.id, .written = 1 };
+
+	(void)lw_kern_call(ups->kern->skel->progs.lw_bind, &args, sizeof(args));
+}
+
 static void punt_write(struct lw_upstreams *ups, struct punt *p);
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
@@ -97,16 +110,23 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 {
 	struct upstream *u = p->u;
 	struct lw_flow flow;
+	bool ahead;
 	int r;
 
 	if (p->opaque) /* before the bytes that answers may come for */
 		lw_upstream_opaque(ups, u);
+	/* so little is taken at once by a fresh connection, and answered before we are back; of more the call below tells */
+	ahead = p->len - p->written <= WRITE_AHEAD;
+	if (ahead)
+		note_written(ups, p, p->seq);
 	while (p->written < p->len) {
 		ssize_t n = send(u->fd, p->data + p->written, p->len - p->written, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
+			if (ahead)
+				note_written(ups, p, p->seq - 1);
 			ev_io_stop(ups->loop, &u->io);
 			ev_io_init(&u->io, on_writable, u->fd, EV_WRITE);
 			ev_io_start(ups->loop, &u->io);

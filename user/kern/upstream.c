@@ -137,9 +137,10 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 		lw_ends_forget(ups->ends, u->ending, u->down);
 	if (is_cut_off(ups, u))
 		(void)setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
-	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
+	/* first: elements are used again at once, and its programs may be at work on this one */
 	(void)lw_close(u->fd);
 	(void)lw_close(u->far);
+	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
 	/* its verdict makes this row anew, as long as there is a socket */
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_streams), &u->cookie);
 	(void)lw_bytemap_remove(&ups->by_cookie, &key, 1);

@@ -104,6 +104,15 @@ static void a_value_stays_with_its_key(void **state)
 	lw_image_free(&image);
 }
 
+static uint32_t count_of(const struct lw_image *image, uint32_t group)
+{
+	const struct lw_group_key key = { .group = group };
+	const struct lw_group *value = lw_image_get(image, LW_TABLE_GROUPS, &key);
+
+	assert_non_null(value);
+	return value->count;
+}
+
 static bool is_odd(enum lw_table_id table, const void *key, const void *value, void *arg)
 {
 	const struct lw_group_key *group = key;
@@ -145,21 +154,41 @@ static void a_copy_leaves_out_and_takes_in(void **state)
 	assert_int_equal(lw_image_rows(shared, LW_TABLE_GROUPS), 100);
 	lw_image_free(&copy);
 	assert_int_equal(lw_image_copy(shared, is_odd, NULL, &copy), 0);
+	/* What is kept was there first. */
 	put_group(copy, 51, 0, 1);
-	assert_int_equal(lw_image_seal(copy), -EEXIST);
+	assert_int_equal(lw_image_seal(copy), 1);
+	assert_int_equal(lw_image_rows(copy, LW_TABLE_GROUPS), 50);
+	assert_int_equal(count_of(copy, 51), 1051);
 	lw_image_free(&copy);
 	lw_image_free(&shared);
 }
 
-static void a_key_twice_is_refused(void **state)
+static void the_first_row_of_a_key_stays(void **state)
 {
-	struct lw_image *image = new_image();
+	struct lw_image *image = new_image(), *copy = NULL;
+	const void *dropped = NULL;
 
 	(void)state;
-	put_group(image, 1, 0, 1);
-	put_group(image, 2, 0, 1);
+	put_group(image, 3, 0, 1);
 	put_group(image, 1, 0, 2);
-	assert_int_equal(lw_image_seal(image), -EEXIST);
+	put_group(image, 2, 0, 3);
+	put_group(image, 1, 0, 4);
+	put_group(image, 3, 0, 5);
+	put_group(image, 1, 0, 6);
+	assert_int_equal(lw_image_seal(image), 3);
+	assert_int_equal(lw_image_dropped(image, LW_TABLE_GROUPS, &dropped), 3);
+	assert_int_equal(((const struct lw_group *)dropped)->count, 4);
+	assert_int_equal(lw_image_dropped(image, LW_TABLE_DESTS, &dropped), 0);
+	assert_int_equal(lw_image_rows(image, LW_TABLE_GROUPS), 3);
+	assert_int_equal(count_of(image, 1), 2);
+	assert_int_equal(count_of(image, 2), 3);
+	assert_int_equal(count_of(image, 3), 1);
+	/* Those that were dropped do not come back. */
+	assert_int_equal(lw_image_copy(image, is_odd, NULL, &copy), 0);
+	assert_int_equal(lw_image_seal(copy), 0);
+	assert_int_equal(lw_image_rows(copy, LW_TABLE_GROUPS), 2);
+	assert_int_equal(count_of(copy, 1), 2);
+	lw_image_free(&copy);
 	lw_image_free(&image);
 }
 
@@ -210,7 +239,7 @@ int main(void)
 		cmocka_unit_test(long_keys_sort_too),
 		cmocka_unit_test(a_value_stays_with_its_key),
 		cmocka_unit_test(a_copy_leaves_out_and_takes_in),
-		cmocka_unit_test(a_key_twice_is_refused),
+		cmocka_unit_test(the_first_row_of_a_key_stays),
 		cmocka_unit_test(a_full_table_is_refused),
 		cmocka_unit_test(tables_say_what_their_maps_are),
 		cmocka_unit_test(nothing_is_freed_twice),

@@ -43,6 +43,8 @@ struct table {
 	unsigned char *values;
 	uint32_t *order; /* row to position; NULL until sealed */
 	size_t count;
+	size_t dropped; /* when it was sealed */
+	size_t first_dropped; /* position */
 	size_t sorted; /* so many stand in order already, from the first on */
 	size_t room;
 };
@@ -256,8 +258,25 @@ static int sort(struct table *table, size_t key_size)
 	return 0;
 }
 
+/* Of rows with the same key only the first one put stays: they are next to each other, in that order. */
+static void drop_repeated(struct table *table, size_t key_size)
+{
+	size_t kept = 1;
+
+	for (size_t row = 1; row < table->count; row++) {
+		if (memcmp(table->keys + table->order[kept - 1] * key_size, table->keys + table->order[row] * key_size,
+			   key_size) != 0)
+			table->order[kept++] = table->order[row];
+		else if (kept == row)
+			table->first_dropped = table->order[row];
+	}
+	table->dropped = table->count - kept;
+	table->count = kept;
+}
+
 int lw_image_seal(struct lw_image *image)
 {
+	size_t dropped = 0;
 	int r;
 
 	assert(!image->sealed);
@@ -272,14 +291,21 @@ int lw_image_seal(struct lw_image *image)
 		r = sort(table, key_size);
 		if (r < 0)
 			return r;
-		for (size_t row = 1; row < table->count; row++) {
-			if (memcmp(table->keys + table->order[row - 1] * key_size,
-				   table->keys + table->order[row] * key_size, key_size) == 0)
-				return -EEXIST;
-		}
+		drop_repeated(table, key_size);
+		dropped += table->dropped;
 	}
 	image->sealed = true;
-	return 0;
+	return (int)dropped;
+}
+
+size_t lw_image_dropped(const struct lw_image *image, enum lw_table_id id, const void **ret_value)
+{
+	const struct table *table = &image->tables[id];
+
+	assert(image->sealed);
+	if (table->dropped > 0)
+		*ret_value = table->values + table->first_dropped * lw_tables[id].value_size;
+	return table->dropped;
 }
 
 size_t lw_image_rows(const struct lw_image *image, enum lw_table_id id)

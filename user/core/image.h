@@ -54,10 +54,15 @@ int lw_image_copy(const struct lw_image *from, lw_image_keep keep, void *arg, st
 
 /* Copies key and value in. 0, -ENOMEM, or -E2BIG when the table has max_rows. Only before lw_image_seal(). */
 int lw_image_put(struct lw_image *image, enum lw_table_id table, const void *key, const void *value);
-/* Sorts every table by key (memcmp). 0, or -EEXIST when a key stands twice. */
+/*
+ * Sorts every table by key (memcmp). Where a key stands more than once the row put first stays, or the one that was copied, and the
+ * others are dropped: one mistake is not to cost all the rest. How many were dropped, or -ENOMEM.
+ */
 int lw_image_seal(struct lw_image *image);
 
 /* Sealed images only. */
+/* How many rows lw_image_seal() has dropped; if any, *ret_value is the value of the first by key. */
+size_t lw_image_dropped(const struct lw_image *image, enum lw_table_id table, const void **ret_value);
 size_t lw_image_rows(const struct lw_image *image, enum lw_table_id table);
 const void *lw_image_key(const struct lw_image *image, enum lw_table_id table, size_t row);
 const void *lw_image_value(const struct lw_image *image, enum lw_table_id table, size_t row);

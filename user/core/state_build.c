@@ -219,6 +219,42 @@ static int find_workloads(struct lw_state *state)
 	return r < 0 ? r : lw_state_add_services(state);
 }
 
+/* What a row is for, where it says so. */
+static const char *name_of(enum lw_table_id table, const void *value)
+{
+	switch (table) {
+	case LW_TABLE_PODS:
+		return ((const struct lw_pod *)value)->name;
+	case LW_TABLE_WORKLOADS:
+		return ((const struct lw_workload *)value)->name;
+	case LW_TABLE_LANES:
+		return ((const struct lw_lane *)value)->name;
+	case LW_TABLE_RULES:
+		return ((const struct lw_rule *)value)->source;
+	default:
+		return "";
+	}
+}
+
+/* It should not be, and yet it must not keep all others from being in force. */
+static void say_dropped(struct lw_state *state)
+{
+	char text[768] = "";
+
+	for (enum lw_table_id id = 0; id < LW_TABLE__MAX; id++) {
+		const void *value = NULL;
+		size_t n = lw_image_dropped(state->image, id, &value), len = strlen(text);
+		const char *name = n > 0 ? name_of(id, value) : "";
+
+		if (n > 0)
+			(void)snprintf(text + len, sizeof(text) - len, "%s%s%s%zu in %s", len ? ", " : "", name,
+				       name[0] ? ": " : "", n, lw_tables[id].name);
+	}
+	lw_state_say(state, LW_FINDING_ERROR,
+		     "rows stand twice (%s): the first of each is in force, and all the rest; this is a fault of laneway", text);
+	state->order_matters = true;
+}
+
 static int build(struct lw_state *state)
 {
 	int r;
@@ -247,7 +283,10 @@ static int build(struct lw_state *state)
 	}
 	if (r < 0)
 		return r;
-	return lw_image_seal(state->image);
+	r = lw_image_seal(state->image);
+	if (r > 0)
+		say_dropped(state);
+	return r < 0 ? r : 0;
 }
 
 /* From nothing: takes back all that the last build has left. */

@@ -28,6 +28,7 @@ struct row {
 	const char *state; /* NULL: StepPaused */
 	const char *canary, *stable; /* NULL: "new", "old" */
 	const char *hash, *rollout_hash;
+	const char *finalising; /* NULL: none */
 	/* the TrafficRouting; shared_phase NULL: not bound */
 	const char *shared_phase;
 	const char *finalizer; /* NULL: of this Rollout; "": none */
@@ -141,6 +142,12 @@ static const struct row rows[] = {
 	{ "remembered step is no longer in the plan", CANARY, "ww", .step = 2,
 	  .state = "StepUpgrade", .previous_step = 7, .route = STABLE },
 
+	{ "step 1 anew, as its plan was edited: its route stays", CANARY, "mw", .step = 1,
+	  .state = "BeforeStepUpgrade", .previous_step = 1, .route = LANE, .own_step = 1,
+	  .canary_hash = "new" },
+	{ "step 1 anew, upgrading", CANARY, "mw", .step = 1, .state = "StepUpgrade",
+	  .previous_step = 1, .route = LANE, .own_step = 1, .canary_hash = "new" },
+
 	/* Index out of the plan. */
 	{ "index beyond the plan", CANARY, "w", .step = 2, .route = STABLE },
 	{ "index 0", CANARY, "w", .step = -1, .route = STABLE },
@@ -149,14 +156,27 @@ static const struct row rows[] = {
 	{ "no stable revision: upstream waits", CANARY, "w", .stable = "", .route = PLAIN },
 	{ "no canary pods yet", CANARY, "w", .canary = "", .route = LANE, .own_step = 1,
 	  .canary_hash = "" },
-	{ "rollback in batches", PARTITION, "w", .canary = "old", .kind = "CloneSet",
-	  .route = STABLE },
+	{ "rollback in batches: no pod is a canary", PARTITION, "w", .canary = "old", .kind = "CloneSet",
+	  .route = STABLE, .canary_hash = "", .stable_hash = "old" },
 	{ "a plan not taken up, the old one unknown", CANARY, "w", .hash = "b", .rollout_hash = "a",
 	  .route = STABLE },
 	{ "a plan taken up", CANARY, "w", .hash = "a", .rollout_hash = "a", .route = LANE,
 	  .own_step = 1 },
 	{ "no hash annotation", CANARY, "w", .rollout_hash = "a", .route = LANE, .own_step = 1 },
 	{ "no hash in the status", CANARY, "w", .hash = "a", .route = LANE, .own_step = 1 },
+
+	/* v3 has come while v2 is rolling: the reason stays InRolling until all that was v2's is taken down. */
+	{ "overtaken, routes being taken back", PARTITION, "ww", .step = 2,
+	  .finalising = "FinalisingStepRouteTrafficToStable", .route = STABLE, .canary_hash = "new",
+	  .stable_hash = "old" },
+	{ "overtaken, pods being let go", PARTITION, "ww", .step = 2,
+	  .finalising = "ReleaseWorkloadControl", .route = STABLE },
+	{ "overtaken, in a step with neither", CANARY, "w-", .step = 2,
+	  .finalising = "RemoveCanaryService", .route = STABLE },
+	{ "overtaken, a TrafficRouting does not mind", CANARY, "w", .finalising = "ReleaseWorkloadControl",
+	  .shared_phase = "Progressing", .route = LANE, .shared_rule = true },
+	{ "Finalising, blue-green, with the step it is at", BLUE_GREEN, "ww", .reason = "Finalising",
+	  .step = 2, .finalising = "ResumeWorkload", .route = NEW },
 
 	/* Partition style. */
 	{ "partition, step 1 routed", PARTITION, "ww", .route = LANE, .own_step = 1 },
@@ -290,7 +310,8 @@ static void make(const struct row *row, struct objects *o)
 	rollout->status.pod_template_hash = or_else(row->canary, "new");
 	rollout->status.stable_revision = or_else(row->stable, "old");
 	rollout->status.rollout_hash = or_else(row->rollout_hash, "");
-	rollout->status.update_revision = rollout->status.finalising_step = "";
+	rollout->status.update_revision = "";
+	rollout->status.finalising_step = or_else(row->finalising, "");
 
 	o->shared.kind = LW_K8S_TRAFFIC_ROUTING;
 	o->shared.meta.ns = "default";
@@ -442,6 +463,16 @@ static void the_step_jumped_from_is_remembered(void **state)
 		{ 3, "StepUpgrade", .previous = -1 }, /* nothing was routed */
 		{ 4, "StepUpgrade", .previous = -1 },
 	};
+	/* Its plan is edited, and the same step begins anew. */
+	static const struct version edited[] = {
+		{ 1, "StepPaused", .previous = 0 },
+		{ 1, "BeforeStepUpgrade", .previous = 1 },
+		{ 1, "StepUpgrade", .previous = 1 },
+		{ 1, "StepPaused", .previous = 1 },
+		{ 2, "BeforeStepUpgrade", .previous = 1 },
+		{ 2, "StepPaused", .previous = 1 },
+		{ 2, "StepUpgrade", .previous = 2 },
+	};
 	static const struct version newer[] = {
 		{ 3, "StepPaused", .previous = 0 },
 		{ 4, "StepUpgrade", .previous = 3 },
@@ -455,6 +486,7 @@ static void the_step_jumped_from_is_remembered(void **state)
 	ALL(forward);
 	ALL(back);
 	ALL(early);
+	ALL(edited);
 	ALL(newer);
 #undef ALL
 }

@@ -89,7 +89,9 @@ void lw_rollout_remember(const struct lw_k8s_object *prev_object,
 	if (!is_rolling(prev) || !is_rolling(next) ||
 	    !eq(prev->status.update_revision, next->status.update_revision)) {
 		memory->previous_step = 0;
-	} else if (prev->status.step != next->status.step) {
+	} else if (prev->status.step != next->status.step ||
+		   (is_routed(prev->status.step_state) && is_upgrading(next->status.step_state))) {
+		/* the plan was edited, and the same step begins anew: its route stays until then */
 		if (is_routed(prev->status.step_state))
 			memory->previous_step = prev->status.step;
 		else if (memory->previous_step == 0)
@@ -169,6 +171,8 @@ static void decide_own(const struct lw_k8s_rollout *rollout, const struct lw_k8s
 
 	if (!has_text(rollout->status.stable_revision)) {
 		decide(d, LW_LISTING_PLAIN, "its status names no stable revision");
+	} else if (has_text(rollout->status.finalising_step)) {
+		decide(d, LW_LISTING_STABLE, "a newer release overtakes it: all to stable first");
 	} else if (plan == rollout && hashes_differ(rollout)) {
 		decide(d, LW_LISTING_STABLE,
 		       "its plan was edited and is not taken up yet, and the one in force is not known");
@@ -235,6 +239,7 @@ static void decide_rolling(const struct lw_k8s_object *object, const struct lw_k
 	struct lw_rollout_decision by_shared;
 
 	if (has_text(d->canary_hash) && eq(d->canary_hash, d->stable_hash)) {
+		d->canary_hash = ""; /* it is no canary's: what is neither is on its way out */
 		decide(d, LW_LISTING_STABLE,
 		       "rolled back in batches: its canary revision is the stable one");
 		return;

@@ -27,10 +27,12 @@
  * stableRevision; canaryRevision and updatedRevision are upstream's own hashes and no label values
  * (api/v1beta1/rollout_types.go). Both are kept up in phase Progressing only. At step 1 until
  * StepUpgrade is over podTemplateHash may be that of the release before (rollout_canary.go
- * runCanary) and is not used, unless a jump led back there. The two being equal is a rollback in
- * batches, whose "canary" is the old version: STABLE.
+ * runCanary) and is not used, unless a jump led back there, or its plan was edited. The two being equal
+ * is a rollback in batches, whose "canary" is the old version: STABLE, and no pod is a canary.
  *
  * Own trafficRoutings (rollout_canary.go, rollout_bluegreen.go runCanary), by the step's state:
+ *   a finalisingStep              STABLE: in reason InRolling it is set by doProgressingReset alone, and
+ *                                 nothing but Initializing takes it back.
  *   neither traffic nor matches   PLAIN in every state: torn down on entering the step.
  *   BeforeStepUpgrade,
  *   StepUpgrade                   The previous step's route; STABLE if there was none. The previous
@@ -81,7 +83,7 @@ struct lw_rollout_decision {
 
 /*
  * rollout is a Rollout. shared is the TrafficRouting its annotation names, NULL if there is none. memory may be
- * NULL. pods: how many the workload has, or wants; steps of all pods are told by it.
+ * NULL. pods: how many the workload wants, 0: not known; steps that replace all pods by number are told by it.
  */
 void lw_rollout_decide(const struct lw_k8s_object *rollout, const struct lw_k8s_object *shared,
 		       const struct lw_model_memory *memory, size_t pods,

@@ -133,7 +133,9 @@ static void a_regular_expression_that_cannot_be_is_named(void **state)
 	assert_non_null(strstr(
 		findings.text,
 		"test.yaml:9: document 1: TrafficRouting default/entry: spec.strategy.matches[1]: "));
-	assert_int_equal(lw_model_count(model, LW_K8S_TRAFFIC_ROUTING), 0);
+	/* No request enters by it, but what else the object says counts. */
+	assert_int_equal(lw_model_count(model, LW_K8S_TRAFFIC_ROUTING), 1);
+	assert_int_equal(lw_model_at(model, LW_K8S_TRAFFIC_ROUTING, 0)->traffic_routing.route.nmatches, 2);
 
 	/* In a Rollout without trafficRoutings nobody uses it. */
 	lw_test_load(
@@ -143,6 +145,45 @@ static void a_regular_expression_that_cannot_be_is_named(void **state)
 		" type: RegularExpression}]}]}]}}\n",
 		NULL);
 	assert_int_equal(lw_model_count(model, LW_K8S_ROLLOUT), 1);
+	lw_model_free(&model);
+}
+
+static void each_flaw_is_told(void **state)
+{
+	struct lw_test_findings findings = {};
+	struct lw_model *model;
+
+	(void)state;
+	assert_int_equal(lw_model_new(&model), 0);
+	lw_test_load(model,
+		     ROLLOUT_BETA "  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n"
+				  "      - matches:\n"
+				  "        - headers: [{name: user, value: '(?!x).*', type: RegularExpression}]\n"
+				  "      - traffic: 20%\n"
+				  "        requestHeaderModifier: {set: [{name: Content-Length, value: '1'}]}\n"
+				  "status: {phase: Progressing}\n",
+		     &findings);
+	assert_int_equal(findings.count, 2);
+	assert_non_null(strstr(findings.text,
+			       "test.yaml:11: document 1: Rollout shop/web: spec.strategy.canary.steps[0].matches[0]: "));
+	assert_non_null(strstr(
+		findings.text,
+		"test.yaml:13: document 1: Rollout shop/web: spec.strategy.canary.steps[1].requestHeaderModifier: "));
+	assert_non_null(lw_model_get(model, LW_K8S_ROLLOUT, "shop", "web"));
+	assert_string_equal(lw_model_at(model, LW_K8S_ROLLOUT, 0)->rollout.status.phase, "Progressing");
+
+	/* One that is malformed besides is not taken up, and that is what is told. */
+	findings = (struct lw_test_findings){};
+	assert_true(lw_model_remove(model, LW_K8S_ROLLOUT, "shop", "web"));
+	lw_test_load(model,
+		     ROLLOUT_BETA "  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n"
+				  "      - matches:\n"
+				  "        - headers: [{name: user, value: '(?!x).*', type: RegularExpression}]\n"
+				  "      - traffic: 20\n",
+		     &findings);
+	assert_int_equal(findings.count, 1);
+	assert_non_null(strstr(findings.text, "steps[1].traffic: expected a percentage"));
+	assert_int_equal(lw_model_count(model, LW_K8S_ROLLOUT), 0);
 	lw_model_free(&model);
 }
 
@@ -509,6 +550,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bad_object_is_one_line),
 		cmocka_unit_test(a_regular_expression_that_cannot_be_is_named),
+		cmocka_unit_test(each_flaw_is_told),
 		cmocka_unit_test(the_rest_of_a_list_is_read),
 		cmocka_unit_test(a_pod_as_kubectl_prints_it),
 		cmocka_unit_test(services),

@@ -68,6 +68,23 @@ void lw_fields_complain(struct lw_fields *fields, const char *format, ...)
 	fail_at(fields, 0, text);
 }
 
+void lw_fields_flaw(struct lw_fields *fields, const char *text)
+{
+	struct lw_fields_flaw *flaw = lw_fields_new(fields, struct lw_fields_flaw, 1), **end = &fields->flaws;
+
+	if (!flaw)
+		return;
+	flaw->line = fields->line;
+	flaw->text = lw_arena_printf(fields->arena, "%s: %s", fields->path, text);
+	if (!flaw->text) {
+		fields->failed = fields->no_memory = true;
+		return;
+	}
+	while (*end)
+		end = &(*end)->next;
+	*end = flaw;
+}
+
 /* ---- where we are ---- */
 
 static struct lw_fields_mark enter(struct lw_fields *fields, struct json_object *value,

@@ -24,6 +24,14 @@ struct lw_fields {
 	char path[LW_FIELDS_PATH_LEN]; /* "spec.ports[0].port" */
 	char error[512]; /* "spec.ports[0].port: expected an integer, got nothing" */
 	unsigned int error_line;
+	struct lw_fields_flaw *flaws; /* in the order of the object */
+};
+
+/* Something is wrong with a part, and the object can do without it. */
+struct lw_fields_flaw {
+	struct lw_fields_flaw *next;
+	unsigned int line;
+	const char *text; /* as error has it */
 };
 
 /* Says what is wrong with the field at path, for the first time. */
@@ -31,6 +39,9 @@ void lw_fields_fail(struct lw_fields *fields, struct json_object *value, const c
 /* The same in free words. */
 void lw_fields_complain(struct lw_fields *fields, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* It is told, and does not fail the object. */
+void lw_fields_flaw(struct lw_fields *fields, const char *text);
 
 /* Where path was, to go back to. */
 struct lw_fields_mark {

@@ -518,14 +518,16 @@ static int read_object(const struct document *document, struct json_object *root
 	case LW_K8S__MAX:
 		break;
 	}
-	if (!fields.failed)
+	(void)snprintf(what, sizeof(what), "%s %s/%s", kinds[kind].kind, object->meta.ns,
+		       object->meta.name[0] ? object->meta.name : "?");
+	if (!fields.failed) {
+		for (const struct lw_fields_flaw *flaw = fields.flaws; flaw; flaw = flaw->next)
+			report(document, flaw->line, what, flaw->text);
 		return reader->object(object, reader->arg);
-
+	}
 	if (!fields.no_memory) {
 		const char *name = object->meta.name;
 
-		(void)snprintf(what, sizeof(what), "%s %s/%s", kinds[kind].kind, object->meta.ns,
-			       name[0] ? name : "?");
 		report(document, fields.error_line, what, fields.error);
 		say_bad(document, object->kind, object->meta.ns, name[0] ? name : NULL);
 	}

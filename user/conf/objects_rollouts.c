@@ -132,7 +132,10 @@ static void read_path(struct lw_fields *fields, struct json_object *match,
 	lw_fields_leave(fields, mark);
 }
 
-/* Whether the rules' compiler will take it. */
+/*
+ * Whether the rules' compiler will take it. If not, no request enters by it; but the object's status must not stand still for that, as
+ * a release would.
+ */
 static void check_match(struct lw_fields *fields, const struct lw_k8s_match *match)
 {
 	struct lw_rules_cond conds[2 * LIST_MAX + 1];
@@ -149,7 +152,7 @@ static void check_match(struct lw_fields *fields, const struct lw_k8s_match *mat
 						   match->conds[i].name, match->conds[i].value };
 	r = lw_rules_check(&entry, err, sizeof(err));
 	if (r == -EINVAL)
-		lw_fields_complain(fields, "%s", err);
+		lw_fields_flaw(fields, err);
 	else if (r < 0)
 		fields->failed = fields->no_memory = true;
 }
@@ -242,7 +245,7 @@ static void check_modifier(struct lw_fields *fields, const struct lw_k8s_modifie
 		add[i] = (struct lw_rules_mod){ modifier->add[i].key, modifier->add[i].value };
 	r = lw_rules_check(&entry, err, sizeof(err));
 	if (r == -EINVAL)
-		lw_fields_complain(fields, "%s", err);
+		lw_fields_flaw(fields, err);
 	else if (r < 0)
 		fields->failed = fields->no_memory = true;
 }

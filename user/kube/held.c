@@ -13,6 +13,7 @@
 struct built {
 	struct lw_k8s_object *object; /* NULL: of a kind that the model does not keep */
 	char *selector;
+	bool flawed; /* an error was told of it, and it is taken up all the same */
 };
 
 static size_t held_key(struct lw_bytes key[3], unsigned char *tag, enum lw_k8s_kind kind,
@@ -108,6 +109,7 @@ bool lw_kube_is_in_release(const struct lw_k8s_object *object)
 struct reading {
 	struct lw_source_kube *source;
 	struct lw_k8s_object *object;
+	bool error;
 };
 
 static int on_read(struct lw_k8s_object *object, void *arg)
@@ -118,8 +120,10 @@ static int on_read(struct lw_k8s_object *object, void *arg)
 
 static void on_finding(const struct lw_finding *finding, void *arg)
 {
-	struct lw_source_kube *source = ((struct reading *)arg)->source;
+	struct reading *reading = arg;
+	struct lw_source_kube *source = reading->source;
 
+	reading->error |= finding->severity == LW_FINDING_ERROR;
 	if (source->o.finding)
 		source->o.finding(finding, source->o.arg);
 }
@@ -127,7 +131,7 @@ static void on_finding(const struct lw_finding *finding, void *arg)
 static void *build(struct json_object *tree, void *arg)
 {
 	struct lw_kube_follow *follow = arg;
-	struct reading reading = { follow->source, NULL };
+	struct reading reading = { .source = follow->source };
 	const struct lw_objects_reader reader = {
 		.file = "API server", .finding = on_finding, .object = on_read, .arg = &reading
 	};
@@ -139,6 +143,7 @@ static void *build(struct json_object *tree, void *arg)
 	if (follow->kind != LW_K8S__MAX) {
 		(void)lw_objects_read(&reader, tree, 0);
 		built->object = reading.object;
+		built->flawed = reading.error;
 		if (!built->object) {
 			free(built);
 			return NULL;
@@ -205,14 +210,16 @@ static void apply(const char *ns, const char *name, uint64_t version, bool first
 		return;
 	}
 	held->refs += first;
-	/* Another watch has it, or is ahead. */
-	if (held->refs > 1 && version != 0 && held->version >= version) {
+	/* Another watch has it, or is ahead. Not where the one that brought it has an older version now: the server's data went back. */
+	if (held->refs > 1 && version != 0 && held->version >= version &&
+	    (held->version == version || (held->from && held->from != follow))) {
 		if (built)
 			lw_k8s_object_free(&built->object);
 		return;
 	}
 	held->version = version;
-	set_bad(source, held, !built);
+	held->from = follow;
+	set_bad(source, held, !built || built->flawed);
 	if (!built)
 		return;
 	if (follow->kind == LW_K8S_TRAFFIC_ROUTING || follow->kind == LW_K8S_SERVICE)
@@ -238,6 +245,8 @@ static void gone(const char *ns, const char *name, void *arg)
 	if (follow->kind == LW_K8S__MAX)
 		return;
 	held = find_held(source, follow->kind, ns, name);
+	if (held && held->from == follow)
+		held->from = NULL;
 	if (!held || --held->refs > 0)
 		return;
 	if (lw_model_remove(source->o.model, held->kind, held->ns, held->name))

@@ -56,7 +56,7 @@ void lw_source_kube_close(struct lw_source_kube **source);
 
 /* All that is asked for at the start has come once. */
 bool lw_source_kube_ready(const struct lw_source_kube *source);
-/* Objects that are bad now. */
+/* Objects that are bad now, or a part of which is. */
 size_t lw_source_kube_errors(const struct lw_source_kube *source);
 
 struct lw_source_kube_info {

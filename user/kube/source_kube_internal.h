@@ -27,7 +27,8 @@ struct lw_kube_held {
 	enum lw_k8s_kind kind;
 	unsigned int refs;
 	uint64_t version;
-	bool bad; /* its newest version */
+	const struct lw_kube_follow *from; /* whose watch brought it; NULL: one that is over */
+	bool bad; /* its newest version, or a part of it */
 	struct lw_k8s_object *waiting; /* a Rollout whose objects are not complete yet */
 	bool loaded; /* a Rollout in release whose objects were complete */
 	char *ns, *name; /* behind the struct */

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of objects that watches bring, several of one object at once; driven as the watches would.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kube/source_kube_internal.h"
+
+struct world {
+	struct lw_source_kube source;
+	struct lw_kube_follow follows[3];
+	size_t findings;
+};
+
+static void on_finding(const struct lw_finding *finding, void *arg)
+{
+	assert_int_equal(finding->severity, LW_FINDING_ERROR);
+	((struct world *)arg)->findings++;
+}
+
+static void on_soon(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+}
+
+static int setup(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	world->source.o = (struct lw_source_kube_options){ .loop = ev_loop_new(0), .finding = on_finding, .arg = world };
+	assert_non_null(world->source.o.loop);
+	assert_int_equal(lw_model_new(&world->source.o.model), 0);
+	ev_timer_init(&world->source.soon, on_soon, 0., 0.);
+	for (size_t i = 0; i < 3; i++)
+		world->follows[i] = (struct lw_kube_follow){ .source = &world->source, .kind = LW_K8S_POD };
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *world = *state;
+
+	lw_kube_free_helds(&world->source);
+	lw_model_free(&world->source.o.model);
+	ev_timer_stop(world->source.o.loop, &world->source.soon);
+	ev_loop_destroy(world->source.o.loop);
+	free(world);
+	return 0;
+}
+
+static void bring(struct world *world, size_t watch, const char *name, uint64_t version, bool first, const char *json)
+{
+	const struct lw_watch_callbacks cb = lw_kube_held_callbacks(&world->follows[watch]);
+	struct json_object *tree = json_tokener_parse(json);
+
+	assert_non_null(tree);
+	cb.apply("shop", name, version, first, cb.build(tree, cb.arg), cb.arg);
+	(void)json_object_put(tree);
+}
+
+static void pod(struct world *world, size_t watch, uint64_t version, bool first)
+{
+	char json[256];
+
+	(void)snprintf(json, sizeof(json),
+		       "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"uid\":\"%d\"}}",
+		       (int)version);
+	bring(world, watch, "p", version, first, json);
+}
+
+static void gone(struct world *world, size_t watch)
+{
+	const struct lw_watch_callbacks cb = lw_kube_held_callbacks(&world->follows[watch]);
+
+	cb.gone("shop", "p", cb.arg);
+}
+
+/* The version in the model; 0: none. */
+static int in_model(const struct world *world)
+{
+	const struct lw_k8s_object *object = lw_model_get(world->source.o.model, LW_K8S_POD, "shop", "p");
+
+	return object ? atoi(object->meta.uid) : 0;
+}
+
+static void the_newest_of_several_watches_counts(void **state)
+{
+	struct world *world = *state;
+
+	pod(world, 0, 10, true);
+	pod(world, 1, 9, true);
+	assert_int_equal(in_model(world), 10);
+	pod(world, 1, 12, false);
+	pod(world, 0, 11, false);
+	pod(world, 0, 12, false);
+	assert_int_equal(in_model(world), 12);
+	gone(world, 0);
+	assert_int_equal(in_model(world), 12);
+	gone(world, 1);
+	assert_int_equal(in_model(world), 0);
+}
+
+/* A backup was restored: what the server has now counts, whichever of the watches is listed anew first. */
+static void a_server_may_go_back(void **state)
+{
+	struct world *world = *state;
+
+	for (size_t first = 0; first < 2; first++) {
+		pod(world, 0, 1000, true);
+		pod(world, 1, 1000, true);
+		pod(world, first, 899, false);
+		pod(world, !first, 899, false);
+		assert_int_equal(in_model(world), 899);
+		pod(world, first, 900, false);
+		assert_int_equal(in_model(world), 900);
+		gone(world, 0);
+		gone(world, 1);
+	}
+	/* the watch that brought it is over */
+	for (size_t i = 0; i < 3; i++)
+		pod(world, i, 1000, true);
+	gone(world, 0);
+	pod(world, 1, 1000, false);
+	pod(world, 2, 899, false);
+	pod(world, 1, 899, false);
+	assert_int_equal(in_model(world), 899);
+}
+
+/* One with a rule that is refused is in the model, and an error as long as it has it. */
+static void a_flaw_is_an_error_of_an_object_that_counts(void **state)
+{
+	static const char json[] =
+		"{\"apiVersion\":\"rollouts.kruise.io/v1alpha1\",\"kind\":\"TrafficRouting\",\"metadata\":{\"name\":\"t\","
+		"\"namespace\":\"shop\"},\"spec\":{\"objectRef\":[{\"service\":\"web\"}],\"strategy\":{\"matches\":[{\"headers\":"
+		"[{\"name\":\"user\",\"type\":\"RegularExpression\",\"value\":\"%s\"}]}]}},\"status\":{\"phase\":\"%s\"}}";
+	struct world *world = *state;
+	const struct lw_k8s_object *object;
+	char text[512];
+
+	world->follows[0].kind = LW_K8S_TRAFFIC_ROUTING;
+	(void)snprintf(text, sizeof(text), json, "(?!x).*", "Progressing");
+	bring(world, 0, "t", 1, true, text);
+	object = lw_model_get(world->source.o.model, LW_K8S_TRAFFIC_ROUTING, "shop", "t");
+	assert_non_null(object);
+	assert_string_equal(object->traffic_routing.phase, "Progressing");
+	assert_int_equal(lw_source_kube_errors(&world->source), 1);
+	assert_int_equal(world->findings, 1);
+	(void)snprintf(text, sizeof(text), json, "x.*", "Healthy");
+	bring(world, 0, "t", 2, false, text);
+	assert_int_equal(lw_source_kube_errors(&world->source), 0);
+	assert_int_equal(world->findings, 1);
+	/* a malformed one leaves what there was */
+	bring(world, 0, "t", 3, false,
+	      "{\"apiVersion\":\"rollouts.kruise.io/v1alpha1\",\"kind\":\"TrafficRouting\",\"metadata\":{\"name\":\"t\","
+	      "\"namespace\":\"shop\"},\"spec\":7}");
+	object = lw_model_get(world->source.o.model, LW_K8S_TRAFFIC_ROUTING, "shop", "t");
+	assert_string_equal(object->traffic_routing.phase, "Healthy");
+	assert_int_equal(lw_source_kube_errors(&world->source), 1);
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(the_newest_of_several_watches_counts),
+		T(a_server_may_go_back),
+		T(a_flaw_is_an_error_of_an_object_that_counts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

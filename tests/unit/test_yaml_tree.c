@@ -39,12 +39,17 @@ static int see(const struct lw_tree_document *document, void *arg)
 	return 0;
 }
 
-static struct seen read_yaml(const char *yaml)
+static struct seen read_yaml_bytes(const char *yaml, size_t len)
 {
 	struct seen seen = {};
 
-	assert_int_equal(lw_yaml_each(yaml, strlen(yaml), see, &seen), 0);
+	assert_int_equal(lw_yaml_each(yaml, len, see, &seen), 0);
 	return seen;
+}
+
+static struct seen read_yaml(const char *yaml)
+{
+	return read_yaml_bytes(yaml, strlen(yaml));
 }
 
 static struct seen read_json(const char *json)
@@ -198,6 +203,36 @@ static void documents_stand_alone(void **state)
 	assert_int_equal(read_yaml("# only\n\n  # comments\n").count, 0);
 }
 
+/* Documents are told apart by markers behind LF, in UTF-8: elsewhere a second one must not pass for the first. */
+static void other_encodings_have_one_document(void **state)
+{
+	static const char one[] = "a: 1\n", two[] = "a: 1\n---\nb: 2\n";
+	static const char second[] = "a second document in what is read as one: write the file as UTF-8";
+	struct seen seen;
+
+	(void)state;
+	assert_string_equal(read_yaml("a: 1\rb: 2\r").text, "1@1: {\"a\":1,\"b\":2}\n");
+	seen = read_yaml("a: 1\r---\rb: 2\r---\rc: 3\r");
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.errors, 1);
+	assert_non_null(strstr(seen.text, "1@3! "));
+	assert_non_null(strstr(seen.text, second));
+	for (int n = 1; n <= 2; n++) {
+		const char *text = n == 1 ? one : two;
+		char wide[64] = "\xff\xfe";
+		size_t len = 2;
+
+		for (; *text; text++) {
+			wide[len++] = *text;
+			wide[len++] = '\0';
+		}
+		seen = read_yaml_bytes(wide, len);
+		assert_int_equal(seen.count, 1);
+		assert_int_equal(seen.errors, n - 1);
+		assert_non_null(strstr(seen.text, n == 1 ? "{\"a\":1}" : second));
+	}
+}
+
 static void errors_name_their_line(void **state)
 {
 	(void)state;
@@ -282,6 +317,7 @@ int main(void)
 		cmocka_unit_test(anchors_and_merges),
 		cmocka_unit_test(aliases_of_aliases_end_somewhere),
 		cmocka_unit_test(documents_stand_alone),
+		cmocka_unit_test(other_encodings_have_one_document),
 		cmocka_unit_test(errors_name_their_line),
 		cmocka_unit_test(values_know_their_line),
 		cmocka_unit_test(nesting_has_a_bound),

@@ -503,6 +503,8 @@ static int read_node(struct reader *reader, yaml_event_t *event, unsigned int de
 
 static int read_document(struct reader *reader, struct json_object **ret)
 {
+	bool seen = false;
+
 	for (;;) {
 		yaml_event_type_t type;
 		yaml_event_t event;
@@ -520,6 +522,14 @@ static int read_document(struct reader *reader, struct json_object **ret)
 				return 0;
 			continue;
 		}
+		/* lw_yaml_each() has cut documents apart where it knows the ends of lines; the parser knows more of them. */
+		if (seen) {
+			r = fail(reader, event.start_mark.line,
+				 "a second document in what is read as one: write the file as UTF-8, with LF or CRLF at the ends of lines");
+			yaml_event_delete(&event);
+			return r;
+		}
+		seen = true;
 		r = read_node(reader, &event, 0, ret, &nodes);
 		yaml_event_delete(&event);
 		if (r < 0)

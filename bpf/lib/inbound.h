@@ -61,7 +61,7 @@ __noinline __u32 lw_in_lane(struct lw_head *h, const struct lw_tuple *t, __u32 s
 	if (!h || !t)
 		return LW_IN_UNKNOWN;
 	pod = lw_pod_of(slot, &t->peer);
-	lane = pod ? pod->lane : 0;
+	lane = pod ? lw_pod_own_lane(pod) : 0;
 	if (h->scan.options & LW_SCAN_TAGS) {
 		flags = pod ? pod->flags : 0;
 		h->eval.untrusted = lw_in_untrusted(t, slot, flags);

@@ -96,7 +96,7 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 	if (f->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))
 		f->peer_lane = LW_LANE_ONCE;
 	pod = lw_client_pod(r->slot, f);
-	f->own_lane = pod ? pod->lane : 0;
+	f->own_lane = pod ? lw_pod_own_lane(pod) : 0;
 	f->untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
 	for (i = 0; i < LW_FLOW_UPS; i++) {
 		struct lw_flow_up *fu = &f->ups[i];

@@ -119,7 +119,10 @@ enum lw_pod_flags {
 	LW_POD_TERMINATING = 1 << 1, /* running requests finish, no new one is steered here */
 	LW_POD_LOCAL = 1 << 2, /* on this node */
 	LW_POD_UNTRUSTED = 1 << 3, /* tags on its requests count for nothing, and are taken off */
+	LW_POD_OLD = 1 << 4, /* of the version that all are taken off: its lane is for what it is sent, what it sends is base's */
 };
+/* Of what a pod sends by itself. */
+#define lw_pod_own_lane(pod) ((pod)->flags & LW_POD_OLD ? 0 : (pod)->lane)
 
 /*
  * A pod of this node's host network has no address of its own: it is told by the cgroup of who connects (lw_host_pods). In lw_pods and

@@ -286,6 +286,41 @@ static void forgotten_workload_is_left_alone(void **state)
 	close(g);
 }
 
+/* Where all are taken to the new version, what the old pods send is base's: the lane may be another workload's. */
+static void what_an_old_pod_sends_is_base(void **state)
+{
+	static const struct lab_pod pods[] = {
+		{ .ip = LAB_BASE },
+		{ .ip = LAB_GRAY, .lane = 1 },
+		{ .ip = GRAY2, .lane = 1, .terminating = true, .old = true },
+		{ 0 },
+	};
+	static const struct lab_pod before[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, { .ip = GRAY2, .lane = 1 }, { 0 } };
+	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+	static const struct lab_state s_before = { .pods = before, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+	static const char plain[] = "GET /p HTTP/1.1\r\n\r\n";
+	struct lw_flow f;
+	int c, b, g = -1;
+
+	(void)state;
+	lab_publish(&s_before);
+	c = lab_connect_from(GRAY2, LAB_BASE, LAB_PORT);
+	b = lab_accept(base, c);
+	lane_turn(c, gray, &g, plain, "GET /p HTTP/1.1\r\nx-mse-tag:        gray\r\n\r\n");
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.evidence, LW_EVIDENCE_POD);
+	lab_publish(&s);
+	turn(c, b, plain, plain, OK(0, ""));
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.lane, 0);
+	assert_int_equal(f.evidence, LW_EVIDENCE_NONE);
+	/* a tag holds all the same */
+	lane_turn(c, gray, &g, TAGGED, TAGGED);
+	close(c);
+	close(b);
+	close(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +332,7 @@ int main(void)
 		cmocka_unit_test_teardown(address_of_a_new_pod, clean),
 		cmocka_unit_test_teardown(address_of_another_workload, clean),
 		cmocka_unit_test_teardown(promoted_pod_serves_base, clean),
+		cmocka_unit_test_teardown(what_an_old_pod_sends_is_base, clean),
 		cmocka_unit_test_teardown(forgotten_workload_is_left_alone, clean),
 	};
 

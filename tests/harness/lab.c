@@ -109,7 +109,7 @@ static void put_pod(struct lw_image *image, const struct lab_pod *p)
 	struct lw_dest dest = { .workload = pod.workload, .group = group_of(pod.workload) };
 
 	pod.flags = (p->unready ? 0 : LW_POD_READY) | (p->terminating ? LW_POD_TERMINATING : 0) | (p->local ? LW_POD_LOCAL : 0) |
-		    (p->untrusted ? LW_POD_UNTRUSTED : 0);
+		    (p->untrusted ? LW_POD_UNTRUSTED : 0) | (p->old ? LW_POD_OLD : 0);
 	put(image, LW_TABLE_PODS, &pk, &pod);
 	put(image, LW_TABLE_DESTS, &dk, &dest);
 }

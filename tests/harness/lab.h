@@ -30,7 +30,7 @@ struct lab_pod {
 	bool unready, terminating, local;
 	uint32_t uid; /* 0: the last byte of ip */
 	uint32_t workload; /* 0: LAB_WORKLOAD */
-	bool untrusted;
+	bool untrusted, old;
 };
 /* Lane id: its place in the list, from 1. */
 struct lab_lane {

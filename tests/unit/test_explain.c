@@ -27,6 +27,9 @@
 #define VIP "10.96.0.1"
 #define BASE_POD "10.0.0.1"
 #define GRAY_POD "10.0.0.3"
+#define UNREADY_POD "10.0.0.4"
+#define LEAVING_POD "10.0.0.5"
+#define OLD_POD "10.0.0.6" /* of a blue-green release that is being finished */
 #define CLIENT "10.0.9.9"
 #define SOURCE "TrafficRouting default/mse-traffic"
 
@@ -103,6 +106,9 @@ static void build(struct fixture *f, const struct lw_rules_entry *entries, size_
 	put_pod(f, BASE_POD, 0, "default/a-1", LW_POD_READY | LW_POD_LOCAL);
 	put_pod(f, "10.0.0.2", 0, "default/a-2", LW_POD_READY);
 	put_pod(f, GRAY_POD, GRAY, "default/a-gray", LW_POD_READY);
+	put_pod(f, UNREADY_POD, GRAY, "default/a-unready", 0);
+	put_pod(f, LEAVING_POD, GRAY, "default/a-leaving", LW_POD_READY | LW_POD_TERMINATING);
+	put_pod(f, OLD_POD, EMPTY, "default/a-old", LW_POD_READY | LW_POD_TERMINATING | LW_POD_OLD);
 	put_group(f, 0, base, N(base));
 	put_group(f, GRAY, gray, N(gray));
 	assert_int_equal(lw_image_seal(f->image), 0);
@@ -430,6 +436,40 @@ static void test_pods(void **state)
 	assert_int_equal(r->endpoints_total, 1);
 }
 
+/* A pod that takes no new request is left for another one of its lane. */
+static void test_leaving(void **state)
+{
+	static const char *const pods[] = { UNREADY_POD, LEAVING_POD };
+	const struct lw_explain_result *r;
+
+	for (size_t i = 0; i < N(pods); i++) {
+		r = ask(*state, CLIENT, pods[i], 1234, "/", "x-mse-tag: gray");
+		check(r, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+		assert_int_equal(r->endpoints_total, 1);
+		check_endpoint(r, 0, GRAY_POD, 1234, "default/a-gray", false);
+		has(r, pods[i], "it takes no new request");
+		r = ask(*state, CLIENT, pods[i], 1234, "/", NULL);
+		check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+		assert_int_equal(r->endpoints_total, 2);
+	}
+	/* Nobody else is in that lane. */
+	r = ask(*state, CLIENT, OLD_POD, 1234, "/", "x-mse-tag: empty");
+	check(r, EMPTY, 0, LW_EVIDENCE_TAG, LW_REASON_NO_ENDPOINT);
+	check_endpoint(r, 0, BASE_POD, 1234, "default/a-1", true);
+	/* base's own is base's matter */
+	r = ask(*state, CLIENT, BASE_POD, 1234, "/", NULL);
+	check_endpoint(r, 0, BASE_POD, 1234, "default/a-1", true);
+}
+
+/* What it sends is base's: the canaries of other workloads are not for it. */
+static void test_old(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, OLD_POD, VIP, 80, "/", NULL);
+
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	has(r, "client " OLD_POD, "lane base");
+}
+
 static void test_weights(void **state)
 {
 	static const struct lw_rules_entry entries[] = {
@@ -568,6 +608,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_traces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_work, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leaving, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_understood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host, setup, teardown),

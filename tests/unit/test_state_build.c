@@ -82,6 +82,19 @@ static void add_pod(struct fixture *f, const char *deployment, const char *hash,
 	lw_test_load(f->model, yaml, NULL);
 }
 
+/* A pod of another kind of workload, whose revision label is in `hash`; app is its name up to the first '-'. */
+static void add_owned_pod(struct fixture *f, const char *owner, const char *hash, const char *name, const char *ip)
+{
+	char yaml[1024];
+
+	(void)snprintf(yaml, sizeof(yaml),
+		       "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: %.*s, %s},"
+		       " ownerReferences: [{%s, controller: true}]}, spec: {nodeName: n1},"
+		       " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: %s}]}}",
+		       name, name, (int)strcspn(name, "-"), name, hash, owner, ip);
+	lw_test_load(f->model, yaml, NULL);
+}
+
 #define PORT_HTTP(n) "{name: http, containerPort: " #n "}"
 
 static void add_service(struct fixture *f, const char *name, const char *selector, const char *ips,
@@ -387,6 +400,39 @@ static void a_pod_of_neither_revision_is_drained(void **state)
 	assert_int_equal(listed(f, "default/Deployment/web")->draining_pods, 1);
 }
 
+/* Upstream's "canary" is then the old version, which is everybody's. */
+static void a_rollback_in_batches_drains_the_newer_pods(void **state)
+{
+	static const char set[] = "apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: web";
+	struct fixture *f = *state;
+
+	add_owned_pod(f, set, "pod-template-hash: v1", "web-1", "10.0.0.1");
+	add_owned_pod(f, set, "pod-template-hash: v1", "web-2", "10.0.0.2");
+	add_owned_pod(f, set, "pod-template-hash: v2", "web-3", "10.0.0.3");
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web, annotations:"
+		" {rollouts.kruise.io/trafficrouting: lane, rollouts.kruise.io/rollback-in-batch: \"true\"}},"
+		" spec: {workloadRef: {apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: web},"
+		" strategy: {canary: {steps: [{replicas: 20%}, {replicas: 60%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 2, currentStepState: StepPaused, podTemplateHash: v1, stableRevision: v1}}}\n"
+		"---\n"
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: lane,"
+		" finalizers: [progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
+		" strategy: {matches: [{headers: [{name: u, value: x}]}]}}, status: {phase: Progressing}}",
+		NULL);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(listed(f, "default/CloneSet/web")->route, LW_LISTING_STABLE);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_int_equal(pod(f, "10.0.0.1")->lane, 0);
+	assert_int_equal(pod(f, "10.0.0.1")->flags & LW_POD_TERMINATING, 0);
+	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_TERMINATING);
+	assert_int_equal(listed(f, "default/CloneSet/web")->draining_pods, 1);
+}
+
 static void a_rollback_takes_the_canary_out_of_the_way(void **state)
 {
 	struct fixture *f = *state;
@@ -400,6 +446,9 @@ static void a_rollback_takes_the_canary_out_of_the_way(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 0), 0), "10.0.0.1:* 10.0.0.2:*");
 	assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 0), 1), "");
 	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_TERMINATING);
+	/* what it has begun is its lane's still */
+	assert_int_equal(pod(f, "10.0.0.3")->flags & LW_POD_OLD, 0);
+	assert_int_equal(lw_pod_own_lane(pod(f, "10.0.0.3")), 1);
 	/* The canary is gone: there is nothing left to keep apart. */
 	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-3"));
 	build(f);
@@ -440,7 +489,12 @@ static void blue_green_ends_with_all_on_the_new(void **state)
 	assert_int_equal(listed(f, "default/Deployment/web")->route, LW_LISTING_NEW);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.3:8080");
 	assert_int_equal(pod(f, "10.0.0.3")->lane, 0);
+	assert_int_equal(pod(f, "10.0.0.3")->flags & LW_POD_OLD, 0);
 	assert_true(pod(f, "10.0.0.1")->flags & LW_POD_TERMINATING);
+	/* What an old one sends must not go where a canary of another workload is. */
+	assert_int_not_equal(pod(f, "10.0.0.1")->lane, 0);
+	assert_true(pod(f, "10.0.0.1")->flags & LW_POD_OLD);
+	assert_int_equal(lw_pod_own_lane(pod(f, "10.0.0.1")), 0);
 	/* Without a new pod that serves, the old ones go on. */
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "",
 		", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
@@ -562,6 +616,28 @@ static void lanes_by_label(void **state)
 		assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "blue");
 		assert_string_equal(f->listing->endpoints[2].lane_name, "blue");
 	}
+	/* The pod's own label is what it is called, whatever the label was that its Rollout patches in. */
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{matches: [{headers: [{name: user,"
+		"   value: me}]}]}], patchPodTemplateMetadata: {labels: {opensergo.io/canary-gray: gray}}}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: v7, opensergo.io/canary-gray: gray", "", "");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "v7");
+	assert_int_equal(f->listing->nrules, 1);
+	assert_string_equal(f->listing->rules[0].lane_name, "v7");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 1);
+	/* Without one, the patch says what they are going to be called. */
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "", "");
+	build(f);
+	assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "gray");
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	/* "base" names no lane, and a label does not make a stable pod a canary. */
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: base", "", "");
 	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", alicloud.service.tag: gray", "", "");
@@ -840,6 +916,38 @@ static void stateful_sets_by_their_own_label(void **state)
 	assert_int_not_equal(workload(f, dest(f, "10.0.1.1", 0)->workload)->entry, 0);
 }
 
+/* Of three pods two are known: step 2 does not replace all for that. */
+static void how_many_pods_there_are_is_not_how_many_there_are_to_be(void **state)
+{
+	static const char set[] = "apiVersion: apps/v1, kind: StatefulSet, name: db";
+	struct fixture *f = *state;
+
+	add_owned_pod(f, set, "controller-revision-hash: db-v1", "db-0", "10.0.0.1");
+	add_owned_pod(f, set, "controller-revision-hash: db-v2", "db-2", "10.0.0.3");
+	add_service(f, "db", "app: db", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	for (int paused = 0; paused < 2; paused++) {
+		char yaml[1024];
+
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db},"
+			" spec: {workloadRef: {apiVersion: apps/v1, kind: StatefulSet, name: db}, strategy: {canary: {"
+			"   trafficRoutings: [{service: db}], steps: [{traffic: 10%%, replicas: 1}, {traffic: 20%%, replicas: 2},"
+			"   {replicas: 3}]}}},"
+			" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+			"   canaryStatus: {currentStepIndex: 2, currentStepState: %s, podTemplateHash: db-v2, stableRevision: db-v1}}}",
+			paused ? "StepPaused" : "StepUpgrade");
+		lw_test_load(f->model, yaml, NULL);
+		build(f);
+		assert_string_equal(f->findings.text, "");
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+		assert_int_equal(f->listing->nrules, 1);
+		assert_string_equal(f->listing->rules[0].source,
+				    paused ? "Rollout default/db step 2 weight 20" : "Rollout default/db step 1 weight 10");
+	}
+}
+
 /* ---- Services ---- */
 
 static void services_as_rollouts_leaves_them(void **state)
@@ -938,6 +1046,56 @@ static void the_host_network_tells_no_pods(void **state)
 		" where an address tells no pod: left alone\n");
 }
 
+/* Written by hand, they need not have a uid: then nothing tells them by their cgroup. */
+static void host_pods_without_a_uid_are_passed_over(void **state)
+{
+	static const char kept[] = "default/agent: metadata.annotations.laneway.io/keep-out: on the host network an address is not"
+				   " one pod's, and it has no uid; it is not kept out, see --keep-out";
+	static const char *const ns[] = { "a", "b", "default" };
+	_cleanup_free_ struct lw_addr *addrs = NULL;
+	struct fixture *f = *state;
+	char yaml[512];
+	size_t n = 9;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	for (int i = 0; i < 3; i++) {
+		(void)snprintf(yaml, sizeof(yaml),
+			       "{apiVersion: v1, kind: Pod, metadata: {name: agent, namespace: %s%s}, spec: {nodeName: n1,"
+			       " hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.5.5.5}]}}",
+			       ns[i], i == 2 ? ", annotations: {laneway.io/keep-out: \"true\"}" : "");
+		lw_test_load(f->model, yaml, NULL);
+	}
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_PODS), 3);
+	assert_int_equal(lw_state_kept_pods(f->builder, f->model, lw_test_finding, &f->findings, &addrs, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(f->findings.text, kept));
+}
+
+/* What notices another pod at the same address goes by its name then. */
+static void pods_without_a_uid_differ_all_the_same(void **state)
+{
+	static const char yaml[] =
+		"{apiVersion: v1, kind: Pod, metadata: {name: %s, labels: {app: web, pod-template-hash: old},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		" status: {conditions: [{type: Ready, status: \"True\"}], podIP: %s}}";
+	struct fixture *f = *state;
+	char text[512];
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	(void)snprintf(text, sizeof(text), yaml, "web-7", "10.0.0.7");
+	lw_test_load(f->model, text, NULL);
+	(void)snprintf(text, sizeof(text), yaml, "web-8", "10.0.0.8");
+	lw_test_load(f->model, text, NULL);
+	build(f);
+	assert_int_not_equal(pod(f, "10.0.0.7")->uid_hash, 0);
+	assert_int_not_equal(pod(f, "10.0.0.7")->uid_hash, pod(f, "10.0.0.8")->uid_hash);
+}
+
 /* ---- ids, lanes ---- */
 
 static void ids_stay(void **state)
@@ -959,6 +1117,45 @@ static void ids_stay(void **state)
 	build(f);
 	assert_int_equal(dest(f, "10.9.0.1", 80)->workload, id);
 	assert_int_equal(dest(f, "10.9.0.1", 80)->group, group);
+}
+
+/* Kruise has kinds of its own that are called as those of Kubernetes. */
+static void kinds_of_two_groups_are_two(void **state)
+{
+	struct fixture *f = *state;
+	const struct lw_pod *one, *two;
+
+	add_web(f);
+	add_owned_pod(f, "apiVersion: apps/v1, kind: DaemonSet, name: gw", "tier: front", "gw-1", "10.0.2.1");
+	add_owned_pod(f, "apiVersion: apps.kruise.io/v1alpha1, kind: DaemonSet, name: gw", "tier: front", "gw-2", "10.0.2.2");
+	add_service(f, "gw", "app: gw", "10.9.0.9", "{port: 80, targetPort: 8080}");
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web, annotations:"
+		" {rollouts.kruise.io/trafficrouting: lane}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		" name: web}, strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing,"
+		" conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
+		" {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}\n"
+		"---\n"
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: lane,"
+		" finalizers: [progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: gw}],"
+		" strategy: {matches: [{headers: [{name: u, value: x}]}]}}, status: {phase: Progressing}}",
+		NULL);
+	for (int i = 0; i < 2; i++) {
+		build(f);
+		assert_string_equal(f->findings.text, "");
+		assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 3);
+		one = pod(f, "10.0.2.1");
+		two = pod(f, "10.0.2.2");
+		assert_int_not_equal(one->workload, two->workload);
+		assert_int_not_equal(dest(f, "10.0.2.1", 0)->group, dest(f, "10.0.2.2", 0)->group);
+		assert_string_equal(endpoints(f, dest(f, "10.0.2.1", 0), 0), "10.0.2.1:*");
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.9", 80), 0), "10.0.2.1:8080 10.0.2.2:8080");
+		assert_int_not_equal(workload(f, one->workload)->entry, 0);
+		assert_int_not_equal(workload(f, two->workload)->entry, 0);
+		/* once more, following */
+		add_service(f, "web", "app: web", "10.9.0.1", "{port: 81, targetPort: 8080}");
+	}
 }
 
 static void lanes_run_out(void **state)
@@ -1087,6 +1284,44 @@ static void a_tag_of_two_lanes_is_the_first_ones(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 2);
 	assert_string_equal(f->listing->lanes[1].tag_value, "zebra");
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 2);
+}
+
+/* What a rule's fault must not do is to leave a release as it was when the rule was written. */
+static void a_match_that_is_refused_holds_nothing_up(void **state)
+{
+	static const char yaml[] =
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{matches: [{headers: [{name: user, value: '(?!x).*',"
+		"   type: RegularExpression}]}, {headers: [{name: user, value: me}]}]}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: %s}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		"   stableRevision: old}}}";
+	struct lw_test_findings told = {};
+	struct fixture *f = *state;
+	const struct lw_rule *rule;
+	char text[1024];
+
+	add_web(f);
+	(void)snprintf(text, sizeof(text), yaml, "InRolling");
+	lw_test_load(f->model, text, &told);
+	assert_int_equal(told.count, 1);
+	build(f);
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(f->findings.text, "Rollout default/web step 1 match 1: "));
+	assert_true(listed(f, "default/Deployment/web")->open);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 1);
+	rule = lw_image_value(f->image, LW_TABLE_RULES, 0);
+	assert_string_equal(rule->source, "Rollout default/web step 1 match 2");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DFAS), 0);
+
+	(void)snprintf(text, sizeof(text), yaml, "Finalising");
+	lw_test_load(f->model, text, &told);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(listed(f, "default/Deployment/web")->route, LW_LISTING_PLAIN);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
 }
 
 static void two_rollouts_of_one_workload(void **state)
@@ -1261,6 +1496,7 @@ int main(void)
 		T(the_entry_hop_may_be_between_releases),
 		T(pods_are_told_by_hash),
 		T(a_pod_of_neither_revision_is_drained),
+		T(a_rollback_in_batches_drains_the_newer_pods),
 		T(a_rollback_takes_the_canary_out_of_the_way),
 		T(before_the_first_route_all_goes_to_stable),
 		T(a_finished_release_is_left_alone),
@@ -1276,15 +1512,20 @@ int main(void)
 		T(pods_of_the_second_deployment),
 		T(an_owner_made_anew_does_not_own),
 		T(stateful_sets_by_their_own_label),
+		T(how_many_pods_there_are_is_not_how_many_there_are_to_be),
 		T(services_as_rollouts_leaves_them),
 		T(a_service_over_several_workloads),
 		T(an_address_belongs_to_one),
 		T(the_host_network_tells_no_pods),
+		T(host_pods_without_a_uid_are_passed_over),
+		T(pods_without_a_uid_differ_all_the_same),
 		T(ids_stay),
+		T(kinds_of_two_groups_are_two),
 		T(lanes_run_out),
 		T(lanes_of_an_earlier_builder_keep_their_numbers),
 		T(several_lanes_at_once),
 		T(a_tag_of_two_lanes_is_the_first_ones),
+		T(a_match_that_is_refused_holds_nothing_up),
 		T(two_rollouts_of_one_workload),
 		T(a_step_of_weight_0_leads_nobody_in),
 		T(connections_are_enrolled_ahead),

@@ -88,6 +88,7 @@ struct explain {
 	struct lw_head head;
 	const struct lw_dest *dest;
 	unsigned peer_lane; /* of the pod the connection itself goes to */
+	bool peer_leaves; /* it takes no new request */
 };
 
 /* ---- words ---- */
@@ -210,11 +211,11 @@ static unsigned route(const struct explain *e, unsigned lane, enum lw_reason *re
 	unsigned target = lane;
 
 	*own_peer = true;
-	if (lane && lane != e->peer_lane && !group_count(e, lane)) {
+	if (lane && (lane != e->peer_lane || e->peer_leaves) && !group_count(e, lane)) {
 		target = 0;
 		*reason = LW_REASON_NO_ENDPOINT;
 	}
-	if (target == e->peer_lane)
+	if (target == e->peer_lane && !e->peer_leaves)
 		return target;
 	if (!group_count(e, target)) {
 		*reason = LW_REASON_NO_ENDPOINT;
@@ -546,7 +547,10 @@ static void explain_dest(struct explain *e)
 	}
 	if (pod && pod->workload == e->dest->workload)
 		e->peer_lane = pod->lane;
-	line(e, "%s is pod %s in lane %s", addr, pod ? pod->name : "", lane_name(e->peer_lane));
+	/* as lw_refresh() */
+	e->peer_leaves = e->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING));
+	line(e, "%s is pod %s in lane %s%s", addr, pod ? pod->name : "", lane_name(e->peer_lane),
+	     e->peer_leaves ? "; it takes no new request, as it is not ready or on its way out" : "");
 }
 
 static unsigned explain_client(struct explain *e)
@@ -557,10 +561,10 @@ static unsigned explain_client(struct explain *e)
 	lw_addr_format(&e->request->from, addr);
 	e->head.eval.untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
 	if (pod)
-		line(e, "client %s is pod %s in lane %s", addr, pod->name, lane_name(pod->lane));
+		line(e, "client %s is pod %s in lane %s", addr, pod->name, lane_name(lw_pod_own_lane(pod)));
 	else
 		line(e, "client %s is no pod of a workload in release: no lane of its own", addr);
-	return pod ? pod->lane : 0;
+	return pod ? lw_pod_own_lane(pod) : 0;
 }
 
 static void explain(struct explain *e, size_t head_len)

@@ -377,7 +377,7 @@ static void fill_pod(struct lw_model_record *record)
 			lw_model_text_hash(lw_k8s_pairs_get(&meta->labels, "pod-template-hash")),
 		.revision_hash = lw_model_text_hash(
 			lw_k8s_pairs_get(&meta->labels, "controller-revision-hash")),
-		.uid = lw_model_text_hash(meta->uid[0] ? meta->uid : meta->name),
+		.uid = lw_model_text_hash(meta->uid),
 		.owner_uid = lw_model_text_hash(meta->owner.uid),
 		.node = lw_model_text_hash(object->pod.node),
 		.labels = record->labels,

@@ -15,7 +15,8 @@
  * Pods are put in lw_pods also when they are not ready or not wanted: LW_POD_TERMINATING is set on
  * a pod being deleted, and on a pod of a lane that is closed or of a revision that is neither
  * stable nor canary (left over from a release that a newer one overtook). Such a pod is in no group.
- * Without a stable pod at all, base is all pods: requests have nowhere else to go.
+ * Where a lane is open and no pod is base, base is all pods: requests have nowhere else to go. With routes that
+ * are not (STABLE), a workload without a stable pod serves nobody from here, and connections stay where they are.
  *
  * Destinations: each pod IP with port 0 (any), each pod IP and port whose name stands for different
  * numbers on other pods of the workload, each ClusterIP and TCP port of the Services that select

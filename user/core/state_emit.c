@@ -58,6 +58,8 @@ static uint16_t flags_of(const struct lw_state *state, const struct lw_state_pod
 		flags |= LW_POD_LOCAL;
 	if (lw_state_is_untrusted(state->builder, pod->object))
 		flags |= LW_POD_UNTRUSTED;
+	if (lw_state_role(pod) == LW_STATE_DRAIN && pod->workload->decision.route == LW_LISTING_NEW)
+		flags |= LW_POD_OLD;
 	return flags;
 }
 
@@ -345,7 +347,7 @@ static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workl
 			if (family_of(&pod->model->ips[i]) != family || lost(pod, i))
 				continue;
 			if (group == 0)
-				group = group_id(state, &workload->owner, 'p', workload->ns,
+				group = group_id(state, &workload->owner, 'p', workload->group,
 						 workload->full_name, family, port ? port->name : "", 0);
 			if (group == 0)
 				return -ENOMEM;
@@ -387,7 +389,8 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 			.workload = workload->id,
 			.lane = lw_state_role(pod) == LW_STATE_BASE ? 0 : pod->lane,
 			.flags = flags_of(state, pod),
-			.uid_hash = (uint32_t)(pod->model->uid >> 32),
+			/* written by hand, it may have none */
+			.uid_hash = (uint32_t)((pod->model->uid ? pod->model->uid : lw_model_text_hash(meta->name)) >> 32),
 		};
 
 		if (pod->out || (value.flags & LW_POD_UNTRUSTED ? !untrusted : untrusted))

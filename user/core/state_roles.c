@@ -101,10 +101,6 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 	const struct lw_k8s_rollout *rollout = &workload->rollout->rollout;
 	const char *first = NULL;
 
-	/* Upstream patches the pods of the extra Deployment alone. */
-	workload->lane_name = rollout->style == LW_K8S_STYLE_CANARY ?
-				      lane_label(state->builder, &rollout->patch_labels) :
-				      NULL;
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
 		if (pod->role == LW_STATE_BASE)
 			continue;
@@ -114,8 +110,12 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 		    (!first || strcmp(pod->lane_name, first) < 0))
 			first = pod->lane_name;
 	}
+	workload->lane_name = first;
+	/* None yet: what they are going to be called. Upstream patches the pods of the extra Deployment alone. */
+	if (!first && rollout->style == LW_K8S_STYLE_CANARY)
+		workload->lane_name = lane_label(state->builder, &rollout->patch_labels);
 	if (!workload->lane_name)
-		workload->lane_name = first ? first : state->builder->default_lane;
+		workload->lane_name = state->builder->default_lane;
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
 		if (pod->role != LW_STATE_BASE && !pod->lane_name)
 			pod->lane_name = workload->lane_name;
@@ -126,12 +126,13 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 
 int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *workload)
 {
-	struct lw_bytes key[] = { LW_BYTES_STR("workload"), LW_BYTES_STR(workload->full_name) };
+	struct lw_bytes key[] = { LW_BYTES_STR("workload"), LW_BYTES_STR(workload->group),
+				  LW_BYTES_STR(workload->full_name) };
 
 	if (workload->in_image)
 		return 0;
 	if (workload->id == 0)
-		workload->id = lw_state_id(state, &state->builder->last_workload, key, 2);
+		workload->id = lw_state_id(state, &state->builder->last_workload, key, 3);
 	if (workload->id == 0)
 		return -ENOMEM;
 	workload->in_image = true;

@@ -165,8 +165,8 @@ static int sort_release(struct lw_state *state, struct lw_state_workload *worklo
 	r = take(state, workload);
 	if (r < 0)
 		return r;
-	if (wanted < 0)
-		decide(state, workload, workload->npods);
+	if (wanted < 0) /* how many pods are there now says nothing: one may be on its way */
+		decide(state, workload, 0);
 	return lw_state_sort_workload(state, workload);
 }
 

@@ -390,6 +390,16 @@ static void hash_label_goes_by_kind(void **state)
 
 static void steps_of_all_pods_are_told_by_number_and_percentage(void **state)
 {
+	/* intstr.GetScaledValueFromIntOrPercent(..., true); 0: it is not known how many */
+	static const struct {
+		int pct;
+		size_t pods;
+		bool all;
+	} percent[] = {
+		{ 100, 5, true }, { 81, 5, true },   { 80, 5, false },	 { 95, 10, true }, { 90, 10, false },
+		{ 1, 1, true },	  { 0, 1, false },   { 99, 100, false }, { 99, 99, true }, { 100, 0, true },
+		{ 99, 0, false },
+	};
 	const struct row row = { "all", PARTITION, "ww", .step = 2 };
 	struct lw_rollout_decision d;
 	struct objects o;
@@ -401,13 +411,15 @@ static void steps_of_all_pods_are_told_by_number_and_percentage(void **state)
 	assert_false(d.base_is_all);
 	lw_rollout_decide(&o.rollout, NULL, NULL, 4, &d);
 	assert_true(d.base_is_all);
-	o.steps[1].replicas_pct = true;
-	o.steps[1].replicas = 99;
-	lw_rollout_decide(&o.rollout, NULL, NULL, 5, &d);
+	lw_rollout_decide(&o.rollout, NULL, NULL, 0, &d);
 	assert_false(d.base_is_all);
-	o.steps[1].replicas = 100;
-	lw_rollout_decide(&o.rollout, NULL, NULL, 5, &d);
-	assert_true(d.base_is_all);
+	o.steps[1].replicas_pct = true;
+	for (size_t i = 0; i < sizeof(percent) / sizeof(percent[0]); i++) {
+		o.steps[1].replicas = percent[i].pct;
+		lw_rollout_decide(&o.rollout, NULL, NULL, percent[i].pods, &d);
+		if (d.base_is_all != percent[i].all)
+			fail_msg("%d%% of %zu pods", percent[i].pct, percent[i].pods);
+	}
 }
 
 /* ---- what is remembered ---- */

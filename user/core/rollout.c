@@ -99,14 +99,17 @@ void lw_rollout_remember(const struct lw_k8s_object *prev_object,
 	}
 }
 
-/* Partition style, and the step leaves no pod of the old version. */
+/* Partition style, and the step leaves no pod of the old version. Percentages are rounded up, as upstream does. */
 static bool replaces_all(const struct lw_k8s_rollout *plan, const struct lw_k8s_step *step,
 			 size_t pods)
 {
+	size_t n = step->replicas < 0 ? 0 : (size_t)step->replicas;
+
 	if (plan->style != LW_K8S_STYLE_PARTITION || step->replicas < 0)
 		return false;
-	return step->replicas_pct ? step->replicas >= 100 :
-				    pods > 0 && (size_t)step->replicas >= pods;
+	if (pods == 0)
+		return step->replicas_pct && n >= 100;
+	return (step->replicas_pct ? (n * pods + 99) / 100 : n) >= pods;
 }
 
 /* Whose route is in force while the current step's is not; 0: none. */

@@ -43,9 +43,9 @@
  *   Completed                     This step's.
  *   any other, no such step       STABLE.
  * matches win over traffic (api/v1beta1). Without stableRevision upstream waits (trafficrouting/
- * manager.go): PLAIN. Partition style with a step that replaces all pods: the stable Service is
- * unpinned first and the step's own route never written, so base is all pods and the rule stays the
- * previous step's.
+ * manager.go): PLAIN. Partition style with a step that replaces all pods, percentages rounded up:
+ * the stable Service is unpinned first and the step's own route never written, so base is all pods and
+ * the rule stays the previous step's.
  *
  * A plan that is edited: status.rolloutHash is not annotation rollouts.kruise.io/hash, or the status
  * has not observed the generation. The last plan that was taken up is in force, if it was seen. If
@@ -83,7 +83,7 @@ struct lw_rollout_decision {
 
 /*
  * rollout is a Rollout. shared is the TrafficRouting its annotation names, NULL if there is none. memory may be
- * NULL. pods: how many the workload wants, 0: not known; steps that replace all pods by number are told by it.
+ * NULL. pods: how many the workload wants, 0: not known; whether a step replaces all pods is told by it, but for 100%.
  */
 void lw_rollout_decide(const struct lw_k8s_object *rollout, const struct lw_k8s_object *shared,
 		       const struct lw_model_memory *memory, size_t pods,

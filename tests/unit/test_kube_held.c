@@ -138,6 +138,36 @@ static void a_server_may_go_back(void **state)
 	assert_int_equal(in_model(world), 899);
 }
 
+/* The server has another version of the API: resource versions are the same, and what is held is not all of it. */
+static void rollouts_of_another_api_version_take_their_place(void **state)
+{
+	static const char json[] =
+		"{\"apiVersion\":\"rollouts.kruise.io/%s\",\"kind\":\"Rollout\",\"metadata\":{\"name\":\"r\",\"namespace\":\"shop\"},"
+		"\"spec\":{\"workloadRef\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"web\"},"
+		"\"objectRef\":{\"workloadRef\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"web\"}},"
+		"\"strategy\":{\"canary\":{\"trafficRoutings\":[{\"service\":\"web\"}],\"steps\":[{\"replicas\":1,\"matches\":[{%s}]}]}}}}";
+	struct world *world = *state;
+	const struct lw_k8s_object *object;
+	char alpha[768], beta[768];
+
+	world->follows[0].kind = world->follows[1].kind = LW_K8S_ROLLOUT;
+	(void)snprintf(alpha, sizeof(alpha), json, "v1alpha1", "");
+	(void)snprintf(beta, sizeof(beta), json, "v1beta1", "\"path\":{\"value\":\"/beta\"}");
+	bring(world, 0, "r", 1, true, alpha);
+	assert_int_equal(lw_source_kube_errors(&world->source), 1);
+	world->follows[0].unwanted_ns = 1;
+	bring(world, 1, "r", 1, true, beta);
+	for (int i = 0; i < 2; i++) {
+		object = lw_model_get(world->source.o.model, LW_K8S_ROLLOUT, "shop", "r");
+		assert_non_null(object);
+		assert_int_equal(object->rollout.steps[0].route.matches[0].n, 1);
+		assert_int_equal(lw_source_kube_errors(&world->source), 0);
+		/* the other one is still open for a while */
+		bring(world, 0, "r", 2, false, alpha);
+		bring(world, i, "r", 2, false, i ? beta : alpha);
+	}
+}
+
 /* One with a rule that is refused is in the model, and an error as long as it has it. */
 static void a_flaw_is_an_error_of_an_object_that_counts(void **state)
 {
@@ -176,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_newest_of_several_watches_counts),
 		T(a_server_may_go_back),
+		T(rollouts_of_another_api_version_take_their_place),
 		T(a_flaw_is_an_error_of_an_object_that_counts),
 	};
 

@@ -187,6 +187,33 @@ static void each_flaw_is_told(void **state)
 	lw_model_free(&model);
 }
 
+/* What an API server makes of a match by path for a client of v1alpha1. */
+static void an_empty_match_of_v1alpha1_is_not_all_requests(void **state)
+{
+	static const char steps[] = "  strategy: {canary: {trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}]}]}}\n";
+	struct lw_test_findings findings = {};
+	const struct lw_k8s_object *rollout;
+	struct lw_model *model;
+	char yaml[1024];
+
+	(void)state;
+	assert_int_equal(lw_model_new(&model), 0);
+	(void)snprintf(yaml, sizeof(yaml), "%s%s", ROLLOUT_ALPHA, steps);
+	lw_test_load(model, yaml, &findings);
+	assert_int_equal(findings.count, 1);
+	assert_non_null(strstr(findings.text, "Rollout shop/web: spec.strategy.canary.steps[0].matches[0]: a match without headers"));
+	rollout = lw_model_get(model, LW_K8S_ROLLOUT, "shop", "web");
+	assert_non_null(rollout);
+	assert_int_equal(rollout->rollout.steps[0].route.nmatches, 1);
+	assert_non_null(rollout->rollout.steps[0].route.matches[0].refused);
+	/* v1beta1 would tell the rest */
+	(void)snprintf(yaml, sizeof(yaml), "%s%s", ROLLOUT_BETA, steps);
+	lw_test_load(model, yaml, NULL);
+	rollout = lw_model_get(model, LW_K8S_ROLLOUT, "shop", "web");
+	assert_null(rollout->rollout.steps[0].route.matches[0].refused);
+	lw_model_free(&model);
+}
+
 static void the_rest_of_a_list_is_read(void **state)
 {
 	struct lw_test_findings findings = {};
@@ -551,6 +578,7 @@ int main(void)
 		cmocka_unit_test(a_bad_object_is_one_line),
 		cmocka_unit_test(a_regular_expression_that_cannot_be_is_named),
 		cmocka_unit_test(each_flaw_is_told),
+		cmocka_unit_test(an_empty_match_of_v1alpha1_is_not_all_requests),
 		cmocka_unit_test(the_rest_of_a_list_is_read),
 		cmocka_unit_test(a_pod_as_kubectl_prints_it),
 		cmocka_unit_test(services),

@@ -1324,6 +1324,29 @@ static void a_match_that_is_refused_holds_nothing_up(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
 }
 
+static void no_request_enters_by_an_empty_match_of_v1alpha1(void **state)
+{
+	struct lw_test_findings told = {};
+	struct fixture *f = *state;
+
+	add_web(f);
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: Rollout, metadata: {name: web},"
+		     " spec: {objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}}, strategy: {canary: {"
+		     "   trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}]}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		     "   stableRevision: old}}}",
+		     &told);
+	build(f);
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(f->findings.text, "Rollout default/web step 1 match 1: a match without headers"));
+	assert_true(listed(f, "default/Deployment/web")->open);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
+	assert_string_equal(f->listing->rules[0].text, "no request: refused");
+}
+
 static void two_rollouts_of_one_workload(void **state)
 {
 	struct fixture *f = *state;
@@ -1526,6 +1549,7 @@ int main(void)
 		T(several_lanes_at_once),
 		T(a_tag_of_two_lanes_is_the_first_ones),
 		T(a_match_that_is_refused_holds_nothing_up),
+		T(no_request_enters_by_an_empty_match_of_v1alpha1),
 		T(two_rollouts_of_one_workload),
 		T(a_step_of_weight_0_leads_nobody_in),
 		T(connections_are_enrolled_ahead),

@@ -157,8 +157,21 @@ static void check_match(struct lw_fields *fields, const struct lw_k8s_match *mat
 		fields->failed = fields->no_memory = true;
 }
 
-/* full: path and queryParams too. used: must compile. */
-static void read_matches(struct lw_fields *fields, struct json_object *parent, bool full, bool used,
+/*
+ * Of a step of v1beta1 whose match is by path or parameters an API server tells clients of v1alpha1 an empty one: it is not known what
+ * it holds for.
+ */
+static void refuse_empty(struct lw_fields *fields, struct lw_k8s_match *match)
+{
+	if (match->n > 0 || fields->failed)
+		return;
+	match->refused =
+		"a match without headers: in v1alpha1 it may be what is left of one by path or queryParams, which v1beta1 has";
+	lw_fields_flaw(fields, match->refused);
+}
+
+/* full: path and queryParams too; otherwise not_empty: not without a header. used: must compile. */
+static void read_matches(struct lw_fields *fields, struct json_object *parent, bool full, bool not_empty, bool used,
 			 struct lw_k8s_route *route)
 {
 	struct lw_k8s_match *matches;
@@ -188,7 +201,9 @@ static void read_matches(struct lw_fields *fields, struct json_object *parent, b
 				read_path(fields, item, conds, &matches[i].n);
 			}
 			matches[i].conds = conds;
-			if (used)
+			if (used && not_empty)
+				refuse_empty(fields, &matches[i]);
+			if (used && !matches[i].refused)
 				check_match(fields, &matches[i]);
 		}
 		lw_fields_leave(fields, inner);
@@ -323,7 +338,7 @@ static void read_step(struct lw_fields *fields, struct json_object *item, bool a
 	} else {
 		step->route.weight_pct = read_percent(fields, item, "traffic", -1);
 	}
-	read_matches(fields, item, !alpha, used, &step->route);
+	read_matches(fields, item, !alpha, alpha, used, &step->route);
 	read_modifier(fields, item, used, &step->route.modifier);
 }
 
@@ -535,7 +550,7 @@ void lw_objects_traffic_routing(struct lw_fields *fields, struct json_object *ro
 		inner = lw_fields_enter(fields, strategy, "strategy");
 		routing->route.weight_pct =
 			(int)lw_fields_int(fields, strategy, "weight", 0, 100, -1);
-		read_matches(fields, strategy, false, true, &routing->route);
+		read_matches(fields, strategy, false, false, true, &routing->route);
 		read_modifier(fields, strategy, true, &routing->route.modifier);
 		lw_fields_leave(fields, inner);
 	}

@@ -123,6 +123,7 @@ struct lw_k8s_cond {
 struct lw_k8s_match {
 	const struct lw_k8s_cond *conds;
 	size_t n;
+	const char *refused; /* NULL, or why no request enters by it, though n conditions are all there is to read */
 };
 struct lw_k8s_modifier {
 	const struct lw_k8s_pair *set;

@@ -442,6 +442,12 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 		return -ENOMEM;
 	n = 0;
 	for (entry = workload->entries; entry; entry = entry->next) {
+		const char *refused = entry->match == WEIGHT ? NULL : entry->route->matches[entry->match].refused;
+
+		if (refused) {
+			lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, refused);
+			continue;
+		}
 		r = to_rules_entry(state, entry, &entries[n]);
 		if (r < 0)
 			return r;
@@ -525,6 +531,8 @@ const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_ent
 	if (entry->match == WEIGHT && entry->route->weight_pct < 100)
 		return lw_arena_printf(arena, "%d%% of requests", entry->route->weight_pct);
 	match = entry->match == WEIGHT ? NULL : &entry->route->matches[entry->match];
+	if (match && match->refused)
+		return lw_arena_strdup(arena, "no request: refused");
 	if (!match || match->n == 0)
 		return lw_arena_strdup(arena, "all requests");
 	for (size_t i = 0; i < match->n; i++) {

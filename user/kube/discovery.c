@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 
 #define RETRY_MS 15000
+/* Kruise Rollouts may be put up to date, and with it the versions that there are: v1alpha1 has no paths and parameters. */
+#define AGAIN_S 600
 
 static int on_document(const char *type, struct json_object *document, void *arg)
 {
@@ -68,6 +71,16 @@ static void on_discovery_done(const char *trouble, unsigned int retry_after_s, v
 	if (!trouble && discovery->status == 200 && (discovery->v1beta1 || discovery->v1alpha1)) {
 		const char *version = discovery->v1beta1 ? "v1beta1" : "v1alpha1";
 
+		discovery->due_ns = lw_clock_ns() + AGAIN_S * LW_NS_PER_SEC;
+		if (source->version && strcmp(source->version, version) == 0 &&
+		    source->has_shared == discovery->v1alpha1) {
+			lw_kube_schedule(source);
+			return;
+		}
+		if (source->version)
+			lw_info("API group " LW_KUBE_GROUP
+				": the versions have changed, Rollouts are read as %s",
+				version);
 		source->error[0] = '\0';
 		source->version = version;
 		source->has_shared = discovery->v1alpha1;
@@ -94,6 +107,12 @@ static void on_discovery_done(const char *trouble, unsigned int retry_after_s, v
 	discovery->due_ns = lw_clock_ns() + retry_after_s * LW_NS_PER_SEC +
 			    (200 + lw_clock_ns() % (trouble ? 2000 : RETRY_MS)) * LW_NS_PER_MS;
 	lw_kube_schedule(source);
+}
+
+void lw_kube_discover_by(struct lw_source_kube *source, uint64_t due_ns)
+{
+	if (!source->discovery.request && due_ns < source->discovery.due_ns)
+		source->discovery.due_ns = due_ns;
 }
 
 void lw_kube_discover(struct lw_source_kube *source)

@@ -42,10 +42,14 @@ static void on_done(const char *trouble, unsigned int retry_after_s, void *arg)
 		follow->was_synced = true;
 		lw_kube_replan(source);
 	}
-	/* What is refused may need another version of the API. */
-	if (follow->root && lw_watch_status(follow->watch) == 404 &&
-	    source->discovery.due_ns == UINT64_MAX)
-		source->discovery.due_ns = lw_clock_ns() + 1000 * LW_NS_PER_MS;
+	/* What is refused may need another version of the API; a watch that is listed anew may be one of a server that has another. */
+	if (follow->root && lw_watch_status(follow->watch) == 404)
+		lw_kube_discover_by(source, lw_clock_ns() + LW_NS_PER_SEC);
+	if (follow->root && lw_watch_lists(follow->watch) != follow->lists) {
+		if (follow->lists > 0)
+			lw_kube_discover_by(source, lw_clock_ns());
+		follow->lists = lw_watch_lists(follow->watch);
+	}
 	lw_kube_schedule(source);
 }
 

@@ -188,6 +188,19 @@ static void apply_rollout(struct lw_source_kube *source, struct lw_kube_held *he
 	source->waiting++;
 }
 
+/* Another watch has it, or is ahead. Not where the one that brought it has an older version now: the server's data went back. */
+static bool is_passed_over(const struct lw_kube_held *held, const struct lw_kube_follow *follow,
+			   uint64_t version)
+{
+	if (held->refs < 2 || version == 0)
+		return false;
+	/* two watches of Rollouts are of two versions of the API, and the one that ends would tell less */
+	if (follow->kind == LW_K8S_ROLLOUT)
+		return follow->unwanted_ns != 0;
+	return held->version == version ||
+	       (held->version > version && held->from && held->from != follow);
+}
+
 static void apply(const char *ns, const char *name, uint64_t version, bool first, void *p,
 		  void *arg)
 {
@@ -210,9 +223,7 @@ static void apply(const char *ns, const char *name, uint64_t version, bool first
 		return;
 	}
 	held->refs += first;
-	/* Another watch has it, or is ahead. Not where the one that brought it has an older version now: the server's data went back. */
-	if (held->refs > 1 && version != 0 && held->version >= version &&
-	    (held->version == version || (held->from && held->from != follow))) {
+	if (is_passed_over(held, follow, version)) {
 		if (built)
 			lw_k8s_object_free(&built->object);
 		return;

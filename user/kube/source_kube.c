@@ -83,7 +83,7 @@ static void pump(struct lw_source_kube *source)
 {
 	uint64_t now = lw_clock_ns();
 
-	if (source->discovery.due_ns <= now)
+	if (!source->discovery.request && source->discovery.due_ns <= now)
 		lw_kube_discover(source);
 	for (struct lw_kube_follow *follow = source->follows; follow; follow = follow->next) {
 		if (!follow->request && lw_watch_due(follow->watch) <= now)

@@ -50,13 +50,14 @@ struct lw_kube_follow {
 	bool root, wanted;
 	uint64_t unwanted_ns;
 	bool was_synced;
+	unsigned int lists; /* root: complete ones, when its last request ended */
 };
 
 struct lw_kube_discovery {
 	struct lw_http_request *request;
 	struct lw_stream *stream;
 	long status;
-	uint64_t due_ns; /* UINT64_MAX: known */
+	uint64_t due_ns; /* UINT64_MAX: being asked */
 	bool v1beta1, v1alpha1;
 	char message[256];
 };
@@ -119,5 +120,7 @@ void lw_kube_free_follows(struct lw_source_kube *source);
 /* plan.c. Wants the watches that there are to be, and puts Rollouts in the model whose objects are complete. */
 void lw_kube_plan(struct lw_source_kube *source);
 
-/* discovery.c. Asks which versions of the API there are; the answer leads to lw_kube_replan(). */
+/* discovery.c. Asks which versions of the API there are; an answer that is new leads to lw_kube_replan(). */
 void lw_kube_discover(struct lw_source_kube *source);
+/* Then at the latest. */
+void lw_kube_discover_by(struct lw_source_kube *source, uint64_t due_ns);

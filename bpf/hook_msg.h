@@ -116,7 +116,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	struct lw_decision d = {};
 	struct lw_group_key gk = {};
 	__u32 busy = lw_is_busy(f, r), lane, target, i = 0, reason, route = LW_ROUTE_PEER;
-	__u32 is_head = !!(h->scan.flags & LW_SCAN_IS_HEAD), fin_held = f->flags & LW_FLOW_FIN_HELD, modify;
+	__u32 is_head = !!(h->scan.flags & LW_SCAN_IS_HEAD), fin_held = f->fin_held, modify;
 	struct lw_up *up;
 	int how;
 	__u64 c;
@@ -288,9 +288,9 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 	struct lw_scratch *s;
 	int look, v;
 
-	if (f->flags & (LW_FLOW_KEPT_FIONREAD | LW_FLOW_KEPT_SPLICE)) {
+	if (f->noticed) {
 		lw_doubt(f, r);
-		lw_opaque(f, f->flags & LW_FLOW_KEPT_FIONREAD ? LW_REASON_KEPT_FIONREAD : LW_REASON_KEPT_SPLICE);
+		lw_opaque(f, f->noticed & LW_KEEP_FIONREAD ? LW_REASON_KEPT_FIONREAD : LW_REASON_KEPT_SPLICE);
 		return lw_forward(msg, f, r);
 	}
 	s = lw_scratch_take();

@@ -14,7 +14,7 @@
 #define LW_S_IFMT 0170000
 #define LW_S_IFSOCK 0140000
 
-static __always_inline int lw_notice(__u64 sk, __u32 why, __u16 flag)
+static __always_inline int lw_notice(__u64 sk, __u32 why)
 {
 	struct lw_kept_key key = {};
 	char comm[16] = {};
@@ -26,10 +26,10 @@ static __always_inline int lw_notice(__u64 sk, __u32 why, __u16 flag)
 	if (!cookie)
 		return 0;
 	f = bpf_map_lookup_elem(&lw_flows, &cookie);
-	if (!f || (f->flags & flag))
+	if (!f || (f->noticed & why))
 		return 0;
-	/* lw_msg may be at work on another CPU, and its change may win: then it is noticed at the next call */
-	f->flags |= flag;
+	/* of two calls at once, one of each kind, one may win: the other is noticed the next time */
+	f->noticed |= why;
 	lw_who(&key, comm);
 	lw_keep(&key, comm, why);
 	return 0;
@@ -38,7 +38,7 @@ static __always_inline int lw_notice(__u64 sk, __u32 why, __u16 flag)
 SEC("fentry/tcp_ioctl")
 int lw_see_ioctl(__u64 *ctx)
 {
-	return (__u32)ctx[1] == LW_FIONREAD ? lw_notice(ctx[0], LW_KEEP_FIONREAD, LW_FLOW_KEPT_FIONREAD) : 0;
+	return (__u32)ctx[1] == LW_FIONREAD ? lw_notice(ctx[0], LW_KEEP_FIONREAD) : 0;
 }
 
 SEC("fentry/tcp_splice_read")
@@ -47,7 +47,7 @@ int lw_see_splice(__u64 *ctx)
 	__u64 sk = 0;
 
 	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)ctx[0] + bpf_core_field_offset(struct socket, sk));
-	return lw_notice(sk, LW_KEEP_SPLICE, LW_FLOW_KEPT_SPLICE);
+	return lw_notice(sk, LW_KEEP_SPLICE);
 }
 
 /* The socket behind a descriptor of the calling process; 0: it is none. */
@@ -97,5 +97,5 @@ int lw_enter_splice(__u64 *ctx)
 		return 0;
 	bpf_probe_read_kernel(&fd, sizeof(fd), (void *)ctx[0] + LW_FIRST_ARG);
 	sk = lw_sock_of((__u32)fd);
-	return sk ? lw_notice(sk, LW_KEEP_SPLICE, LW_FLOW_KEPT_SPLICE) : 0;
+	return sk ? lw_notice(sk, LW_KEEP_SPLICE) : 0;
 }

@@ -37,7 +37,7 @@ static __noinline int lw_guard(const struct lw_tuple *t, const struct lw_config 
 	}
 	if (!due)
 		return LW_TC_OK;
-	f->flags |= LW_FLOW_FIN_HELD;
+	f->fin_held = 1;
 	lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_FIN_HELD);
 	return LW_TC_DROP;
 }

@@ -350,14 +350,11 @@ enum lw_route {
 };
 enum lw_flow_flags {
 	LW_FLOW_OPAQUE = 1 << 0, /* stays on its route for good */
-	LW_FLOW_FIN_HELD = 1 << 1, /* the own peer has closed; tc kept that back while a response was due */
-	LW_FLOW_UPGRADE = 1 << 2, /* the last request asked for an upgrade */
-	LW_FLOW_SENT = 1 << 3, /* sent_seq is valid */
-	LW_FLOW_CORKED = 1 << 4, /* the kernel has held a piece of a head back once */
-	LW_FLOW_FIN_SENT = 1 << 5, /* the application has closed its sending side */
-	LW_FLOW_KEPT_FIONREAD = 1 << 6, /* the application has done what this kernel gets wrong: opaque from the next */
-	LW_FLOW_KEPT_SPLICE = 1 << 7, /* request on */
-	LW_FLOW_EXPECTS = 1 << 8, /* the last request has an Expect header: an interim response may come before its body's end */
+	LW_FLOW_UPGRADE = 1 << 1, /* the last request asked for an upgrade */
+	LW_FLOW_SENT = 1 << 2, /* sent_seq is valid */
+	LW_FLOW_CORKED = 1 << 3, /* the kernel has held a piece of a head back once */
+	LW_FLOW_FIN_SENT = 1 << 4, /* the application has closed its sending side */
+	LW_FLOW_EXPECTS = 1 << 5, /* the last request has an Expect header: an interim response may come before its body's end */
 };
 
 struct lw_flow_up {
@@ -404,7 +401,10 @@ struct lw_flow {
 	__u8 punt_to; /* lw_punt_sock key: the agent that has the request */
 	__u8 pad2[3];
 	__u32 punt_written; /* messages of it that the agent is about to write whole; set by it */
-	__u32 pad3;
+	/* written by others while lw_msg writes flags */
+	__u8 fin_held; /* 1: the own peer has closed; tc kept that back while a response was due */
+	__u8 noticed; /* enum lw_keep: the application has done what this kernel gets wrong: opaque from the next request on */
+	__u16 pad3;
 	__u16 peer_lane; /* lane of the own peer */
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */

@@ -87,7 +87,7 @@ static void steered_with_peer_gone(int *c, int *g, bool rst)
 		close(b);
 	wait_held(before);
 	assert_true(lab_flow(*c, &f));
-	assert_true(f.flags & LW_FLOW_FIN_HELD);
+	assert_true(f.fin_held);
 	lab_expect_nothing(*c);
 	lab_send(*g, "def");
 	lab_expect(*c, "def");

@@ -170,11 +170,13 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	if (bpf_msg_push_data(msg, 0, sizeof(p), 0))
 		return SK_DROP;
 	/*
-	 * A message that was held back is kept for later sends, its ring of fragments with end marks where it
-	 * has been used (tcp_bpf_push()); a reader of the agent's socket would stop at such a mark (sk_msg_recvmsg())
-	 * and lose the rest: make it one fragment.
+	 * One fragment, which is queued whole or not at all: of several bpf_tcp_ingress() queues the first where memory is short, and
+	 * says nothing of it; the agent would take the next client's message for the rest. Where there are no pages for that it has to
+	 * be left to chance, but not of a message that was held back: that is kept for later sends, its ring of fragments with end
+	 * marks where it has been used (tcp_bpf_push()), and a reader stops at such a mark (sk_msg_recvmsg()).
 	 */
-	if (bpf_msg_pull_data(msg, 0, f->flags & LW_FLOW_CORKED ? p.len + sizeof(p) : sizeof(p), 0))
+	if (bpf_msg_pull_data(msg, 0, p.len + sizeof(p), 0) &&
+	    ((f->flags & LW_FLOW_CORKED) || bpf_msg_pull_data(msg, 0, sizeof(p), 0)))
 		goto undo;
 	data = (void *)(long)msg->data;
 	end = (void *)(long)msg->data_end;

@@ -420,23 +420,33 @@ int lw_sent(__u64 *ctx)
 	return lw_answered((struct sock *)ctx[0], ctx[1]);
 }
 
-/* The application has closed its sending side, or the connection is gone. */
-SEC("tp_btf/inet_sock_set_state")
-int lw_closes(__u64 *ctx)
+static __always_inline int lw_closed(struct sock *sk)
 {
-	struct sock *sk = (struct sock *)ctx[0];
-	__u32 state = ctx[2];
 	struct lw_config *conf = lw_conf();
 	struct lw_accepted *a;
 
-	if (state != BPF_TCP_FIN_WAIT1 && state != BPF_TCP_LAST_ACK && state != BPF_TCP_CLOSE)
-		return 0;
 	if (conf && lw_older_still(conf))
 		lw_older_done(sk);
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	if (a && conf && a->agent == conf->reads)
 		lw_let_go(a, NULL);
 	return 0;
+}
+
+/* The application has closed its sending side. Not BPF_TCP_CLOSE: that may be a reset, which the program does not know of. */
+SEC("tp_btf/inet_sock_set_state")
+int lw_closes(__u64 *ctx)
+{
+	__u32 state = ctx[2];
+
+	return state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_LAST_ACK ? lw_closed((struct sock *)ctx[0]) : 0;
+}
+
+/* The connection is gone, and the application has closed it. */
+SEC("tp_btf/tcp_destroy_sock")
+int lw_gone(__u64 *ctx)
+{
+	return lw_closed((struct sock *)ctx[0]);
 }
 
 static __always_inline struct lw_task *lw_proc_of(__u64 task)

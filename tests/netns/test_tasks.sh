@@ -121,6 +121,28 @@ req client "$(url gone /go/f)" >/dev/null
 gone_is_idle() { [ "$(at_work gone)" = 0 ]; }
 until_ok 10 "the abandoned one to end" gone_is_idle
 expect_eq "after that" c1gray "$(call gone /call "$gray")"
+# So it does where the client has reset the connection: what is sent for it is base, beside one of the lane.
+mkfifo "$LWT_TMP/reset"
+exec_pod client python3 - "${POD_IP[gone]}" "$LWT_PORT" "$LWT_TMP/reset" <<-END &
+	import socket, struct, sys
+	s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+	s.sendall(b"GET /park/r HTTP/1.1\r\nHost: a\r\n\r\n")
+	open(sys.argv[3]).read()
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+END
+until_ok 10 "r to be read" more_at_work gone 0
+: >"$LWT_TMP/reset"
+wait %% || fail "the client that resets"
+connected() { in_pod gone awk -v n="$1" '$2 ~ /:1F90$/ && $4 != "0A" && $4 != "06" { n-- } END { exit n != 0 }' /proc/net/tcp; }
+until_ok 10 "the reset to arrive" connected 0
+expect_eq "at work on one whose client has reset" 1 "$(at_work gone)"
+park gone s "$gray"
+before=$(counted mixed-unproven)
+more_counted() { [ "$(counted "$1")" -gt "$2" ]; }
+req client "$(url gone /go/r)" >/dev/null
+until_ok 10 "what is sent for r to be base" more_counted mixed-unproven "$before"
+expect_eq "s" c1gray "$(go gone s)"
+until_ok 10 "the one that was reset to end" gone_is_idle
 
 # A connection that is older than the agent: its requests are known from the next one on.
 hold_get "" /call >"$LWT_TMP/held"

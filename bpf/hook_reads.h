@@ -322,7 +322,7 @@ int lw_read(__u64 *ctx)
 	tuple = a->tuple;
 	in = bpf_map_lookup_elem(&lw_inbound, &tuple);
 	/* a FIN counts for one */
-	if (!in || in->state != LW_IN_FOLLOWED || (__s32)(copied - in->next) > 1)
+	if (!in || in->state != LW_IN_FOLLOWED || in->opening != (__u16)conf->openings || (__s32)(copied - in->next) > 1)
 		return lw_hold_unseen(a, write_seq);
 	if (fresh)
 		was = in->from;

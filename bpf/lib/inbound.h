@@ -307,10 +307,10 @@ next:
 	return !r->left;
 }
 
-static __noinline long lw_in_new(const struct lw_tuple *t)
+static __noinline long lw_in_new(const struct lw_tuple *t, __u32 opening)
 {
 	struct lw_tuple key = *t;
-	struct lw_in first = {};
+	struct lw_in first = { .opening = opening };
 
 	return bpf_map_update_elem(&lw_inbound, &key, &first, BPF_ANY);
 }
@@ -338,12 +338,13 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 	if (!p->len && !(p->flags & LW_TCP_SYN))
 		return;
 	in = bpf_map_lookup_elem(&lw_inbound, &p->t);
-	if (p->flags & LW_TCP_SYN) {
-		/* the ports are used again */
-		if (in)
-			bpf_map_delete_elem(&lw_inbound, &p->t);
-		return;
+	/* the ports are used again, or may have been while no lane was open */
+	if (in && ((p->flags & LW_TCP_SYN) || in->opening != (__u16)conf->openings)) {
+		bpf_map_delete_elem(&lw_inbound, &p->t);
+		in = NULL;
 	}
+	if (p->flags & LW_TCP_SYN)
+		return;
 	if (in && in->state == LW_IN_LOST)
 		return;
 	if (p->start == LW_NO_START)
@@ -370,7 +371,7 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 		if (bpf_skb_load_bytes(skb, r->at, &c, 1) || !lw_begins_request(c))
 			return;
 		if (!in) {
-			lw_in_new(&p->t);
+			lw_in_new(&p->t, conf->openings);
 			in = bpf_map_lookup_elem(&lw_inbound, &p->t);
 			if (!in)
 				return;

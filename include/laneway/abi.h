@@ -54,6 +54,8 @@ struct lw_config {
 	__u64 netns; /* cookie of the agent's network namespace: the node's own, not a pod's */
 	__u32 hop_lanes; /* bit n: requests of lane n are told in lw_hops; 0: nobody traces */
 	__u32 hop_workload; /* of these, only those to this one (lw_workload.name_hash); 0: to any */
+	__u32 openings; /* how often LW_CONF_INBOUND was set: what is known of connections from before is void */
+	__u32 pad;
 	__u64 older_ns; /* when the agent looked which requests pods were at work on already; 0: not yet, or they were on none */
 };
 
@@ -505,7 +507,7 @@ struct lw_in {
 	__u32 next; /* sequence number of the first byte not seen yet */
 	__u8 state; /* enum lw_in_state */
 	__u8 split; /* 1: the head at hand is in lw_in_heads */
-	__u16 pad;
+	__u16 opening; /* lw_config.openings, its low bits, when it was made; another: void, the ports may be another connection's */
 	__u32 requests; /* heads seen */
 	__u32 from; /* sequence number of the first byte since it is followed without a gap */
 	struct lw_in_request last[LW_IN_REQUESTS]; /* [(n - 1) % LW_IN_REQUESTS]: the n-th */

@@ -265,10 +265,18 @@ static __always_inline struct lw_accepted *lw_older_one(struct sock *sk, __u32 a
 	return a;
 }
 
+/* Does what is held count with the calling process? The connection may have been handed to it by the one that read before. */
+static __always_inline int lw_holds_here(const struct lw_accepted *a)
+{
+	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+
+	return a->held && a->proc.tid == (__u32)leader->pid && a->proc.started == leader->start_time;
+}
+
 /* Bytes were read that were not seen arriving: they count as unknown until the connection's next request. */
 static __always_inline int lw_hold_unseen(struct lw_accepted *a, __u32 write_seq)
 {
-	if (!a->held || !(a->flags & LW_ACC_STICKY))
+	if (!(a->flags & LW_ACC_STICKY) || !lw_holds_here(a))
 		lw_hold(a, LW_IN_UNKNOWN, LW_ACC_STICKY, write_seq);
 	return 0;
 }
@@ -312,10 +320,13 @@ int lw_read(__u64 *ctx)
 		return 0;
 	a->copied = copied;
 	a->fresh = 0;
-	if (a->held && (a->flags & LW_ACC_FOR_GOOD))
+	if (a->held && (a->flags & LW_ACC_FOR_GOOD)) {
+		if (!lw_holds_here(a))
+			lw_hold(a, LW_IN_UNKNOWN, LW_ACC_FOR_GOOD, write_seq);
 		return 0;
+	}
 	if (!(conf->flags & LW_CONF_INBOUND)) {
-		if (!a->held || !(a->flags & LW_ACC_STICKY))
+		if (!(a->flags & LW_ACC_STICKY) || !lw_holds_here(a))
 			lw_hold(a, LW_IN_UNKNOWN, 0, write_seq);
 		return 0;
 	}

@@ -16,6 +16,8 @@ of this one. Each path a way of working:
 /early      the answer's head first, then upstream
 /lend/NAME  the thread that has read the request does what is brought to it, until /go/NAME has come
 /borrow/NAME  the call is made by the thread that lends itself; the one that has read the request waits for it, and answers
+
+With HANDED set there is another process on the next port, which reads so many lines and hands the connection to this one.
 """
 import ctypes
 import http.client
@@ -33,6 +35,17 @@ if len(sys.argv) > 3:
     PR_SET_CHILD_SUBREAPER = 36
     assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     subprocess.Popen(["sh", sys.argv[3]])
+taken, handed = socket.socketpair()
+if "HANDED" in os.environ and os.fork() == 0:
+    s = socket.create_server(("0.0.0.0", port + 1))
+    while True:
+        conn, _ = s.accept()
+        lines = int(os.environ["HANDED"])
+        while lines:
+            lines -= conn.recv(1) in (b"\n", b"")
+        socket.send_fds(handed, [b"x"], [conn.fileno()])
+        conn.close()
+handed.close()
 work = queue.Queue()
 
 
@@ -131,6 +144,13 @@ def serve(conn):
     conn.close()
 
 
+def take():
+    while True:
+        for fd in socket.recv_fds(taken, 1, 1)[1]:
+            threading.Thread(target=serve, args=(socket.socket(fileno=fd),), daemon=True).start()
+
+
+threading.Thread(target=take, daemon=True).start()
 for _ in range(2):
     threading.Thread(target=worker, daemon=True).start()
 s = socket.create_server(("0.0.0.0", port), backlog=256)

@@ -170,7 +170,7 @@ static __always_inline void lw_reader_keys(struct lw_task_key *thread, struct lw
 }
 
 /* The calling thread has read a request. */
-static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __u32 write_seq)
+static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __u32 write_seq)
 {
 	struct lw_task_key thread = {}, proc = {};
 	struct lw_task *t, *p;
@@ -187,8 +187,9 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 	a->lane = lane;
 	a->flags = flags;
 	a->write_seq = write_seq;
+	a->interim = 0;
 	if (t) {
-		if (p && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
+		if (p && !(flags & LW_ACC_LOOKED) && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
 			__sync_fetch_and_or(&p->flags, LW_TASK_INTERLEAVES);
 		lw_task_add(t, lane, 1, now);
 	} else {
@@ -212,6 +213,53 @@ static __always_inline void lw_hold(struct lw_accepted *a, __u32 lane, __u32 fla
 		lw_add_uncounted(0, 1);
 	}
 	(void)__sync_lock_test_and_set(&a->held, 1);
+	return 0;
+}
+
+/* Where the bytes cannot be read: an interim response has no more than that, and no final one that matters less (RFC 9110 15.2.1). */
+#define LW_INTERIM_MAX 64
+
+enum lw_says {
+	LW_SAYS_UNKNOWN,
+	LW_SAYS_INTERIM, /* a response of 1xx begins, after which another one comes; 101 is a last one */
+	LW_SAYS_FINAL, /* another one begins */
+	LW_SAYS_ELSE, /* none begins */
+};
+
+/* What is sent, by its first bytes. msg: a msghdr in the kernel's memory, its bytes in the application's; 0: not at hand. */
+static __noinline int lw_says(__u64 msg)
+{
+	__u64 iter = msg + bpf_core_field_offset(struct msghdr, msg_iter), offset, at, left, part[2] = {};
+	static const char begins[] = "HTTP/1.";
+	__u8 type = 0;
+	char b[12] = {};
+	__u32 i;
+
+	if (!msg)
+		return LW_SAYS_UNKNOWN;
+	bpf_probe_read_kernel(&type, sizeof(type), (void *)iter + bpf_core_field_offset(struct iov_iter, iter_type));
+	offset = lw_pointer_at(iter + bpf_core_field_offset(struct iov_iter, iov_offset));
+	if (type == bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
+		at = lw_pointer_at(iter + bpf_core_field_offset(struct iov_iter, ubuf));
+		left = lw_pointer_at(iter + bpf_core_field_offset(struct iov_iter, count));
+	} else if (type == bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
+		at = bpf_core_field_exists(struct iov_iter, __iov) ? bpf_core_field_offset(struct iov_iter, __iov) :
+								     bpf_core_field_offset(struct iov_iter___old, iov);
+		bpf_probe_read_kernel(part, sizeof(part), (void *)lw_pointer_at(iter + at)); /* of struct iovec */
+		at = part[0];
+		left = part[1] - offset;
+	} else {
+		return LW_SAYS_UNKNOWN;
+	}
+	left = LW_AT_MOST(left, sizeof(b));
+	if (!left || bpf_probe_read_user(b, left, (void *)at + offset))
+		return LW_SAYS_UNKNOWN;
+	for (i = 0; i < sizeof(begins) - 1; i++)
+		if (i < left && b[i] != begins[i])
+			return LW_SAYS_ELSE;
+	if (left < sizeof(b))
+		return LW_SAYS_UNKNOWN;
+	return b[9] == '1' && (b[10] != '0' || b[11] != '1') ? LW_SAYS_INTERIM : LW_SAYS_FINAL;
 }
 
 static __always_inline int lw_older_still(const struct lw_config *conf)
@@ -227,15 +275,15 @@ static __always_inline int lw_older_at_work(struct sock *sk)
 	return bpf_map_lookup_elem(&lw_older_work, &cookie) != NULL;
 }
 
-/* It is answered, or nobody waits for an answer any more. */
-static __always_inline void lw_older_done(struct sock *sk)
+/* It is answered, by what is sent (msg, see lw_says()), or nobody waits for an answer any more. */
+static __always_inline void lw_older_done(struct sock *sk, __u64 msg)
 {
 	__u64 cookie = bpf_get_socket_cookie(sk);
 	struct lw_older_work *w = bpf_map_lookup_elem(&lw_older_work, &cookie);
 	struct lw_older_count *count;
 	__u32 pod, doubt;
 
-	if (!w)
+	if (!w || lw_says(msg) == LW_SAYS_INTERIM)
 		return;
 	pod = w->pod;
 	doubt = w->doubt;
@@ -281,6 +329,32 @@ static __always_inline int lw_hold_unseen(struct lw_accepted *a, __u32 write_seq
 	return 0;
 }
 
+static __always_inline struct lw_in *lw_in_of(const struct lw_accepted *a, const struct lw_config *conf)
+{
+	struct lw_tuple tuple = a->tuple;
+	struct lw_in *in = bpf_map_lookup_elem(&lw_inbound, &tuple);
+
+	return in && in->state == LW_IN_FOLLOWED && in->opening == (__u16)conf->openings ? in : NULL;
+}
+
+/* Bytes that have arrived were looked at with MSG_PEEK. If a request may be among them the application may be at work on it. */
+static __noinline int lw_looked(struct lw_accepted *a, __u32 copied, __u32 write_seq)
+{
+	struct lw_config *conf = lw_conf();
+	struct lw_in *in;
+	__u32 requests;
+
+	if (!conf || a->held)
+		return 0;
+	in = conf->flags & LW_CONF_INBOUND ? lw_in_of(a, conf) : NULL;
+	if (in) {
+		requests = *(const volatile __u32 *)&in->requests;
+		if (!requests || (__s32)(in->last[(requests - 1) & (LW_IN_REQUESTS - 1)].end - copied) <= 0)
+			return 0;
+	}
+	return lw_hold(a, LW_IN_UNKNOWN, LW_ACC_LOOKED, write_seq);
+}
+
 /* Bytes have gone to the application, in whose thread this runs; the socket is locked. */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int lw_read(__u64 *ctx)
@@ -288,7 +362,6 @@ int lw_read(__u64 *ctx)
 	struct sock *sk = (struct sock *)ctx[0];
 	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	struct lw_config *conf = lw_conf();
-	struct lw_tuple tuple;
 	struct tcp_sock *tp;
 	struct lw_in *in;
 	__u32 was, copied, write_seq, i, n, requests, found = 0, lane = LW_IN_UNKNOWN, expects = 0, fresh, unseen;
@@ -316,8 +389,8 @@ int lw_read(__u64 *ctx)
 	write_seq = tp->write_seq;
 	was = a->copied;
 	fresh = a->fresh;
-	if (copied == was && !fresh) /* a look with MSG_PEEK */
-		return 0;
+	if (copied == was && !fresh)
+		return lw_looked(a, copied, write_seq);
 	a->copied = copied;
 	a->fresh = 0;
 	if (a->held && (a->flags & LW_ACC_FOR_GOOD)) {
@@ -330,10 +403,9 @@ int lw_read(__u64 *ctx)
 			lw_hold(a, LW_IN_UNKNOWN, 0, write_seq);
 		return 0;
 	}
-	tuple = a->tuple;
-	in = bpf_map_lookup_elem(&lw_inbound, &tuple);
+	in = lw_in_of(a, conf);
 	/* a FIN counts for one */
-	if (!in || in->state != LW_IN_FOLLOWED || in->opening != (__u16)conf->openings || (__s32)(copied - in->next) > 1)
+	if (!in || (__s32)(copied - in->next) > 1)
 		return lw_hold_unseen(a, write_seq);
 	if (fresh)
 		was = in->from;
@@ -358,7 +430,7 @@ int lw_read(__u64 *ctx)
 		return 0;
 	n = expects ? LW_ACC_EXPECTS : 0;
 	/* several at once, or one before the last is answered: pipelining */
-	if (found > 1 || unseen || (a->held && write_seq == a->write_seq) ||
+	if (found > 1 || unseen || (a->held && !(a->flags & LW_ACC_LOOKED) && write_seq == a->write_seq) ||
 	    (fresh && lw_older_still(conf) && lw_older_at_work(sk))) {
 		lane = LW_IN_UNKNOWN;
 		n = LW_ACC_FOR_GOOD;
@@ -367,24 +439,27 @@ int lw_read(__u64 *ctx)
 	return 0;
 }
 
-/* An interim response has no more bytes than that, and no final one that matters less (RFC 9110 15.2.1). */
-#define LW_INTERIM_MAX 64
-
-static __always_inline int lw_answered(struct sock *sk, int size)
+static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 {
 	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	struct lw_config *conf = lw_conf();
 	struct lw_task_key proc, thread = {};
 	struct lw_task *p;
+	int says;
 
 	if (conf && size > 0 && lw_older_still(conf))
-		lw_older_done(sk);
-	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 || (a->flags & (LW_ACC_STICKY | LW_ACC_FOR_GOOD)))
+		lw_older_done(sk, msg);
+	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 ||
+	    (a->flags & (LW_ACC_STICKY | LW_ACC_FOR_GOOD | LW_ACC_LOOKED)))
 		return 0;
-	if ((a->flags & LW_ACC_EXPECTS) && size <= LW_INTERIM_MAX) {
-		a->flags &= ~LW_ACC_EXPECTS;
+	says = lw_says(msg);
+	if (says == LW_SAYS_INTERIM ||
+	    (says == LW_SAYS_UNKNOWN && (a->flags & LW_ACC_EXPECTS) && !a->interim && size <= LW_INTERIM_MAX)) {
+		a->interim = 1;
 		return 0;
 	}
+	if (says == LW_SAYS_ELSE && a->interim) /* the rest of it */
+		return 0;
 	proc = a->proc;
 	p = bpf_map_lookup_elem(&lw_procs, &proc);
 	if (p && !(a->flags & LW_ACC_UNCOUNTED)) {
@@ -411,7 +486,7 @@ static __always_inline int lw_answered(struct sock *sk, int size)
 SEC("fentry/tcp_sendmsg")
 int lw_sends(__u64 *ctx)
 {
-	return lw_answered((struct sock *)ctx[0], ctx[2]);
+	return lw_answered((struct sock *)ctx[0], ctx[2], ctx[1]);
 }
 
 /* Linux 6.16 */
@@ -421,14 +496,14 @@ int lw_sends_locked(__u64 *ctx)
 	const struct msghdr *msg = (const struct msghdr *)ctx[1];
 	unsigned long size = msg->msg_iter.count;
 
-	return lw_answered((struct sock *)ctx[0], size > LW_INTERIM_MAX ? LW_INTERIM_MAX + 1 : size);
+	return lw_answered((struct sock *)ctx[0], size > LW_INTERIM_MAX ? LW_INTERIM_MAX + 1 : size, ctx[1]);
 }
 
 /* Linux 6.3 */
 SEC("tp_btf/sock_send_length")
 int lw_sent(__u64 *ctx)
 {
-	return lw_answered((struct sock *)ctx[0], ctx[1]);
+	return lw_answered((struct sock *)ctx[0], ctx[1], 0);
 }
 
 static __always_inline int lw_closed(struct sock *sk)
@@ -437,7 +512,7 @@ static __always_inline int lw_closed(struct sock *sk)
 	struct lw_accepted *a;
 
 	if (conf && lw_older_still(conf))
-		lw_older_done(sk);
+		lw_older_done(sk, 0);
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	if (a && conf && a->agent == conf->reads)
 		lw_let_go(a, NULL);

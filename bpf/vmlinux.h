@@ -100,7 +100,22 @@ struct pt_regs {
 };
 
 struct iov_iter {
+	__u8 iter_type;
+	unsigned long iov_offset;
 	unsigned long count;
+	const void *__iov;
+	void *ubuf;
+};
+
+/* before Linux 6.4 */
+struct iov_iter___old {
+	const void *iov;
+};
+
+/* their numbers are the running kernel's, too (bpf_core_enum_value()) */
+enum iter_type {
+	ITER_UBUF,
+	ITER_IOVEC,
 };
 
 struct msghdr {

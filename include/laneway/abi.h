@@ -558,6 +558,7 @@ enum lw_accepted_flags {
 	LW_ACC_NO_THREAD = 1 << 4, /* likewise with its thread */
 	LW_ACC_NO_POD = 1 << 5, /* likewise with its pod */
 	LW_ACC_NOT_POD = 1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
+	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {
@@ -568,10 +569,11 @@ struct lw_accepted {
 	__u32 held; /* 1: a request has been read and not answered; taken with an atomic exchange */
 	__u32 write_seq; /* of the socket when it was read */
 	__u8 lane; /* of it */
-	__u8 flags; /* enum lw_accepted_flags */
-	__u16 fresh; /* 1: how far the application had read before is not known */
+	__u8 fresh; /* 1: how far the application had read before is not known */
+	__u16 flags; /* enum lw_accepted_flags */
 	__u32 agent; /* lw_config.reads when it was first seen; another: what is held here is void */
 	__u32 turn; /* lw_task.turns of the process once the request was read */
+	__u32 interim; /* 1: an interim response has been sent for it */
 	__u64 netns; /* cookie of its network namespace; 0: not looked up yet */
 };
 

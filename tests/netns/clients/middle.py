@@ -14,6 +14,9 @@ of this one. Each path a way of working:
 /shell      a child of a child does
 /leave/NAME a child asks after /go/NAME has come, and puts what it gets into the file OUT/NAME; the answer does not wait for it
 /early      the answer's head first, then upstream
+/hints      an interim response first, then upstream and the answer
+/pieces     the same, the interim response in three pieces
+/look/NAME  the head is looked at (MSG_PEEK), and read only when upstream has been asked, after /go/NAME has come
 /lend/NAME  the thread that has read the request does what is brought to it, until /go/NAME has come
 /borrow/NAME  the call is made by the thread that lends itself; the one that has read the request waits for it, and answers
 
@@ -89,6 +92,11 @@ def worker():
 def serve(conn):
     f = conn.makefile("rb")
     while True:
+        if "LOOKS" in os.environ:
+            line = conn.recv(65536, socket.MSG_PEEK).split()
+            if len(line) > 2 and line[1].startswith(b"/look/"):
+                gate(line[1][6:].decode()).wait(600)
+                looked = ask("/look")
         line = f.readline().split()
         if len(line) < 3:
             break
@@ -134,6 +142,15 @@ def serve(conn):
             child = subprocess.Popen(["sh", "-c", f"read -r _; {CURL} >$0; true", os.environ["OUT"] + path[6:]], stdin=subprocess.PIPE)
             threading.Thread(target=lambda gone: (gate(gone).wait(600), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
             answer(conn, "left")
+        elif path == "/hints":
+            conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n")
+            answer(conn, ask(path))
+        elif path == "/pieces":
+            for piece in b"HTTP/1.1 102 Processing\r\n", b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", b"\r\n":
+                conn.sendall(piece)
+            answer(conn, ask(path))
+        elif path.startswith("/look/"):
+            answer(conn, looked)
         elif path == "/early":
             conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             body = ask(path).encode()

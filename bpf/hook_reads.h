@@ -189,7 +189,7 @@ static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __
 	a->write_seq = write_seq;
 	a->interim = 0;
 	if (t) {
-		if (p && !(flags & LW_ACC_LOOKED) && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
+		if (p && !(flags & (LW_ACC_LOOKED | LW_ACC_BLIND)) && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
 			__sync_fetch_and_or(&p->flags, LW_TASK_INTERLEAVES);
 		lw_task_add(t, lane, 1, now);
 	} else {
@@ -400,7 +400,7 @@ int lw_read(__u64 *ctx)
 	}
 	if (!(conf->flags & LW_CONF_INBOUND)) {
 		if (!(a->flags & LW_ACC_STICKY) || !lw_holds_here(a))
-			lw_hold(a, LW_IN_UNKNOWN, 0, write_seq);
+			lw_hold(a, LW_IN_UNKNOWN, LW_ACC_BLIND, write_seq);
 		return 0;
 	}
 	in = lw_in_of(a, conf);
@@ -462,7 +462,7 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 		return 0;
 	proc = a->proc;
 	p = bpf_map_lookup_elem(&lw_procs, &proc);
-	if (p && !(a->flags & LW_ACC_UNCOUNTED)) {
+	if (p && !(a->flags & (LW_ACC_UNCOUNTED | LW_ACC_BLIND))) {
 		if ((__u32)bpf_get_current_pid_tgid() != a->thread.tid) {
 			if (!(p->flags & LW_TASK_HANDS_OVER))
 				__sync_fetch_and_or(&p->flags, LW_TASK_HANDS_OVER);

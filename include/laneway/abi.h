@@ -558,6 +558,7 @@ enum lw_accepted_flags {
 	LW_ACC_NO_THREAD = 1 << 4, /* likewise with its thread */
 	LW_ACC_NO_POD = 1 << 5, /* likewise with its pod */
 	LW_ACC_NOT_POD = 1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
+	LW_ACC_BLIND = 1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
 	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */

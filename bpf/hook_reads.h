@@ -444,6 +444,7 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	struct lw_config *conf = lw_conf();
 	struct lw_task_key proc, thread = {};
+	struct tcp_sock *tp;
 	struct lw_task *p;
 	int says;
 
@@ -451,6 +452,10 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 		lw_older_done(sk, msg);
 	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 ||
 	    (a->flags & (LW_ACC_STICKY | LW_ACC_FOR_GOOD | LW_ACC_LOOKED)))
+		return 0;
+	/* lw_sent runs when the client may have the answer and has asked again: by what is sent, not by what was at work before */
+	tp = msg ? NULL : bpf_skc_to_tcp_sock(sk);
+	if (tp && tp->write_seq == a->write_seq)
 		return 0;
 	says = lw_says(msg);
 	if (says == LW_SAYS_INTERIM ||

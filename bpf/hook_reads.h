@@ -580,6 +580,20 @@ static __always_inline void lw_orphans(__u64 task)
 	}
 }
 
+/* Another program, which may work in another way. What is at work on connections that it has still is counted on. */
+SEC("tp_btf/sched_process_exec")
+int lw_execs(__u64 *ctx)
+{
+	struct lw_task *p = lw_proc_of(ctx[0]);
+
+	if (!p)
+		return 0;
+	__sync_fetch_and_and(&p->flags, ~(LW_TASK_HANDS_OVER | LW_TASK_INTERLEAVES));
+	p->proven = 0;
+	p->turns = 0;
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int lw_exits(__u64 *ctx)
 {

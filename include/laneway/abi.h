@@ -534,7 +534,7 @@ enum lw_task_flags {
 struct lw_task {
 	__u32 n[LW_MAX_LANES + 1]; /* by lane; [LW_IN_UNKNOWN]: that may be in any */
 	__u32 total; /* of pods LW_TASK_ENDS: the element is about to be deleted, nothing may be counted there any more */
-	__u32 flags; /* enum lw_task_flags; of processes: for good */
+	__u32 flags; /* enum lw_task_flags; of processes: for good, until another program is executed */
 	__u32 proven; /* of processes: answers by the thread that read the request, while others were read or answered */
 	__u32 turns; /* of processes: how often a request whose lane is known was read or answered */
 	__u32 pad;

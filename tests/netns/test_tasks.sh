@@ -68,6 +68,15 @@ expect_like "tagged, after one was handed over" 'b[12]' "$(call mixed /call "$gr
 expect_like "e" 'b[12]' "$(go mixed e)"
 expect_eq "alone again" c1gray "$(call mixed /call "$gray")"
 
+# Another program in the same process begins anew.
+req client "$(url mixed /again)" >/dev/null 2>&1 || true
+wait_port mixed "$LWT_PORT"
+expect_eq "proven by the program before" 0 "$(proven mixed)"
+until_ok 20 "the proof" prove mixed
+park mixed q
+expect_eq "tagged, proven by the program since" c1gray "$(call mixed /call "$gray")"
+expect_like "q" 'b[12]' "$(go mixed q)"
+
 # A request whose client has gone still counts, until the service closes the connection.
 middle gone
 park gone f

@@ -14,6 +14,7 @@ of this one. Each path a way of working:
 /shell      a child of a child does
 /leave/NAME a child asks after /go/NAME has come, and puts what it gets into the file OUT/NAME; the answer does not wait for it
 /early      the answer's head first, then upstream
+/again      none: this program is executed anew in the same process
 /hints      an interim response first, then upstream and the answer
 /pieces     the same, the interim response in three pieces
 /look/NAME  the head is looked at (MSG_PEEK), and read only when upstream has been asked, after /go/NAME has come
@@ -142,6 +143,8 @@ def serve(conn):
             child = subprocess.Popen(["sh", "-c", f"read -r _; {CURL} >$0; true", os.environ["OUT"] + path[6:]], stdin=subprocess.PIPE)
             threading.Thread(target=lambda gone: (gate(gone).wait(600), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
             answer(conn, "left")
+        elif path == "/again":
+            os.execv(sys.executable, [sys.executable] + sys.argv)
         elif path == "/hints":
             conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n")
             answer(conn, ask(path))

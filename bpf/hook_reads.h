@@ -519,8 +519,13 @@ static __always_inline int lw_closed(struct sock *sk)
 	if (conf && lw_older_still(conf))
 		lw_older_done(sk, 0);
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
-	if (a && conf && a->agent == conf->reads)
-		lw_let_go(a, NULL);
+	if (!a || !conf || a->agent != conf->reads)
+		return 0;
+	if (a->unseen) {
+		a->unseen = 0;
+		lw_unseen_add(a->netns, -1);
+	}
+	lw_let_go(a, NULL);
 	return 0;
 }
 

@@ -248,6 +248,16 @@ static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf
 	bpf_map_update_elem(&lw_fars, &up, &far, BPF_ANY);
 }
 
+static __always_inline int lw_is_mptcp(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u8 is = 0;
+
+	if (tp && bpf_core_field_exists(tp->is_mptcp))
+		bpf_probe_read_kernel(&is, sizeof(is), (void *)tp + bpf_core_field_offset(struct tcp_sock, is_mptcp));
+	return is;
+}
+
 /* A pod has accepted a connection: what it reads there may tell what it sends for (hook_reads.h). */
 static __always_inline void lw_pod_accepted(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
@@ -265,6 +275,11 @@ static __always_inline void lw_pod_accepted(struct bpf_sock_ops *ctx, struct bpf
 	lw_far_tuple(ctx, &a->tuple, 1);
 	a->copied = LW_CTX(ctx, rcv_nxt);
 	a->agent = conf->reads;
+	if (lw_is_mptcp(sk)) {
+		a->netns = bpf_get_netns_cookie(ctx);
+		a->unseen = 1;
+		lw_unseen_add(a->netns, 1);
+	}
 }
 
 SEC("sockops")

@@ -149,6 +149,7 @@ struct tcp_sock {
 	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 snd_una;
+	_Bool is_mptcp;
 };
 
 #pragma clang attribute pop

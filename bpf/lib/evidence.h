@@ -179,10 +179,15 @@ __noinline int lw_learn_older(__u64 netns, struct lw_learned *l)
 {
 	struct lw_config *conf = lw_conf();
 	const struct lw_older_count *count;
-	__u32 none = 0, *pod;
-	__u64 key = netns, age;
+	__u32 none = 0, *pod, at = netns & (LW_AT_LANES - 1);
+	__u64 key = netns, age, *unseen;
 
-	if (!l || !conf || !conf->older_ns || l->evidence == LW_EVIDENCE_NONE || l->evidence == LW_EVIDENCE_TRACE)
+	if (!l || !conf || l->evidence == LW_EVIDENCE_NONE || l->evidence == LW_EVIDENCE_TRACE)
+		return 0;
+	unseen = bpf_map_lookup_elem(&lw_at_unseen, &at);
+	if (unseen && *unseen)
+		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
+	if (!conf->older_ns)
 		return 0;
 	age = bpf_ktime_get_ns() - conf->older_ns;
 	if (age >= LW_OLDER_SURE_NS)

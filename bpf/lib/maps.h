@@ -346,6 +346,16 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } lw_at_lanes SEC(".maps");
+/*
+ * Connections of a network namespace, [its cookie % LW_AT_LANES], whose requests are never seen being read, for they are MPTCP's. Not 0:
+ * work is no evidence there. lw_sockops and lw_reads write, lw_msg reads.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LW_AT_LANES);
+	__type(key, __u32);
+	__type(value, __u64);
+} lw_at_unseen SEC(".maps");
 /* [0]: requests that could not be counted with their process; [1]: with their pod. */
 #define LW_UNCOUNTED_PODS 1
 struct {

@@ -48,6 +48,15 @@ static __always_inline struct lw_config *lw_conf(void)
 	return bpf_map_lookup_elem(&lw_config, &zero);
 }
 
+static __always_inline void lw_unseen_add(__u64 netns, __s64 n)
+{
+	__u32 key = netns & (LW_AT_LANES - 1);
+	__u64 *at = bpf_map_lookup_elem(&lw_at_unseen, &key);
+
+	if (at)
+		__sync_fetch_and_add(at, n);
+}
+
 static __always_inline int lw_agent_alive(const struct lw_config *conf)
 {
 	/* the heartbeat may be a little younger than our clock reading */

@@ -574,7 +574,8 @@ struct lw_accepted {
 	__u16 flags; /* enum lw_accepted_flags */
 	__u32 agent; /* lw_config.reads when it was first seen; another: what is held here is void */
 	__u32 turn; /* lw_task.turns of the process once the request was read */
-	__u32 interim; /* 1: an interim response has been sent for it */
+	__u16 interim; /* 1: an interim response has been sent for it */
+	__u16 unseen; /* 1: it is in lw_at_unseen */
 	__u64 netns; /* cookie of its network namespace; 0: not looked up yet */
 };
 

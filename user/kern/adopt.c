@@ -141,7 +141,8 @@ static int forget_inbound(struct lw_kern *kern)
 	const struct bpf_map *maps[] = { kern->skel->maps.lw_inbound, kern->skel->maps.lw_in_heads, kern->skel->maps.lw_traces,
 					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs,
 					 kern->skel->maps.lw_at_pods, kern->skel->maps.lw_older_work, kern->skel->maps.lw_older_pods };
-	const struct bpf_map *counters[] = { kern->skel->maps.lw_uncounted, kern->skel->maps.lw_at_lanes };
+	const struct bpf_map *counters[] = { kern->skel->maps.lw_uncounted, kern->skel->maps.lw_at_lanes,
+					     kern->skel->maps.lw_at_unseen };
 	uint64_t none = 0;
 	int r;
 

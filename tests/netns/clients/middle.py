@@ -21,6 +21,7 @@ of this one. Each path a way of working:
 /lend/NAME  the thread that has read the request does what is brought to it, until /go/NAME has come
 /borrow/NAME  the call is made by the thread that lends itself; the one that has read the request waits for it, and answers
 
+With MPTCP set it listens for that, too.
 With HANDED set there is another process on the next port, which reads so many lines and hands the connection to this one.
 """
 import ctypes
@@ -173,7 +174,10 @@ def take():
 threading.Thread(target=take, daemon=True).start()
 for _ in range(2):
     threading.Thread(target=worker, daemon=True).start()
-s = socket.create_server(("0.0.0.0", port), backlog=256)
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP if "MPTCP" in os.environ else 0)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("0.0.0.0", port))
+s.listen(256)
 while True:
     conn, _ = s.accept()
     conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

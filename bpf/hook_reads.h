@@ -127,35 +127,70 @@ static __always_inline void lw_task_add(struct lw_task *t, __u32 lane, __s32 n, 
 	__sync_fetch_and_add(&t->total, n);
 }
 
-/* Takes off what the connection has added. p: its process' element, NULL: not looked up. */
-static __always_inline void lw_let_go(struct lw_accepted *a, struct lw_task *p)
-{
-	struct lw_task_key thread, proc;
-	struct lw_task *t;
-	__u32 lane = a->lane;
-	__u64 now;
+/* What a connection has added to the counts. */
+struct lw_held {
+	struct lw_task_key thread;
+	struct lw_task_key proc;
+	__u32 lane;
+	__u32 flags;
+	__u32 turn;
+	__u32 pad;
+};
 
-	/* most often nothing is held: the exchange is for two that find something */
-	if (!a->held || !__sync_lock_test_and_set(&a->held, 0))
-		return;
-	now = bpf_ktime_get_ns();
-	thread = a->thread;
-	t = a->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &thread);
+/* What no answer ends. */
+#define LW_ACC_UNANSWERED (LW_ACC_STICKY | LW_ACC_FOR_GOOD | LW_ACC_LOOKED)
+
+/*
+ * Takes it: 1, or 0 if there is nothing, or of such flags, or another has. An answer comes without the socket's lock, and meanwhile another thread may
+ * read the next request there; but what is said of one is written while nothing is held, and no number is held twice. So if the
+ * number is still the same, what was read before belongs to it.
+ */
+static __always_inline int lw_take(struct lw_accepted *a, struct lw_held *h, __u32 but)
+{
+	__u32 held;
+
+	if (!*(volatile __u32 *)&a->held) /* most often */
+		return 0;
+	held = __sync_fetch_and_add(&a->held, 0); /* what follows is read after it */
+	if (!held)
+		return 0;
+	h->thread = a->thread;
+	h->proc = a->proc;
+	h->lane = a->lane;
+	h->flags = a->flags;
+	h->turn = a->turn;
+	return !(h->flags & but) && __sync_val_compare_and_swap(&a->held, held, 0) == held;
+}
+
+/* Takes what was taken off the counts. p: its process' element, NULL: not looked up. */
+static __always_inline void lw_take_off(struct lw_accepted *a, const struct lw_held *h, struct lw_task *p)
+{
+	struct lw_task *t = h->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &h->thread);
+	__u64 now = bpf_ktime_get_ns();
+
 	if (t)
-		lw_task_add(t, lane, -1, now);
-	if (a->flags & LW_ACC_NO_POD)
+		lw_task_add(t, h->lane, -1, now);
+	if (h->flags & LW_ACC_NO_POD)
 		lw_add_uncounted(LW_UNCOUNTED_PODS, -1);
-	else if (!(a->flags & LW_ACC_NOT_POD))
-		lw_pod_sub(a->netns, lane);
-	if (a->flags & LW_ACC_UNCOUNTED) {
+	else if (!(h->flags & LW_ACC_NOT_POD))
+		lw_pod_sub(a->netns, h->lane);
+	if (h->flags & LW_ACC_UNCOUNTED) {
 		lw_add_uncounted(0, -1);
 	} else {
-		proc = a->proc;
-		t = p ? p : bpf_map_lookup_elem(&lw_procs, &proc);
+		t = p ? p : bpf_map_lookup_elem(&lw_procs, &h->proc);
 		if (t)
-			lw_task_add(t, lane, -1, now);
+			lw_task_add(t, h->lane, -1, now);
 	}
-	lw_lanes_add(a->netns, lane, -1); /* at last: who sees none there looks no further */
+	lw_lanes_add(a->netns, h->lane, -1); /* at last: who sees none there looks no further */
+}
+
+static __noinline int lw_let_go(struct lw_accepted *a)
+{
+	struct lw_held h = {};
+
+	if (lw_take(a, &h, 0))
+		lw_take_off(a, &h, NULL);
+	return 0;
 }
 
 /* As lw_current_keys(), without a call for each field: programs on tracepoints may follow the kernel's own pointers. */
@@ -176,7 +211,7 @@ static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __
 	struct lw_task *t, *p;
 	__u64 now;
 
-	lw_let_go(a, NULL);
+	lw_let_go(a);
 	lw_lanes_add(a->netns, lane, 1);
 	lw_reader_keys(&thread, &proc);
 	now = bpf_ktime_get_ns();
@@ -212,7 +247,8 @@ static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __
 		a->flags |= LW_ACC_UNCOUNTED;
 		lw_add_uncounted(0, 1);
 	}
-	(void)__sync_lock_test_and_set(&a->held, 1);
+	a->serial = a->serial + 1 ?: 1;
+	(void)__sync_lock_test_and_set(&a->held, a->serial);
 	return 0;
 }
 
@@ -443,7 +479,7 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 {
 	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	struct lw_config *conf = lw_conf();
-	struct lw_task_key proc, thread = {};
+	struct lw_held h = {};
 	struct tcp_sock *tp;
 	struct lw_task *p;
 	int says;
@@ -451,7 +487,7 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 	if (conf && size > 0 && lw_older_still(conf))
 		lw_older_done(sk, msg);
 	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 ||
-	    (a->flags & (LW_ACC_STICKY | LW_ACC_FOR_GOOD | LW_ACC_LOOKED)))
+	    (a->flags & LW_ACC_UNANSWERED))
 		return 0;
 	/* lw_sent runs when the client may have the answer and has asked again: by what is sent, not by what was at work before */
 	tp = msg ? NULL : bpf_skc_to_tcp_sock(sk);
@@ -465,22 +501,21 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 	}
 	if (says == LW_SAYS_ELSE && a->interim) /* the rest of it */
 		return 0;
-	proc = a->proc;
-	p = bpf_map_lookup_elem(&lw_procs, &proc);
-	if (p && !(a->flags & (LW_ACC_UNCOUNTED | LW_ACC_BLIND))) {
-		if ((__u32)bpf_get_current_pid_tgid() != a->thread.tid) {
+	if (!lw_take(a, &h, LW_ACC_UNANSWERED))
+		return 0;
+	p = h.flags & LW_ACC_UNCOUNTED ? NULL : bpf_map_lookup_elem(&lw_procs, &h.proc);
+	if (p && !(h.flags & LW_ACC_BLIND)) {
+		if ((__u32)bpf_get_current_pid_tgid() != h.thread.tid) {
 			if (!(p->flags & LW_TASK_HANDS_OVER))
 				__sync_fetch_and_or(&p->flags, LW_TASK_HANDS_OVER);
-		} else if (a->lane < LW_IN_UNKNOWN) {
-			if (p->proven < LW_TASK_PROVEN && p->turns != a->turn && !(a->flags & LW_ACC_NO_THREAD)) {
-				lw_reader_keys(&thread, &proc);
-				if (thread.started == a->thread.started) /* not another by the same number */
-					__sync_fetch_and_add(&p->proven, 1);
-			}
+		} else if (h.lane < LW_IN_UNKNOWN) {
+			if (p->proven < LW_TASK_PROVEN && p->turns != h.turn && !(h.flags & LW_ACC_NO_THREAD) &&
+			    bpf_get_current_task_btf()->start_time == h.thread.started) /* not another by the same number */
+				__sync_fetch_and_add(&p->proven, 1);
 			__sync_fetch_and_add(&p->turns, 1);
 		}
 	}
-	lw_let_go(a, a->flags & LW_ACC_UNCOUNTED ? NULL : p);
+	lw_take_off(a, &h, p);
 	return 0;
 }
 
@@ -525,7 +560,7 @@ static __always_inline int lw_closed(struct sock *sk)
 		a->unseen = 0;
 		lw_unseen_add(a->netns, -1);
 	}
-	lw_let_go(a, NULL);
+	lw_let_go(a);
 	return 0;
 }
 

@@ -567,7 +567,7 @@ struct lw_accepted {
 	__u32 copied; /* sequence number of the first byte the application has not read */
 	struct lw_task_key thread; /* that has read the request at work */
 	struct lw_task_key proc;
-	__u32 held; /* 1: a request has been read and not answered; taken with an atomic exchange */
+	__u32 held; /* not 0: a request has been read and not answered, the held-th; taken with an atomic exchange, after all that is said of it */
 	__u32 write_seq; /* of the socket when it was read */
 	__u8 lane; /* of it */
 	__u8 fresh; /* 1: how far the application had read before is not known */
@@ -576,6 +576,8 @@ struct lw_accepted {
 	__u32 turn; /* lw_task.turns of the process once the request was read */
 	__u16 interim; /* 1: an interim response has been sent for it */
 	__u16 unseen; /* 1: it is in lw_at_unseen */
+	__u32 serial; /* of the last one that was held */
+	__u32 pad;
 	__u64 netns; /* cookie of its network namespace; 0: not looked up yet */
 };
 

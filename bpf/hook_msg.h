@@ -132,6 +132,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	if (busy == LW_BUSY_LOST) {
 		lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_RESPONSE_LOST);
 		lw_release(f, r->cookie, f->up);
+		f->punt = 0;
 		busy = LW_BUSY_NO;
 	}
 	if (f->gen != r->generation)

@@ -114,7 +114,7 @@ enum lw_busy {
 	LW_BUSY_NO,
 	LW_BUSY_YES, /* a response is due on the route of the last request */
 	LW_BUSY_OPAQUE, /* the route must be kept for good */
-	LW_BUSY_LOST, /* the response could not be followed: its upstream socket is good for no other */
+	LW_BUSY_LOST, /* the response, or the rest of its request, could not be followed: its upstream socket is good for no other */
 };
 
 __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
@@ -140,7 +140,7 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 			return LW_BUSY_YES;
 		/* answered in full, which says nothing of whether the pod has all of the request: the agent may have some yet */
 		if (((__u32)f->punt >> 1) != f->punt_written)
-			return LW_BUSY_YES;
+			return LW_BUSY_LOST;
 		f->punt = 0;
 		f->route = LW_ROUTE_UP;
 	}

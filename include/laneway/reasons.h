@@ -42,7 +42,7 @@
 	X(OPAQUE_UPGRADE, "opaque-upgrade", "Upgrade or CONNECT")                              \
 	X(OPAQUE_PARTIAL, "opaque-partial", "a chunked body was sent in part")                 \
 	X(OPAQUE_RESPONSE, "opaque-response", "responses are not followed any more on its route")     \
-	X(RESPONSE_LOST, "response-lost", "the response before it could not be followed: its upstream socket is given up") \
+	X(RESPONSE_LOST, "response-lost", "the exchange before it could not be followed to its end: its upstream socket is given up") \
 	X(UP_LOST, "up-lost", "the upstream socket closed before the response ended")          \
 	X(FLOWS_FULL, "flows-full", "no room for another flow: not enrolled")                  \
 	X(ENROL, "enrol", "the kernel refused the socket: not enrolled")                       \

@@ -52,7 +52,8 @@ all() {
 	kill -CONT "$AGENT_PID"
 	wait $pid
 	expect_eq "both answers" "b1 c1 c1" "$(cat "$LWT_TMP/both")"
-	expect_eq "what the pod got of the first" 1 "$(logged c1 '^body 14000000 right$')"
+	expect_eq "the second request, by itself" 1 "$(logged c1 '^head GET /second$')"
+	expect_eq "bodies with something else in them" 0 "$(logged c1 'wrong$')"
 	rm -f "$GO" "$GO".*
 	for pod in b1 b2 c1; do : >"$LWT_TMP/$pod.log"; done
 }

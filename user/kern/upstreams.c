@@ -64,7 +64,9 @@ static int on_event(void *arg, void *data, size_t size)
 		break;
 	case LW_EVENT_UP_RELEASED:
 		u = lw_upstream_get(ups, e->up);
-		if (u)
+		if (u && u->punt) /* what is left of the request goes with it */
+			lw_punt_forget(ups, u->down);
+		else if (u)
 			lw_upstream_close(ups, u);
 		break;
 	default:

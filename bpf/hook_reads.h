@@ -141,9 +141,9 @@ struct lw_held {
 #define LW_ACC_UNANSWERED (LW_ACC_STICKY | LW_ACC_FOR_GOOD | LW_ACC_LOOKED)
 
 /*
- * Takes it: 1, or 0 if there is nothing, or of such flags, or another has. An answer comes without the socket's lock, and meanwhile another thread may
- * read the next request there; but what is said of one is written while nothing is held, and no number is held twice. So if the
- * number is still the same, what was read before belongs to it.
+ * Takes it: 1, or 0 if there is nothing, or of such flags, or another has. An answer comes without the socket's lock, and meanwhile
+ * another thread may read the next request there; but what is said of one is written while nothing is held, and no number is held
+ * twice. So if the number is still the same, what was read before belongs to it.
  */
 static __always_inline int lw_take(struct lw_accepted *a, struct lw_held *h, __u32 but)
 {

@@ -558,8 +558,8 @@ enum lw_accepted_flags {
 	LW_ACC_NO_THREAD = 1 << 4, /* likewise with its thread */
 	LW_ACC_NO_POD = 1 << 5, /* likewise with its pod */
 	LW_ACC_NOT_POD = 1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
-	LW_ACC_BLIND = 1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
 	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
+	LW_ACC_BLIND = 1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {
@@ -567,7 +567,7 @@ struct lw_accepted {
 	__u32 copied; /* sequence number of the first byte the application has not read */
 	struct lw_task_key thread; /* that has read the request at work */
 	struct lw_task_key proc;
-	__u32 held; /* not 0: a request has been read and not answered, the held-th; taken with an atomic exchange, after all that is said of it */
+	__u32 held; /* not 0: a request has been read and not answered; its serial. Set after, and taken with, all that is said of it */
 	__u32 write_seq; /* of the socket when it was read */
 	__u8 lane; /* of it */
 	__u8 fresh; /* 1: how far the application had read before is not known */
@@ -684,9 +684,9 @@ struct lw_pool_put_args {
 };
 /*
  * lw_bind: gives a punted request's downstream socket its upstream socket. First with seq 0, before anything is
- * written there: from then on the response may arrive. With `written` it only notes how many messages have been written. Then
- * with the number of messages written: the rest goes without the agent. 0: done; 1: more than seq messages have been punted, write these first; 2: no such flow, or
- * none of its requests is with the agent.
+ * written there: from then on the response may arrive. Then with the number of messages written: the rest goes without the
+ * agent. With `written` it only notes that so many are about to be. 0: done; 1: more than seq messages have been punted, write
+ * these first; 2: no such flow, or none of its requests is with the agent.
  */
 struct lw_bind_args {
 	__u64 down;

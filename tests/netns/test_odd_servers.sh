@@ -4,7 +4,7 @@
 # another's answer.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/fill.sh"
-need python3
+need python3 nft
 setup
 two_pods
 GO=$LWT_TMP/go

@@ -104,7 +104,7 @@ static void count_entry(const struct lw_state_workload *from, struct lw_listing_
 }
 
 /* In the image for a release to come, and for nothing else. */
-static bool is_ahead(const struct list *list, const struct lw_state_workload *workload)
+static bool is_only_ahead(const struct list *list, const struct lw_state_workload *workload)
 {
 	return list->state->builder->enrol_ahead && workload->rollout && workload->is_entry && !workload->entries;
 }
@@ -125,7 +125,7 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		.base_hash = dup(list, from->decision.stable_hash),
 		.canary_hash = dup(list, from->decision.canary_hash),
 		.revision = from->rollout ? dup(list, from->rollout->rollout.status.update_revision) : "",
-		.route = from->is_entry && !is_ahead(list, from) ? LW_LISTING_ENTRY : from->decision.route,
+		.route = from->is_entry && !is_only_ahead(list, from) ? LW_LISTING_ENTRY : from->decision.route,
 		.open = from->open,
 		.lane_name = from->rollout ? dup(list, from->lane_name) : "",
 		.lane = from->lane,
@@ -139,7 +139,7 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 	};
 	if (from->is_entry)
 		count_entry(from, to);
-	if (is_ahead(list, from)) {
+	if (is_only_ahead(list, from)) {
 		to->why = lw_arena_printf(list->arena, "%s; connections are enrolled ahead", from->decision.why);
 		list->failed |= !to->why;
 	}

@@ -476,7 +476,7 @@ void lw_kern_supersede(struct lw_kern *kern, bool shared)
 {
 	kern->superseded = true;
 	kern->shared = shared;
-	/* each request is counted once */
+	/* whoever follows takes away what is pinned of them, and begins to count anew */
 	if (shared)
 		lw_reads_stop(&kern->reads);
 }

@@ -95,6 +95,36 @@ static void test_cuts(void **state)
 		     "{\"kind\":\"APIGroup\",\"versions\":[{\"version\":\"v1\"}],\"code\":-125.0}|");
 }
 
+/* Whatever conf/objects.c reads of a kind is kept: what is missing here passes for not told there. */
+static void test_all_that_is_read(void **state)
+{
+	static const char *const objects[] = {
+		"{\"spec\":{\"type\":\"ClusterIP\",\"sessionAffinity\":\"ClientIP\",\"selector\":{\"app\":\"web\"},"
+		"\"clusterIP\":\"10.0.0.1\",\"clusterIPs\":[\"10.0.0.1\"],"
+		"\"ports\":[{\"name\":\"http\",\"port\":80,\"protocol\":\"TCP\",\"targetPort\":\"http\"}]}}",
+		"{\"metadata\":{\"name\":\"p\",\"namespace\":\"n\",\"uid\":\"u\",\"generation\":1,"
+		"\"deletionTimestamp\":\"2026-11-22T09:00:00Z\",\"labels\":{\"app\":\"web\"},"
+		"\"annotations\":{\"laneway.io/keep-out\":\"true\"},\"finalizers\":[\"f\"],"
+		"\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"r\",\"uid\":\"u\",\"controller\":true}]},"
+		"\"spec\":{\"nodeName\":\"n1\",\"hostNetwork\":true,"
+		"\"initContainers\":[{\"restartPolicy\":\"Always\",\"ports\":[{\"name\":\"h\",\"containerPort\":80,\"protocol\":\"TCP\"}]}]},"
+		"\"status\":{\"podIPs\":[{\"ip\":\"10.0.0.1\"}]}}",
+		"{\"spec\":{\"replicas\":3,\"selector\":{\"matchLabels\":{\"app\":\"web\"}}}}",
+		"{\"spec\":{\"workloadRef\":{\"name\":\"w\"},\"objectRef\":[{\"service\":\"s\"}],\"strategy\":{\"canary\":{\"steps\":[{\"matches\":[]}]}}},"
+		"\"status\":{\"observedGeneration\":2,\"phase\":\"Progressing\","
+		"\"conditions\":[{\"type\":\"Progressing\",\"status\":\"True\",\"reason\":\"InRolling\"}],"
+		"\"canaryStatus\":{\"currentStepIndex\":1},\"blueGreenStatus\":{\"currentStepIndex\":1}}}",
+	};
+	char text[2048], expected[2048];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
+		(void)snprintf(text, sizeof(text), "{\"type\":\"ADDED\",\"object\":%s}", objects[i]);
+		(void)snprintf(expected, sizeof(expected), "ADDED%s|", objects[i]);
+		at_every_cut(LW_STREAM_WATCH, text, expected);
+	}
+}
+
 static void test_list_meta(void **state)
 {
 	_cleanup_(lw_stream_free) struct lw_stream *stream = NULL;
@@ -255,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_cuts),	  cmocka_unit_test(test_list_meta), cmocka_unit_test(test_odd_lists),
 		cmocka_unit_test(test_truncated), cmocka_unit_test(test_garbage),   cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_large),	  cmocka_unit_test(test_endless),   cmocka_unit_test(test_callback_ends),
+		cmocka_unit_test(test_all_that_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,6 +59,7 @@ static const struct want want_spec[] = {
 	{ .key = "selector" },
 	{ .key = "clusterIP" },
 	{ .key = "clusterIPs" },
+	{ .key = "sessionAffinity" },
 	{ .key = "ports" },
 	{ .key = "replicas" },
 	/* Rollout, TrafficRouting */

@@ -516,6 +516,32 @@ static void with_no_stable_pod_left_base_is_all(void **state)
 	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 3);
 }
 
+/* Of the other styles the old version's pods are there to the end: between two of them canaries are not for everybody. */
+static void without_a_stable_pod_canaries_stay_canaries(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "blueGreen");
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-1"));
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-2"));
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 2);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 5%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+}
+
 static void only_ready_pods_take_requests(void **state)
 {
 	struct fixture *f = *state;
@@ -1525,6 +1551,7 @@ int main(void)
 		T(a_finished_release_is_left_alone),
 		T(blue_green_ends_with_all_on_the_new),
 		T(with_no_stable_pod_left_base_is_all),
+		T(without_a_stable_pod_canaries_stay_canaries),
 		T(only_ready_pods_take_requests),
 		T(local_pods_come_first),
 		T(families_do_not_mix),

@@ -229,8 +229,12 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 	if (r < 0)
 		return r == -ENOSPC ? 0 : r;
 	workload->open = decision->route == LW_LISTING_LANE && workload->canary > 0;
-	/* Nothing of the old version is left: base requests have nowhere else to go. */
-	if (decision->route == LW_LISTING_LANE && workload->base == 0)
+	/*
+	 * Nothing of the old version is left: base requests have nowhere else to go. In the other styles it is there to the
+	 * end: if there is no pod of it now, one is on its way.
+	 */
+	if (decision->route == LW_LISTING_LANE && workload->base == 0 &&
+	    workload->rollout->rollout.style == LW_K8S_STYLE_PARTITION)
 		decision->base_is_all = true;
 	workload->in_release = true;
 	return 0;

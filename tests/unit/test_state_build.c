@@ -1462,6 +1462,27 @@ static void connections_are_enrolled_ahead(void **state)
 	assert_string_equal(endpoints(f, &service, 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.3:8080");
 }
 
+/*
+ * An agent that starts while a newer release overtakes one does not know which revision is the stable one. The Service's selector
+ * has it: what it leaves out is not everybody's.
+ */
+static void a_pinned_service_says_who_is_stable(void **state)
+{
+	struct fixture *f = *state;
+
+	ahead(f);
+	add_web(f);
+	add_service(f, "web", "app: web, pod-template-hash: old", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	add_rollout(f, "Initializing", "\"\"", "\"\"", "canary");
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	/* in a release its roles count: it is pinned before its canaries are routed to, and some time after */
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+}
+
 /* A Rollout that does nothing about traffic has no release to wait for; nor can a host network's pods be told apart. */
 static void what_no_release_can_route_is_not_enrolled_ahead(void **state)
 {
@@ -1580,6 +1601,7 @@ int main(void)
 		T(two_rollouts_of_one_workload),
 		T(a_step_of_weight_0_leads_nobody_in),
 		T(connections_are_enrolled_ahead),
+		T(a_pinned_service_says_who_is_stable),
 		T(what_no_release_can_route_is_not_enrolled_ahead),
 		T(the_way_into_a_lane_is_enrolled_ahead),
 		T(findings_are_told_again),

@@ -478,6 +478,7 @@ static int put_addresses(struct lw_state *state, struct lw_state_workload *workl
 /* ---- Services ---- */
 
 struct selection {
+	const struct lw_k8s_service *service;
 	struct lw_state_pod **pods;
 	size_t n, room;
 	const struct lw_state_workload *workload;
@@ -489,6 +490,10 @@ static int select_pod(struct lw_state *state, struct lw_state_pod *pod, void *ar
 	struct selection *selection = arg;
 
 	(void)state;
+	/* Which pods of a workload in release are stable, the release tells; of all others, what the Service itself says. */
+	if (!(workload && workload->in_image && !workload->is_entry) &&
+	    !lw_state_names_revision(selection->service, pod->model))
+		return 0;
 	if (selection->n == selection->room) {
 		size_t room = selection->room ? selection->room * 2 : 64;
 		struct lw_state_pod **pods =
@@ -585,6 +590,7 @@ static int put_service(struct lw_state *state, const struct lw_k8s_object *servi
 	struct lw_state_service *known = &state->services[lw_model_index_of(state->model, service)];
 	int r;
 
+	selection->service = &service->service;
 	selection->n = 0;
 	selection->workload = NULL;
 	r = lw_state_each_selected(state, service, select_pod, selection);

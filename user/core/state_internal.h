@@ -254,7 +254,9 @@ static inline enum lw_state_role lw_state_role(const struct lw_state_pod *pod)
 /* state_services.c */
 /* A label that Rollouts patches into the stable Service's selector. */
 bool lw_state_is_hash_key(const char *key);
-/* Calls cb for every live pod the Service selects. */
+/* Is the pod of the revision that the Service's selector names, if it names one? */
+bool lw_state_names_revision(const struct lw_k8s_service *service, const struct lw_model_pod *pod);
+/* Calls cb for every live pod the Service selects, of whatever revision. */
 int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *service,
 			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg),
 			   void *arg);

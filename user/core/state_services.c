@@ -21,6 +21,17 @@ static bool has_label(const struct lw_model_pod *pod, uint64_t label)
 	return false;
 }
 
+bool lw_state_names_revision(const struct lw_k8s_service *service, const struct lw_model_pod *pod)
+{
+	for (size_t i = 0; i < service->selector.n; i++) {
+		const struct lw_k8s_pair *item = &service->selector.items[i];
+
+		if (lw_state_is_hash_key(item->key) && !has_label(pod, lw_model_label_hash(item->key, item->value)))
+			return false;
+	}
+	return true;
+}
+
 int lw_state_each_selected(struct lw_state *state, const struct lw_k8s_object *service,
 			   int (*cb)(struct lw_state *state, struct lw_state_pod *pod, void *arg),
 			   void *arg)

@@ -400,6 +400,41 @@ static void a_pod_of_neither_revision_is_drained(void **state)
 	assert_int_equal(listed(f, "default/Deployment/web")->draining_pods, 1);
 }
 
+/* v1 -> v2 -> v3: the status tells nothing of v2 any more, its Deployment is gone, its pods go one after the other. */
+static void canaries_that_were_overtaken_are_drained(void **state)
+{
+	static const char *const status[] = {
+		"InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: v2, stableRevision: v1}",
+		"Initializing}]",
+		"InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: v3, stableRevision: v1}",
+	};
+	struct fixture *f = *state;
+	char yaml[1024];
+
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}}}",
+		     NULL);
+	add_pod(f, "web", "v1", "web-1", "{ip: 10.0.0.1}", "", "", "");
+	add_pod(f, "web-7cx9w", "v2", "web-2", "{ip: 10.0.0.2}", "", "", "");
+	add_pod(f, "web-other", "x", "web-3", "{ip: 10.0.0.3}", "", "", "");
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef: {apiVersion: apps/v1,"
+			" kind: Deployment, name: web}, strategy: {canary: {enableExtraWorkloadForCanary: true,"
+			" trafficRoutings: [{service: web}], steps: [{traffic: 5%%}]}}}, status: {phase: Progressing,"
+			" conditions: [{type: Progressing, status: \"True\", reason: %s}}", status[i]);
+		lw_test_load(f->model, yaml, NULL);
+		build(f);
+		assert_non_null(dest(f, "10.9.0.1", 80));
+		/* not that of a Deployment that is called much alike */
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.3:8080");
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), i == 0 ? "10.0.0.2:8080" : "");
+		assert_int_equal(!!(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING), i > 0);
+	}
+}
+
 /* Upstream's "canary" is then the old version, which is everybody's. */
 static void a_rollback_in_batches_drains_the_newer_pods(void **state)
 {
@@ -1566,6 +1601,7 @@ int main(void)
 		T(the_entry_hop_may_be_between_releases),
 		T(pods_are_told_by_hash),
 		T(a_pod_of_neither_revision_is_drained),
+		T(canaries_that_were_overtaken_are_drained),
 		T(a_rollback_in_batches_drains_the_newer_pods),
 		T(a_rollback_takes_the_canary_out_of_the_way),
 		T(before_the_first_route_all_goes_to_stable),

@@ -105,38 +105,79 @@ const char *lw_state_deployment_of(const struct lw_state *state, const struct lw
 	return pod->meta.owner.name;
 }
 
+/* What `generateName` puts behind a name. */
+#define RANDOM_LEN 5
+#define RANDOM_CHARS "bcdfghjklmnpqrstvwxz2456789"
+
+/* The Deployment of the pod, if it may be the workload's extra one `<name>-<random>` and is not in the model. */
+static int is_unknown_extra(struct lw_state *state, const struct lw_state_workload *workload,
+			    const struct lw_k8s_object *pod, bool *ret_random)
+{
+	size_t name_len = strlen(workload->name), len;
+	const char *owner = lw_state_deployment_of(state, pod, &len);
+
+	if (!owner || len <= name_len + 1 || strncmp(owner, workload->name, name_len) != 0 || owner[name_len] != '-')
+		return 0;
+	*ret_random = len - name_len - 1 == RANDOM_LEN && strspn(owner + name_len + 1, RANDOM_CHARS) >= RANDOM_LEN;
+	owner = lw_arena_strndup(state->scratch, owner, len);
+	if (!owner)
+		return -ENOMEM;
+	return !lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns, owner);
+}
+
 /*
- * Canary pods whose extra Deployment `<name>-<random>` is not in the model: they carry the canary's
- * hash, and the workload's labels (or, where that is not in the model either, its name).
+ * Canary pods whose extra Deployment is not in the model: they carry the canary's hash, and the workload's labels (or, where
+ * that is not in the model either, its name).
  */
 static int take_unknown_extras(struct lw_state *state, struct lw_state_workload *workload,
 			       const struct lw_k8s_object *deployment)
 {
 	const char *hash = workload->rollout->rollout.status.pod_template_hash;
 	const struct lw_model_link *l;
-	size_t name_len = strlen(workload->name);
+	bool random;
 
-	if (!hash[0] || workload->rollout->rollout.style != LW_K8S_STYLE_CANARY)
+	if (!hash[0])
 		return 0;
 	for (l = lw_model_labelled(state->model, workload->ns, "pod-template-hash", hash, NULL); l;
 	     l = l->next) {
-		const char *owner;
-		size_t len;
+		int r = lw_state_pod_of(state, l)->workload == workload ?
+				0 :
+				is_unknown_extra(state, workload, l->object, &random);
 
-		if (lw_state_pod_of(state, l)->workload == workload)
-			continue;
-		owner = lw_state_deployment_of(state, l->object, &len);
-		if (!owner || len <= name_len || strncmp(owner, workload->name, name_len) != 0 ||
-		    owner[name_len] != '-')
-			continue;
-		owner = lw_arena_strndup(state->arena, owner, len);
-		if (!owner)
-			return -ENOMEM;
-		if (lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns, owner))
-			continue;
-		if (!deployment || lw_k8s_selector_matches(&deployment->workload.selector,
-							   &l->object->meta.labels))
+		if (r < 0)
+			return r;
+		if (r > 0 && (!deployment || lw_k8s_selector_matches(&deployment->workload.selector,
+								     &l->object->meta.labels)))
 			lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_EXTRA);
+	}
+	return 0;
+}
+
+/*
+ * Those of the release before, which a newer one has overtaken: their Deployment is gone, and what they were is no longer told,
+ * but they go only one by one. Their Deployment's name tells, if it is one that Rollouts has made up.
+ */
+static int take_left_extras(struct lw_state *state, struct lw_state_workload *workload,
+			    const struct lw_k8s_object *deployment)
+{
+	const struct lw_k8s_selector *selector = &deployment->workload.selector;
+	const struct lw_model_link *l = NULL;
+	bool random = false;
+
+	for (size_t i = 0; i < selector->n && !l; i++) {
+		if (selector->terms[i].op == LW_K8S_IN && selector->terms[i].nvalues == 1)
+			l = lw_model_labelled(state->model, workload->ns, selector->terms[i].key,
+					      selector->terms[i].values[0], NULL);
+	}
+	for (; l; l = l->next) {
+		int r = lw_state_pod_of(state, l)->workload == workload ?
+				0 :
+				is_unknown_extra(state, workload, l->object, &random);
+
+		if (r < 0)
+			return r;
+		if (r > 0 && random && lw_k8s_selector_matches(selector, &l->object->meta.labels))
+			lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_EXTRA_LEAVING);
 	}
 	return 0;
 }
@@ -150,6 +191,7 @@ int lw_state_take_pods(struct lw_state *state, struct lw_state_workload *workloa
 {
 	const struct lw_k8s_object *deployment;
 	const struct lw_model_link *l;
+	int r;
 
 	if (!lw_state_is_deployment(workload)) {
 		take_owned(state, workload, workload->group, workload->kind, workload->name, "",
@@ -171,6 +213,9 @@ int lw_state_take_pods(struct lw_state *state, struct lw_state_workload *workloa
 				lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_MAIN);
 		}
 	}
-	return workload->rollout ? take_unknown_extras(state, workload, deployment) : 0;
+	if (!workload->rollout || workload->rollout->rollout.style != LW_K8S_STYLE_CANARY)
+		return 0;
+	r = take_unknown_extras(state, workload, deployment);
+	return r == 0 && deployment ? take_left_extras(state, workload, deployment) : r;
 }
 

@@ -316,6 +316,36 @@ static void the_first_file_by_name_counts(void **state)
 	assert_int_equal(lw_source_dir_errors(f->source), 0);
 }
 
+/* What was told of a file that has gone holds no longer. */
+static void a_file_gets_another_name(void **state)
+{
+	struct fixture *f = *state;
+
+	write_file(f, "a.yaml", POD("a") "---\n" POD("b"));
+	open_source(f);
+	rename_file(f, "a.yaml", "b.yaml");
+	wait_change(f);
+	while (!lw_source_dir_settled(f->source))
+		(void)lw_source_dir_dispatch(f->source);
+	assert_int_equal(pods(f), 2);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_source_dir_errors(f->source), 0);
+
+	/* Copied first, and then taken away. */
+	write_file(f, "c.yaml", POD("a") "---\n" BAD_POD("c") "---\n" POD("b"));
+	no_change(f);
+	assert_int_equal(lw_source_dir_errors(f->source), 3);
+	remove_file(f, "b.yaml");
+	wait_change(f);
+	assert_int_equal(pods(f), 2);
+	assert_int_equal(lw_source_dir_errors(f->source), 1);
+	no_change(f);
+	write_file(f, "c.yaml", "");
+	wait_change(f);
+	assert_int_equal(pods(f), 0);
+	assert_int_equal(lw_source_dir_errors(f->source), 0);
+}
+
 static void a_config_map_swaps_all_files_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -404,6 +434,7 @@ int main(void)
 		T(an_editor_replaces_a_file_in_two_steps),
 		T(the_last_good_version_stays),
 		T(the_first_file_by_name_counts),
+		T(a_file_gets_another_name),
 		T(a_config_map_swaps_all_files_at_once),
 		T(a_folder_that_goes_and_comes_back),
 		T(what_cannot_be_opened),

@@ -118,9 +118,12 @@ static int drop_item(struct lw_source_dir *source, struct lw_dir_item *item)
 			    (!best || strcmp(other->file->name, best->file->name) < 0))
 				best = other;
 		}
-		if (best)
+		if (best) {
+			/* that it is in another file too was told as an error of its file, which holds no longer */
+			best->file->read = false;
+			best->file->dirty = true;
 			r = put_in_force(source, best, TAKE_PTR(best->shadow));
-		else if (lw_model_remove(source->model, item->kind, item->ns, item->name))
+		} else if (lw_model_remove(source->model, item->kind, item->ns, item->name))
 			source->changed = true;
 	}
 	free_item(item);
@@ -196,7 +199,9 @@ static int on_object(struct lw_k8s_object *object, void *arg)
 	}
 	item->seen = true;
 	lw_k8s_object_free(&item->shadow);
-	if (in_force && strcmp(in_force->file->name, reading->file->name) < 0) {
+	/* A file that has gone is in nobody's way: as likely as not it has been renamed to this one. */
+	if (in_force && in_force->file->gone_ns == 0 &&
+	    strcmp(in_force->file->name, reading->file->name) < 0) {
 		report_twice(reading, object, in_force->file);
 		item->shadow = object;
 		return 0;

@@ -325,6 +325,10 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 		r = drop_files(source);
 		if (r < 0)
 			result = r;
+		/* those whose turn it is now */
+		r = read_files(source);
+		if (r < 0)
+			result = r;
 	}
 	set_timer(source);
 	if (source->lost && !source->lost_said) {

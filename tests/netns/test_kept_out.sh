@@ -47,6 +47,11 @@ for to in "$B1" "http://[${POD_IP6[b1]}]:$LWT_PORT"; do
 	expect_like "another pod is steered" 'c1gray\[*' "$(who other "$to/id" -H "$tag")"
 done
 expect_eq "counted" 2 "$(counted kept-pod)"
+for from in client other; do
+	lw explain --from "${POD_IP[$from]}" --to "${POD_IP[b1]}:$LWT_PORT" -H "$tag" -o json >"$LWT_TMP/json"
+	expect_eq "explained, for $from" "$([ $from = client ] && echo base kept-pod b1 || echo gray ok c1)" \
+		"$(jq -r '"\(.lane) \(.reason) \(.endpoints[0].pod | ltrimstr("default/"))"' "$LWT_TMP/json")"
+done
 expect_eq "shown" 2 "$(json .kept_out.pod_addresses)"
 client_pod false
 expect_like "no longer" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"

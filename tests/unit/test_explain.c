@@ -298,6 +298,28 @@ static const struct lw_explain_result *ask_learned(struct fixture *f, const char
 }
 #define LEARNED(...) ask_learned(*state, CLIENT, &learned, (const char *const[]){ __VA_ARGS__ }, N(((const char *const[]){ __VA_ARGS__ })))
 
+/* Nobody looks at what it sends, whatever that says. */
+static void test_kept_out(void **state)
+{
+	static const char *const tag[] = { "x-mse-tag: gray" };
+	struct fixture *f = *state;
+	struct lw_explain_request q = {
+		.from = addr(CLIENT), .to = addr(VIP), .to_port = 80, .headers = tag, .nheaders = 1, .kept_out = true
+	};
+
+	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+	check(&f->result, 0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
+	has(&f->result, "kept out", "own connection");
+	assert_string_equal(f->result.lane_name, "base");
+	assert_string_equal(f->result.endpoints[0].pod, "default/a-1");
+	/* it may have connected to the canary itself */
+	q.to = addr(GRAY_POD);
+	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+	check(&f->result, 0, GRAY, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
+	assert_int_equal(f->result.endpoints_total, 1);
+	assert_string_equal(f->result.endpoints[0].pod, "default/a-gray");
+}
+
 static void check_trace(const struct lw_explain_result *r, size_t i, unsigned header, enum lw_explain_trace_state s, const char *id)
 {
 	assert_in_range(i, 0, r->ntraces - 1);
@@ -605,6 +627,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_entry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_endpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_traces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_work, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pods, setup, teardown),

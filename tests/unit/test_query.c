@@ -88,6 +88,14 @@ size_t lw_kern_kept_pods(const struct lw_kern *kern)
 	return 5;
 }
 
+bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)
+{
+	struct lw_addr kept;
+
+	(void)kern;
+	return lw_addr_parse("192.0.2.7", &kept) == 0 && memcmp(&kept, addr, sizeof(kept)) == 0;
+}
+
 int lw_kern_each_kept(const struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept,
 				 void *arg),
@@ -263,12 +271,16 @@ static int setup(void **state)
 	struct lw_lane lane = { .name = "gray" };
 	struct lw_pod_key pod_key = {};
 	struct lw_pod pod = { .workload = 1, .lane = 1, .name = "default/a-gray-1" };
+	struct lw_dest_key dest_key = { .port = 80 };
+	struct lw_dest dest = { .workload = 1, .group = 1 };
 
 	assert_int_equal(lw_image_new(&f->image), 0);
 	assert_int_equal(lw_image_put(f->image, LW_TABLE_WORKLOADS, &key, &workload), 0);
 	assert_int_equal(lw_image_put(f->image, LW_TABLE_LANES, &key, &lane), 0);
 	assert_int_equal(lw_addr_parse("fd00::12", &pod_key.addr), 0);
 	assert_int_equal(lw_image_put(f->image, LW_TABLE_PODS, &pod_key, &pod), 0);
+	assert_int_equal(lw_addr_parse("10.0.0.1", &dest_key.addr), 0);
+	assert_int_equal(lw_image_put(f->image, LW_TABLE_DESTS, &dest_key, &dest), 0);
 	assert_int_equal(lw_image_seal(f->image), 0);
 	lw_seen_add(&f->seen, f->image);
 	f->kern = (struct lw_kern){ .mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 2 };
@@ -556,6 +568,15 @@ static void test_explain_learned(void **state)
 	assert_int_equal(lw_json_int(learned, "work_total"), 0);
 }
 
+static void test_explain_kept_out(void **state)
+{
+	_cleanup_json_ struct json_object *kept = explain(*state, "192.0.2.7", "x: y");
+	_cleanup_json_ struct json_object *other = explain(*state, "192.0.2.77", "x: y");
+
+	assert_string_equal(lw_json_str(lw_json_get(kept, "data"), "reason"), "kept-pod");
+	assert_string_not_equal(lw_json_str(lw_json_get(other, "data"), "reason"), "kept-pod");
+}
+
 static void test_nonsense(void **state)
 {
 	static const char *const requests[] = {
@@ -589,6 +610,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kernel_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_before_the_first_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_explain_learned, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_explain_kept_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 	};
 

@@ -567,6 +567,15 @@ static unsigned explain_client(struct explain *e)
 	return pod ? lw_pod_own_lane(pod) : 0;
 }
 
+/* The connection is left alone, and what is sent over it is looked at by nobody. */
+static void leave_alone(struct explain *e, enum lw_reason reason)
+{
+	e->ret->reason = reason;
+	e->ret->served_lane = e->peer_lane;
+	(void)lw_str_copy(e->ret->lane_name, sizeof(e->ret->lane_name), "base");
+	add_endpoints(e, e->peer_lane, true);
+}
+
 static void explain(struct explain *e, size_t head_len)
 {
 	struct lw_explain_result *ret = e->ret;
@@ -586,16 +595,18 @@ static void explain(struct explain *e, size_t head_len)
 	w = lw_image_get(the_run->image, LW_TABLE_WORKLOADS, &key);
 	(void)lw_str_copy(ret->workload, sizeof(ret->workload), w ? w->name : "");
 	own_lane = explain_client(e);
+	if (e->request->kept_out) {
+		line(e, "it is kept out, as its annotation laneway.io/keep-out says: the request follows its own connection");
+		leave_alone(e, LW_REASON_KEPT_POD);
+		return;
+	}
 
 	reason = scan(e, head_len);
 	if (reason != LW_REASON_OK) {
 		line(e, "%s: the connection stays where it is, untouched, for good",
 		     reason == LW_REASON_OPAQUE_HEAD_SIZE ? "the head is longer than the limit" :
 							    "the request is not understood");
-		ret->reason = reason;
-		ret->served_lane = e->peer_lane;
-		(void)lw_str_copy(ret->lane_name, sizeof(ret->lane_name), "base");
-		add_endpoints(e, ret->served_lane, true);
+		leave_alone(e, reason);
 		return;
 	}
 

@@ -58,6 +58,7 @@ struct lw_explain_request {
 	const char *const *headers; /* "Name: value" */
 	size_t nheaders;
 	const struct lw_explain_learned *learned; /* NULL: nothing is known of that */
+	bool kept_out; /* by its pod's annotation */
 };
 
 /* What a weight leaves to chance: the outcome if it takes the request. */

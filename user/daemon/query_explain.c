@@ -14,6 +14,7 @@
 #include "daemon/json.h"
 #include "daemon/query.h"
 #include "daemon/words.h"
+#include "kern/kern.h"
 #include "kern/learned.h"
 #include "laneway/reasons.h"
 
@@ -170,6 +171,7 @@ int lw_query_explain(const struct lw_query *q, struct json_object *request,
 	learned.work_total = work->total;
 	learned.nowhere = work->nowhere;
 	ask.learned = &learned;
+	ask.kept_out = lw_kern_keeps_pod(q->kern, &ask.from);
 	result = calloc(1, sizeof(*result));
 	r = result ? lw_explain(q->image, &ask, result) : -ENOMEM;
 	if (r < 0) {

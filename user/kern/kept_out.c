@@ -120,6 +120,18 @@ size_t lw_kern_kept_pods(const struct lw_kern *kern)
 	return kern->nkept_pods == SIZE_MAX ? 0 : kern->nkept_pods;
 }
 
+static int compare_addr(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lw_addr));
+}
+
+bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)
+{
+	size_t n = lw_kern_kept_pods(kern);
+
+	return n > 0 && bsearch(addr, kern->kept_pods, n, sizeof(*addr), compare_addr);
+}
+
 int lw_kern_each_kept(const struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
 {

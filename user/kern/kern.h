@@ -101,6 +101,7 @@ uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed);
 /* From here on connections from these addresses are not enrolled, and from no others. Sorted by their bytes. 0 or -errno. */
 int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t n);
 size_t lw_kern_kept_pods(const struct lw_kern *kern);
+bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr);
 /* Every process that is kept out. 0 or -errno. */
 int lw_kern_each_kept(const struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg);

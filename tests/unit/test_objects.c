@@ -214,6 +214,39 @@ static void an_empty_match_of_v1alpha1_is_not_all_requests(void **state)
 	lw_model_free(&model);
 }
 
+/* Each may be as large as one may be, but not all of them: reading the object would take minutes. */
+static void regular_expressions_of_one_object_have_a_bound(void **state)
+{
+	struct lw_test_findings findings = {};
+	const struct lw_k8s_route *route;
+	size_t len, refused = 0;
+	struct lw_model *model;
+	char yaml[32768];
+
+	(void)state;
+	assert_int_equal(lw_model_new(&model), 0);
+	len = (size_t)snprintf(yaml, sizeof(yaml),
+			       "%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n      - matches:\n", ROLLOUT_BETA);
+	for (int i = 0; i < 127; i++)
+		len += (size_t)snprintf(yaml + len, sizeof(yaml) - len,
+					"        - headers: [{name: user, value: '(a|b)*a(a|b){10}%d', type: RegularExpression},"
+					" {name: other, value: '(a|b)*b(a|b){10}%d', type: RegularExpression}]\n", i, i);
+	(void)snprintf(yaml + len, sizeof(yaml) - len, "        - headers: [{name: user, value: me}]\nstatus: {phase: Progressing}\n");
+	lw_test_load(model, yaml, &findings);
+	assert_int_equal(findings.count, 1);
+	assert_non_null(strstr(findings.text, "take too long to compile: those from here on are refused"));
+	assert_int_equal(lw_model_count(model, LW_K8S_ROLLOUT), 1);
+	route = &lw_model_at(model, LW_K8S_ROLLOUT, 0)->rollout.steps[0].route;
+	assert_int_equal(route->nmatches, 128);
+	for (size_t i = 0; i < 128; i++)
+		refused += route->matches[i].refused != NULL;
+	assert_in_range(refused, 1, 126);
+	assert_null(route->matches[0].refused);
+	assert_non_null(route->matches[126].refused);
+	assert_null(route->matches[127].refused);
+	lw_model_free(&model);
+}
+
 static void the_rest_of_a_list_is_read(void **state)
 {
 	struct lw_test_findings findings = {};
@@ -579,6 +612,7 @@ int main(void)
 		cmocka_unit_test(a_regular_expression_that_cannot_be_is_named),
 		cmocka_unit_test(each_flaw_is_told),
 		cmocka_unit_test(an_empty_match_of_v1alpha1_is_not_all_requests),
+		cmocka_unit_test(regular_expressions_of_one_object_have_a_bound),
 		cmocka_unit_test(the_rest_of_a_list_is_read),
 		cmocka_unit_test(a_pod_as_kubectl_prints_it),
 		cmocka_unit_test(services),

@@ -25,6 +25,8 @@ struct lw_fields {
 	char error[512]; /* "spec.ports[0].port: expected an integer, got nothing" */
 	unsigned int error_line;
 	struct lw_fields_flaw *flaws; /* in the order of the object */
+	size_t regex_work; /* what the regular expressions so far took */
+	bool regex_refused; /* that it is too much has been told */
 };
 
 /* Something is wrong with a part, and the object can do without it. */

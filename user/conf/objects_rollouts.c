@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "conf/fields.h"
+#include "core/regex.h"
 #include "core/rules.h"
 
 /* Bounds of config/crd/bases of openkruise/rollouts. */
@@ -19,6 +20,8 @@
 /* The CRD bounds neither of these. */
 #define MATCHES_MAX 128
 #define CONDITIONS_MAX 64
+/* Of an object's regular expressions together, as lw_regex_work() has it: some 0.3 s, in which the agent does nothing else. */
+#define REGEX_WORK_MAX (1u << 26)
 
 #define COOKIE_HEADER "canary-by-cookie"
 
@@ -132,25 +135,46 @@ static void read_path(struct lw_fields *fields, struct json_object *match,
 	lw_fields_leave(fields, mark);
 }
 
+/* If it has a regular expression: told once, as those of all matches behind it share its fate. */
+static bool refuse_costly(struct lw_fields *fields, struct lw_k8s_match *match)
+{
+	bool has_regex = false;
+
+	for (size_t i = 0; i < match->n; i++)
+		has_regex |= match->conds[i].op == LW_OP_REGEX;
+	if (!has_regex)
+		return false;
+	match->refused = "the regular expressions before it in its object take too long to compile";
+	if (!fields->regex_refused)
+		lw_fields_flaw(fields,
+			       "the regular expressions of this object take too long to compile: those from here on are refused");
+	fields->regex_refused = true;
+	return true;
+}
+
 /*
  * Whether the rules' compiler will take it. If not, no request enters by it; but the object's status must not stand still for that, as
  * a release would.
  */
-static void check_match(struct lw_fields *fields, const struct lw_k8s_match *match)
+static void check_match(struct lw_fields *fields, struct lw_k8s_match *match)
 {
 	struct lw_rules_cond conds[2 * LIST_MAX + 1];
 	struct lw_rules_entry entry = {
 		.conds = conds, .nconds = match->n, .weight_pct = 100, .lane = 1
 	};
+	size_t work = lw_regex_work();
 	char err[200];
 	int r;
 
 	if (fields->failed)
 		return;
+	if (fields->regex_work > REGEX_WORK_MAX && refuse_costly(fields, match))
+		return;
 	for (size_t i = 0; i < match->n; i++)
 		conds[i] = (struct lw_rules_cond){ match->conds[i].subject, match->conds[i].op,
 						   match->conds[i].name, match->conds[i].value };
 	r = lw_rules_check(&entry, err, sizeof(err));
+	fields->regex_work += lw_regex_work() - work;
 	if (r == -EINVAL)
 		lw_fields_flaw(fields, err);
 	else if (r < 0)

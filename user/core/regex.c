@@ -24,6 +24,9 @@
 #define RAW_TRANS_MAX (1 << 20) /* transitions before minimising */
 #define POOL_MAX (1 << 21) /* NFA instructions in all states together */
 #define WORK_MAX (1 << 24) /* elementary steps of the subset construction: some 50 ms */
+/* In the same measure: of the smallest pattern, and of each transition before minimising. */
+#define WORK_LEAST (1 << 14)
+#define WORK_A_CELL 16
 #define HASH_SIZE (2 * RAW_MAX) /* power of two */
 #define NIL UINT16_MAX /* no block */
 
@@ -484,7 +487,7 @@ static int compile(struct compiler *c, struct lw_dfa *ret)
 	return write_dfa(c, ret);
 }
 
-int lw_regex_compile(const char *pattern, struct lw_dfa *ret, char *err, size_t err_len)
+int lw_regex_compile_for(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len)
 {
 	_cleanup_(compiler_done) struct compiler c = {};
 	int r;
@@ -498,7 +501,15 @@ int lw_regex_compile(const char *pattern, struct lw_dfa *ret, char *err, size_t 
 		snprintf(err, err_len,
 			 "its automaton is too large (limit: %zu states, %d transitions)",
 			 LW_DFA_STATES, LW_DFA_TRANS);
+	*ret_work = WORK_LEAST + c.work + WORK_A_CELL * c.nraw * c.nclasses;
 	return r;
+}
+
+int lw_regex_compile(const char *pattern, struct lw_dfa *ret, char *err, size_t err_len)
+{
+	size_t work;
+
+	return lw_regex_compile_for(pattern, ret, &work, err, err_len);
 }
 
 bool lw_dfa_match(const struct lw_dfa *dfa, const void *value, size_t len)

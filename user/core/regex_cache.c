@@ -14,7 +14,8 @@ struct lw_regex {
 	struct lw_regex *newer, *older;
 	char *pattern;
 	unsigned refs;
-	int error; /* of lw_regex_compile(); text in err */
+	size_t work; /* of lw_regex_compile_for() */
+	int error; /* likewise; text in err */
 	char err[160];
 	__u16 nclasses, nstates, start;
 	__u8 class_of[256];
@@ -26,6 +27,7 @@ static struct {
 	struct lw_regex *buckets[BUCKETS];
 	struct lw_regex *newest, *oldest;
 	unsigned n;
+	size_t work;
 } cache;
 
 static struct lw_regex **bucket_of(const char *pattern)
@@ -83,7 +85,7 @@ static int compile(struct lw_regex *regex)
 	static struct lw_dfa dfa;
 	size_t ntrans;
 
-	regex->error = lw_regex_compile(regex->pattern, &dfa, regex->err, sizeof(regex->err));
+	regex->error = lw_regex_compile_for(regex->pattern, &dfa, &regex->work, regex->err, sizeof(regex->err));
 	if (regex->error)
 		return regex->error == -ENOMEM ? -ENOMEM : 0;
 	ntrans = (size_t)dfa.nstates * dfa.nclasses;
@@ -123,6 +125,7 @@ int lw_regex_get(const char *pattern, struct lw_regex **ret, char *err, size_t e
 		cache.n++;
 	}
 	link_newest(regex);
+	cache.work += regex->work;
 	regex->refs++;
 	trim(LW_REGEX_CACHE_MAX);
 	if (regex->error) {
@@ -135,6 +138,11 @@ int lw_regex_get(const char *pattern, struct lw_regex **ret, char *err, size_t e
 	}
 	*ret = regex;
 	return 0;
+}
+
+size_t lw_regex_work(void)
+{
+	return cache.work;
 }
 
 void lw_regex_put(struct lw_regex **regex)

@@ -32,7 +32,13 @@ done
 exits 2 "no command" "$LANEWAY"
 exits 2 "no such command" "$LANEWAY" steer
 exits 2 "agent without a folder" "$LANEWAY" agent
-exits 2 "a bad header name" "$LANEWAY" agent --state "$LWT_STATE" --tag-header 'a b'
+for cmd in "agent --state" check; do
+	for header in 'a b' '' Host Content-Length traceparent; do
+		# shellcheck disable=SC2086 # the command is words
+		exits 2 "$cmd --tag-header '$header'" "$LANEWAY" $cmd "$LWT_STATE" --tag-header "$header"
+		expect_like "$cmd --tag-header '$header'" "*--tag-header is the name of a header*" "$(err)"
+	done
+done
 exits 2 "an empty prefix" "$LANEWAY" agent --state "$LWT_STATE" --lane-label-prefix ''
 exits 2 "a bad pool size" "$LANEWAY" agent --state "$LWT_STATE" --pool-max 0
 exits 2 "explain without a target" "$LANEWAY" explain --from 10.0.0.1

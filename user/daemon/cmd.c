@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "core/rules.h"
 #include "core/state_build.h"
 
 enum lw_exit lw_cmd_help(const struct lw_cmd *cmd)
@@ -51,4 +52,21 @@ bool lw_cmd_add_untrusted(const struct lw_cmd *cmd, const char *text, const char
 	}
 	list[(*n)++] = text;
 	return true;
+}
+
+bool lw_cmd_tag_header_ok(const struct lw_cmd *cmd, const char *name)
+{
+	struct lw_rules *rules = NULL;
+	char error[256] = "out of memory";
+	int r = lw_rules_new(&rules);
+
+	/* whatever its value will be */
+	if (r == 0) {
+		r = lw_rules_lane(rules, 1, "lane", name, "lane", error, sizeof(error));
+		lw_rules_free(&rules);
+	}
+	if (r < 0)
+		(void)lw_cmd_usage(cmd, "--tag-header is the name of a header of its own: %s",
+				   error);
+	return r == 0;
 }

@@ -81,6 +81,8 @@ int lw_cmd_parse_seconds(const char *s, unsigned int *ret_ms);
 #define LW_CMD_UNTRUSTED_MAX 16
 /* --untrusted: adds text, which stays the caller's, to a list that has room for so many. False: the usage has been told. */
 bool lw_cmd_add_untrusted(const struct lw_cmd *cmd, const char *text, const char **list, size_t *n);
+/* --tag-header: can it carry a lane? False: the usage has been told. */
+bool lw_cmd_tag_header_ok(const struct lw_cmd *cmd, const char *name);
 
 /*
  * Sends {"cmd": ...} and hands over the "data" of the answer. Takes request. LW_EXIT_OK, or what to

@@ -19,15 +19,6 @@
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
-/* A field-name of HTTP: visible, and none of the separators. */
-static bool is_header_name(const char *s)
-{
-	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-	return *s && strlen(s) < LW_NAME_LEN && strspn(s, token) == strlen(s);
-}
-
 /* "always", or "NAMESPACE/NAME". */
 static bool set_leave_hooks(struct lw_agent_options *agent, const char *text)
 {
@@ -183,9 +174,8 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			agent.node = agent.source.node = optarg;
 			break;
 		case OPT_TAG_HEADER:
-			if (!is_header_name(optarg))
-				return lw_cmd_usage(
-					cmd, "--tag-header is a header's name, not '%s'", optarg);
+			if (!lw_cmd_tag_header_ok(cmd, optarg))
+				return LW_EXIT_USAGE;
 			agent.tag_header = optarg;
 			break;
 		case OPT_LANE_LABEL:

@@ -147,6 +147,8 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			state.node = optarg;
 			break;
 		case OPT_TAG_HEADER:
+			if (!lw_cmd_tag_header_ok(cmd, optarg))
+				return LW_EXIT_USAGE;
 			state.tag_header = optarg;
 			break;
 		case OPT_LANE_LABEL:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clients that are not enrolled, because this kernel would hurt them or somebody says so: by name, by what a process does, and
- * by pod.
+ * Clients that are not enrolled, because this kernel would hurt them, they ask one pod and no other, or somebody says so: by name,
+ * by what a process does, and by pod.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -11,6 +11,12 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kern/internal.h"
+
+/*
+ * kubelet, as it is called by itself, in MicroK8s and in k3s: whom it asks whether it is well, or tells that it is to end, is to
+ * answer itself. A base pod that did it for a canary would make that ready, or end in its place.
+ */
+static const char *const ask_one_pod[] = { "kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", NULL };
 
 /* What is known to ask FIONREAD: it need not hang a first time. */
 static const char *const ask_fionread[] = { "nginx", "openresty", NULL };
@@ -38,6 +44,8 @@ int lw_kept_out_start(struct lw_kern *kern)
 	const struct lw_kern_options *options = &kern->options;
 	int r = keep_names(kern, options->keep_out);
 
+	if (!r)
+		r = keep_names(kern, ask_one_pod);
 	if (!r && (kern->keeps & LW_KEEP_FIONREAD))
 		r = keep_names(kern, ask_fionread);
 	if (r || options->no_notice)

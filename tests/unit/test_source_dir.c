@@ -379,6 +379,42 @@ static void a_config_map_swaps_all_files_at_once(void **state)
 	remove_file(f, "..2/a.yaml");
 }
 
+/* As who checks out each revision beside the last does it. */
+static void the_path_is_turned_to_another_folder(void **state)
+{
+	struct fixture *f = *state;
+	char path[160], folder[64];
+
+	(void)strcpy(folder, f->dir);
+	path_of(f, "v1", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	path_of(f, "v2", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	write_file(f, "v1/a.yaml", POD_ON("a", "n1") "---\n" POD("b"));
+	write_file(f, "v2/a.yaml", POD_ON("a", "n2"));
+	path_of(f, "now", path);
+	assert_int_equal(symlink("v1", path), 0);
+	(void)strcat(f->dir, "/now");
+	open_source(f);
+	(void)strcpy(f->dir, folder);
+	assert_string_equal(pod(f, "a")->pod.node, "n1");
+	path_of(f, "next", path);
+	assert_int_equal(symlink("v2", path), 0);
+	rename_file(f, "next", "now");
+	wait_change(f);
+	assert_string_equal(pod(f, "a")->pod.node, "n2");
+	write_file(f, "v1/a.yaml", POD_ON("a", "n3"));
+	no_change(f);
+	write_file(f, "v2/b.yaml", POD("b"));
+	wait_change(f);
+	assert_int_equal(pods(f), 2);
+	for (int i = 1; i <= 2; i++) {
+		(void)snprintf(folder, sizeof(folder), "v%d/a.yaml", i);
+		remove_file(f, folder);
+	}
+	remove_file(f, "v2/b.yaml");
+}
+
 static void a_folder_that_goes_and_comes_back(void **state)
 {
 	struct fixture *f = *state;
@@ -436,6 +472,7 @@ int main(void)
 		T(the_first_file_by_name_counts),
 		T(a_file_gets_another_name),
 		T(a_config_map_swaps_all_files_at_once),
+		T(the_path_is_turned_to_another_folder),
 		T(a_folder_that_goes_and_comes_back),
 		T(what_cannot_be_opened),
 	};

@@ -17,8 +17,8 @@
 
 /* How long a file that has gone may take to come back before its objects go. */
 #define GONE_MS 100
-/* How often a folder that has gone is looked for. */
-#define LOST_MS 1000
+/* How often a folder that has gone is looked for, and whether another one is in its place: the path may be a link, and be turned. */
+#define LOOK_MS 1000
 #define WATCHED                                                                             \
 	(IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | \
 	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -212,11 +212,11 @@ void lw_dir_drain(struct lw_source_dir *source)
 	}
 }
 
-/* For the first file to be dropped, or for looking for the folder. */
+/* For the first file to be dropped, or for a look at the folder. */
 static void set_timer(struct lw_source_dir *source)
 {
 	struct itimerspec when = {};
-	uint64_t now = lw_clock_ns(), wait_ns = UINT64_MAX;
+	uint64_t now = lw_clock_ns(), wait_ns = LOOK_MS * LW_NS_PER_MS;
 
 	/* without the folder none is dropped */
 	for (const struct lw_dir_file *file = source->files; file && !source->lost;
@@ -226,12 +226,8 @@ static void set_timer(struct lw_source_dir *source)
 		if (file->gone_ns != 0 && wait_ns > (due > now ? due - now : 1))
 			wait_ns = due > now ? due - now : 1;
 	}
-	if (source->lost && wait_ns > LOST_MS * LW_NS_PER_MS)
-		wait_ns = LOST_MS * LW_NS_PER_MS;
-	if (wait_ns != UINT64_MAX) {
-		when.it_value.tv_sec = (time_t)(wait_ns / LW_NS_PER_SEC);
-		when.it_value.tv_nsec = (long)(wait_ns % LW_NS_PER_SEC);
-	}
+	when.it_value.tv_sec = (time_t)(wait_ns / LW_NS_PER_SEC);
+	when.it_value.tv_nsec = (long)(wait_ns % LW_NS_PER_SEC);
 	(void)timerfd_settime(source->timer_fd, 0, &when, NULL);
 }
 
@@ -240,18 +236,33 @@ static int watch(struct lw_source_dir *source)
 {
 	_cleanup_close_ int inotify_fd = -1;
 	struct epoll_event event = { .events = EPOLLIN };
+	struct stat st;
 
+	/* first: if it is another one by the time it is watched, that shows at the next look */
+	if (stat(source->path, &st) < 0)
+		return -errno;
 	inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (inotify_fd < 0 || inotify_add_watch(inotify_fd, source->path, WATCHED) < 0 ||
 	    epoll_ctl(source->epoll_fd, EPOLL_CTL_ADD, inotify_fd, &event) < 0)
 		return -errno;
 	(void)lw_close(source->inotify_fd);
 	source->inotify_fd = TAKE_FD(inotify_fd);
+	source->dev = st.st_dev;
+	source->ino = st.st_ino;
 	for (struct lw_dir_file *file = source->files; file; file = file->next)
 		file->writing = false;
 	source->rescan = true;
 	source->lost = source->lost_said = false;
 	return 0;
+}
+
+/* Does the path lead to another folder than the one that is watched? */
+static bool is_another(const struct lw_source_dir *source)
+{
+	struct stat st;
+
+	return stat(source->path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       (st.st_dev != source->dev || st.st_ino != source->ino);
 }
 
 /* ---- the source ---- */
@@ -301,6 +312,8 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 
 	source->changed = false;
 	if (read(source->timer_fd, &expirations, sizeof(expirations)) > 0 && source->lost)
+		(void)watch(source);
+	else if (!source->lost && is_another(source))
 		(void)watch(source);
 	lw_dir_drain(source);
 	for (int round = 0; round < ROUNDS_MAX && !source->lost; round++) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "conf/source_dir.h"
 #include "core/bytemap.h"
@@ -45,6 +46,8 @@ struct lw_source_dir {
 	void *arg;
 	int inotify_fd, timer_fd,
 		epoll_fd; /* none of the folder: its removal is only told when nobody has it open */
+	dev_t dev; /* of the folder that is watched */
+	ino_t ino;
 	struct lw_dir_file *files;
 	struct lw_bytemap items; /* struct lw_dir_item, by kind, namespace and name */
 	bool lost; /* the folder is gone */

@@ -591,7 +591,7 @@ static void a_traffic_routing(void **state)
 		"metadata: {name: entry, finalizers: [progressing.rollouts.kruise.io/web, rollouts.kruise.io/trafficrouting]}\n"
 		"spec:\n"
 		"  objectRef: [{service: web}, {service: other}]\n"
-		"  strategy: {weight: 30, matches: [{headers: [{name: a, value: b}], path: {value: /x}}]}\n"
+		"  strategy: {weight: 30, matches: [{headers: [{name: a, value: b}]}]}\n"
 		"status: {phase: Progressing}\n");
 	const struct lw_k8s_traffic_routing *t = &object->traffic_routing;
 
@@ -600,9 +600,51 @@ static void a_traffic_routing(void **state)
 	assert_string_equal(t->phase, "Progressing");
 	assert_int_equal(t->route.weight_pct, 30);
 	assert_int_equal(t->route.nmatches, 1);
-	assert_int_equal(t->route.matches[0].n, 1); /* its matches have headers only */
+	assert_int_equal(t->route.matches[0].n, 1);
 	assert_int_equal(object->meta.nfinalizers, 2);
 	lw_k8s_object_free(&object);
+}
+
+/* Nothing that an API server lets through keeps its status out, and nothing is taken for less than it says. */
+static void what_is_wrong_in_a_traffic_routing(void **state)
+{
+	static const struct {
+		const char *strategy, *finding;
+		size_t refused;
+	} rows[] = {
+		{ "{weight: 150}", "spec.strategy.weight: expected an integer from 0 to 100, got 150: no request enters by it\n", 0 },
+		{ "{weight: -1}", "spec.strategy.weight: expected an integer from 0 to 100, got -1: no request enters by it\n", 0 },
+		{ "{matches: [{}, {headers: [{name: a, value: b}]}]}", "spec.strategy.matches[0]: a match without headers: ", 1 },
+		{ "{matches: [{path: {value: /x}}]}", "spec.strategy.matches[0]: path and queryParams are for steps of v1beta1 ", 1 },
+		{ "{matches: [{headers: [{name: a, value: b}], queryParams: [{name: a, value: b}]}]}",
+		  "spec.strategy.matches[0]: path and queryParams are for steps of v1beta1 ", 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct lw_test_findings findings = {};
+		const struct lw_k8s_object *object;
+		struct lw_model *model;
+		size_t refused = 0;
+		char yaml[1024];
+
+		assert_int_equal(lw_model_new(&model), 0);
+		(void)snprintf(yaml, sizeof(yaml),
+			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: entry},"
+			       " spec: {objectRef: [{service: web}], strategy: %s}, status: {phase: Progressing}}", rows[i].strategy);
+		lw_test_load(model, yaml, &findings);
+		assert_int_equal(findings.count, 1);
+		if (!strstr(findings.text, rows[i].finding))
+			fail_msg("%s: %s", rows[i].strategy, findings.text);
+		object = lw_model_get(model, LW_K8S_TRAFFIC_ROUTING, "default", "entry");
+		assert_non_null(object);
+		assert_string_equal(object->traffic_routing.phase, "Progressing");
+		assert_int_equal(object->traffic_routing.route.weight_pct, -1);
+		for (size_t m = 0; m < object->traffic_routing.route.nmatches; m++)
+			refused += object->traffic_routing.route.matches[m].refused != NULL;
+		assert_int_equal(refused, rows[i].refused);
+		lw_model_free(&model);
+	}
 }
 
 int main(void)
@@ -621,6 +663,7 @@ int main(void)
 		cmocka_unit_test(styles),
 		cmocka_unit_test(blue_green_status_and_matches_of_v1beta1),
 		cmocka_unit_test(a_traffic_routing),
+		cmocka_unit_test(what_is_wrong_in_a_traffic_routing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

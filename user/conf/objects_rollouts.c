@@ -182,20 +182,25 @@ static void check_match(struct lw_fields *fields, struct lw_k8s_match *match)
 }
 
 /*
- * Of a step of v1beta1 whose match is by path or parameters an API server tells clients of v1alpha1 an empty one: it is not known what
- * it holds for.
+ * Only steps of v1beta1 have path and queryParams. Of a match by these an API server leaves what else it has, and tells clients of
+ * v1alpha1 no more of a v1beta1 one: what is without any condition then was never meant to hold for every request.
  */
-static void refuse_empty(struct lw_fields *fields, struct lw_k8s_match *match)
+static void refuse_wider(struct lw_fields *fields, struct json_object *item, struct lw_k8s_match *match)
 {
-	if (match->n > 0 || fields->failed)
+	if (fields->failed)
 		return;
-	match->refused =
-		"a match without headers: in v1alpha1 it may be what is left of one by path or queryParams, which v1beta1 has";
-	lw_fields_flaw(fields, match->refused);
+	if (lw_fields_get(item, "path") || lw_fields_get(item, "queryParams"))
+		match->refused =
+			"path and queryParams are for steps of v1beta1 Rollouts: without them it would hold for more than it says";
+	else if (match->n == 0)
+		match->refused =
+			"a match without headers: in v1alpha1 it may be what is left of one by path or queryParams, which steps of v1beta1 Rollouts have";
+	if (match->refused)
+		lw_fields_flaw(fields, match->refused);
 }
 
-/* full: path and queryParams too; otherwise not_empty: not without a header. used: must compile. */
-static void read_matches(struct lw_fields *fields, struct json_object *parent, bool full, bool not_empty, bool used,
+/* full: path and queryParams too. used: must compile. */
+static void read_matches(struct lw_fields *fields, struct json_object *parent, bool full, bool used,
 			 struct lw_k8s_route *route)
 {
 	struct lw_k8s_match *matches;
@@ -225,8 +230,8 @@ static void read_matches(struct lw_fields *fields, struct json_object *parent, b
 				read_path(fields, item, conds, &matches[i].n);
 			}
 			matches[i].conds = conds;
-			if (used && not_empty)
-				refuse_empty(fields, &matches[i]);
+			if (used && !full)
+				refuse_wider(fields, item, &matches[i]);
 			if (used && !matches[i].refused)
 				check_match(fields, &matches[i]);
 		}
@@ -362,7 +367,7 @@ static void read_step(struct lw_fields *fields, struct json_object *item, bool a
 	} else {
 		step->route.weight_pct = read_percent(fields, item, "traffic", -1);
 	}
-	read_matches(fields, item, !alpha, alpha, used, &step->route);
+	read_matches(fields, item, !alpha, used, &step->route);
 	read_modifier(fields, item, used, &step->route.modifier);
 }
 
@@ -558,6 +563,24 @@ void lw_objects_rollout(struct lw_fields *fields, struct json_object *root, cons
 
 /* ---- TrafficRouting ---- */
 
+/* Nobody bounds it: neither the API server nor Rollouts. The rest of the object, its status above all, does not hang on it. */
+static int read_weight(struct lw_fields *fields, struct json_object *strategy)
+{
+	int64_t weight = lw_fields_int(fields, strategy, "weight", INT32_MIN, INT32_MAX, -1);
+	struct lw_fields_mark mark;
+	char text[100];
+
+	if (!lw_fields_get(strategy, "weight") || (weight >= 0 && weight <= 100))
+		return (int)weight;
+	mark = lw_fields_enter(fields, lw_fields_get(strategy, "weight"), "weight");
+	(void)snprintf(text, sizeof(text), "expected an integer from 0 to 100, got %lld: no request enters by it",
+		       (long long)weight);
+	if (!fields->failed)
+		lw_fields_flaw(fields, text);
+	lw_fields_leave(fields, mark);
+	return -1;
+}
+
 void lw_objects_traffic_routing(struct lw_fields *fields, struct json_object *root,
 				struct lw_k8s_object *object)
 {
@@ -572,9 +595,8 @@ void lw_objects_traffic_routing(struct lw_fields *fields, struct json_object *ro
 					   "expected objectRef with a service, got nothing");
 		strategy = lw_fields_map(fields, spec, "strategy", true);
 		inner = lw_fields_enter(fields, strategy, "strategy");
-		routing->route.weight_pct =
-			(int)lw_fields_int(fields, strategy, "weight", 0, 100, -1);
-		read_matches(fields, strategy, false, false, true, &routing->route);
+		routing->route.weight_pct = read_weight(fields, strategy);
+		read_matches(fields, strategy, false, true, &routing->route);
 		read_modifier(fields, strategy, true, &routing->route.modifier);
 		lw_fields_leave(fields, inner);
 	}

@@ -234,7 +234,7 @@ static const struct row rows[] = {
 	{ "bound, TrafficRouting Terminating", CANARY, "-", .no_service = true,
 	  .shared_phase = "Terminating", .route = PLAIN },
 	{ "bound, TrafficRouting not there", CANARY, "-", .no_service = true,
-	  .shared_phase = "Progressing", .shared_missing = true, .route = PLAIN },
+	  .shared_phase = "Progressing", .shared_missing = true, .route = STABLE },
 	{ "bound, Initializing: the finalizer comes before any pod", CANARY, "-",
 	  .no_service = true, .reason = "Initializing", .shared_phase = "Progressing",
 	  .route = STABLE },

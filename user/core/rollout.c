@@ -216,7 +216,8 @@ static void decide_shared(const struct lw_k8s_object *object, const struct lw_k8
 	const char *phase = shared ? shared->traffic_routing.phase : "";
 
 	if (!shared) {
-		decide(d, LW_LISTING_PLAIN, "TrafficRouting %.60s is not there", name);
+		/* the finalizer would not let it go: it is malformed, or has been left out */
+		decide(d, LW_LISTING_STABLE, "TrafficRouting %.60s is not there", name);
 	} else if (!is_held_by(shared, object->meta.name)) {
 		decide(d, LW_LISTING_PLAIN, "TrafficRouting %.60s does not carry its finalizer",
 		       name);

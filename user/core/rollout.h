@@ -55,7 +55,9 @@
  * upstream (controller/trafficrouting/trafficrouting_controller.go). LANE while the finalizer
  * progressing.rollouts.kruise.io/<rollout> is on the TrafficRouting and its phase is Progressing;
  * steps do not matter. With the finalizer and phase Healthy, Initial or none it is about to be:
- * STABLE. No finalizer, Finalizing, Terminating, no such TrafficRouting: PLAIN.
+ * STABLE. No finalizer, Finalizing, Terminating: PLAIN. No such TrafficRouting: STABLE. It cannot go while it
+ * has the finalizer, and without it the Rollout would not have got so far; so it could not be read, and doubt
+ * is base.
  *
  * Neither: PLAIN; steps' traffic and matches do nothing (trafficrouting/manager.go
  * DoTrafficRouting). Both: LANE if either says so, with the rules of those that do; else what the

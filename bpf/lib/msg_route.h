@@ -97,6 +97,9 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 		f->peer_lane = LW_LANE_ONCE;
 	pod = lw_client_pod(r->slot, f);
 	f->own_lane = pod ? lw_pod_own_lane(pod) : 0;
+	/* what a pod asks itself, as the command of a hook that ends it may, is no other's to do, whether it is ready or leaves */
+	if (lw_addr_equal(&f->peer, &f->client))
+		f->peer_lane = f->own_lane;
 	f->untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
 	for (i = 0; i < LW_FLOW_UPS; i++) {
 		struct lw_flow_up *fu = &f->ups[i];

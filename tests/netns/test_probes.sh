@@ -24,6 +24,12 @@ POD_READY=False put_pod c1
 state_sync
 expect_eq "not ready" false "$(lw endpoints -o json | jq '.endpoints[] | select(.pod == "default/c1") | .ready')"
 probes "not ready"
+# So does a pod that asks itself by its address, as the commands of such hooks may.
+expect_like "itself, not ready" 'c1*' "$(who c1 "$C1/id")"
+POD_DELETED=1 put_pod c1
+state_sync
+expect_like "itself, on its way out" 'c1*' "$(who c1 "$C1/id")"
+expect_like "another one" 'b[12]\[*' "$(who c1 "$B1/id")"
 expect_like "anybody else" 'b[12]\[*' "$(who client "$C1/id")"
 expect_eq "shown" "kubelet name" "$(lw status -o json | jq -r '[.kept_out.processes[] | "\(.program) \(.why)"] | unique | join(",")')"
 agent_stop

@@ -298,6 +298,23 @@ static const struct lw_explain_result *ask_learned(struct fixture *f, const char
 }
 #define LEARNED(...) ask_learned(*state, CLIENT, &learned, (const char *const[]){ __VA_ARGS__ }, N(((const char *const[]){ __VA_ARGS__ })))
 
+/* Ready or not, leaving or old: a pod that asks itself is answered by itself, unless the request is in another lane. */
+static void test_itself(void **state)
+{
+	static const char *const pods[] = { BASE_POD, GRAY_POD, UNREADY_POD, LEAVING_POD, OLD_POD };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < N(pods); i++) {
+		const struct lw_explain_result *r = ask(f, pods[i], pods[i], 8080, "/", "a: b");
+		struct lw_addr self = addr(pods[i]);
+
+		assert_int_equal(r->reason, LW_REASON_OK);
+		assert_int_equal(r->endpoints_total, 1);
+		assert_memory_equal(&r->endpoints[0].addr, &self, sizeof(self));
+	}
+	check(ask(f, BASE_POD, BASE_POD, 8080, "/", "x-mse-tag: gray"), GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+}
+
 /* Nobody looks at what it sends, whatever that says. */
 static void test_kept_out(void **state)
 {
@@ -627,6 +644,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_entry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_endpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_traces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_work, setup, teardown),

@@ -595,6 +595,12 @@ static void explain(struct explain *e, size_t head_len)
 	w = lw_image_get(the_run->image, LW_TABLE_WORKLOADS, &key);
 	(void)lw_str_copy(ret->workload, sizeof(ret->workload), w ? w->name : "");
 	own_lane = explain_client(e);
+	/* as lw_refresh() */
+	if (!(e->dest->flags & LW_DEST_SERVICE) && memcmp(&e->request->from, &e->request->to, sizeof(e->request->to)) == 0) {
+		line(e, "it asks itself: what is in its own lane stays with it");
+		e->peer_lane = own_lane;
+		e->peer_leaves = false;
+	}
 	if (e->request->kept_out) {
 		line(e, "it is kept out, as its annotation laneway.io/keep-out says: the request follows its own connection");
 		leave_alone(e, LW_REASON_KEPT_POD);

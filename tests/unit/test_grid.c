@@ -55,12 +55,14 @@ static void test_hostile(void **state)
 
 	(void)state;
 	assert_int_equal(lw_grid_new(titles, 3, &grid), 0);
-	lw_grid_cell(grid, "%s", "\xc3\xa4\x1b[2J\n\xff");
+	lw_grid_cell(grid, "%s",
+		     "\xc3\xa4\x1b[2J\n\xff\xc2\x9b"
+		     "1m");
 	lw_grid_cell(grid, "%s", "");
 	lw_grid_cell(grid, "%s", "x");
 	text = print(grid);
-	assert_string_equal(text, "NAME     COUNT  WHY\n"
-				  "\xc3\xa4?[2J??         x\n");
+	assert_string_equal(text, "NAME         COUNT  WHY\n"
+				  "\xc3\xa4?[2J????1m         x\n");
 	free(text);
 	lw_grid_free(&grid);
 }

@@ -75,8 +75,9 @@ static void test_one_line(void **state)
 
 	(void)state;
 	/* A name from a file must not be able to forge a line. */
-	lw_info("pod 'a\nerror: b\x1b[2J'");
-	assert_string_equal(end(c), "info: pod 'a error: b [2J'\n");
+	lw_info("pod 'a\nerror: b\x1b[2J\xc2\x9b"
+		"2J\xff'");
+	assert_string_equal(end(c), "info: pod 'a error: b [2J  2J\xff'\n");
 }
 
 static void test_json(void **state)

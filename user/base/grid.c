@@ -46,9 +46,9 @@ void lw_grid_free(struct lw_grid **grid)
 static void make_plain(char *s)
 {
 	while (*s) {
-		size_t len = lw_str_utf8_len(s);
+		size_t len = lw_str_shown_len(s);
 
-		if (len == 0 || (unsigned char)*s < 0x20 || *s == 0x7f) {
+		if (len == 0) {
 			*s++ = '?';
 			continue;
 		}

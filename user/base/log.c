@@ -79,9 +79,13 @@ void lw_logv(enum lw_log_level level, const char *format, va_list args)
 			(long long)now.tv_sec, now.tv_nsec / 1000000, level_names[level], quoted);
 	} else {
 		/* One line is one event: what a file or a peer put in cannot start another. */
-		for (char *p = msg; *p; p++)
-			if ((unsigned char)*p < 0x20 || *p == 0x7f)
-				*p = ' ';
+		for (char *p = msg; *p;) {
+			size_t n = lw_str_utf8_len(p);
+
+			if (n != 0 && lw_str_shown_len(p) == 0)
+				memset(p, ' ', n);
+			p += n != 0 ? n : 1;
+		}
 		(void)snprintf(line, sizeof(line), "%s: %s\n", level_names[level], msg);
 	}
 	/* Nowhere to tell if stderr is gone. */

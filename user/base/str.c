@@ -75,6 +75,15 @@ size_t lw_str_utf8_len(const char *s)
 	return len;
 }
 
+size_t lw_str_shown_len(const char *s)
+{
+	size_t len = lw_str_utf8_len(s);
+
+	if ((unsigned char)s[0] < 0x20 || s[0] == 0x7f)
+		return 0;
+	return len == 2 && (unsigned char)s[0] == 0xc2 && (unsigned char)s[1] < 0xa0 ? 0 : len;
+}
+
 void lw_str_json(const char *s, char *dst, size_t size)
 {
 	size_t at = 0;

@@ -22,5 +22,11 @@ int lw_str_u64(const char *s, uint64_t max, uint64_t *ret);
  */
 void lw_str_json(const char *s, char *dst, size_t size);
 
+/*
+ * Length of the character at s that a terminal may show as it is: valid UTF-8 and no control character, those of ISO 6429's second set
+ * (U+0080 to U+009F, as good as an escape to some) included. 0: there is none.
+ */
+size_t lw_str_shown_len(const char *s);
+
 /* Length of the valid UTF-8 character at s (1..4), 0 if there is none. s is terminated. */
 size_t lw_str_utf8_len(const char *s);

@@ -76,9 +76,9 @@ static const char *join(struct json_object *array, char *buf, size_t size)
 static void print_plain(const char *s)
 {
 	while (*s) {
-		size_t len = lw_str_utf8_len(s);
+		size_t len = lw_str_shown_len(s);
 
-		if (len == 0 || (unsigned char)*s < 0x20 || *s == 0x7f) {
+		if (len == 0) {
 			(void)putchar('?');
 			s++;
 			continue;

@@ -313,6 +313,7 @@ static void agent_child(int ready, const struct lab_options *options)
 		_exit(1);
 	if (options->guard && lw_devices_start(lab.kern, loop, guarded, &devices))
 		_exit(1);
+	lw_kern_heartbeat(lab.kern); /* the first turn of the loop may be late */
 	if (write(ready, "r", 1) != 1)
 		_exit(1);
 	ev_run(loop, 0);

@@ -28,13 +28,15 @@ static __noinline int lw_guard(const struct lw_tuple *t, const struct lw_config 
 	f = bpf_map_lookup_elem(&lw_flows, &c);
 	if (!f)
 		return LW_TC_OK;
-	due = f->route == LW_ROUTE_PUNT && f->punt;
-	if (f->route != LW_ROUTE_PEER) {
-		c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
-		up = bpf_map_lookup_elem(&lw_ups, &c);
-		if (up) /* answered in full, perhaps before the agent came to say that the request is on its way */
-			due = !(up->flags & LW_UP_DEAD) && up->req_seq != up->resp_seq;
-	}
+	if (f->route == LW_ROUTE_PEER)
+		return LW_TC_OK;
+	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+	up = bpf_map_lookup_elem(&lw_ups, &c);
+	if (up) /* where responses are not followed any more its end is the connection's */
+		due = !(up->flags & LW_UP_DEAD) &&
+		      (up->req_seq != up->resp_seq || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
+	else /* answered in full, perhaps before the agent came to say that the request is on its way */
+		due = f->route == LW_ROUTE_PUNT && f->punt && !c;
 	if (!due)
 		return LW_TC_OK;
 	f->fin_held = 1;

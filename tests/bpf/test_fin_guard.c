@@ -183,6 +183,35 @@ static void reset_peer_is_done_without(void **state)
 	close(g);
 }
 
+/*
+ * The connection has become opaque on the route of an upstream socket: whether a response is due there nobody knows any more, and the own
+ * peer's close is not its end. That comes with the upstream socket's.
+ */
+static void opaque_on_an_upstream_socket(void **state)
+{
+	uint64_t before = lab_count(LW_REASON_FIN_HELD);
+	int c, own, b = -1;
+
+	(void)state;
+	open_pair(LAB_GRAY, gray, &c, &own);
+	lab_send(c, BASE_REQUEST);
+	b = lab_accept_request(lab_bound_to(c) == 11 ? base : base2);
+	lab_expect(b, BASE_REQUEST);
+	lab_send(b, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+	lab_send(c, "GET / HTTP/1.1\r\nno field\r\n\r\n");
+	lab_expect(b, "GET / HTTP/1.1\r\nno field\r\n\r\n");
+	close(own);
+	wait_held(before);
+	lab_expect_nothing(c);
+	lab_send(b, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+	lab_expect_nothing(c);
+	close(b);
+	lab_expect_eof(c);
+	close(c);
+}
+
 static void nothing_due_nothing_held(void **state)
 {
 	uint64_t before = lab_count(LW_REASON_FIN_HELD);
@@ -458,6 +487,7 @@ int main(void)
 		cmocka_unit_test_teardown(fin_before_any_byte_of_the_response, clean),
 		cmocka_unit_test_teardown(fin_within_the_request, clean),
 		cmocka_unit_test_teardown(reset_peer_is_done_without, clean),
+		cmocka_unit_test_teardown(opaque_on_an_upstream_socket, clean),
 		cmocka_unit_test_teardown(nothing_due_nothing_held, clean),
 		cmocka_unit_test_teardown(crafted_packets, clean),
 		cmocka_unit_test_teardown(dead_agent_keeps_nothing_back, clean),

@@ -81,9 +81,14 @@ int lw_far_msg(struct sk_msg_md *msg)
 	up->bytes += c.len;
 	c.up = up;
 	lw_follow_reply(&c, lw_reply_msg_cb);
-	/* what nobody has asked for is looked at by itself, goes over the connection, and is for lw_reply to throw away */
-	if (c.surplus)
+	/*
+	 * What nobody has asked for is looked at by itself, goes over the connection, and is for lw_reply to throw away. It is not to be
+	 * an answer to what the client sends before that: so no request is given to this socket from now on.
+	 */
+	if (c.surplus) {
+		lw_up_closed(cookie);
 		bpf_msg_apply_bytes(msg, c.off);
+	}
 	return SK_PASS;
 wire:
 	__sync_fetch_and_or(&up->flags, LW_UP_RESP_WIRE);

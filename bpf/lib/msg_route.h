@@ -139,6 +139,9 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 	up = bpf_map_lookup_elem(&lw_ups, &c);
 	if (f->route == LW_ROUTE_PUNT && f->punt) {
+		/* it was bound, and has ended: with it the agent has given up what it had of the request yet */
+		if (c && !up)
+			return LW_BUSY_LOST;
 		if (!up || up->req_seq != up->resp_seq)
 			return LW_BUSY_YES;
 		/* answered in full, which says nothing of whether the pod has all of the request: the agent may have some yet */

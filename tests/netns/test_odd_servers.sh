@@ -55,8 +55,44 @@ all() {
 	expect_eq "the second request, by itself" 1 "$(logged c1 '^head GET /second$')"
 	expect_eq "bodies with something else in them" 0 "$(logged c1 'wrong$')"
 	rm -f "$GO" "$GO".*
+
+	say "which is gone before the agent has written that"
+	pod_ns "gone$#"
+	steps "gone$#" b1 GET::/id "touch:$GO.ready" "wait:$GO.stopped" send:POST:gray:/leave:14000000 "touch:$GO.sent" \
+		read "wait:$GO.given-up" GET::/id GET:gray:/id >"$LWT_TMP/gone" &
+	pid=$!
+	until_ok 20 "the client" test -e "$GO.ready"
+	kill -STOP "$AGENT_PID"
+	: >"$GO.stopped"
+	until_ok 20 "all to be sent" test -e "$GO.sent"
+	kill -CONT "$AGENT_PID"
+	until_ok 20 "the agent to close its end" is_given_up "gone$#"
+	: >"$GO.given-up"
+	wait $pid
+	expect_eq "its answer, and the next ones" "b1 c1 b1 c1" "$(cat "$LWT_TMP/gone")"
+	rm -f "$GO" "$GO".*
+
+	say "or that answers meanwhile more than the client reads"
+	pod_ns "slow$#"
+	steps "slow$#" b1 GET::/id "touch:$GO.ready" "wait:$GO.stopped" send:POST:gray:/echo:14000000 "touch:$GO.sent" \
+		"wait:$GO.waiting" read GET::/id >"$LWT_TMP/slow" &
+	pid=$!
+	until_ok 20 "the client" test -e "$GO.ready"
+	kill -STOP "$AGENT_PID"
+	: >"$GO.stopped"
+	until_ok 20 "all to be sent" test -e "$GO.sent"
+	kill -CONT "$AGENT_PID"
+	until_ok 20 "the answer to wait for the client" is_waiting "slow$#"
+	: >"$GO.waiting"
+	wait $pid
+	expect_eq "all of it" "b1 c1 b1" "$(cat "$LWT_TMP/slow")"
+	rm -f "$GO" "$GO".*
 	for pod in b1 b2 c1; do : >"$LWT_TMP/$pod.log"; done
 }
+# NS: what c1 has sent there waits to be read by the agent
+is_waiting() { in_pod "$1" ss -Htn state established dst "${POD_IP[c1]}" | awk '{ n += $1 } END { exit n < 500000 }'; }
+# NS: c1 has answered, and has no connection from there any more
+is_given_up() { [ "$(logged c1 /leave)" != 0 ] && [ -z "$(in_pod "$1" ss -Htn state established state close-wait dst "${POD_IP[c1]}")" ]; }
 all --no-bypass
 agent_stop
 all

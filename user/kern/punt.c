@@ -38,10 +38,17 @@ static void punt_free(struct lw_upstreams *ups, struct punt *p)
 	const struct lw_bytes key = LW_BYTES_OF(p->down);
 
 	(void)lw_bytemap_remove(&ups->punts, &key, 1);
-	if (p->u)
+	if (p->u) {
+		ev_io_stop(ups->loop, &p->u->room);
 		p->u->punt = NULL;
+	}
 	free(p->data);
 	free(p);
+}
+
+void lw_punt_drop(struct lw_upstreams *ups, struct upstream *u)
+{
+	punt_free(ups, u->punt);
 }
 
 void lw_punt_forget(struct lw_upstreams *ups, uint64_t down)
@@ -127,9 +134,12 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 		if (n < 0 && errno == EAGAIN) {
 			if (ahead)
 				note_written(ups, p, p->seq - 1);
-			ev_io_stop(ups->loop, &u->io);
-			ev_io_init(&u->io, on_writable, u->fd, EV_WRITE);
-			ev_io_start(ups->loop, &u->io);
+			/* beside u->io, by which the answer may be on its way already (relay.c) */
+			if (!ev_is_active(&u->room)) {
+				ev_io_init(&u->room, on_writable, u->fd, EV_WRITE);
+				u->room.data = u;
+				ev_io_start(ups->loop, &u->room);
+			}
 			return;
 		}
 		if (n < 0) {
@@ -141,7 +151,7 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 		p->written += (size_t)n;
 	}
 	p->len = p->written = 0;
-	lw_upstream_watch(u);
+	ev_io_stop(ups->loop, &u->room);
 	r = bind_down(ups, p, u, p->seq);
 	if (r == 1)
 		return; /* another message is on its way here */
@@ -221,6 +231,7 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 			r = bind_down(ups, p, u, 0);
 		if (!r) {
 			p->connected = true;
+			lw_upstream_watch(u); /* it may end before it has all of the request */
 			punt_write(ups, p);
 			return;
 		}
@@ -334,11 +345,13 @@ int lw_punts_start(struct lw_upstreams *ups)
 
 static bool punt_drop(void *value, void *arg)
 {
+	struct lw_upstreams *ups = arg;
 	struct punt *p = value;
 
-	(void)arg;
-	if (p->u)
+	if (p->u) {
+		ev_io_stop(ups->loop, &p->u->room);
 		p->u->punt = NULL;
+	}
 	free(p->data);
 	free(p);
 	return false;
@@ -348,7 +361,7 @@ void lw_punts_stop(struct lw_upstreams *ups)
 {
 	if (ups->punt_io.data)
 		ev_io_stop(ups->loop, &ups->punt_io);
-	lw_bytemap_filter(&ups->punts, punt_drop, NULL);
+	lw_bytemap_filter(&ups->punts, punt_drop, ups);
 	lw_bytemap_clear(&ups->punts);
 	if (ups->punt_buf) {
 		(void)lw_close(ups->punt_near);

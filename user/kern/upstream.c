@@ -109,6 +109,8 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 	struct lw_lanes_bpf *s = ups->kern->skel;
 	struct lw_up state;
 
+	if (u->punt)
+		lw_punt_drop(ups, u);
 	if (u->state == UPSTREAM_READY) {
 		struct lw_pool_put_args args = { .key = u->pool->key, .up = u->cookie };
 

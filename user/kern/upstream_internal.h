@@ -44,6 +44,7 @@ struct upstream {
 	bool relayed; /* relay has been set once */
 	struct pool *pool; /* while CONNECTING or READY for one */
 	struct punt *punt; /* the request it was opened for, until that is on its way */
+	ev_io room; /* its rest waits for room */
 	uint64_t down; /* while BOUND */
 	struct upstream *next; /* of the same downstream socket */
 	uint64_t since_ns; /* READY */
@@ -154,3 +155,5 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error);
 /* The client has sent its last byte. True: there are bytes of its here, the end of file will follow them. */
 bool lw_punt_fin(struct lw_upstreams *ups, uint64_t down);
 void lw_punt_forget(struct lw_upstreams *ups, uint64_t down);
+/* u closes: what is left of the request it was opened for has nowhere to go. */
+void lw_punt_drop(struct lw_upstreams *ups, struct upstream *u);

@@ -26,12 +26,14 @@ def read(method="GET"):
     lines = head.decode().split("\r\n")
     fields = dict(line.lower().split(": ", 1) for line in lines[1:])
     length = 0 if method == "HEAD" else int(fields.get("content-length", 0))
-    while len(got) < length:
+    parts, have = [got], len(got)
+    while have < length:
         data = sock.recv(65536)
         if not data:
             return "short"
-        got += data
-    got = got[length:]
+        parts.append(data)
+        have += len(data)
+    got = b"".join(parts)[length:]
     status = lines[0].split(" ")[1]
     return fields.get("x-pod", "?") if status == "200" else f"{status}:{fields.get('x-pod', '?')}"
 

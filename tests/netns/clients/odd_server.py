@@ -6,6 +6,8 @@ is told "408 Request Timeout" and closed. LOG gets a line for what has arrived: 
 /junk     five more bytes behind the answer, in the same send
 /head     an answer with a body, whatever the method
 /early    answers before it reads the body, which it does once the file GO is there
+/leave    likewise, but it says at once that this is all, and ends without having read any of it
+/echo     sends the body back as it comes, in small pieces
 /slow     answers once the file GO is there
 /upgrade  101, and no HTTP from then on
 else      reads the body and answers"""
@@ -70,6 +72,19 @@ def serve(conn):
                 conn.sendall(answer(b"early"))
                 wait()
                 body(length)
+            elif path == "/leave":
+                conn.sendall(answer(b"leave"))
+                conn.shutdown(socket.SHUT_WR)
+                wait()
+                return
+            elif path == "/echo":
+                conn.sendall(answer(b"")[:-5] + f"{length}\r\n\r\n".encode())
+                while length:
+                    while not buf:
+                        more()
+                    conn.sendall(buf[:2000])
+                    length -= len(buf[:2000])
+                    buf = buf[2000:]
             elif path == "/slow":
                 wait()
                 conn.sendall(answer(b"slow"))

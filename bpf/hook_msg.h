@@ -84,17 +84,30 @@ malformed:
 }
 
 /*
+ * No response is due on the route any more, or none that could be told: may what comes next take another? Of one that could not be
+ * followed to its end, what may still come is dropped.
+ */
+__noinline int lw_is_over(struct lw_flow *f, struct lw_run *r)
+{
+	__u32 busy;
+
+	if (!f || !r)
+		return 0;
+	busy = lw_is_busy(f, r);
+	if (busy == LW_BUSY_LOST)
+		lw_give_up(f, r);
+	return busy == LW_BUSY_NO || busy == LW_BUSY_LOST;
+}
+
+/*
  * Doubt is base: a request that cannot be read goes to the own peer, and all that follows it, unless an answer to an
  * earlier one is due elsewhere.
  */
 __noinline int lw_doubt(struct lw_flow *f, struct lw_run *r)
 {
-	__u32 busy;
-
 	if (!f || !r || f->route == LW_ROUTE_PEER || !f->ups[f->up & (LW_FLOW_UPS - 1)].lane)
 		return 0;
-	busy = lw_is_busy(f, r);
-	if (busy == LW_BUSY_NO || busy == LW_BUSY_LOST)
+	if (lw_is_over(f, r))
 		f->route = LW_ROUTE_PEER;
 	return 0;
 }
@@ -127,12 +140,10 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	}
 	/*
 	 * Who sends the next request has had the answer to the last one, wherever that ended. To stay with its pod would be to
-	 * give it base requests; what may still come of it is dropped.
+	 * give it base requests.
 	 */
 	if (busy == LW_BUSY_LOST) {
-		lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_RESPONSE_LOST);
-		lw_release(f, r->cookie, f->up);
-		f->punt = 0;
+		lw_give_up(f, r);
 		busy = LW_BUSY_NO;
 	}
 	if (f->gen != r->generation)
@@ -383,10 +394,7 @@ int lw_msg(struct sk_msg_md *msg)
 	 */
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_down_socks, &r.cookie, BPF_F_INGRESS);
-	/* the next request is the own peer's; the rest of one, and what is none, ends where it began */
-	if ((conf->flags & LW_CONF_STOPPED) &&
-	    (f->route == LW_ROUTE_PEER ||
-	     (f->frame.state == LW_FRAME_HEAD && !f->skip && !(f->flags & (LW_FLOW_OPAQUE | LW_FLOW_UPGRADE)))))
+	if ((conf->flags & LW_CONF_STOPPED) && f->route == LW_ROUTE_PEER)
 		return lw_to_peer(msg, r.cookie);
 	r.generation = conf->generation;
 	r.flags = conf->flags;
@@ -428,8 +436,12 @@ int lw_msg(struct sk_msg_md *msg)
 		f->skip -= r.n;
 		return lw_forward(msg, f, &r);
 	}
-	if (f->frame.state == LW_FRAME_HEAD)
+	if (f->frame.state == LW_FRAME_HEAD) {
+		/* the next request is the own peer's; what is none, and one in front of which an answer is due, ends where it began */
+		if ((r.flags & LW_CONF_STOPPED) && lw_is_over(f, &r))
+			return lw_to_peer(msg, r.cookie);
 		return lw_on_head(msg, f, &r);
+	}
 	/*
 	 * What has come by now is no answer to the request, but to its Expect: the last of the body may go out unseen, the last
 	 * seen has to do. Without one it is the answer, which came early.

@@ -159,6 +159,14 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	return up->req_seq != up->resp_seq;
 }
 
+/* After LW_BUSY_LOST: its upstream socket goes, and what may still come of it. */
+static __always_inline void lw_give_up(struct lw_flow *f, struct lw_run *r)
+{
+	lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_RESPONSE_LOST);
+	lw_release(f, r->cookie, f->up);
+	f->punt = 0;
+}
+
 /*
  * Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. One that an earlier
  * agent opened is let go, once no response is due on it: that agent is about to end, or has ended.

@@ -417,6 +417,99 @@ static void doubt_is_opaque(void **state)
 	}
 }
 
+/* Nobody knows where the gray pod's response ended. What follows from the client is base's, and what follows from that pod nobody's. */
+static void doubt_behind_a_doubtful_response(void **state)
+{
+	static const char doubtful[] = "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok";
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	lab_send(g, doubtful);
+	lab_expect(c, doubtful);
+	lab_send(c, "GET / HTTP/1.1\r\nno field\r\n\r\n");
+	lab_expect(b, "GET / HTTP/1.1\r\nno field\r\n\r\n");
+	(void)send(g, "late", 4, MSG_NOSIGNAL);
+	lab_send(b, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+	close(c);
+	close(b);
+	close(g);
+}
+
+/* All of whole requests with a body of n bytes each, one behind the other, until one is taken in part: so much is left of it. */
+static size_t send_until_in_part(int c, const char *request, size_t n, int *requests)
+{
+	for (*requests = 1; *requests < LW_PIPELINE_MAX; ++*requests) {
+		ssize_t k = send(c, request, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (k < 0) /* none of it: the one before was the last */
+			return 0;
+		if ((size_t)k < n)
+			return n - (size_t)k;
+	}
+	return 0;
+}
+
+/*
+ * The agent is told to end. What is left of a request goes where it began, also where the kernel took its last send in part; so does one
+ * that comes before the answer to another has; and all others are the own peer's.
+ */
+static void the_agent_is_told_to_end(void **state)
+{
+	enum { BODY = 400000 };
+	struct lw_config *config = lab_kern()->config;
+	int c, b, g = -1, small = 64 << 10, n;
+	char head[128], *request = malloc(BODY + sizeof(head)), *got = malloc(BODY + sizeof(head));
+	size_t len, left;
+	struct lw_flow f;
+
+	(void)state;
+	assert_int_equal(setsockopt(gray, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	len = (size_t)snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", BODY);
+	memcpy(request, head, len);
+	memset(request + len, 'x', BODY);
+	len += BODY;
+	left = send_until_in_part(c, request, len, &n);
+	assert_in_range(left, 1, len - 1);
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.frame.state, LW_FRAME_HEAD);
+
+	config->flags |= LW_CONF_STOPPED;
+	for (int i = 0; i < n - 1; i++) {
+		lab_recv_n(g, got, len);
+		assert_memory_equal(got, request, len);
+	}
+	lab_send_n(c, request + len - left, left);
+	lab_recv_n(g, got, len);
+	assert_memory_equal(got, request, len);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	lab_expect_nothing(b);
+	for (int i = 0; i < n + 1; i++)
+		lab_send(g, OK(4, "gray"));
+	for (int i = 0; i < n + 1; i++)
+		lab_recv_n(c, got, sizeof(OK(4, "gray")) - 1);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(b, GRAY_REQUEST);
+	lab_send(b, OK(4, "base"));
+	lab_expect(c, OK(4, "base"));
+	config->flags &= ~(uint32_t)LW_CONF_STOPPED;
+	close(c);
+	close(b);
+	close(g);
+	lab_drain(gray);
+	close(gray);
+	gray = lab_listen(LAB_GRAY);
+	free(request);
+	free(got);
+}
+
 static void head_over_16k_is_opaque(void **state)
 {
 	char *h = long_head(16385), *got = malloc(16385);
@@ -1044,6 +1137,7 @@ int main(void)
 		cmocka_unit_test_teardown(heads_in_pieces, two_pods_clean),
 		cmocka_unit_test_teardown(heads_up_to_16k, two_pods_clean),
 		cmocka_unit_test_teardown(doubt_is_opaque, two_pods_clean),
+		cmocka_unit_test_teardown(doubt_behind_a_doubtful_response, two_pods_clean),
 		cmocka_unit_test_teardown(head_over_16k_is_opaque, two_pods_clean),
 		cmocka_unit_test_teardown(pipelining, two_pods_clean),
 		cmocka_unit_test_teardown(upgrade_stays_on_its_route, two_pods_clean),
@@ -1063,6 +1157,7 @@ int main(void)
 		cmocka_unit_test_teardown(answers_do_not_mix, two_pods_clean),
 		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, two_pods_clean),
 		cmocka_unit_test_teardown(held_back_behind_a_redirect, two_pods_clean),
+		cmocka_unit_test_teardown(the_agent_is_told_to_end, two_pods_clean),
 		cmocka_unit_test_teardown(base_goes_on_without_the_agent, two_pods_clean),
 	};
 

@@ -347,7 +347,11 @@ static bool punt_drop(void *value, void *arg)
 {
 	struct lw_upstreams *ups = arg;
 	struct punt *p = value;
+	struct lw_flow flow;
 
+	/* nobody else would tell the client, where there is no upstream socket that it is bound to yet */
+	if (!lw_upstream_flow(ups, p->down, &flow))
+		(void)lw_downstream_reset(ups->netns, p->down, &flow);
 	if (p->u) {
 		ev_io_stop(ups->loop, &p->u->room);
 		p->u->punt = NULL;

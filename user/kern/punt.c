@@ -28,6 +28,7 @@ struct punt {
 	uint32_t seq; /* of the last message in data */
 	struct upstream *u; /* NULL: none yet, or none any more */
 	bool connected;
+	bool again; /* another pod of the lane is tried */
 	bool fell_back; /* to the own peer's address */
 	bool fin; /* the client has closed its sending side */
 	bool opaque; /* the client's connection has become so behind this request */
@@ -189,20 +190,53 @@ static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
 
 static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_pool_key *key, uint16_t lane);
 
-/* No upstream socket came of it. Fail open: the request goes where it would have gone without us. */
+/* The endpoint behind that one, in the order of its group and lane; false: there is no other. */
+static bool next_endpoint(struct lw_upstreams *ups, const struct lw_flow *flow, const struct lw_punt *that, struct lw_pool_key *key)
+{
+	struct lw_endpoint_key at = { .slot = lw_kern_generation(ups->kern) & 1, .group = flow->group, .lane = that->lane };
+	int fd = bpf_map__fd(ups->kern->skel->maps.lw_endpoints);
+	bool any = false, behind = false;
+	struct lw_endpoint ep;
+
+	for (; at.idx < LW_MAX_ENDPOINTS && !bpf_map_lookup_elem(fd, &at, &ep); at.idx++) {
+		if (!memcmp(&ep.addr, &that->addr, sizeof(ep.addr))) {
+			behind = true;
+		} else if (!any || behind) {
+			key->addr = ep.addr;
+			key->port = ep.port ? ep.port : flow->asked_port;
+			any = true;
+			if (behind)
+				break;
+		}
+	}
+	return any;
+}
+
+/*
+ * No upstream socket came of it: another pod of the lane has the request, as one that counts as ready may be gone with its node. Where
+ * there is none, fail open: the request goes where it would have gone without us.
+ */
 static void punt_failed(struct lw_upstreams *ups, struct punt *p, int error)
 {
-	struct lw_pool_key key = { 0 };
+	struct lw_pool_key key = { .netns = p->first.netns };
 	struct lw_flow flow;
 
 	lw_debug("no connection for a punted request: %s", strerror(error));
 	p->u = NULL;
-	if (ups->fail_closed || p->fell_back || lw_upstream_flow(ups, p->down, &flow)) {
+	if (lw_upstream_flow(ups, p->down, &flow)) {
+		punt_refuse(ups, p);
+		return;
+	}
+	if (!p->again && !p->fell_back && next_endpoint(ups, &flow, &p->first, &key)) {
+		p->again = true;
+		punt_open(ups, p, &key, p->first.lane);
+		return;
+	}
+	if (ups->fail_closed || p->fell_back) {
 		punt_refuse(ups, p);
 		return;
 	}
 	p->fell_back = true;
-	key.netns = flow.netns;
 	key.addr = flow.peer;
 	key.port = flow.peer_port;
 	punt_open(ups, p, &key, LW_LANE_ONCE);

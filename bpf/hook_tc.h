@@ -37,7 +37,8 @@ static __noinline int lw_guard(const struct lw_tuple *t, const struct lw_config 
 		      (up->req_seq != up->resp_seq || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
 	else /* answered in full, perhaps before the agent came to say that the request is on its way */
 		due = f->route == LW_ROUTE_PUNT && f->punt && !c;
-	if (!due)
+	/* all of it has come, which is not to say that it is through: on its way to a slow reader it may wait for long */
+	if (!due && !(up && (up->flags & LW_UP_RELAY)) && lw_backlogged(f->sk) <= 0)
 		return LW_TC_OK;
 	f->fin_held = 1;
 	lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_FIN_HELD);

@@ -127,6 +127,14 @@ slow() { # CONNECTED-TO LANE: the answer is due until the own peer's close has b
 }
 more_held() { [ "$(counted fin-held)" -gt "$1" ]; }
 expect_eq "in the lane, base times out" c1 "$(slow b1 gray)"
+held=$(counted fin-held)
+steps client b1 send:GET:gray:/large "wait:$GO" read >"$LWT_TMP/large" &
+pid=$!
+until_ok 20 "the own peer to be kept back from an answer that waits for its reader" more_held "$held"
+: >"$GO"
+wait $pid
+expect_eq "in the lane, to a slow reader, base times out" c1 "$(cat "$LWT_TMP/large")"
+rm -f "$GO"
 odd b1
 odd c1 1
 expect_like "base, the canary times out" 'b[12]' "$(slow c1 '')"

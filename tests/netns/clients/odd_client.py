@@ -33,7 +33,10 @@ def read(method="GET"):
             return "short"
         parts.append(data)
         have += len(data)
-    got = b"".join(parts)[length:]
+    body = b"".join(parts)
+    body, got = body[:length], body[length:]
+    if length > 1000000 and body.strip(b"x"):
+        return "wrong"
     status = lines[0].split(" ")[1]
     return fields.get("x-pod", "?") if status == "200" else f"{status}:{fields.get('x-pod', '?')}"
 

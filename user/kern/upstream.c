@@ -575,10 +575,14 @@ void lw_upstream_taken(struct lw_upstreams *ups, struct upstream *u, uint64_t do
 bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow)
 {
 	struct lw_up state;
+	char c;
 
 	if (u->state != UPSTREAM_BOUND || lw_upstream_flow(ups, u->down, flow) || !lw_upstream_state(ups, u, &state) ||
 	    (state.flags & LW_UP_ORPHAN))
 		return false;
+	/* a relay's near end, which is through with all that it was given: what is yet to come waits at the other's */
+	if (u->far >= 0 && (state.flags & LW_UP_OPAQUE))
+		return u->relay_of && recv(u->relay_of->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 	if (state.req_seq != state.resp_seq || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
 		return true;
 	return flow->route != LW_ROUTE_PEER && flow->ups[flow->up % LW_FLOW_UPS].up == u->cookie &&

@@ -8,7 +8,7 @@ is told "408 Request Timeout" and closed. LOG gets a line for what has arrived: 
 /early    answers before it reads the body, which it does once the file GO is there
 /leave    likewise, but it says at once that this is all, and ends without having read any of it
 /echo     sends the body back as it comes, in small pieces
-/large    an answer of 12 MB, all "x"
+/large    an answer of 12 MB, all "x"; /huge: of 40 MB
 /slow     answers once the file GO is there
 /upgrade  101, and no HTTP from then on
 else      reads the body and answers"""
@@ -86,8 +86,8 @@ def serve(conn):
                     conn.sendall(buf[:2000])
                     length -= len(buf[:2000])
                     buf = buf[2000:]
-            elif path == "/large":
-                conn.sendall(answer(b"x" * 12000000))
+            elif path in ("/large", "/huge"):
+                conn.sendall(answer(b"x" * (12000000 if path == "/large" else 40000000)))
             elif path == "/slow":
                 wait()
                 conn.sendall(answer(b"slow"))

@@ -56,7 +56,7 @@ static long lw_keeps_cb(__u32 i, void *arg)
 	return 0;
 }
 
-/* Of n endpoints that of this client, by rendezvous hashing: others that come and go change nothing about it. */
+/* Of n endpoints that of this client, by rendezvous hashing: one that goes moves its own clients alone, one that comes takes its share. */
 static __noinline __u32 lw_keeps(const struct lw_endpoint_key *key, __u32 n, __u64 client)
 {
 	struct lw_keeps_ctx c = { .key = *key, .client = client };

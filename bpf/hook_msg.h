@@ -240,6 +240,8 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 			else
 				up->head_bits &= ~bit;
 			up->req_seq++;
+			if (f->flags & LW_FLOW_OPAQUE)
+				__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
 			f->route = LW_ROUTE_UP;
 			f->up = i;
 			f->lane = lane;
@@ -347,10 +349,17 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 				f->flags |= LW_FLOW_UPGRADE;
 			if (s->head.caps.first[LW_HDR_EXPECT])
 				f->flags |= LW_FLOW_EXPECTS;
-			v = lw_on_request(msg, f, r, &s->head);
-			/* CONNECT is the last request there is, in its lane like any other */
+			/*
+			 * CONNECT is the last request there is, in its lane like any other. Its answer is not followed: what it says of
+			 * a length means nothing (RFC 9110 9.3.6), and the server may be the first to speak behind it.
+			 */
 			if (flags & LW_SCAN_IS_CONNECT)
+				f->flags |= LW_FLOW_OPAQUE;
+			v = lw_on_request(msg, f, r, &s->head);
+			if (flags & LW_SCAN_IS_CONNECT) {
+				f->flags &= ~LW_FLOW_OPAQUE;
 				lw_opaque(f, LW_REASON_OPAQUE_UPGRADE);
+			}
 		}
 	}
 	lw_scratch_put(s);

@@ -610,6 +610,32 @@ static void upgrade_stays_on_its_route(void **state)
 	close(g);
 }
 
+/* Behind CONNECT all is the tunnel's, whatever the answer says of a length (RFC 9110 9.3.6), and whoever speaks first. */
+static void connect_is_a_tunnel_at_once(void **state)
+{
+	(void)state;
+	for (int with_up = 0; with_up < 2; with_up++) {
+		int c, b, g = -1;
+
+		open_pair(&c, &b);
+		if (with_up)
+			gray_turn(c, &g);
+		lab_send(c, "CONNECT a:1 HTTP/1.1\r\nx-mse-tag: gray\r\n\r\n");
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, "CONNECT a:1 HTTP/1.1\r\nx-mse-tag: gray\r\n\r\n");
+		lab_send(g, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+		lab_expect(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+		lab_send(g, "220 ready");
+		lab_expect(c, "220 ready");
+		lab_send(c, "HELO");
+		lab_expect(g, "HELO");
+		close(c);
+		close(b);
+		close(g);
+	}
+}
+
 static void end_of_file_ends_the_response(void **state)
 {
 	int c, b, g;
@@ -1141,6 +1167,7 @@ int main(void)
 		cmocka_unit_test_teardown(head_over_16k_is_opaque, two_pods_clean),
 		cmocka_unit_test_teardown(pipelining, two_pods_clean),
 		cmocka_unit_test_teardown(upgrade_stays_on_its_route, two_pods_clean),
+		cmocka_unit_test_teardown(connect_is_a_tunnel_at_once, two_pods_clean),
 		cmocka_unit_test_teardown(end_of_file_ends_the_response, two_pods_clean),
 		cmocka_unit_test_teardown(announced_close_ends_the_connection, two_pods_clean),
 		cmocka_unit_test_teardown(pipelined_behind_a_punt, two_pods_clean),

@@ -45,19 +45,27 @@ static long lw_learn_trace_cb(__u32 i, void *arg)
 	return 0;
 }
 
-/* The one lane of all requests at work; 0: none is in a lane; LW_IN_UNKNOWN: mixed. */
+/*
+ * The one lane of all requests at work; 0: none is in a lane; LW_IN_UNKNOWN: mixed. Others are read and answered meanwhile: by each
+ * lane's count alone, of which the one that the asker's own request is in stays above 0 all the while. Two of these numbers, or one
+ * and the total, need not be of the same moment.
+ */
 static __always_inline __u32 lw_task_lane(const struct lw_task *t, __u32 slot)
 {
-	__u32 lane, one = 0;
+	const volatile __u32 *n = t->n;
+	__u32 lane, one = 0, others = n[0] | n[LW_IN_UNKNOWN];
 
 	for (lane = 1; lane < LW_MAX_LANES; lane++) {
-		if (!t->n[lane] || !lw_get_lane(slot, lane))
+		if (!n[lane])
 			continue;
-		if (one)
+		if (!lw_get_lane(slot, lane))
+			others |= n[lane];
+		else if (one)
 			return LW_IN_UNKNOWN;
-		one = lane;
+		else
+			one = lane;
 	}
-	return one && t->total != t->n[one & (LW_MAX_LANES - 1)] ? LW_IN_UNKNOWN : one;
+	return one && others ? LW_IN_UNKNOWN : one;
 }
 
 /* Who is asked what it is at work on: the caller, or one that it was started by. */

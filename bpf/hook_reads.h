@@ -499,7 +499,8 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 		a->interim = 1;
 		return 0;
 	}
-	if (says == LW_SAYS_ELSE && a->interim) /* the rest of it */
+	/* the rest of it, or of the answer before, if this request has come in the midst of that */
+	if (says == LW_SAYS_ELSE && (a->interim || !(a->flags & LW_ACC_BLIND)))
 		return 0;
 	if (!lw_take(a, &h, LW_ACC_UNANSWERED))
 		return 0;

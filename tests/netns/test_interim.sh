@@ -28,6 +28,26 @@ expect_eq "nothing is left of them" 0 "$(at_work m)"
 # nor was one looked at read before the one before was answered
 until_ok 20 "the proof" prove m
 
+# One that is sent, and read, when the answer before has begun and not ended: the rest of that is not its answer.
+park m c "$gray"
+overtaking() {
+	in_pod client python3 - "${POD_IP[m]}" "$LWT_PORT" <<-'END'
+		import socket, sys
+		s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+		s.sendall(b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n")
+		got = s.recv(4096)
+		assert b"tail" not in got, got
+		s.sendall(b"GET /call HTTP/1.1\r\nHost: a\r\n\r\n")
+		while got.count(b"\n") < 8:
+		    got += s.recv(4096)
+		assert b"\r\n\r\ntail\nHTTP/1.1 200" in got, got
+		print(got.decode().split("\n")[-2].split("[")[0])
+	END
+}
+expect_like "untagged, before the end of the answer before" 'b[12]' "$(overtaking)"
+expect_eq "c" c1gray "$(go m c)"
+expect_eq "nothing is left of these" 0 "$(at_work m)"
+
 # A final answer is one however short it is, whatever the request expects.
 hold client "${POD_IP[m]}" "$LWT_PORT"
 expect_like "the answer to one that expects" '200 *' "$(hold_get 'Expect: 100-continue' /call)"

@@ -14,6 +14,7 @@ of this one. Each path a way of working:
 /shell      a child of a child does
 /leave/NAME a child asks after /go/NAME has come, and puts what it gets into the file OUT/NAME; the answer does not wait for it
 /early      the answer's head first, then upstream
+/tail       the answer's head first, and its body once the next request's head has been read, which is answered like any other
 /again      none: this program is executed anew in the same process
 /hints      an interim response first, then upstream and the answer
 /pieces     the same, the interim response in three pieces
@@ -93,6 +94,7 @@ def worker():
 
 def serve(conn):
     f = conn.makefile("rb")
+    tail = b""
     while True:
         if "LOOKS" in os.environ:
             line = conn.recv(65536, socket.MSG_PEEK).split()
@@ -112,6 +114,9 @@ def serve(conn):
         if length:
             f.read(length)
         path = line[1].decode()
+        if tail:
+            conn.sendall(tail)
+            tail = b""
         if path.startswith("/go/"):
             answer(conn, "gone")  # first: what goes on is then beside no request of its process
             gate(path[4:]).set()
@@ -155,6 +160,9 @@ def serve(conn):
             answer(conn, ask(path))
         elif path.startswith("/look/"):
             answer(conn, looked)
+        elif path == "/tail":
+            conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+            tail = b"tail\n"
         elif path == "/early":
             conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             body = ask(path).encode()

@@ -48,14 +48,14 @@ struct lw_config {
 	__u32 down_sndbuf; /* likewise send buffer */
 	__u32 agent; /* number of the agent at work: 1, and one more for each that has taken these maps over, or left them to the next */
 	__u32 other_pid; /* an agent of another build that is still at work; its sockets are no clients'; 0: none */
-	__u32 reads; /* number of the agent whose hooks count what threads are at work on: what others counted is void. 0: none do */
+	__u32 reads; /* number of the hooks that count what threads are at work on: what others counted is void. 0: none do */
 	__u32 hop_sample; /* of the requests traced, those whose lw_hop.dice is no more than this */
 	__u64 since; /* the agent's first generation: ids of workloads and groups of earlier ones mean nothing */
 	__u64 netns; /* cookie of the agent's network namespace: the node's own, not a pod's */
 	__u32 hop_lanes; /* bit n: requests of lane n are told in lw_hops; 0: nobody traces */
 	__u32 hop_workload; /* of these, only those to this one (lw_workload.name_hash); 0: to any */
 	__u32 openings; /* how often LW_CONF_INBOUND was set: what is known of connections from before is void */
-	__u32 pad;
+	__u32 reads_last; /* the last number that `reads` has been, whatever became of that agent: none is given twice */
 	__u64 older_ns; /* when the agent looked which requests pods were at work on already; 0: not yet, or they were on none */
 };
 

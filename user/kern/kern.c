@@ -345,7 +345,7 @@ static int begin_anew(struct lw_kern *kern)
 	if (r)
 		return r;
 	configure(kern);
-	kern->number = kern->config->agent = kern->config->reads = 1;
+	kern->number = kern->config->agent = kern->config->reads = kern->config->reads_last = 1;
 	__atomic_store_n(&kern->config->heartbeat_ns, lw_clock_ns(), __ATOMIC_RELEASE);
 	r = lw_kept_out_start(kern);
 	if (r)
@@ -388,7 +388,7 @@ static int begin_adopted(struct lw_kern *kern)
 	if (r || kern->no_inbound)
 		return r;
 	/* what was counted before is not known to be so still: it has ended, or begun, unseen */
-	kern->config->reads = kern->number;
+	kern->config->reads = ++kern->config->reads_last;
 	r = start_reads(kern);
 	if (!r)
 		add_older(kern);

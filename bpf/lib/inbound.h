@@ -383,4 +383,7 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 	bpf_loop(LW_IN_STEPS, lw_in_step_cb, &run, 0);
 	if (r->left && in->state == LW_IN_FOLLOWED)
 		in->state = LW_IN_LOST;
+	/* numbers go round: what is further back the application has read */
+	if (in->next - in->from > LW_IN_BEHIND)
+		in->from = in->next - LW_IN_BEHIND;
 }

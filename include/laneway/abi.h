@@ -502,6 +502,7 @@ struct lw_in_request {
 	__u16 pad;
 };
 #define LW_IN_REQUESTS 4
+#define LW_IN_BEHIND (1u << 30) /* no window of TCP is larger (RFC 7323, 2.3): as far behind the application may be in reading */
 /* lw_inbound, key: lw_tuple as the pod sees it. A connection that a pod has accepted, as lw_to_pod reads it on its way in. */
 struct lw_in {
 	__u32 next; /* sequence number of the first byte not seen yet */
@@ -509,7 +510,7 @@ struct lw_in {
 	__u8 split; /* 1: the head at hand is in lw_in_heads */
 	__u16 opening; /* lw_config.openings, its low bits, when it was made; another: void, the ports may be another connection's */
 	__u32 requests; /* heads seen */
-	__u32 from; /* sequence number of the first byte since it is followed without a gap */
+	__u32 from; /* sequence number of the first byte since it is followed without a gap, or LW_IN_BEHIND before next */
 	struct lw_in_request last[LW_IN_REQUESTS]; /* [(n - 1) % LW_IN_REQUESTS]: the n-th */
 	struct lw_frame frame;
 };

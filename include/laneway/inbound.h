@@ -13,10 +13,12 @@ static __always_inline int lw_in_forgot(const struct lw_in *in, __u32 requests, 
 {
 	__u32 newest = in->last[(requests - 1) & (LW_IN_REQUESTS - 1)].end;
 	__u32 oldest = in->last[requests & (LW_IN_REQUESTS - 1)].end;
+	__u32 next = *(const volatile __u32 *)&in->next;
 
 	if (requests >= LW_IN_REQUESTS && (__s32)(oldest - newest) > 0) {
 		requests++;
 		oldest = in->last[requests & (LW_IN_REQUESTS - 1)].end;
 	}
-	return requests > LW_IN_REQUESTS && (__s32)(oldest - was) > 0;
+	/* the latter: behind a long body the oldest is so far back that it looks ahead */
+	return requests > LW_IN_REQUESTS && (__s32)(oldest - was) > 0 && next - oldest < next - was;
 }

@@ -222,7 +222,7 @@ static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __
 	a->lane = lane;
 	a->flags = flags;
 	a->write_seq = write_seq;
-	a->interim = 0;
+	a->sent = 0;
 	if (t) {
 		if (p && !(flags & (LW_ACC_LOOKED | LW_ACC_BLIND)) && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
 			__sync_fetch_and_or(&p->flags, LW_TASK_INTERLEAVES);
@@ -466,7 +466,8 @@ int lw_read(__u64 *ctx)
 		return 0;
 	n = expects ? LW_ACC_EXPECTS : 0;
 	/* several at once, or one before the last is answered: pipelining */
-	if (found > 1 || unseen || (a->held && !(a->flags & LW_ACC_LOOKED) && write_seq == a->write_seq) ||
+	if (found > 1 || unseen ||
+	    (a->held && !(a->flags & LW_ACC_LOOKED) && (write_seq == a->write_seq || (a->sent & LW_SENT_BEFORE))) ||
 	    (fresh && lw_older_still(conf) && lw_older_at_work(sk))) {
 		lane = LW_IN_UNKNOWN;
 		n = LW_ACC_FOR_GOOD;
@@ -495,13 +496,16 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 		return 0;
 	says = lw_says(msg);
 	if (says == LW_SAYS_INTERIM ||
-	    (says == LW_SAYS_UNKNOWN && (a->flags & LW_ACC_EXPECTS) && !a->interim && size <= LW_INTERIM_MAX)) {
-		a->interim = 1;
+	    (says == LW_SAYS_UNKNOWN && (a->flags & LW_ACC_EXPECTS) && !a->sent && size <= LW_INTERIM_MAX)) {
+		a->sent |= LW_SENT_INTERIM;
 		return 0;
 	}
 	/* the rest of it, or of the answer before, if this request has come in the midst of that */
-	if (says == LW_SAYS_ELSE && (a->interim || !(a->flags & LW_ACC_BLIND)))
+	if (says == LW_SAYS_ELSE && (a->sent || !(a->flags & LW_ACC_BLIND))) {
+		if (!a->sent)
+			a->sent = LW_SENT_BEFORE;
 		return 0;
+	}
 	if (!lw_take(a, &h, LW_ACC_UNANSWERED))
 		return 0;
 	p = h.flags & LW_ACC_UNCOUNTED ? NULL : bpf_map_lookup_elem(&lw_procs, &h.proc);

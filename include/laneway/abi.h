@@ -562,6 +562,11 @@ enum lw_accepted_flags {
 	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
 	LW_ACC_BLIND = 1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
 };
+/* What has been sent since a request was read, and is no answer to it. */
+enum lw_accepted_sent {
+	LW_SENT_INTERIM = 1 << 0, /* an interim response */
+	LW_SENT_BEFORE = 1 << 1, /* the rest of the answer before: the client does not wait for ends */
+};
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {
 	struct lw_tuple tuple;
@@ -575,7 +580,7 @@ struct lw_accepted {
 	__u16 flags; /* enum lw_accepted_flags */
 	__u32 agent; /* lw_config.reads when it was first seen; another: what is held here is void */
 	__u32 turn; /* lw_task.turns of the process once the request was read */
-	__u16 interim; /* 1: an interim response has been sent for it */
+	__u16 sent; /* enum lw_accepted_sent */
 	__u16 unseen; /* 1: it is in lw_at_unseen */
 	__u32 serial; /* of the last one that was held */
 	__u32 pad;

@@ -30,22 +30,29 @@ until_ok 20 "the proof" prove m
 
 # One that is sent, and read, when the answer before has begun and not ended: the rest of that is not its answer.
 park m c "$gray"
+# overtaking PATH [HEADER]: by PATH. HEADER: one with that is sent behind it, when the answer before has ended.
 overtaking() {
-	in_pod client python3 - "${POD_IP[m]}" "$LWT_PORT" <<-'END'
+	in_pod client python3 - "${POD_IP[m]}" "$LWT_PORT" "$@" <<-'END'
 		import socket, sys
 		s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 		s.sendall(b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n")
 		got = s.recv(4096)
 		assert b"tail" not in got, got
-		s.sendall(b"GET /call HTTP/1.1\r\nHost: a\r\n\r\n")
-		while got.count(b"\n") < 8:
+		s.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % sys.argv[3].encode())
+		if len(sys.argv) > 4:
+		    while not got.endswith(b"tail\n"):
+		        got += s.recv(4096)
+		    s.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n" % sys.argv[4].encode())
+		while got.count(b"\n") < (12 if len(sys.argv) > 4 else 8):
 		    got += s.recv(4096)
 		assert b"\r\n\r\ntail\nHTTP/1.1 200" in got, got
 		print(got.decode().split("\n")[-2].split("[")[0])
 	END
 }
-expect_like "untagged, before the end of the answer before" 'b[12]' "$(overtaking)"
+expect_like "untagged, before the end of the answer before" 'b[12]' "$(overtaking /call)"
 expect_eq "c" c1gray "$(go m c)"
+# Which one is at work is not known any more once a third has been read before there was an answer to the second.
+expect_like "untagged, with a tagged one behind it" 'b[12]' "$(overtaking /ahead "$gray")"
 expect_eq "nothing is left of these" 0 "$(at_work m)"
 
 # A final answer is one however short it is, whatever the request expects.

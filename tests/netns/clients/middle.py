@@ -13,6 +13,7 @@ of this one. Each path a way of working:
 /child      a child process asks (curl)
 /shell      a child of a child does
 /leave/NAME a child asks after /go/NAME has come, and puts what it gets into the file OUT/NAME; the answer does not wait for it
+/ahead      the next request's head is read first, and what has asked is in that one's answer as well
 /early      the answer's head first, then upstream
 /tail       the answer's head first, and its body once the next request's head has been read, which is answered like any other
 /again      none: this program is executed anew in the same process
@@ -163,6 +164,12 @@ def serve(conn):
         elif path == "/tail":
             conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
             tail = b"tail\n"
+        elif path == "/ahead":
+            while f.readline().strip():
+                pass
+            body = ask(path)
+            answer(conn, body)
+            answer(conn, body)
         elif path == "/early":
             conn.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             body = ask(path).encode()

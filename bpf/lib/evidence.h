@@ -16,7 +16,7 @@ __noinline int lw_learn_trace(struct lw_head *h, const struct lw_addr *pod, __u3
 	struct lw_trace_key key = {};
 	const struct lw_trace *t;
 
-	if (!h || !pod || !l || !lw_trace_id(h, i, &key))
+	if (!h || !pod || !l || !lw_trace_id(h, i, &key) || lw_trace_is_none(&key))
 		return 0;
 	key.pod = *pod;
 	t = bpf_map_lookup_elem(&lw_traces, &key);

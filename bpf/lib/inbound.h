@@ -80,7 +80,7 @@ __noinline int lw_in_trace(struct lw_head *h, const struct lw_tuple *t, __u32 i,
 	struct lw_trace first = { .lane = lane }, *known;
 	struct lw_trace_key key = {};
 
-	if (!h || !t || !lw_trace_id(h, i, &key))
+	if (!h || !t || !lw_trace_id(h, i, &key) || lw_trace_is_none(&key))
 		return 0;
 	key.pod = t->local;
 	known = bpf_map_lookup_elem(&lw_traces, &key);

@@ -135,6 +135,12 @@ static __always_inline const struct lw_pod *lw_client_pod(__u32 slot, const stru
 	return pod ? pod : lw_pod_of(slot, &f->client);
 }
 
+/* Checked by itself, once: what calls it does so behind each length that an id may have. */
+__noinline int lw_trace_is_none(const struct lw_trace_key *key)
+{
+	return !key || lw_trace_is_zeros(key);
+}
+
 static __always_inline struct lw_scratch *lw_scratch_take(void)
 {
 	struct lw_scratch *s;

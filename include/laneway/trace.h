@@ -11,6 +11,8 @@
  *   sw8              1-ID-segment-...                 SkyWalking, cross process propagation v3
  *   uber-trace-id    ID:span:parent:flags             Jaeger
  *   x-request-id     ID
+ *
+ * One of zeros alone is none, see lw_trace_is_zeros().
  */
 #include "laneway/lane_types.h"
 
@@ -66,4 +68,27 @@ static __always_inline int lw_trace_id(struct lw_head *head, __u32 i, struct lw_
 	key->header = cap->header;
 	key->len = k;
 	return 1;
+}
+
+/*
+ * Whoever has no id to send may send zeros, for any request (W3C Trace Context, 3.2.2.3): 16 of them, 32, or a nil UUID (RFC 9562,
+ * 5.9). Not looked at in lw_trace_id(): Linux 6.1's verifier would follow it behind each byte of an id.
+ */
+static __always_inline int lw_trace_is_zeros(const struct lw_trace_key *key)
+{
+	const __u64 *id = (const __u64 *)key->id, zeros = 0x3030303030303030ull;
+
+	if (id[0] != zeros)
+		return 0;
+	switch (key->len) {
+	case 16:
+		return id[1] == zeros;
+	case 32:
+		return id[1] == zeros && id[2] == zeros && id[3] == zeros;
+	case 36: /* "-0000-00", "00-0000-", and "0000" at last; little endian */
+		return id[1] == 0x30302d303030302dull && id[2] == 0x2d303030302d3030ull && id[3] == zeros &&
+		       id[4] == (zeros & 0xffffffff);
+	default:
+		return 0;
+	}
 }

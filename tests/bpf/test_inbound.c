@@ -494,7 +494,9 @@ static void traces(void **state)
 		{ LW_HDR_UBER_TRACE_ID, "uber-trace-id: 6f1a2b3c4d5e6f70:1:0:1", "6f1a2b3c4d5e6f70" },
 		{ LW_HDR_REQUEST_ID, "X-Request-ID: 2f1f9a52-3b1d-4c8b-9a3e-2b9e5c1d7f00", "2f1f9a52-3b1d-4c8b-9a3e-2b9e5c1d7f00" },
 	};
-	static const char *const none[] = { "b3: 0", "b3: d", "traceparent: 00", "traceparent: xxxx", "sw8: 1-", "x-request-id: 7" };
+	static const char *const none[] = { "b3: 0", "b3: d", "traceparent: 00", "traceparent: xxxx", "sw8: 1-", "x-request-id: 7",
+					    "traceparent: 00-00000000000000000000000000000000-0000000000000000-00",
+					    "X-B3-TraceId: 0000000000000000", "x-request-id: 00000000-0000-0000-0000-000000000000" };
 	struct lw_trace_key key;
 	uint32_t seq = 1;
 

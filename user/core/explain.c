@@ -395,7 +395,7 @@ static bool learn(struct explain *e, unsigned own_lane, struct lw_learned *ret)
 
 		if (cap->header < LW_HDR_TRACE_FIRST || cap->header > LW_HDR_TRACE_LAST)
 			continue;
-		if (lw_trace_id(&e->head, i, &key)) {
+		if (lw_trace_id(&e->head, i, &key) && !lw_trace_is_zeros(&key)) {
 			lw_str_printable((const char *)e->head.buf + cap->value + lw_trace_skip(cap->header), key.len, t.id);
 			if (asked)
 				r = known->trace(known->arg, &key, &trace);

@@ -17,6 +17,7 @@ out() { cat "$LWT_TMP/out"; }
 err() { cat "$LWT_TMP/err"; }
 
 commands='agent check status lanes endpoints flows stats metrics explain trace cleanup'
+exits 0 "help of version" "$LANEWAY" help version
 exits 0 "help" "$LANEWAY" help
 for cmd in $commands; do
 	expect_like "help names $cmd" "*  $cmd *" "$(out)"

@@ -1347,6 +1347,32 @@ static void a_tag_of_two_lanes_is_the_first_ones(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 2);
 }
 
+/* Which of several headers is the tag is a guess where none has its name: whoever sends that one enters the lane. */
+static void a_guessed_tag_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	load_dir(f, LW_TEST_DATA "/release");
+	add_web(f);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: zebra", "",
+		"");
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set:"
+		" [{name: x-more, value: a}, {name: x-lane, value: green}]}}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		"   stableRevision: old}}}",
+		NULL);
+	build(f);
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(
+		f->findings.text,
+		"Rollout default/web: sets 2 headers, none of them \"x-mse-tag\": the first, \"x-more: a\", is the tag"));
+}
+
 /* What a rule's fault must not do is to leave a release as it was when the rule was written. */
 static void a_match_that_is_refused_holds_nothing_up(void **state)
 {
@@ -1632,6 +1658,7 @@ int main(void)
 		T(lanes_of_an_earlier_builder_keep_their_numbers),
 		T(several_lanes_at_once),
 		T(a_tag_of_two_lanes_is_the_first_ones),
+		T(a_guessed_tag_is_told),
 		T(a_match_that_is_refused_holds_nothing_up),
 		T(no_request_enters_by_an_empty_match_of_v1alpha1),
 		T(two_rollouts_of_one_workload),

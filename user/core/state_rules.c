@@ -35,6 +35,12 @@ static void tag_lane(struct lw_state *state, uint16_t id, const struct lw_k8s_ro
 		lane->tag_header = tag->key;
 		lane->tag_value = tag->value;
 		lane->tag_from = from;
+		if (route->modifier.nset > 1 && strcasecmp(tag->key, state->builder->tag_header) != 0)
+			lw_state_report(
+				state, LW_FINDING_WARNING, from,
+				"sets %zu headers, none of them \"%s\": the first, \"%s: %s\", is the tag of lane %s; who sends it enters the lane",
+				route->modifier.nset, state->builder->tag_header, tag->key, tag->value,
+				lw_state_lane_name(state, id));
 	} else if (strcasecmp(lane->tag_header, tag->key) != 0 ||
 		   strcmp(lane->tag_value, tag->value) != 0) {
 		lw_state_report(

@@ -51,7 +51,8 @@ static enum lw_exit help(int argc, char **argv)
 {
 	const struct lw_cmd *cmd;
 
-	if (argc < 2) {
+	/* what the overview lists, and what says no more than it does */
+	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "version")) {
 		print_overview(stdout);
 		return LW_EXIT_OK;
 	}

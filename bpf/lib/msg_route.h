@@ -159,10 +159,16 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	return up->req_seq != up->resp_seq;
 }
 
-/* After LW_BUSY_LOST: its upstream socket goes, and what may still come of it. */
+/*
+ * After LW_BUSY_LOST: its upstream socket goes, and what may still come of it. Of one that has ended nothing does: the client, which asks
+ * for more, has had its answer.
+ */
 static __always_inline void lw_give_up(struct lw_flow *f, struct lw_run *r)
 {
-	lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_RESPONSE_LOST);
+	__u64 c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
+
+	if (bpf_map_lookup_elem(&lw_ups, &c))
+		lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_RESPONSE_LOST);
 	lw_release(f, r->cookie, f->up);
 	f->punt = 0;
 }

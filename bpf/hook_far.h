@@ -21,6 +21,15 @@ static long lw_reply_msg_cb(__u32 i, void *arg)
 	return lw_reply_step(arg, lw_load_msg);
 }
 
+/*
+ * By the connection, as without us: see lw_to_peer(). What is behind an answer that the client has got already may come when its upstream
+ * socket is given up and gone; it is refused then, with the connection.
+ */
+static __always_inline int lw_far_pass(struct sk_msg_md *msg, __u64 cookie)
+{
+	return lw_redirected(msg) ? bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, 0) : SK_PASS;
+}
+
 SEC("sk_msg")
 int lw_far_msg(struct sk_msg_md *msg)
 {
@@ -44,7 +53,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	cookie = st->cookie;
 	up = bpf_map_lookup_elem(&lw_ups, &cookie);
 	if (!up)
-		return SK_PASS;
+		return lw_far_pass(msg, cookie);
 	/* see lw_msg: keeps the map, and with it the bytes that its sockets have not read */
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS);
@@ -63,12 +72,12 @@ int lw_far_msg(struct sk_msg_md *msg)
 		if (up->flags & LW_UP_RESP_WIRE) {
 			/* all has arrived, and is in the downstream socket's queue by now */
 			if (tp->write_seq != tp->snd_una || lw_queued(f->sk))
-				return SK_PASS;
+				return lw_far_pass(msg, cookie);
 			__sync_fetch_and_and(&up->flags, ~LW_UP_RESP_WIRE);
 		}
 	}
 	if (up->flags & LW_UP_RESP_WIRE)
-		return SK_PASS;
+		return lw_far_pass(msg, cookie);
 	if (lw_queue_is_empty(f->sk))
 		up->passed_resp = 0;
 	if (up->passed_resp + c.len > LW_BYPASS_MAX)
@@ -92,6 +101,5 @@ int lw_far_msg(struct sk_msg_md *msg)
 	return SK_PASS;
 wire:
 	__sync_fetch_and_or(&up->flags, LW_UP_RESP_WIRE);
-	/* see lw_to_peer() */
-	return lw_redirected(msg) ? bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, 0) : SK_PASS;
+	return lw_far_pass(msg, cookie);
 }

@@ -393,8 +393,9 @@ int lw_msg(struct sk_msg_md *msg)
 	r.cookie = st->cookie;
 	f = bpf_map_lookup_elem(&lw_flows, &r.cookie);
 	conf = lw_conf();
+	/* reset in the middle of a message: what is left is not for where the first of it went */
 	if (!f || !conf)
-		return SK_PASS;
+		return lw_to_peer(msg, r.cookie);
 	if ((f->flags & LW_FLOW_OPAQUE) && f->route == LW_ROUTE_PEER)
 		return lw_to_peer(msg, r.cookie);
 	/*

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,6 +385,72 @@ static void surplus_is_no_answer(void **state)
 	}
 }
 
+static void only_on(cpu_set_t *was, int policy)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	if (was)
+		assert_int_equal(sched_getaffinity(0, sizeof(*was), was), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(sched_setscheduler(0, policy, &(struct sched_param){ 0 }), 0);
+}
+
+struct again {
+	int c;
+	uint64_t up; /* what it has had its answer by */
+	bool gone;
+};
+
+/* As ask_again(), on the pod's CPU, which it does not give back before its upstream socket is gone. */
+static void *ask_again_alone(void *arg)
+{
+	int ups = bpf_map__fd(lab_kern()->skel->maps.lw_ups);
+	struct again *a = arg;
+	struct lw_up up;
+
+	only_on(NULL, SCHED_OTHER);
+	lab_expect(a->c, OK(4, "gray"));
+	lab_send(a->c, GRAY_REQUEST);
+	for (int i = 0; i < 100000 && !a->gone; i++)
+		a->gone = bpf_map_lookup_elem(ups, &a->up, &up) != 0;
+	return NULL;
+}
+
+/* What is behind an answer may be looked at when the agent has closed the socket already: the client does not get it. */
+static void surplus_comes_too_late(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct again a = { 0 };
+		struct lw_flow flow;
+		pthread_t client;
+		cpu_set_t was;
+		int b, g, next;
+
+		open_gray(&a.c, &b, &g);
+		lab_send(a.c, GRAY_REQUEST);
+		lab_expect(g, GRAY_TAGGED);
+		assert_true(lab_flow(a.c, &flow));
+		a.up = flow.ups[flow.up & (LW_FLOW_UPS - 1)].up;
+		only_on(&was, SCHED_IDLE);
+		assert_int_equal(pthread_create(&client, NULL, ask_again_alone, &a), 0);
+		usleep(2000); /* it waits */
+		/* its end is refused where there is nobody to take it any more */
+		(void)send(g, OK(4, "gray") "JUNK!", sizeof(OK(4, "gray") "JUNK!") - 1, MSG_NOSIGNAL);
+		assert_int_equal(pthread_join(client, NULL), 0);
+		assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }), 0);
+		assert_int_equal(sched_setaffinity(0, sizeof(was), &was), 0);
+		next = lab_accept_request(gray);
+		lab_expect(next, GRAY_TAGGED);
+		lab_send(next, OK(5, "other"));
+		lab_expect(a.c, OK(5, "other"));
+		close_all(a.c, b, g);
+		close(next);
+	}
+}
+
 static int count_fars(void)
 {
 	int fd = bpf_map__fd(lab_kern()->skel->maps.lw_fars), n = 0;
@@ -434,6 +501,7 @@ int main(void)
 		cmocka_unit_test_teardown(pipelined_answers_keep_their_order, two_pods_clean),
 		cmocka_unit_test_teardown(addresses_prove_nothing, two_pods_clean),
 		cmocka_unit_test_teardown(surplus_is_no_answer, two_pods_clean),
+		cmocka_unit_test_teardown(surplus_comes_too_late, two_pods_clean),
 		cmocka_unit_test_teardown(nothing_is_left_behind, two_pods_clean),
 	};
 

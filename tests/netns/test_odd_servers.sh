@@ -60,12 +60,7 @@ all() {
 	pod_ns "gone$#"
 	steps "gone$#" b1 GET::/id "touch:$GO.ready" "wait:$GO.stopped" send:POST:gray:/leave:14000000 "touch:$GO.sent" \
 		read "wait:$GO.given-up" GET::/id GET:gray:/id >"$LWT_TMP/gone" &
-	pid=$!
-	until_ok 20 "the client" test -e "$GO.ready"
-	kill -STOP "$AGENT_PID"
-	: >"$GO.stopped"
-	until_ok 20 "all to be sent" test -e "$GO.sent"
-	kill -CONT "$AGENT_PID"
+	sent_while_stopped $!
 	until_ok 20 "the agent to close its end" is_given_up "gone$#"
 	: >"$GO.given-up"
 	wait $pid
@@ -76,18 +71,22 @@ all() {
 	pod_ns "slow$#"
 	steps "slow$#" b1 GET::/id "touch:$GO.ready" "wait:$GO.stopped" send:POST:gray:/echo:14000000 "touch:$GO.sent" \
 		"wait:$GO.waiting" read GET::/id >"$LWT_TMP/slow" &
-	pid=$!
-	until_ok 20 "the client" test -e "$GO.ready"
-	kill -STOP "$AGENT_PID"
-	: >"$GO.stopped"
-	until_ok 20 "all to be sent" test -e "$GO.sent"
-	kill -CONT "$AGENT_PID"
+	sent_while_stopped $!
 	until_ok 20 "the answer to wait for the client" is_waiting "slow$#"
 	: >"$GO.waiting"
 	wait $pid
 	expect_eq "all of it" "b1 c1 b1" "$(cat "$LWT_TMP/slow")"
 	rm -f "$GO" "$GO".*
 	for pod in b1 b2 c1; do : >"$LWT_TMP/$pod.log"; done
+}
+# PID: of a client that, once it is ready, sends all of a request while the agent is stopped. Sets `pid`.
+sent_while_stopped() {
+	pid=$1
+	until_ok 20 "the client" test -e "$GO.ready"
+	kill -STOP "$AGENT_PID"
+	: >"$GO.stopped"
+	until_ok 20 "all to be sent" test -e "$GO.sent"
+	kill -CONT "$AGENT_PID"
 }
 # NS: what c1 has sent there waits to be read by the agent
 is_waiting() { in_pod "$1" ss -Htn state established dst "${POD_IP[c1]}" | awk '{ n += $1 } END { exit n < 500000 }'; }

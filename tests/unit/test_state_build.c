@@ -1319,24 +1319,32 @@ static void several_lanes_at_once(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_TAGS), 2);
 }
 
-static void a_tag_of_two_lanes_is_the_first_ones(void **state)
+/* web in release in a lane of its own, zebra, with a step that sets these headers; beside what release/ has, in gray. */
+static void load_lane_that_sets(struct fixture *f, const char *headers)
 {
-	struct fixture *f = *state;
+	static const char rollout[] =
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{traffic: 30%%, requestHeaderModifier: {set:"
+		" [%s]}}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		"   stableRevision: old}}}";
+	char yaml[1024];
 
 	load_dir(f, LW_TEST_DATA "/release");
 	add_web(f);
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: zebra", "",
 		"");
-	lw_test_load(
-		f->model,
-		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
-		"   trafficRoutings: [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set:"
-		" [{name: x-mse-tag, value: gray}]}}]}}},"
-		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
-		"   stableRevision: old}}}",
-		NULL);
+	(void)snprintf(yaml, sizeof(yaml), rollout, headers);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+static void a_tag_of_two_lanes_is_the_first_ones(void **state)
+{
+	struct fixture *f = *state;
+
+	load_lane_that_sets(f, "{name: x-mse-tag, value: gray}");
 	build(f);
 	assert_int_equal(f->findings.count, 1);
 	assert_non_null(strstr(f->findings.text,
@@ -1352,20 +1360,7 @@ static void a_guessed_tag_is_told(void **state)
 {
 	struct fixture *f = *state;
 
-	load_dir(f, LW_TEST_DATA "/release");
-	add_web(f);
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: zebra", "",
-		"");
-	lw_test_load(
-		f->model,
-		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
-		"   trafficRoutings: [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set:"
-		" [{name: x-more, value: a}, {name: x-lane, value: green}]}}]}}},"
-		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
-		"   stableRevision: old}}}",
-		NULL);
+	load_lane_that_sets(f, "{name: x-more, value: a}, {name: x-lane, value: green}");
 	build(f);
 	assert_int_equal(f->findings.count, 1);
 	assert_non_null(strstr(

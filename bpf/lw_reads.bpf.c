@@ -7,5 +7,6 @@
 #include <bpf/bpf_helpers.h>
 
 #include "hook_reads.h"
+#include "hook_tasks.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

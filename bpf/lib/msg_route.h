@@ -174,6 +174,35 @@ static __always_inline void lw_give_up(struct lw_flow *f, struct lw_run *r)
 }
 
 /*
+ * No response is due on the route any more, or none that could be told: may what comes next take another? Of one that could not be
+ * followed to its end, what may still come is dropped.
+ */
+__noinline int lw_is_over(struct lw_flow *f, struct lw_run *r)
+{
+	__u32 busy;
+
+	if (!f || !r)
+		return 0;
+	busy = lw_is_busy(f, r);
+	if (busy == LW_BUSY_LOST)
+		lw_give_up(f, r);
+	return busy == LW_BUSY_NO || busy == LW_BUSY_LOST;
+}
+
+/*
+ * Doubt is base: a request that cannot be read goes to the own peer, and all that follows it, unless an answer to an
+ * earlier one is due elsewhere.
+ */
+__noinline int lw_doubt(struct lw_flow *f, struct lw_run *r)
+{
+	if (!f || !r || f->route == LW_ROUTE_PEER || !f->ups[f->up & (LW_FLOW_UPS - 1)].lane)
+		return 0;
+	if (lw_is_over(f, r))
+		f->route = LW_ROUTE_PEER;
+	return 0;
+}
+
+/*
  * Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. One that an earlier
  * agent opened is let go, once no response is due on it: that agent is about to end, or has ended.
  */

@@ -18,6 +18,7 @@ static __always_inline void *lw_get_id(void *map, __u32 slot, __u32 id)
 #define LW_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
 #define LW_DICE() bpf_get_prandom_u32()
 
+#include "laneway/frame.h"
 #include "laneway/lane.h"
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream of requests: where laneway/http.h, walked as lw_msg does, and libhttp-parser both understand it,
+ * A stream of requests: where laneway/http.h and frame.h, walked as lw_msg does, and libhttp-parser both understand it,
  * they must find the same messages. What they frame differently must have been called opaque.
  */
 #include "http_walk.h"

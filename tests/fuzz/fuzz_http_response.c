@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream of responses: where laneway/http.h, walked as lw_reply does, and libhttp-parser both understand
+ * A stream of responses: where laneway/http.h and frame.h, walked as lw_reply does, and libhttp-parser both understand
  * it, they must find the same messages. The pieces it arrives in must not matter. Input: 4 bytes saying which
  * of the requests were HEAD, 1 byte for the size of the pieces, the stream.
  */

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What the two HTTP fuzzers share: a stream of bytes as messages, once as the kernel programs see it
- * (laneway/http.h, walked as lw_msg and lw_reply do), once as libhttp-parser does, and the comparison.
+ * (laneway/http.h and frame.h, walked as lw_msg and lw_reply do), once as libhttp-parser does, and the comparison.
  */
 #include <http_parser.h>
 
@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include "core/names.h"
+#include "laneway/frame.h"
 #include "laneway/lane_types.h"
 
 #define MESSAGES_MAX 64

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "core/names.h"
+#include "laneway/frame.h"
 #include "laneway/http.h"
 #include "laneway/lane_types.h"
 

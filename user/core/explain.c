@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "laneway/frame.h"
 #include "laneway/lane_types.h"
 
 #define SOURCE_SHOWN 72
@@ -79,6 +80,7 @@ static void loop(__u32 n, long (*fn)(__u32, void *), void *arg)
 #define LW_LOOP(n, fn, ctx) loop(n, fn, ctx)
 #define LW_DICE() throw_dice()
 
+#include "laneway/frame.h"
 #include "laneway/lane.h"
 
 struct explain {

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * lw_msg: what becomes of a request, once its head is whole: its lane, its route, and how it is sent there.
+ */
+
+/* Base requests of one flow that may wait in it to be counted. */
+#define LW_BASE_BULK 1024
+
+/* The request in h has its lane and route: whoever traces wants to know. */
+static __always_inline void lw_traced(struct lw_flow *f, struct lw_run *r, struct lw_head *h)
+{
+	if (r->hop_lanes >> (f->lane & 31) & 1)
+		lw_hop_tell(f, h, r->cookie);
+}
+
+/* What becomes of a request. */
+struct lw_plan {
+	__u32 busy; /* enum lw_busy: of the request before it */
+	__u32 lane;
+	__u32 target; /* lane of the pod that it is for */
+	__u32 reason;
+	__u32 route; /* enum lw_route */
+	__u32 i; /* which of the flow's upstream sockets, where the route is not the own peer */
+	__u32 modify; /* its head is to be altered */
+	__u32 fin_held; /* the own peer is about to end: it is for no request any more */
+};
+
+/* Its lane, and that of the pod it is for. -1: the connection is opaque instead. */
+static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, struct lw_head *h, struct lw_decision *d,
+					struct lw_plan *plan)
+{
+	struct lw_learned learned = {};
+	struct lw_group_key gk = {};
+	const struct lw_group *g;
+
+	plan->busy = lw_is_busy(f, r);
+	plan->fin_held = f->fin_held;
+	if (plan->busy == LW_BUSY_OPAQUE) {
+		lw_opaque(f, LW_REASON_OPAQUE_RESPONSE);
+		return -1;
+	}
+	/*
+	 * Who sends the next request has had the answer to the last one, wherever that ended. To stay with its pod would be to
+	 * give it base requests.
+	 */
+	if (plan->busy == LW_BUSY_LOST) {
+		lw_give_up(f, r);
+		plan->busy = LW_BUSY_NO;
+	}
+	if (f->gen != r->generation)
+		lw_refresh(f, r, plan->busy);
+	h->eval.untrusted = f->untrusted;
+	if ((r->flags & LW_CONF_INBOUND) && !f->own_lane) {
+		lw_learn(h, f, r->slot, r->flags, &learned);
+		lw_learn_older(f->netns, &learned);
+	}
+	lw_decide_request(h, r->slot | f->own_lane << 16, &learned, f->entry, d);
+	plan->lane = d->lane;
+	plan->modify = d->lane || d->strip;
+	plan->reason = d->reason;
+	plan->target = d->lane;
+	if (plan->lane && (plan->lane != f->peer_lane || plan->fin_held)) {
+		gk.slot = r->slot;
+		gk.group = f->group;
+		gk.lane = plan->lane;
+		g = bpf_map_lookup_elem(&lw_groups, &gk);
+		if (!g || !g->count) {
+			plan->target = 0;
+			plan->reason = LW_REASON_NO_ENDPOINT;
+		}
+	}
+	return 0;
+}
+
+/* Its route. -1: the connection is opaque instead, as the request would have to overtake the one before. */
+static __always_inline int lw_plan_route(struct lw_flow *f, struct lw_run *r, struct lw_plan *plan)
+{
+	plan->route = LW_ROUTE_PEER;
+	plan->i = 0;
+	if (plan->target != f->peer_lane || plan->fin_held) {
+		__u32 found = lw_find_up(f, r, plan->target, plan->busy), room = found >> 8;
+
+		found &= 0xff;
+		if (found < LW_FLOW_UPS) {
+			plan->route = LW_ROUTE_UP;
+			plan->i = found;
+		} else if (room >= LW_FLOW_UPS) {
+			plan->reason = LW_REASON_UPS_FULL;
+		} else if (plan->busy && f->route == LW_ROUTE_PUNT) {
+			plan->route = LW_ROUTE_PUNT; /* found out below */
+		} else if (lw_pick(f, r, plan->target, room)) {
+			plan->route = LW_ROUTE_PUNT;
+			plan->i = room;
+		} else {
+			plan->reason = LW_REASON_NO_ENDPOINT;
+		}
+	}
+	plan->i &= LW_FLOW_UPS - 1;
+	/* a request behind one that is still with the agent has no route to be sure of either */
+	if (plan->busy && (plan->route != f->route || plan->route == LW_ROUTE_PUNT ||
+			   (plan->route == LW_ROUTE_UP && plan->i != f->up))) {
+		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
+		return -1;
+	}
+	/*
+	 * Of a message that was held back the kernel throws away what a redirect is not for (tcp_bpf_send_verdict() frees
+	 * it all): the next request's beginning cannot wait in it for a route of its own.
+	 */
+	if (plan->route != LW_ROUTE_PEER && (f->flags & LW_FLOW_CORKED) && r->n < r->size) {
+		if (!plan->busy)
+			lw_doubt(f, r);
+		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
+		return -1;
+	}
+	if (plan->route == LW_ROUTE_PUNT) {
+		struct lw_config *conf = lw_conf();
+
+		if (lw_take(f, r, plan->i)) {
+			plan->route = LW_ROUTE_UP;
+		} else if (!conf || !lw_agent_alive(conf)) {
+			plan->reason = LW_REASON_AGENT_STALE;
+			plan->route = LW_ROUTE_PEER;
+		} else if (conf->flags & LW_CONF_NO_PUNT) {
+			plan->reason = LW_REASON_NO_SOCKETS;
+			plan->route = LW_ROUTE_PEER;
+		} else {
+			plan->reason = LW_REASON_POOL_EMPTY;
+		}
+	}
+	return 0;
+}
+
+/* The request in h goes where the flow's route says. */
+static __always_inline void lw_decided(struct lw_flow *f, struct lw_run *r, struct lw_head *h, const struct lw_decision *d,
+				       const struct lw_plan *plan)
+{
+	f->lane = plan->lane;
+	f->evidence = d->evidence;
+	f->reason = plan->reason;
+	lw_count(f->workload_hash, plan->lane, d->evidence, plan->reason);
+	lw_traced(f, r, h);
+}
+
+#define LW_NOT_SENT -2
+
+/* To its upstream socket. LW_NOT_SENT: that is gone, nothing has been altered. -1: the connection is opaque instead. */
+static __always_inline int lw_send_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
+				      struct lw_decision *d, const struct lw_plan *plan)
+{
+	__u64 c = f->ups[plan->i].up;
+	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &c);
+	__u32 bit;
+	int how;
+
+	if (!up)
+		return LW_NOT_SENT;
+	if (up->req_seq - up->resp_seq >= LW_PIPELINE_MAX) {
+		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
+		return -1;
+	}
+	how = lw_to_up(msg, f, r, c, 1);
+	if (how == LW_TO_UP_LOST)
+		return LW_NOT_SENT;
+	bit = 1u << (up->req_seq & (LW_PIPELINE_MAX - 1));
+	if (plan->modify && lw_modify(msg, f, r, h, d))
+		return SK_DROP;
+	if (h->scan.flags & LW_SCAN_IS_HEAD)
+		up->head_bits |= bit;
+	else
+		up->head_bits &= ~bit;
+	up->req_seq++;
+	if (f->flags & LW_FLOW_OPAQUE)
+		__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
+	f->route = LW_ROUTE_UP;
+	f->up = plan->i;
+	lw_decided(f, r, h, d, plan);
+	return lw_sent_up(msg, f, r, up, how);
+}
+
+/* To the agent. LW_NOT_SENT: it cannot be taken; the head is altered already. */
+static __always_inline int lw_send_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
+					struct lw_decision *d, const struct lw_plan *plan)
+{
+	__u32 was_route = f->route, was_up = f->up;
+
+	if (plan->modify && lw_modify(msg, f, r, h, d))
+		return SK_DROP;
+	f->route = LW_ROUTE_PUNT;
+	f->up = plan->i;
+	if (lw_punt(msg, f, r) == SK_PASS) {
+		lw_decided(f, r, h, d, plan);
+		return SK_PASS;
+	}
+	f->route = was_route;
+	f->up = was_up;
+	f->punt = 0;
+	return LW_NOT_SENT;
+}
+
+/* To the own peer: because it is the right one, or for want of better. */
+static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
+					struct lw_decision *d, struct lw_plan *plan)
+{
+	if (plan->target != f->peer_lane && (r->flags & LW_CONF_FAIL_CLOSED)) {
+		plan->reason = LW_REASON_REFUSED;
+		lw_decided(f, r, h, d, plan);
+		return SK_DROP;
+	}
+	f->lane = plan->lane;
+	f->evidence = d->evidence;
+	f->reason = plan->reason;
+	if (plan->modify && lw_modify(msg, f, r, h, d))
+		return SK_DROP;
+	f->route = LW_ROUTE_PEER;
+	if (plan->lane || d->evidence || plan->reason)
+		lw_count(f->workload_hash, plan->lane, d->evidence, plan->reason);
+	else if (++f->base_ok >= LW_BASE_BULK)
+		lw_count_base(f);
+	lw_traced(f, r, h);
+	lw_done(msg, f, r, r->write_seq);
+	return lw_to_peer(msg, r->cookie);
+}
+
+/* A whole head is in h, r->n covers the request as far as this message holds it. -1: the connection is opaque instead. */
+static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h)
+{
+	struct lw_decision d = {};
+	struct lw_plan plan = {};
+	int v = LW_NOT_SENT;
+
+	if (lw_plan_lane(f, r, h, &d, &plan) || lw_plan_route(f, r, &plan))
+		return -1;
+	r->head = 1 + !!(h->scan.flags & LW_SCAN_IS_HEAD);
+	f->punt_bytes = 0;
+	if (plan.route == LW_ROUTE_UP) {
+		v = lw_send_up(msg, f, r, h, &d, &plan);
+		if (v == LW_NOT_SENT)
+			lw_release(f, r->cookie, plan.i);
+	} else if (plan.route == LW_ROUTE_PUNT) {
+		v = lw_send_punt(msg, f, r, h, &d, &plan);
+		if (v == LW_NOT_SENT)
+			plan.modify = 0;
+	}
+	if (v != LW_NOT_SENT)
+		return v;
+	if (plan.route != LW_ROUTE_PEER)
+		plan.reason = LW_REASON_REDIRECT;
+	return lw_send_peer(msg, f, r, h, &d, &plan);
+}

@@ -73,6 +73,10 @@ done
 exits 3 "status --alive without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --alive
 exits 3 "status --wait without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --wait 0.2
 exits 4 "an agent without its folder" "$LANEWAY" agent --state "$LWT_TMP/none" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+exits 4 "an agent that would mount over what is there" timeout 20 "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" \
+	--socket "$LWT_SOCKET" --bpffs "$LWT_STATE"
+expect_like "an agent that would mount over what is there" "*'$LWT_STATE' is no bpffs, and no empty folder*" "$(err)"
+exits 4 "cleanup of a folder that is not there" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_TMP/none"
 exits 0 "cleanup of nothing" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
 
 # check: the same lanes an agent would have, and its findings as the exit code.

@@ -306,10 +306,12 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 		return 0;
 	}
 	r = lw_pins_mount(bpffs, &mounted);
-	if (r) {
+	if (r == -ENOTEMPTY)
+		lw_error("'%s' is no bpffs, and no empty folder to mount one on: name one with --bpffs", bpffs);
+	else if (r)
 		lw_error("use '%s' as bpffs: %s", bpffs, strerror(-r));
+	if (r)
 		return r;
-	}
 	if (mounted) {
 		kern->bpffs_mounted = strdup(bpffs);
 		if (!kern->bpffs_mounted)

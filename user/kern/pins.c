@@ -20,15 +20,33 @@
 
 #define OLD_DIR "laneway_old" /* no dot: bpffs keeps those names for itself */
 
+static int is_empty(const char *path)
+{
+	_cleanup_closedir_ DIR *d = opendir(path);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			return 0;
+	return 1;
+}
+
 int lw_pins_mount(const char *path, bool *ret_mounted)
 {
 	struct statfs s;
+	int r;
 
 	*ret_mounted = false;
 	if (statfs(path, &s))
 		return -errno;
 	if (s.f_type == BPF_FS_MAGIC)
 		return 0;
+	/* what is in it would be hidden: a path mistyped may be anything, /etc say */
+	r = is_empty(path);
+	if (r <= 0)
+		return r < 0 ? r : -ENOTEMPTY;
 	if (mount("bpf", path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 		return -errno;
 	*ret_mounted = true;

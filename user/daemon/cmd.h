@@ -60,8 +60,10 @@ enum { LW_OPT_TIMEOUT = 1000, LW_OPT_OWN = 1100 };
 	{ "socket", required_argument, NULL, 's' },           \
 	{ "timeout", required_argument, NULL, LW_OPT_TIMEOUT }
 /* clang-format on */
-#define LW_CMD_CLIENT_HELP                                                               \
-	"  -o, --output table|json   how to print the answer (table)\n"                  \
+#define LW_CMD_CLIENT_HELP \
+	"  -o, --output table|json   how to print the answer (table)\n" LW_CMD_SOCKET_HELP
+/* of a command that prints in one way */
+#define LW_CMD_SOCKET_HELP                                                               \
 	"  -s, --socket PATH         the agent's control socket (" LW_CONTROL_PATH ")\n" \
 	"      --timeout SECONDS     how long to wait for an answer (5)\n"               \
 	"  -h, --help                this text\n"

@@ -231,14 +231,14 @@ const struct lw_cmd lw_cmd_stats = {
 
 const struct lw_cmd lw_cmd_metrics = {
 	.name = "metrics",
-	.usage = "",
+	.usage = "[OPTION...]",
 	.summary = "status and counters as Prometheus text",
 	.help = "For the node exporter's textfile collector, or a small server of your own, e.g.\n"
 		"  laneway metrics >laneway.prom.new && mv laneway.prom.new laneway.prom\n"
 		"\n"
 		"laneway_selftest_ok and laneway_kept_out_* say what this kernel allows and who is\n"
 		"left alone for it, laneway_decisions_total what became of requests.\n"
-		"\n" LW_CMD_CLIENT_HELP,
+		"\n" LW_CMD_SOCKET_HELP,
 	.run = run_metrics,
 };
 

@@ -366,6 +366,21 @@ static void the_entry_hop_may_be_between_releases(void **state)
 	assert_null(pod(f, "192.168.42.117"));
 }
 
+/* Misspelt, say: a release that goes by it steers nothing, and that is told before it begins. */
+static void a_traffic_routing_that_is_not_there_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	load_dir(f, LW_TEST_DATA "/release");
+	assert_true(lw_model_remove(f->model, LW_K8S_TRAFFIC_ROUTING, "default", "mse-traffic"));
+	build(f);
+	assert_int_equal(f->findings.count, 3);
+	assert_non_null(strstr(f->findings.text,
+			       "Rollout default/rollout-a: annotation rollouts.kruise.io/trafficrouting: TrafficRouting mse-traffic is"
+			       " not there"));
+	assert_int_equal(listed(f, "default/Deployment/spring-cloud-a")->route, LW_LISTING_STABLE);
+}
+
 /* ---- pods ---- */
 
 static void pods_are_told_by_hash(void **state)
@@ -1397,6 +1412,9 @@ static void a_match_that_is_refused_holds_nothing_up(void **state)
 	rule = lw_image_value(f->image, LW_TABLE_RULES, 0);
 	assert_string_equal(rule->source, "Rollout default/web step 1 match 2");
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DFAS), 0);
+	assert_int_equal(f->listing->nrules, 2);
+	assert_string_equal(f->listing->rules[0].text, "no request: refused");
+	assert_string_equal(f->listing->rules[1].text, "header user = me");
 
 	(void)snprintf(text, sizeof(text), yaml, "Finalising");
 	lw_test_load(f->model, text, &told);
@@ -1620,6 +1638,7 @@ int main(void)
 		T(the_example_in_release),
 		T(the_entry_hop_need_not_be_in_release),
 		T(the_entry_hop_may_be_between_releases),
+		T(a_traffic_routing_that_is_not_there_is_told),
 		T(pods_are_told_by_hash),
 		T(a_pod_of_neither_revision_is_drained),
 		T(canaries_that_were_overtaken_are_drained),

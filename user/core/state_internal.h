@@ -64,6 +64,7 @@ struct lw_state_entry {
 	const struct lw_k8s_route *route;
 	size_t match; /* of the route; SIZE_MAX: its weight */
 	uint16_t lane;
+	bool refused; /* no request enters by it; a finding says why */
 };
 
 /* A port that pods of the workload call the same and number differently. */
@@ -267,7 +268,7 @@ int lw_state_mark_services(struct lw_state *state);
 
 /* state_rules.c */
 int lw_state_add_rules(struct lw_state *state);
-/* "all requests", "30% of requests", "header User-Agent = xiaoming and path /v1/..." */
+/* "all requests", "30% of requests", "header User-Agent = xiaoming and path /v1/...", "no request: refused" */
 const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_entry *entry);
 
 /* state_untrusted.c */

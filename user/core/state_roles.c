@@ -209,7 +209,9 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 		if (decision->route == LW_LISTING_LANE) {
 			size_t len = strlen(decision->why);
 
-			(void)strncpy(decision->why + len, ", but no canary pod is known",
+			(void)strncpy(decision->why + len,
+				      workload->npods ? ", but no canary pod is known" :
+							", but no pod of the workload is known",
 				      sizeof(decision->why) - 1 - len);
 		}
 		return 0;

@@ -435,8 +435,8 @@ static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *e
 
 static int compile(struct lw_state *state, struct lw_state_workload *workload)
 {
-	const struct lw_state_entry *entry;
 	struct lw_rules_entry *entries;
+	struct lw_state_entry *entry;
 	char err[256];
 	size_t n = 0;
 	int r;
@@ -450,6 +450,7 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 	for (entry = workload->entries; entry; entry = entry->next) {
 		const char *refused = entry->match == WEIGHT ? NULL : entry->route->matches[entry->match].refused;
 
+		entry->refused = refused != NULL;
 		if (refused) {
 			lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, refused);
 			continue;
@@ -458,6 +459,7 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 		if (r < 0)
 			return r;
 		r = lw_rules_check(&entries[n], err, sizeof(err));
+		entry->refused = r == -EINVAL;
 		if (r == -EINVAL)
 			lw_state_say(state, LW_FINDING_ERROR, "%s: %s",
 					entry->source, err);
@@ -467,6 +469,8 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 			n++;
 	}
 	r = lw_rules_workload(state->rules, entries, n, &workload->entry, err, sizeof(err));
+	for (entry = workload->entries; entry && r == -EINVAL; entry = entry->next)
+		entry->refused = true;
 	if (r == -EINVAL) {
 		lw_state_say(state, LW_FINDING_ERROR, "entry rules of %s: %s",
 				workload->full_name, err);
@@ -534,11 +538,11 @@ const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_ent
 	const struct lw_k8s_match *match;
 	const char *text = NULL, *cond;
 
+	if (entry->refused)
+		return lw_arena_strdup(arena, "no request: refused");
 	if (entry->match == WEIGHT && entry->route->weight_pct < 100)
 		return lw_arena_printf(arena, "%d%% of requests", entry->route->weight_pct);
 	match = entry->match == WEIGHT ? NULL : &entry->route->matches[entry->match];
-	if (match && match->refused)
-		return lw_arena_strdup(arena, "no request: refused");
 	if (!match || match->n == 0)
 		return lw_arena_strdup(arena, "all requests");
 	for (size_t i = 0; i < match->n; i++) {

@@ -156,6 +156,10 @@ static int sort_release(struct lw_state *state, struct lw_state_workload *worklo
 {
 	int wanted = pods_wanted(workload), r;
 
+	/* misspelt, malformed, or left out: the next release would go by it */
+	if (workload->shared_name[0] && !workload->shared)
+		lw_state_report(state, LW_FINDING_WARNING, workload->rollout,
+				"annotation rollouts.kruise.io/trafficrouting: TrafficRouting %s is not there", workload->shared_name);
 	if (wanted >= 0) {
 		decide(state, workload, (size_t)wanted);
 		/* Most are between two releases: their pods are left alone, and need not be found. */

@@ -206,7 +206,9 @@ static void test_unknown(void **state)
 	assert_int_equal(r->nendpoints, 0);
 	has(r, "192.0.2.1:80", "no workload in release");
 	/* another port of the Service */
-	assert_false(ask(*state, CLIENT, VIP, 81, "/", NULL)->known);
+	r = ask(*state, CLIENT, VIP, 81, "/", NULL);
+	assert_false(r->known);
+	has(r, "belongs to no workload in release", "these ports do: 80");
 }
 
 static void test_base(void **state)

@@ -199,6 +199,21 @@ static const struct lw_dest *dest_of(const struct lw_addr *addr, uint16_t port)
 	return lw_image_get(the_run->image, LW_TABLE_DESTS, &key);
 }
 
+/* "80, 443": those under which the address is a destination, as many as there is room for; "" where it is none. */
+static const char *ports_of(const struct lw_addr *addr, char *buf, size_t size)
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < lw_image_rows(the_run->image, LW_TABLE_DESTS) && at < size; i++) {
+		const struct lw_dest_key *key = lw_image_key(the_run->image, LW_TABLE_DESTS, i);
+
+		if (memcmp(&key->addr, addr, sizeof(*addr)) == 0)
+			at += (size_t)snprintf(buf + at, size - at, "%s%u", at ? ", " : "", key->port);
+	}
+	return buf;
+}
+
 static size_t group_count(const struct explain *e, unsigned lane)
 {
 	struct lw_group_key key = { .group = e->dest->group, .lane = lane };
@@ -534,12 +549,13 @@ static void explain_dest(struct explain *e)
 {
 	const struct lw_explain_request *q = e->request;
 	const struct lw_pod *pod = pod_of(&q->to);
-	char addr[LW_ADDR_STRLEN];
+	char addr[LW_ADDR_STRLEN], ports[64];
 
 	lw_addr_format_port(&q->to, q->to_port, addr);
 	e->dest = dest_of(&q->to, q->to_port);
 	if (!e->dest) {
-		line(e, "%s belongs to no workload in release", addr);
+		ports_of(&q->to, ports, sizeof(ports));
+		line(e, "%s belongs to no workload in release%s%s", addr, *ports ? "; of that address these ports do: " : "", ports);
 		return;
 	}
 	e->ret->known = true;

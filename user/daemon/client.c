@@ -96,7 +96,13 @@ int lw_cmd_try(const struct lw_cmd_client *client, struct json_object *request,
 		return 0;
 	}
 	error = lw_json_str(reply, "error");
-	(void)lw_str_copy(ret_error, error_size, *error ? error : "the answer makes no sense");
+	if (*error)
+		(void)lw_str_copy(ret_error, error_size, error);
+	else
+		(void)snprintf(
+			ret_error, error_size,
+			"the answer of '%s' makes no sense: is that an agent of another version?",
+			client->socket);
 	return -EPROTO;
 }
 

@@ -99,8 +99,9 @@ static enum lw_exit begin(struct trace *t)
 	if (lw_json_get(parsed, "data"))
 		return LW_EXIT_OK;
 	lw_cmd_error(t->cmd, "%s",
-		     lw_json_get(parsed, "error") ? lw_json_str(parsed, "error") :
-						    "the answer makes no sense");
+		     lw_json_get(parsed, "error") ?
+			     lw_json_str(parsed, "error") :
+			     "the answer makes no sense: an agent of another version?");
 	return LW_EXIT_NO;
 }
 

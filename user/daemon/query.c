@@ -443,7 +443,7 @@ char *lw_query_answer(const struct lw_query *query, const char *request)
 	_cleanup_json_ struct json_object *parsed = json_tokener_parse(request);
 	_cleanup_json_ struct json_object *reply = lw_json_new_object(NULL, NULL);
 	const char *name = lw_json_str(parsed, "cmd");
-	const char *error = "no such command";
+	const char *error = "the agent, version " LW_VERSION ", knows no such command";
 	char text[256];
 	int r = -EINVAL;
 

@@ -321,6 +321,17 @@ void lw_show_status(struct json_object *data)
 	lw_show_findings(findings, "  ");
 }
 
+/* "1/2": pods that are ready, of how many */
+static void show_ready(struct lw_grid *grid, bool uncounted, struct json_object *pods,
+		       const char *ready, const char *all)
+{
+	if (uncounted)
+		lw_grid_cell(grid, "-");
+	else
+		lw_grid_cell(grid, "%" PRId64 "/%" PRId64, lw_json_int(pods, ready),
+			     lw_json_int(pods, all));
+}
+
 static void show_workloads(struct json_object *workloads)
 {
 	static const char *const titles[] = { "WORKLOAD", "LANE",    "ROUTE", "STEP",
@@ -331,6 +342,10 @@ static void show_workloads(struct json_object *workloads)
 		return;
 	for (size_t i = 0; i < lw_json_len(workloads); i++) {
 		struct json_object *w = lw_json_at(workloads, i), *pods = lw_json_get(w, "pods");
+		/* between releases they are not asked for, where an API server is the source */
+		bool uncounted = strcmp(lw_json_str(w, "route"), "plain") == 0 &&
+				 !lw_json_int(pods, "base") && !lw_json_int(pods, "canary") &&
+				 !lw_json_int(pods, "draining");
 
 		lw_grid_cell(grid, "%s", lw_json_str(w, "name"));
 		lw_grid_cell(grid, "%s", or_dash(lw_json_str(w, "lane")));
@@ -340,10 +355,8 @@ static void show_workloads(struct json_object *workloads)
 				     lw_json_int(w, "steps"), lw_json_str(w, "step_state"));
 		else
 			lw_grid_cell(grid, "-");
-		lw_grid_cell(grid, "%" PRId64 "/%" PRId64, lw_json_int(pods, "base_ready"),
-			     lw_json_int(pods, "base"));
-		lw_grid_cell(grid, "%" PRId64 "/%" PRId64, lw_json_int(pods, "canary_ready"),
-			     lw_json_int(pods, "canary"));
+		show_ready(grid, uncounted, pods, "base_ready", "base");
+		show_ready(grid, uncounted, pods, "canary_ready", "canary");
 		lw_grid_cell(grid, "%s", lw_json_str(w, "why"));
 	}
 	print_grid(grid);

@@ -437,6 +437,22 @@ static void a_folder_that_goes_and_comes_back(void **state)
 		wait_change(f);
 }
 
+/* `laneway status` may ask before the next look: what it is told must not be of before. */
+static void a_folder_that_is_back_is_read_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	write_file(f, "a.yaml", POD_ON("a", "n1"));
+	open_source(f);
+	remove_file(f, "a.yaml");
+	assert_int_equal(rmdir(f->dir), 0);
+	assert_int_equal(lw_source_dir_dispatch(f->source), -ENOENT);
+	assert_int_equal(mkdir(f->dir, 0755), 0);
+	write_file(f, "a.yaml", POD_ON("a", "n2"));
+	assert_int_equal(lw_source_dir_dispatch(f->source), 1);
+	assert_string_equal(pod(f, "a")->pod.node, "n2");
+}
+
 static void what_cannot_be_opened(void **state)
 {
 	struct lw_source_dir *source = NULL;
@@ -474,6 +490,7 @@ int main(void)
 		T(a_config_map_swaps_all_files_at_once),
 		T(the_path_is_turned_to_another_folder),
 		T(a_folder_that_goes_and_comes_back),
+		T(a_folder_that_is_back_is_read_at_once),
 		T(what_cannot_be_opened),
 	};
 

@@ -311,9 +311,9 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 	int result = 0, r;
 
 	source->changed = false;
-	if (read(source->timer_fd, &expirations, sizeof(expirations)) > 0 && source->lost)
-		(void)watch(source);
-	else if (!source->lost && is_another(source))
+	(void)!read(source->timer_fd, &expirations, sizeof(expirations));
+	/* whoever asks is told of what is there now, also between two looks */
+	if (source->lost || is_another(source))
 		(void)watch(source);
 	lw_dir_drain(source);
 	for (int round = 0; round < ROUNDS_MAX && !source->lost; round++) {

@@ -51,7 +51,7 @@ static void test_round_trip(void **state)
 static void test_findings(void **state)
 {
 	_cleanup_json_ struct json_object *array = lw_json_new_array(NULL, NULL);
-	struct lw_findings findings = {};
+	struct lw_findings findings = {}, forgotten = {};
 	char text[32] = "a.yaml:1: wrong";
 
 	(void)state;
@@ -66,6 +66,15 @@ static void test_findings(void **state)
 	assert_string_equal(lw_json_str(lw_json_at(array, 0), "text"), "a.yaml:1: wrong");
 	assert_string_equal(lw_json_str(lw_json_at(array, 0), "severity"), "error");
 	assert_string_equal(lw_json_str(lw_json_at(array, 1), "severity"), "warning");
+
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "b.yaml:1: wrong" }, &findings);
+	lw_findings_forget(&findings, "a.yaml:", &forgotten);
+	assert_int_equal(findings.count, 1);
+	assert_int_equal(findings.errors, 1);
+	assert_int_equal(findings.warnings, 0);
+	assert_string_equal(findings.items[0].text, "b.yaml:1: wrong");
+	assert_int_equal(forgotten.count, 2);
+	lw_findings_clear(&forgotten);
 
 	for (int i = 0; i < 2 * LW_FINDINGS_MAX; i++) {
 		(void)snprintf(text, sizeof(text), "f%d", i);

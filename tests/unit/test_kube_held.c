@@ -19,6 +19,7 @@ struct world {
 	struct lw_source_kube source;
 	struct lw_kube_follow follows[3];
 	size_t findings;
+	char forgotten[128];
 };
 
 static void on_finding(const struct lw_finding *finding, void *arg)
@@ -34,11 +35,18 @@ static void on_soon(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 }
 
+static void on_forget(const char *prefix, void *arg)
+{
+	struct world *world = arg;
+
+	(void)snprintf(world->forgotten, sizeof(world->forgotten), "%s", prefix);
+}
+
 static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
-	world->source.o = (struct lw_source_kube_options){ .loop = ev_loop_new(0), .finding = on_finding, .arg = world };
+	world->source.o = (struct lw_source_kube_options){ .loop = ev_loop_new(0), .finding = on_finding, .forget = on_forget, .arg = world };
 	assert_non_null(world->source.o.loop);
 	assert_int_equal(lw_model_new(&world->source.o.model), 0);
 	ev_timer_init(&world->source.soon, on_soon, 0., 0.);
@@ -187,8 +195,10 @@ static void a_flaw_is_an_error_of_an_object_that_counts(void **state)
 	assert_string_equal(object->traffic_routing.phase, "Progressing");
 	assert_int_equal(lw_source_kube_errors(&world->source), 1);
 	assert_int_equal(world->findings, 1);
+	assert_string_equal(world->forgotten, "");
 	(void)snprintf(text, sizeof(text), json, "x.*", "Healthy");
 	bring(world, 0, "t", 2, false, text);
+	assert_string_equal(world->forgotten, "API server: TrafficRouting shop/t: ");
 	assert_int_equal(lw_source_kube_errors(&world->source), 0);
 	assert_int_equal(world->findings, 1);
 	/* a malformed one leaves what there was */

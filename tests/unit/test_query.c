@@ -258,6 +258,12 @@ static void ignore_finding(const struct lw_finding *finding, void *arg)
 	(void)arg;
 }
 
+static void ignore_forgotten(const char *prefix, void *arg)
+{
+	(void)prefix;
+	(void)arg;
+}
+
 static void ignore_change(void *arg)
 {
 	(void)arg;
@@ -291,7 +297,8 @@ static int setup(void **state)
 	f->loop = ev_loop_new(0);
 	assert_int_equal(lw_model_new(&f->model), 0);
 	assert_int_equal(lw_source_open(&(struct lw_source_options){ .state_dir = f->dir }, f->loop,
-					f->model, ignore_finding, ignore_change, NULL, &f->folder),
+					f->model, ignore_finding, ignore_forgotten, ignore_change,
+					NULL, &f->folder),
 			 0);
 	f->query = (struct lw_query){
 		.kern = &f->kern,

@@ -67,6 +67,8 @@ static void rename_file(const struct fixture *f, const char *from, const char *t
 	assert_int_equal(rename(from_path, to_path), 0);
 }
 
+static char forgotten[256];
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -453,6 +455,44 @@ static void a_folder_that_is_back_is_read_at_once(void **state)
 	assert_string_equal(pod(f, "a")->pod.node, "n2");
 }
 
+static void forget(const char *prefix, void *arg)
+{
+	(void)arg;
+	(void)strncat(forgotten, strrchr(prefix, '/'), sizeof(forgotten) - strlen(forgotten) - 1);
+}
+
+/* What was wrong in a file is no more once it has been read anew, whatever else is. */
+static void findings_are_forgotten_with_their_file(void **state)
+{
+	struct fixture *f = *state;
+
+	write_file(f, "a.yaml", "a: [");
+	write_file(f, "b.yaml", "b: [");
+	write_file(f, "c.yaml", POD("c"));
+	open_source(f);
+	lw_source_dir_set_forget(f->source, forget);
+	assert_int_equal(lw_source_dir_errors(f->source), 2);
+	forgotten[0] = '\0';
+	write_file(f, "c.yaml", POD_ON("c", "n1"));
+	wait_change(f);
+	assert_string_equal(forgotten, "");
+	write_file(f, "a.yaml", POD("a"));
+	wait_change(f);
+	assert_string_equal(forgotten, "/a.yaml:");
+	/* the same once more is no news, another fault is */
+	write_file(f, "b.yaml", "b: [");
+	no_change(f);
+	assert_string_equal(forgotten, "/a.yaml:");
+	write_file(f, "b.yaml", "b: {");
+	no_change(f);
+	assert_string_equal(forgotten, "/a.yaml:/b.yaml:");
+	remove_file(f, "b.yaml");
+	remove_file(f, "c.yaml");
+	wait_change(f);
+	assert_string_equal(forgotten, "/a.yaml:/b.yaml:/b.yaml:");
+	assert_int_equal(lw_source_dir_errors(f->source), 0);
+}
+
 static void what_cannot_be_opened(void **state)
 {
 	struct lw_source_dir *source = NULL;
@@ -491,6 +531,7 @@ int main(void)
 		T(the_path_is_turned_to_another_folder),
 		T(a_folder_that_goes_and_comes_back),
 		T(a_folder_that_is_back_is_read_at_once),
+		T(findings_are_forgotten_with_their_file),
 		T(what_cannot_be_opened),
 	};
 

@@ -149,10 +149,26 @@ int lw_dir_drop_items(struct lw_source_dir *source, struct lw_dir_file *file, bo
 
 /* ---- reading it ---- */
 
+void lw_dir_forget(struct lw_source_dir *source, struct lw_dir_file *file)
+{
+	_cleanup_free_ char *prefix = NULL;
+
+	file->errors = 0;
+	if (!file->told || !source->forget)
+		return;
+	if (asprintf(&prefix, "%s/%s:", source->path, file->name) < 0) {
+		prefix = NULL;
+		return;
+	}
+	file->told = false;
+	source->forget(prefix, source->arg);
+}
+
 static void on_finding(const struct lw_finding *finding, void *arg)
 {
 	struct reading *reading = arg;
 
+	reading->file->told = true;
 	reading->file->errors += finding->severity == LW_FINDING_ERROR;
 	if (reading->source->cb)
 		reading->source->cb(finding, reading->source->arg);
@@ -330,7 +346,7 @@ int lw_dir_read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 		return 0;
 	file->gone_ns = 0;
 	if (r < 0) {
-		file->errors = 0;
+		lw_dir_forget(source, file);
 		file->read = false;
 		complain(&reading, r == -EFBIG	? "expected at most 64 MiB: not read" :
 				   r == -EISDIR ? "expected a file: not read" :
@@ -342,7 +358,7 @@ int lw_dir_read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 		return 0;
 	file->read = true;
 	file->hash = hash;
-	file->errors = 0;
+	lw_dir_forget(source, file);
 	for (struct lw_dir_item *item = file->items; item; item = item->next)
 		item->seen = false;
 	r = lw_dir_has_suffix(file->name, ".json") ?

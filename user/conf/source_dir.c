@@ -112,6 +112,7 @@ static int drop_files(struct lw_source_dir *source)
 		*at = file->next;
 		if (lw_dir_drop_items(source, file, true) < 0)
 			r = -ENOMEM;
+		lw_dir_forget(source, file);
 		lw_dir_free_file(file);
 	}
 	return r;
@@ -298,6 +299,11 @@ int lw_source_dir_open(const char *path, struct lw_model *model, lw_finding_cb c
 		return r;
 	*ret = TAKE_PTR(source);
 	return 0;
+}
+
+void lw_source_dir_set_forget(struct lw_source_dir *source, lw_finding_forget_cb forget)
+{
+	source->forget = forget;
 }
 
 int lw_source_dir_fd(const struct lw_source_dir *source)

@@ -32,6 +32,7 @@ struct lw_dir_file {
 	struct lw_dir_item *items;
 	uint64_t hash; /* of its bytes */
 	size_t errors;
+	bool told; /* a finding, of its last reading */
 	uint64_t gone_ns; /* when it went; 0: it is there */
 	bool read; /* hash is set */
 	bool dirty; /* to be read */
@@ -43,6 +44,7 @@ struct lw_source_dir {
 	char *path;
 	struct lw_model *model;
 	lw_finding_cb cb;
+	lw_finding_forget_cb forget; /* NULL: findings are kept by nobody */
 	void *arg;
 	int inotify_fd, timer_fd,
 		epoll_fd; /* none of the folder: its removal is only told when nobody has it open */
@@ -63,6 +65,8 @@ void lw_dir_drain(struct lw_source_dir *source);
 int lw_dir_read_file(struct lw_source_dir *source, struct lw_dir_file *file);
 /* Drops the objects that the last reading did not see; all of them if all is set. */
 int lw_dir_drop_items(struct lw_source_dir *source, struct lw_dir_file *file, bool all);
+/* No finding of it holds any more. */
+void lw_dir_forget(struct lw_source_dir *source, struct lw_dir_file *file);
 /* What the model has of it stays. */
 void lw_dir_free_file(struct lw_dir_file *file);
 bool lw_dir_has_suffix(const char *name, const char *suffix);

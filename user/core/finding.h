@@ -18,6 +18,9 @@ struct lw_finding {
 /* The finding is valid during the call only. */
 typedef void (*lw_finding_cb)(const struct lw_finding *finding, void *arg);
 
+/* What was found before with texts that begin so holds no longer: whose it is, is read anew or has gone. */
+typedef void (*lw_finding_forget_cb)(const char *prefix, void *arg);
+
 /* Formats and hands on; cb may be NULL. */
 void lw_finding_emit(lw_finding_cb cb, void *arg, enum lw_severity severity, const char *format,
 		     ...) __attribute__((format(printf, 4, 5)));

@@ -39,7 +39,8 @@ void lw_agent_refresh(struct agent *agent)
 		agent->pending = true;
 		lw_agent_retry_later(agent);
 	}
-	/* Bad objects that have been put right say so by their number only. */
+	lw_findings_clear(&agent->forgotten);
+	/* what no object was told to be of, or was told by a watch that did not count */
 	if (lw_source_errors(agent->source) == 0 && agent->source_findings.errors > 0)
 		lw_findings_clear(&agent->source_findings);
 	if (!agent->kern || agent->shared || !lw_source_ready(agent->source))
@@ -196,8 +197,8 @@ static int start_state(struct agent *agent)
 		lw_error("start: %s", strerror(-r));
 		return r;
 	}
-	return lw_source_open(&o->source, agent->loop, agent->model, lw_agent_on_finding, on_source,
-			      agent, &agent->source);
+	return lw_source_open(&o->source, agent->loop, agent->model, lw_agent_on_finding,
+			      lw_agent_on_forget, on_source, agent, &agent->source);
 }
 
 static int start_kern(struct agent *agent, bool beside)
@@ -388,6 +389,7 @@ static void stop(struct agent *agent)
 	lw_seen_clear(&agent->seen);
 	lw_findings_clear(&agent->source_findings);
 	lw_findings_clear(&agent->build_findings);
+	lw_findings_clear(&agent->forgotten);
 	lw_agent_unlock(&agent->locks);
 	ev_signal_stop(agent->loop, &agent->sigterm);
 	ev_signal_stop(agent->loop, &agent->sigint);

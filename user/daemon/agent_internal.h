@@ -40,6 +40,8 @@ struct agent {
 	struct lw_source *source;
 	struct lw_state_builder *builder;
 	struct lw_findings source_findings, build_findings;
+	struct lw_findings
+		forgotten; /* source's, since the last refresh: one that is found again is not news */
 	uint64_t started_ns;
 	bool pending; /* the model is ahead of what is in force */
 
@@ -69,6 +71,7 @@ int lw_agent_publish(struct agent *agent);
 void lw_agent_retry_later(struct agent *agent);
 /* For a source: arg is the agent. */
 void lw_agent_on_finding(const struct lw_finding *finding, void *arg);
+void lw_agent_on_forget(const char *prefix, void *arg);
 
 /* place.c: whose it is to steer on this node; docs/adr/0014. */
 bool lw_place_is_ours(const struct agent *agent);

@@ -130,9 +130,17 @@ void lw_agent_on_finding(const struct lw_finding *finding, void *arg)
 {
 	struct agent *agent = arg;
 
-	if (!lw_findings_has(&agent->source_findings, finding))
+	if (!lw_findings_has(&agent->source_findings, finding) &&
+	    !lw_findings_has(&agent->forgotten, finding))
 		lw_log(finding->severity == LW_FINDING_ERROR ? LW_LOG_ERROR : LW_LOG_WARN, "%s",
 		       finding->text);
 	lw_findings_add(finding, &agent->source_findings);
 	tell(agent);
+}
+
+void lw_agent_on_forget(const char *prefix, void *arg)
+{
+	struct agent *agent = arg;
+
+	lw_findings_forget(&agent->source_findings, prefix, &agent->forgotten);
 }

@@ -42,6 +42,25 @@ void lw_findings_add(const struct lw_finding *finding, void *arg)
 		(struct lw_finding){ .severity = finding->severity, .text = text };
 }
 
+void lw_findings_forget(struct lw_findings *findings, const char *prefix,
+			struct lw_findings *ret_forgotten)
+{
+	size_t kept = 0, len = strlen(prefix);
+
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct lw_finding f = findings->items[i];
+
+		if (strncmp(f.text, prefix, len) != 0) {
+			findings->items[kept++] = f;
+			continue;
+		}
+		lw_findings_add(&f, ret_forgotten);
+		*(f.severity == LW_FINDING_ERROR ? &findings->errors : &findings->warnings) -= 1;
+		free((char *)f.text);
+	}
+	findings->count = kept;
+}
+
 void lw_findings_clear(struct lw_findings *findings)
 {
 	for (size_t i = 0; i < findings->count; i++)

@@ -21,6 +21,9 @@ struct lw_findings {
 /* A lw_finding_cb; arg is the struct lw_findings. One that is there already is not added again. */
 void lw_findings_add(const struct lw_finding *finding, void *arg);
 bool lw_findings_has(const struct lw_findings *findings, const struct lw_finding *finding);
+/* Moves those whose texts begin with prefix: they hold no longer. Of those beyond the limit it is not known which are. */
+void lw_findings_forget(struct lw_findings *findings, const char *prefix,
+			struct lw_findings *ret_forgotten);
 /* Empties; a zeroed struct is empty too. */
 void lw_findings_clear(struct lw_findings *findings);
 /* Logs those that are not in before (may be NULL), each as an error or a warning. */

@@ -22,6 +22,7 @@
 struct lw_source {
 	struct ev_loop *loop;
 	lw_finding_cb finding;
+	lw_finding_forget_cb forget;
 	void (*changed)(void *arg);
 	void *arg;
 	uint64_t changed_ns;
@@ -55,6 +56,13 @@ static void on_finding(const struct lw_finding *finding, void *arg)
 	struct lw_source *source = arg;
 
 	source->finding(finding, source->arg);
+}
+
+static void on_forget(const char *prefix, void *arg)
+{
+	struct lw_source *source = arg;
+
+	source->forget(prefix, source->arg);
 }
 
 static void on_kube(void *arg)
@@ -97,6 +105,7 @@ static int open_folder(struct lw_source *source, const struct lw_source_options 
 		lw_error("read the state '%s': %s", o->state_dir, strerror(-r));
 		return r;
 	}
+	lw_source_dir_set_forget(source->folder, on_forget);
 	source->dir = o->state_dir;
 	ev_io_init(&source->io, on_io, lw_source_dir_fd(source->folder), EV_READ);
 	source->io.data = source;
@@ -131,6 +140,7 @@ static int open_kube(struct lw_source *source, const struct lw_source_options *o
 								  .node = source->node,
 								  .enrol_ahead = o->enrol_ahead,
 								  .finding = on_finding,
+								  .forget = on_forget,
 								  .changed = on_kube,
 								  .state = on_kube_state,
 								  .arg = source },
@@ -159,8 +169,8 @@ void lw_source_tell(struct lw_source *source, const struct lw_listing *listing,
 }
 
 int lw_source_open(const struct lw_source_options *options, struct ev_loop *loop,
-		   struct lw_model *model, lw_finding_cb finding, void (*changed)(void *arg),
-		   void *arg, struct lw_source **ret)
+		   struct lw_model *model, lw_finding_cb finding, lw_finding_forget_cb forget,
+		   void (*changed)(void *arg), void *arg, struct lw_source **ret)
 {
 	_cleanup_(lw_source_close) struct lw_source *source = calloc(1, sizeof(*source));
 	int r;
@@ -171,6 +181,7 @@ int lw_source_open(const struct lw_source_options *options, struct ev_loop *loop
 	}
 	source->loop = loop;
 	source->finding = finding;
+	source->forget = forget;
 	source->changed = changed;
 	source->arg = arg;
 	source->changed_ns = lw_clock_ns();

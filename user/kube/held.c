@@ -2,12 +2,15 @@
 #include "kube/source_kube_internal.h"
 
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "conf/objects.h"
 #include "kube/selector.h"
+
+#define ORIGIN "API server" /* how findings begin */
 
 /* What apply() takes. */
 struct built {
@@ -106,6 +109,42 @@ bool lw_kube_is_in_release(const struct lw_k8s_object *object)
 	       strcmp(object->rollout.status.phase, "Progressing") == 0;
 }
 
+/* What was found in an object holds no longer. */
+static void forget(const struct lw_source_kube *source, const struct lw_kube_held *held)
+{
+	_cleanup_free_ char *prefix = NULL;
+
+	if (!held->bad || !source->o.forget)
+		return;
+	if (asprintf(&prefix, ORIGIN ": %s %s/%s: ", lw_k8s_kind_name(held->kind), held->ns,
+		     held->name) < 0) {
+		prefix = NULL;
+		return;
+	}
+	source->o.forget(prefix, source->o.arg);
+}
+
+static const char *text_of(struct json_object *o, const char *name)
+{
+	struct json_object *value = NULL;
+	const char *text = NULL;
+
+	if (json_object_object_get_ex(o, name, &value))
+		text = json_object_get_string(value);
+	return text ? text : "";
+}
+
+/* That of the tree, if it is held already. */
+static struct lw_kube_held *held_of(const struct lw_kube_follow *follow, struct json_object *tree)
+{
+	struct json_object *meta = NULL;
+
+	if (!json_object_object_get_ex(tree, "metadata", &meta))
+		return NULL;
+	return find_held(follow->source, follow->kind, text_of(meta, "namespace"),
+			 text_of(meta, "name"));
+}
+
 struct reading {
 	struct lw_source_kube *source;
 	struct lw_k8s_object *object;
@@ -133,14 +172,18 @@ static void *build(struct json_object *tree, void *arg)
 	struct lw_kube_follow *follow = arg;
 	struct reading reading = { .source = follow->source };
 	const struct lw_objects_reader reader = {
-		.file = "API server", .finding = on_finding, .object = on_read, .arg = &reading
+		.file = ORIGIN, .finding = on_finding, .object = on_read, .arg = &reading
 	};
 	struct built *built = calloc(1, sizeof(*built));
+	struct lw_kube_held *held;
 	struct json_object *spec = NULL, *selector = NULL;
 
 	if (!built)
 		return NULL;
 	if (follow->kind != LW_K8S__MAX) {
+		held = held_of(follow, tree);
+		if (held)
+			forget(follow->source, held);
 		(void)lw_objects_read(&reader, tree, 0);
 		built->object = reading.object;
 		built->flawed = reading.error;
@@ -262,6 +305,7 @@ static void gone(const char *ns, const char *name, void *arg)
 		return;
 	if (lw_model_remove(source->o.model, held->kind, held->ns, held->name))
 		source->changed = true;
+	forget(source, held);
 	remove_held(source, held);
 	lw_kube_soon(source);
 }

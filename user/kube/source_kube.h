@@ -42,6 +42,7 @@ struct lw_source_kube_options {
 	const char *node; /* whose pods are watched all the time; NULL: none's. Must outlive it */
 	bool enrol_ahead; /* what belongs to Rollouts is watched all the time, not in release alone */
 	lw_finding_cb finding; /* may be NULL */
+	lw_finding_forget_cb forget; /* likewise; of an object that has come anew, or gone */
 	/* The model, or what lw_source_kube_ready() says, has changed. From the event loop, never from within a call. */
 	void (*changed)(void *arg);
 	/* Something of lw_source_kube_info() has: a new error, or away and back. As above. */

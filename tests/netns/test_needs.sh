@@ -32,6 +32,8 @@ refused "without dac_read_search" "the agent lacks CAP_DAC_READ_SEARCH (*): *" \
 	setpriv --bounding-set=-dac_read_search,-dac_override "${agent[@]}"
 refused "without two" "the agent lacks CAP_SYS_ADMIN (*) and CAP_NET_ADMIN (*): *" \
 	setpriv --bounding-set=-net_admin,-sys_admin "${agent[@]}"
+refused "a PID namespace of its own" "the agent is in a PID namespace of its own: *hostPID*" \
+	unshare --pid --fork --mount-proc "${agent[@]}"
 refused "a folder that is no cgroup" "'$LWT_TMP' is no folder of a cgroup2 hierarchy: *--cgroup" \
 	"${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_TMP"
 refused "no cgroup2" "find the cgroup2 root: none is mounted; *--cgroup" \

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@
 #include "kern/cgroup2.h"
 
 #define BTF "/sys/kernel/btf/vmlinux"
+#define PID_NS "/proc/self/ns/pid"
+/* The number of the first one, in every kernel: PROC_PID_INIT_INO. */
+#define HOST_PID_NS 0xEFFFFFFCu
 
 static int check_kernel(void)
 {
@@ -77,6 +81,17 @@ static int check_rights(void)
 	return -ENOENT;
 }
 
+/* Of a client that the programs tell of another process would be looked at, or none. */
+static int check_pids(void)
+{
+	struct stat st;
+
+	if (stat(PID_NS, &st) || st.st_ino == HOST_PID_NS)
+		return 0;
+	lw_error("the agent is in a PID namespace of its own: start it in the host's (hostPID: true), by whose numbers the kernel tells of clients");
+	return -ESRCH;
+}
+
 static int check_cgroup(const char *cgroup)
 {
 	int r = lw_cgroup2_is_not(cgroup);
@@ -97,6 +112,9 @@ int lw_needs_check(const char *cgroup)
 		r = check_rights();
 	if (!r)
 		r = check_btf();
+	/* the self-tests alone have no clients */
+	if (!r && cgroup)
+		r = check_pids();
 	if (!r && cgroup)
 		r = check_cgroup(cgroup);
 	return r;

@@ -13,7 +13,7 @@ struct json_object;
 /* What the program exits with. */
 enum lw_exit {
 	LW_EXIT_OK = 0,
-	LW_EXIT_NO = 1, /* the answer is no, or there are findings */
+	LW_EXIT_NO = 1, /* the answer is no, or objects have errors; another agent is at work */
 	LW_EXIT_USAGE = 2,
 	LW_EXIT_NO_AGENT = 3, /* the agent cannot be reached */
 	LW_EXIT_SYSTEM = 4, /* the system or the kernel cannot do it */

@@ -15,12 +15,13 @@ static const char about[] =
 	"to the canary of every service that has one, all others never touch it. It does so in the\n"
 	"kernel, per request, without a sidecar and without a change to the applications.\n";
 
-static const char exits[] = "Exit codes\n"
-			    "  0  done; the answer is yes\n"
-			    "  1  the answer is no, or there are findings\n"
-			    "  2  the command line is wrong\n"
-			    "  3  the agent cannot be reached\n"
-			    "  4  the system or the kernel cannot do it\n";
+static const char exits[] =
+	"Exit codes\n"
+	"  0  done; the answer is yes\n"
+	"  1  the answer is no, or objects have errors; another agent is at work\n"
+	"  2  the command line is wrong\n"
+	"  3  the agent cannot be reached\n"
+	"  4  the system or the kernel cannot do it\n";
 
 static const char start[] =
 	"To begin\n"

@@ -61,6 +61,8 @@ plugin --node node-2 explain --from 192.0.2.1 --to '[fd00::1]:80' >/dev/null 2>&
 expect_eq "told otherwise" "-n laneway c-good -c laneway -- laneway explain --from 192.0.2.1 --to [fd00::1]:80" "$(asked)"
 plugin trace --from b2 --count 1 >/dev/null 2>&1
 expect_eq "trace" "-n laneway b-good -c laneway -- laneway trace --count 1" "$(asked)"
+plugin --node node-2 metrics >/dev/null
+expect_eq "metrics" "-n laneway c-good -c laneway -- laneway metrics" "$(asked)"
 plugin flows --from b2 --limit 3 >/dev/null
 expect_eq "flows" "-n laneway b-good -c laneway -- laneway flows --limit 3" "$(asked)"
 

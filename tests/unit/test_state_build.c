@@ -1370,6 +1370,28 @@ static void a_tag_of_two_lanes_is_the_first_ones(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 2);
 }
 
+/* Not even its name can tag it: one error, and what is shown of it is as it is. */
+static void a_lane_without_a_tag_is_entered_by_nobody(void **state)
+{
+	struct fixture *f = *state;
+
+	load_lane_that_sets(f, "{name: x-mse-tag, value: zebra}");
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: mse-traffic, finalizers:"
+		     " [progressing.rollouts.kruise.io/rollout-a, progressing.rollouts.kruise.io/rollout-c]},"
+		     " spec: {objectRef: [{service: spring-cloud-a}], strategy: {weight: 10, requestHeaderModifier: {set:"
+		     " [{name: x-mse-tag, value: zebra}]}}}, status: {phase: Progressing}}",
+		     NULL);
+	build(f);
+	assert_int_equal(f->findings.count, 1);
+	assert_non_null(strstr(f->findings.text, " cannot tag lane zebra: lane \"zebra\" has the same tag"));
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 1);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 1);
+	assert_string_equal(f->listing->lanes[1].name, "zebra");
+	assert_string_equal(f->listing->lanes[1].tag_value, "");
+	assert_string_equal(f->listing->rules[1].text, "no request: refused");
+}
+
 /* Which of several headers is the tag is a guess where none has its name: whoever sends that one enters the lane. */
 static void a_guessed_tag_is_told(void **state)
 {
@@ -1672,6 +1694,7 @@ int main(void)
 		T(lanes_of_an_earlier_builder_keep_their_numbers),
 		T(several_lanes_at_once),
 		T(a_tag_of_two_lanes_is_the_first_ones),
+		T(a_lane_without_a_tag_is_entered_by_nobody),
 		T(a_guessed_tag_is_told),
 		T(a_match_that_is_refused_holds_nothing_up),
 		T(no_request_enters_by_an_empty_match_of_v1alpha1),

@@ -74,7 +74,7 @@ struct lw_listing_workload {
 struct lw_listing_lane {
 	uint16_t id; /* 1..15; 0 while it has never been open */
 	const char *name;
-	const char *tag_header; /* "x-mse-tag"; "" while it is not open */
+	const char *tag_header; /* "x-mse-tag"; "" while it is not open, or can have none */
 	const char *tag_value;
 	bool open;
 	const char *why; /* one short sentence */

@@ -114,6 +114,7 @@ struct lw_state_workload {
 struct lw_state_lane {
 	bool used; /* a pod or rule in the image refers to it */
 	bool open;
+	bool untagged; /* it can have no tag, as an error says: no request enters it */
 	const char *tag_header, *tag_value; /* NULL: not told by a rule */
 	const struct lw_k8s_object *tag_from;
 };

@@ -259,6 +259,7 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	const struct lw_listing_workload **workloads;
 	const struct lw_listing_rule **rules;
 	const char *why = NULL;
+	bool untagged = false;
 	size_t nopen = 0;
 
 	*lane = (struct lw_listing_lane){ .name = dup(list, name),
@@ -270,6 +271,9 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	}
 	if (lane->id && list->state->lanes[lane->id].used) {
 		lane->open = list->state->lanes[lane->id].open;
+		untagged = list->state->lanes[lane->id].untagged;
+	}
+	if (lane->id && list->state->lanes[lane->id].used && !untagged) {
 		lane->tag_header = dup(list, list->state->lanes[lane->id].tag_header);
 		lane->tag_value = dup(list, list->state->lanes[lane->id].tag_value);
 	}
@@ -292,8 +296,8 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	lane->workloads = workloads;
 	lane->rules = rules;
 	if (lane->open)
-		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it", nopen,
-					    lane->nworkloads);
+		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it%s", nopen,
+					    lane->nworkloads, untagged ? "; it has no tag: no request enters it" : "");
 	else if (lane->nworkloads == 1)
 		lane->why = lw_arena_printf(list->arena, "%s: %s", workloads[0]->rollout, why);
 	else

@@ -205,17 +205,15 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 	name_lanes(state, workload);
 	if (decision->route == LW_LISTING_PLAIN)
 		return 0;
-	if (workload->canary + workload->draining == 0) {
-		if (decision->route == LW_LISTING_LANE) {
-			size_t len = strlen(decision->why);
+	if (decision->route == LW_LISTING_LANE && workload->canary == 0) {
+		size_t len = strlen(decision->why);
 
-			(void)strncpy(decision->why + len,
-				      workload->npods ? ", but no canary pod is known" :
-							", but no pod of the workload is known",
-				      sizeof(decision->why) - 1 - len);
-		}
-		return 0;
+		(void)strncpy(decision->why + len,
+			      workload->npods ? ", but no canary pod is known" : ", but no pod of the workload is known",
+			      sizeof(decision->why) - 1 - len);
 	}
+	if (workload->canary + workload->draining == 0)
+		return 0;
 	if (workload->host_network) {
 		lw_state_report(
 			state, LW_FINDING_ERROR, workload->rollout,

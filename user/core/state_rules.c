@@ -63,6 +63,7 @@ static int declare_lanes(struct lw_state *state)
 
 		if (!lane->used)
 			continue;
+		lane->untagged = false;
 		if (lane->tag_header) {
 			r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value,
 					  err, sizeof(err));
@@ -74,16 +75,21 @@ static int declare_lanes(struct lw_state *state)
 			lw_state_report(state, LW_FINDING_ERROR, lane->tag_from,
 					"\"%s: %s\" cannot tag lane %s: %s", lane->tag_header,
 					lane->tag_value, name, err);
+			lane->untagged = strcasecmp(lane->tag_header, state->builder->tag_header) == 0 &&
+					 strcmp(lane->tag_value, name) == 0;
+			if (lane->untagged)
+				continue;
 		}
 		lane->tag_header = state->builder->tag_header;
 		lane->tag_value = name;
 		r = lw_rules_lane(state->rules, id, name, lane->tag_header, lane->tag_value, err,
 				  sizeof(err));
-		if (r == -EINVAL)
+		if (r < 0 && r != -EINVAL)
+			return r;
+		lane->untagged = r < 0;
+		if (lane->untagged)
 			lw_state_say(state, LW_FINDING_ERROR,
 					"lane %s cannot be tagged: %s", name, err);
-		else if (r < 0)
-			return r;
 	}
 	return 0;
 }
@@ -450,11 +456,11 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 	for (entry = workload->entries; entry; entry = entry->next) {
 		const char *refused = entry->match == WEIGHT ? NULL : entry->route->matches[entry->match].refused;
 
-		entry->refused = refused != NULL;
-		if (refused) {
+		entry->refused = refused || state->lanes[entry->lane].untagged;
+		if (refused)
 			lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, refused);
+		if (entry->refused) /* of the lane it was said */
 			continue;
-		}
 		r = to_rules_entry(state, entry, &entries[n]);
 		if (r < 0)
 			return r;

@@ -188,8 +188,8 @@ const struct lw_cmd lw_cmd_lanes = {
 	.name = "lanes",
 	.usage = "[-o json]",
 	.summary = "the lanes, the workloads in each, and what lets a request in",
-	.help = "A lane is open for a workload while its release has ready pods in it. Requests of a\n"
-		"lane use the lane's pods of every workload that has some and base pods of all others.\n"
+	.help = "A lane is open for a workload while its release has pods in it. Requests of a lane use\n"
+		"the lane's ready pods of every workload that has some and base pods of all others.\n"
 		"BASE and CANARY are pods that are ready, of how many there are; '-' where none is known,\n"
 		"as between releases with an API server as the source.\n"
 		"\n" LW_CMD_CLIENT_HELP,

@@ -118,7 +118,7 @@ int lw_agent_publish(struct agent *agent)
 	agent->pending = false;
 	lw_seen_add(&agent->seen, agent->image);
 	tell(agent);
-	lw_info("generation %llu in force after %llu us: %zu lanes, %zu workloads, %zu pods",
+	lw_info("generation %llu in force after %llu us: %zu lanes, %zu workloads, %zu addresses of pods",
 		(unsigned long long)lw_kern_generation(agent->kern),
 		(unsigned long long)in_force_us, lw_image_rows(agent->image, LW_TABLE_LANES),
 		lw_image_rows(agent->image, LW_TABLE_WORKLOADS),

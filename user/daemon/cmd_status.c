@@ -110,7 +110,8 @@ const struct lw_cmd lw_cmd_status = {
 	.usage = "[--wait SECONDS | --alive] [-o json]",
 	.summary = "is the agent steering, how, and by which state",
 	.help = "Prints the mode the self-tests chose, the programs attached, the generation of the\n"
-		"state in force, what was found in the state's files, and counts.\n"
+		"state in force, what was found in the state's files, and counts: rows of the maps, of which\n"
+		"a pod has one for each address, and connections.\n"
 		"The agent looks at its files before it answers, so that with --wait a script may\n"
 		"change them and go on when the change is in force.\n"
 		"\n"

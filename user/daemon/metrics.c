@@ -100,7 +100,7 @@ static void agent(FILE *out, struct json_object *status)
 	sample(out, "laneway_findings", lw_json_int(source, "warnings"), "severity", "warning",
 	       NULL);
 	family(out, "laneway_objects", "gauge",
-	       "What the state in force holds, enrolled connections (flows) and upstream sockets.");
+	       "Rows of the state in force (of a pod one for each address), enrolled connections (flows) and upstream sockets.");
 	if (json_object_is_type(counts, json_type_object)) {
 		json_object_object_foreach(counts, kind, value)
 			sample(out, "laneway_objects", json_object_get_int64(value), "kind", kind,

@@ -40,7 +40,10 @@ for cmd in "agent --state" check; do
 		expect_like "$cmd --tag-header '$header'" "*--tag-header is the name of a header*" "$(err)"
 	done
 done
-exits 2 "an empty prefix" "$LANEWAY" agent --state "$LWT_STATE" --lane-label-prefix ''
+for opt in lane-label-prefix node device; do
+	exits 2 "an empty $opt" "$LANEWAY" agent --state "$LWT_STATE" "--$opt" ''
+	expect_like "an empty $opt" "*--$opt is *, not ''*" "$(err)"
+done
 exits 2 "a bad pool size" "$LANEWAY" agent --state "$LWT_STATE" --pool-max 0
 exits 2 "explain without a target" "$LANEWAY" explain --from 10.0.0.1
 exits 2 "explain to no port" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2

@@ -47,87 +47,261 @@ static enum lw_exit exit_of(int r)
 	return r == -EBUSY ? LW_EXIT_NO : LW_EXIT_SYSTEM;
 }
 
+enum {
+	OPT_STATE = LW_OPT_OWN,
+	OPT_KUBE,
+	OPT_KUBECONFIG,
+	OPT_CONTEXT,
+	OPT_KUBE_SILENCE,
+	OPT_CGROUP,
+	OPT_BPFFS,
+	OPT_DEVICE,
+	OPT_NODE,
+	OPT_TAG_HEADER,
+	OPT_LANE_LABEL,
+	OPT_LANE_LABEL_PREFIX,
+	OPT_FAIL_CLOSED,
+	OPT_PREFER_LOCAL,
+	OPT_NO_BYPASS,
+	OPT_NO_INBOUND,
+	OPT_POD_EVIDENCE,
+	OPT_LOG_LEVEL,
+	OPT_LOG_FORMAT,
+	OPT_POOL_MAX,
+	OPT_KEEP_OUT,
+	OPT_WATCH_SYSCALLS,
+	OPT_SELF_TEST,
+	OPT_BAGGAGE,
+	OPT_ENROL_AHEAD,
+	OPT_UNTRUSTED,
+	OPT_OPTIONS,
+	OPT_EVENTS,
+	OPT_TAKE_OVER,
+	OPT_LEAVE_HOOKS,
+};
+
+static const struct option options[] = {
+	{ "state", required_argument, NULL, OPT_STATE },
+	{ "kube", no_argument, NULL, OPT_KUBE },
+	{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
+	{ "context", required_argument, NULL, OPT_CONTEXT },
+	{ "kube-silence", required_argument, NULL, OPT_KUBE_SILENCE },
+	{ "cgroup", required_argument, NULL, OPT_CGROUP },
+	{ "bpffs", required_argument, NULL, OPT_BPFFS },
+	{ "device", required_argument, NULL, OPT_DEVICE },
+	{ "node", required_argument, NULL, OPT_NODE },
+	{ "tag-header", required_argument, NULL, OPT_TAG_HEADER },
+	{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
+	{ "lane-label-prefix", required_argument, NULL, OPT_LANE_LABEL_PREFIX },
+	{ "fail-closed", no_argument, NULL, OPT_FAIL_CLOSED },
+	{ "prefer-local", no_argument, NULL, OPT_PREFER_LOCAL },
+	{ "no-bypass", no_argument, NULL, OPT_NO_BYPASS },
+	{ "no-inbound", no_argument, NULL, OPT_NO_INBOUND },
+	{ "pod-evidence", no_argument, NULL, OPT_POD_EVIDENCE },
+	{ "socket", required_argument, NULL, 's' },
+	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
+	{ "pool-max", required_argument, NULL, OPT_POOL_MAX },
+	{ "keep-out", required_argument, NULL, OPT_KEEP_OUT },
+	{ "watch-syscalls", no_argument, NULL, OPT_WATCH_SYSCALLS },
+	{ "baggage", no_argument, NULL, OPT_BAGGAGE },
+	{ "enrol-ahead", no_argument, NULL, OPT_ENROL_AHEAD },
+	{ "untrusted", required_argument, NULL, OPT_UNTRUSTED },
+	{ "self-test", no_argument, NULL, OPT_SELF_TEST },
+	{ "options", required_argument, NULL, OPT_OPTIONS },
+	{ "events", no_argument, NULL, OPT_EVENTS },
+	{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
+	{ "leave-hooks", required_argument, NULL, OPT_LEAVE_HOOKS },
+	{ "help", no_argument, NULL, 'h' },
+	{},
+};
+
+/* What the command line says. The agent's lists point into it. */
+struct given {
+	struct lw_agent_options agent;
+	const char *keep_out[KEEP_OUT_MAX + 1], *devices[DEVICES_MAX + 1];
+	const char *untrusted[LW_CMD_UNTRUSTED_MAX + 1];
+	size_t nkeep_out, ndevices, nuntrusted;
+	size_t nfiles; /* of options */
+	enum lw_log_format format;
+	enum lw_log_level level;
+	bool self_test;
+};
+
+/* One option, its value in optarg. Not LW_EXIT_OK: it has said why. */
+static enum lw_exit take(const struct lw_cmd *cmd, struct given *g, int opt)
+{
+	uint64_t number;
+
+	switch (opt) {
+	case OPT_STATE:
+		g->agent.source.state_dir = optarg;
+		break;
+	case OPT_KUBE:
+		g->agent.source.kube = true;
+		break;
+	case OPT_KUBECONFIG:
+		g->agent.source.kubeconfig = optarg;
+		break;
+	case OPT_CONTEXT:
+		g->agent.source.context = optarg;
+		break;
+	case OPT_KUBE_SILENCE:
+		if (lw_str_u64(optarg, 3600, &number) < 0 || number == 0)
+			return lw_cmd_usage(
+				cmd, "--kube-silence is a number of seconds, 1 to 3600, not '%s'",
+				optarg);
+		g->agent.source.silent_s = (unsigned int)number;
+		break;
+	case OPT_CGROUP:
+		g->agent.cgroup = optarg;
+		break;
+	case OPT_BPFFS:
+		g->agent.bpffs = optarg;
+		break;
+	case OPT_DEVICE:
+		if (!optarg[0])
+			return lw_cmd_usage(cmd,
+					    "--device is a device's name or a pattern, not ''");
+		if (g->ndevices == DEVICES_MAX)
+			return lw_cmd_usage(cmd, "--device may be given %d times", DEVICES_MAX);
+		g->devices[g->ndevices++] = optarg;
+		g->agent.devices = g->devices;
+		break;
+	case OPT_NODE:
+		if (!optarg[0])
+			return lw_cmd_usage(cmd, "--node is a node's name, not ''");
+		g->agent.node = g->agent.source.node = optarg;
+		break;
+	case OPT_TAG_HEADER:
+		if (!lw_cmd_tag_header_ok(cmd, optarg))
+			return LW_EXIT_USAGE;
+		g->agent.tag_header = optarg;
+		break;
+	case OPT_LANE_LABEL:
+		g->agent.lane_label = optarg;
+		break;
+	case OPT_LANE_LABEL_PREFIX:
+		if (!optarg[0])
+			return lw_cmd_usage(cmd,
+					    "--lane-label-prefix is how a label begins, not ''");
+		g->agent.lane_label_prefix = optarg;
+		break;
+	case OPT_FAIL_CLOSED:
+		g->agent.fail_closed = true;
+		break;
+	case OPT_PREFER_LOCAL:
+		g->agent.prefer_local = true;
+		break;
+	case OPT_NO_BYPASS:
+		g->agent.no_bypass = true;
+		break;
+	case OPT_NO_INBOUND:
+		g->agent.no_inbound = true;
+		break;
+	case OPT_POD_EVIDENCE:
+		g->agent.pod_evidence = true;
+		break;
+	case OPT_LOG_LEVEL:
+		if (lw_log_level_parse(optarg, &g->level) < 0)
+			return lw_cmd_usage(
+				cmd, "--log-level is error, warn, info or debug, not '%s'", optarg);
+		break;
+	case OPT_LOG_FORMAT:
+		if (lw_log_format_parse(optarg, &g->format) < 0)
+			return lw_cmd_usage(cmd, "--log-format is text or json, not '%s'", optarg);
+		break;
+	case OPT_POOL_MAX:
+		if (lw_str_u64(optarg, LW_POOL_SLOTS, &number) < 0 || number == 0)
+			return lw_cmd_usage(cmd, "--pool-max is 1 to %d, not '%s'", LW_POOL_SLOTS,
+					    optarg);
+		g->agent.pool_max = (unsigned int)number;
+		break;
+	case OPT_KEEP_OUT:
+		if (!optarg[0] || strlen(optarg) > COMM_MAX)
+			return lw_cmd_usage(
+				cmd,
+				"--keep-out is a program's name as in /proc/PID/comm, 1 to %d bytes, not '%s'",
+				COMM_MAX, optarg);
+		if (g->nkeep_out == KEEP_OUT_MAX)
+			return lw_cmd_usage(cmd, "--keep-out may be given %d times", KEEP_OUT_MAX);
+		g->keep_out[g->nkeep_out++] = optarg;
+		g->agent.keep_out = g->keep_out;
+		break;
+	case OPT_WATCH_SYSCALLS:
+		g->agent.watch_syscalls = true;
+		break;
+	case OPT_BAGGAGE:
+		g->agent.baggage = true;
+		break;
+	case OPT_ENROL_AHEAD:
+		g->agent.enrol_ahead = g->agent.source.enrol_ahead = true;
+		break;
+	case OPT_UNTRUSTED:
+		if (!lw_cmd_add_untrusted(cmd, optarg, g->untrusted, &g->nuntrusted))
+			return LW_EXIT_USAGE;
+		g->agent.untrusted = g->agent.source.pods = g->untrusted;
+		break;
+	case OPT_SELF_TEST:
+		g->self_test = true;
+		break;
+	case OPT_OPTIONS:
+		g->nfiles++;
+		break;
+	case OPT_EVENTS:
+		g->agent.source.events = true;
+		break;
+	case OPT_TAKE_OVER:
+		g->agent.take_over = true;
+		break;
+	case OPT_LEAVE_HOOKS:
+		if (!set_leave_hooks(&g->agent, optarg))
+			return lw_cmd_usage(
+				cmd,
+				"--leave-hooks is 'always', or NAMESPACE/NAME of a DaemonSet, not '%s'",
+				optarg);
+		break;
+	case 's':
+		g->agent.socket = optarg;
+		break;
+	default:
+		(void)fprintf(stderr, "Try: laneway help %s\n", cmd->name);
+		return LW_EXIT_USAGE;
+	}
+	return LW_EXIT_OK;
+}
+
+/* Do they go together? */
+static enum lw_exit check(const struct lw_cmd *cmd, const struct given *g)
+{
+	const struct lw_agent_options *agent = &g->agent;
+
+	if (!g->self_test &&
+	    !agent->source.state_dir + !agent->source.kube + !agent->source.kubeconfig != 2)
+		return lw_cmd_usage(
+			cmd,
+			"one of --state DIR, --kube and --kubeconfig FILE is needed, and only one");
+	if (agent->source.context && !agent->source.kubeconfig)
+		return lw_cmd_usage(cmd, "--context goes with --kubeconfig");
+	if (agent->source.silent_s && agent->source.state_dir)
+		return lw_cmd_usage(cmd, "--kube-silence goes with --kube or --kubeconfig");
+	if (*agent->daemonset && agent->source.state_dir)
+		return lw_cmd_usage(
+			cmd, "--leave-hooks NAMESPACE/NAME goes with --kube or --kubeconfig");
+	if (agent->source.events && agent->source.state_dir)
+		return lw_cmd_usage(cmd, "--events goes with --kube or --kubeconfig");
+	return LW_EXIT_OK;
+}
+
 static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 {
-	enum {
-		OPT_STATE = LW_OPT_OWN,
-		OPT_KUBE,
-		OPT_KUBECONFIG,
-		OPT_CONTEXT,
-		OPT_KUBE_SILENCE,
-		OPT_CGROUP,
-		OPT_BPFFS,
-		OPT_DEVICE,
-		OPT_NODE,
-		OPT_TAG_HEADER,
-		OPT_LANE_LABEL,
-		OPT_LANE_LABEL_PREFIX,
-		OPT_FAIL_CLOSED,
-		OPT_PREFER_LOCAL,
-		OPT_NO_BYPASS,
-		OPT_NO_INBOUND,
-		OPT_POD_EVIDENCE,
-		OPT_LOG_LEVEL,
-		OPT_LOG_FORMAT,
-		OPT_POOL_MAX,
-		OPT_KEEP_OUT,
-		OPT_WATCH_SYSCALLS,
-		OPT_SELF_TEST,
-		OPT_BAGGAGE,
-		OPT_ENROL_AHEAD,
-		OPT_UNTRUSTED,
-		OPT_OPTIONS,
-		OPT_EVENTS,
-		OPT_TAKE_OVER,
-		OPT_LEAVE_HOOKS,
-	};
-	static const struct option options[] = {
-		{ "state", required_argument, NULL, OPT_STATE },
-		{ "kube", no_argument, NULL, OPT_KUBE },
-		{ "kubeconfig", required_argument, NULL, OPT_KUBECONFIG },
-		{ "context", required_argument, NULL, OPT_CONTEXT },
-		{ "kube-silence", required_argument, NULL, OPT_KUBE_SILENCE },
-		{ "cgroup", required_argument, NULL, OPT_CGROUP },
-		{ "bpffs", required_argument, NULL, OPT_BPFFS },
-		{ "device", required_argument, NULL, OPT_DEVICE },
-		{ "node", required_argument, NULL, OPT_NODE },
-		{ "tag-header", required_argument, NULL, OPT_TAG_HEADER },
-		{ "lane-label", required_argument, NULL, OPT_LANE_LABEL },
-		{ "lane-label-prefix", required_argument, NULL, OPT_LANE_LABEL_PREFIX },
-		{ "fail-closed", no_argument, NULL, OPT_FAIL_CLOSED },
-		{ "prefer-local", no_argument, NULL, OPT_PREFER_LOCAL },
-		{ "no-bypass", no_argument, NULL, OPT_NO_BYPASS },
-		{ "no-inbound", no_argument, NULL, OPT_NO_INBOUND },
-		{ "pod-evidence", no_argument, NULL, OPT_POD_EVIDENCE },
-		{ "socket", required_argument, NULL, 's' },
-		{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
-		{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
-		{ "pool-max", required_argument, NULL, OPT_POOL_MAX },
-		{ "keep-out", required_argument, NULL, OPT_KEEP_OUT },
-		{ "watch-syscalls", no_argument, NULL, OPT_WATCH_SYSCALLS },
-		{ "baggage", no_argument, NULL, OPT_BAGGAGE },
-		{ "enrol-ahead", no_argument, NULL, OPT_ENROL_AHEAD },
-		{ "untrusted", required_argument, NULL, OPT_UNTRUSTED },
-		{ "self-test", no_argument, NULL, OPT_SELF_TEST },
-		{ "options", required_argument, NULL, OPT_OPTIONS },
-		{ "events", no_argument, NULL, OPT_EVENTS },
-		{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
-		{ "leave-hooks", required_argument, NULL, OPT_LEAVE_HOOKS },
-		{ "help", no_argument, NULL, 'h' },
-		{},
-	};
-	const char *keep_out[KEEP_OUT_MAX + 1] = {};
-	const char *devices[DEVICES_MAX + 1] = {};
-	const char *untrusted[LW_CMD_UNTRUSTED_MAX + 1] = {};
-	struct lw_agent_options agent = { .socket = LW_CONTROL_PATH };
-	enum lw_log_format format = LW_LOG_FORMAT_TEXT;
-	enum lw_log_level level = LW_LOG_INFO;
-	size_t ndevices = 0, nkeep_out = 0, nuntrusted = 0, nfiles = 0;
+	struct given g = { .agent.socket = LW_CONTROL_PATH,
+			   .format = LW_LOG_FORMAT_TEXT,
+			   .level = LW_LOG_INFO };
 	/* What the agent is told points into it: static, as the agent is. */
 	static struct lw_options all;
-	bool self_test = false;
 	char error[512];
-	uint64_t number;
+	enum lw_exit code;
 	int opt;
 
 	lw_options_clear(&all); /* of a call before, in one process */
@@ -136,168 +310,25 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	argc = all.argc;
 	argv = all.argv;
 	while ((opt = getopt_long(argc, argv, "hs:", options, NULL)) != -1) {
-		switch (opt) {
-		case OPT_STATE:
-			agent.source.state_dir = optarg;
-			break;
-		case OPT_KUBE:
-			agent.source.kube = true;
-			break;
-		case OPT_KUBECONFIG:
-			agent.source.kubeconfig = optarg;
-			break;
-		case OPT_CONTEXT:
-			agent.source.context = optarg;
-			break;
-		case OPT_KUBE_SILENCE:
-			if (lw_str_u64(optarg, 3600, &number) < 0 || number == 0)
-				return lw_cmd_usage(
-					cmd,
-					"--kube-silence is a number of seconds, 1 to 3600, not '%s'",
-					optarg);
-			agent.source.silent_s = (unsigned int)number;
-			break;
-		case OPT_CGROUP:
-			agent.cgroup = optarg;
-			break;
-		case OPT_BPFFS:
-			agent.bpffs = optarg;
-			break;
-		case OPT_DEVICE:
-			if (ndevices == DEVICES_MAX)
-				return lw_cmd_usage(cmd, "--device may be given %d times",
-						    DEVICES_MAX);
-			devices[ndevices++] = optarg;
-			agent.devices = devices;
-			break;
-		case OPT_NODE:
-			agent.node = agent.source.node = optarg;
-			break;
-		case OPT_TAG_HEADER:
-			if (!lw_cmd_tag_header_ok(cmd, optarg))
-				return LW_EXIT_USAGE;
-			agent.tag_header = optarg;
-			break;
-		case OPT_LANE_LABEL:
-			agent.lane_label = optarg;
-			break;
-		case OPT_LANE_LABEL_PREFIX:
-			if (!optarg[0])
-				return lw_cmd_usage(
-					cmd, "--lane-label-prefix is how a label begins, not ''");
-			agent.lane_label_prefix = optarg;
-			break;
-		case OPT_FAIL_CLOSED:
-			agent.fail_closed = true;
-			break;
-		case OPT_PREFER_LOCAL:
-			agent.prefer_local = true;
-			break;
-		case OPT_NO_BYPASS:
-			agent.no_bypass = true;
-			break;
-		case OPT_NO_INBOUND:
-			agent.no_inbound = true;
-			break;
-		case OPT_POD_EVIDENCE:
-			agent.pod_evidence = true;
-			break;
-		case OPT_LOG_LEVEL:
-			if (lw_log_level_parse(optarg, &level) < 0)
-				return lw_cmd_usage(
-					cmd, "--log-level is error, warn, info or debug, not '%s'",
-					optarg);
-			break;
-		case OPT_LOG_FORMAT:
-			if (lw_log_format_parse(optarg, &format) < 0)
-				return lw_cmd_usage(cmd, "--log-format is text or json, not '%s'",
-						    optarg);
-			break;
-		case OPT_POOL_MAX:
-			if (lw_str_u64(optarg, LW_POOL_SLOTS, &number) < 0 || number == 0)
-				return lw_cmd_usage(cmd, "--pool-max is 1 to %d, not '%s'",
-						    LW_POOL_SLOTS, optarg);
-			agent.pool_max = (unsigned int)number;
-			break;
-		case OPT_KEEP_OUT:
-			if (!optarg[0] || strlen(optarg) > COMM_MAX)
-				return lw_cmd_usage(
-					cmd,
-					"--keep-out is a program's name as in /proc/PID/comm, 1 to %d bytes, not '%s'",
-					COMM_MAX, optarg);
-			if (nkeep_out == KEEP_OUT_MAX)
-				return lw_cmd_usage(cmd, "--keep-out may be given %d times",
-						    KEEP_OUT_MAX);
-			keep_out[nkeep_out++] = optarg;
-			agent.keep_out = keep_out;
-			break;
-		case OPT_WATCH_SYSCALLS:
-			agent.watch_syscalls = true;
-			break;
-		case OPT_BAGGAGE:
-			agent.baggage = true;
-			break;
-		case OPT_ENROL_AHEAD:
-			agent.enrol_ahead = agent.source.enrol_ahead = true;
-			break;
-		case OPT_UNTRUSTED:
-			if (!lw_cmd_add_untrusted(cmd, optarg, untrusted, &nuntrusted))
-				return LW_EXIT_USAGE;
-			agent.untrusted = agent.source.pods = untrusted;
-			break;
-		case OPT_SELF_TEST:
-			self_test = true;
-			break;
-		case OPT_OPTIONS:
-			nfiles++;
-			break;
-		case OPT_EVENTS:
-			agent.source.events = true;
-			break;
-		case OPT_TAKE_OVER:
-			agent.take_over = true;
-			break;
-		case OPT_LEAVE_HOOKS:
-			if (!set_leave_hooks(&agent, optarg))
-				return lw_cmd_usage(
-					cmd,
-					"--leave-hooks is 'always', or NAMESPACE/NAME of a DaemonSet, not '%s'",
-					optarg);
-			break;
-		case 's':
-			agent.socket = optarg;
-			break;
-		case 'h':
+		if (opt == 'h')
 			return lw_cmd_help(cmd);
-		default:
-			(void)fprintf(stderr, "Try: laneway help %s\n", cmd->name);
-			return LW_EXIT_USAGE;
-		}
+		code = take(cmd, &g, opt);
+		if (code != LW_EXIT_OK)
+			return code;
 	}
 	if (optind < argc)
 		return lw_cmd_usage(cmd, "'%s' is one argument too many", argv[optind]);
 	/* an abbreviation was not taken up */
-	if (nfiles != all.files)
+	if (g.nfiles != all.files)
 		return lw_cmd_usage(cmd, "write --options FILE in full");
-	if (!self_test &&
-	    !agent.source.state_dir + !agent.source.kube + !agent.source.kubeconfig != 2)
-		return lw_cmd_usage(
-			cmd,
-			"one of --state DIR, --kube and --kubeconfig FILE is needed, and only one");
-	if (agent.source.context && !agent.source.kubeconfig)
-		return lw_cmd_usage(cmd, "--context goes with --kubeconfig");
-	if (agent.source.silent_s && agent.source.state_dir)
-		return lw_cmd_usage(cmd, "--kube-silence goes with --kube or --kubeconfig");
-	if (*agent.daemonset && agent.source.state_dir)
-		return lw_cmd_usage(
-			cmd, "--leave-hooks NAMESPACE/NAME goes with --kube or --kubeconfig");
-	if (agent.source.events && agent.source.state_dir)
-		return lw_cmd_usage(cmd, "--events goes with --kube or --kubeconfig");
-	lw_log_set_level(level);
-	lw_log_set_format(format);
-	if (self_test)
+	code = check(cmd, &g);
+	if (code != LW_EXIT_OK)
+		return code;
+	lw_log_set_level(g.level);
+	lw_log_set_format(g.format);
+	if (g.self_test)
 		return lw_self_test_run();
-	return exit_of(lw_agent_run(&agent));
+	return exit_of(lw_agent_run(&g.agent));
 }
 
 const struct lw_cmd lw_cmd_agent = {

@@ -450,6 +450,70 @@ static void canaries_that_were_overtaken_are_drained(void **state)
 	}
 }
 
+/* A Rollout in the style that makes a second Deployment, bound to TrafficRouting lane; status: from the reason on. */
+static void load_extra_rollout(struct fixture *f, const char *status)
+{
+	char yaml[1024];
+
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web, annotations:"
+		" {rollouts.kruise.io/trafficrouting: lane}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web},"
+		" strategy: {canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: %s}",
+		status);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+/*
+ * Pods of a second Deployment are never base, whatever the status tells: they are the lane's if that Deployment is of this release, and
+ * else on their way out. Nor do they make it sure that there are stable pods.
+ */
+static void pods_of_a_second_deployment_are_never_base(void **state)
+{
+	struct fixture *f = *state;
+
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}}}",
+		     NULL);
+	add_pod(f, "web", "v1", "web-1", "{ip: 10.0.0.1}", "", "", "");
+	add_pod(f, "web-7cx9w", "v2", "web-2", "{ip: 10.0.0.2}", "", "", "");
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	/* first seen as it is being set up: which revision is stable nobody has said */
+	load_extra_rollout(f, "Initializing}]}");
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
+	assert_true(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING);
+	/* the canary's hash may be the release before's yet */
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-zzzzz, labels:"
+		     " {rollouts.kruise.io/canary-deployment: web}}, spec: {}}\n"
+		     "---\n"
+		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: lane,"
+		     " finalizers: [progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
+		     " strategy: {matches: [{headers: [{name: u, value: x}]}]}}, status: {phase: Progressing}}",
+		     NULL);
+	add_pod(f, "web-zzzzz", "v3", "web-3", "{ip: 10.0.0.3}", "", "", "");
+	load_extra_rollout(f, "InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepUpgrade,"
+			      " podTemplateHash: v2, stableRevision: v1}}");
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_true(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING);
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-7cx9w, labels:"
+		     " {rollouts.kruise.io/canary-deployment: web}, deletionTimestamp: \"2026-11-22T09:00:00Z\"}, spec: {}}",
+		     NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
+	assert_true(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING);
+	/* a pod of neither revision, and no stable one but in a second Deployment: rather that than none */
+	add_pod(f, "web", "v0", "web-1", "{ip: 10.0.0.1}", "", "", "");
+	add_pod(f, "web-7cx9w", "v1", "web-2", "{ip: 10.0.0.2}", "", "", "");
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
+}
+
 /* Upstream's "canary" is then the old version, which is everybody's. */
 static void a_rollback_in_batches_drains_the_newer_pods(void **state)
 {
@@ -1664,6 +1728,7 @@ int main(void)
 		T(pods_are_told_by_hash),
 		T(a_pod_of_neither_revision_is_drained),
 		T(canaries_that_were_overtaken_are_drained),
+		T(pods_of_a_second_deployment_are_never_base),
 		T(a_rollback_in_batches_drains_the_newer_pods),
 		T(a_rollback_takes_the_canary_out_of_the_way),
 		T(before_the_first_route_all_goes_to_stable),

@@ -127,7 +127,8 @@ static int is_unknown_extra(struct lw_state *state, const struct lw_state_worklo
 
 /*
  * Canary pods whose extra Deployment is not in the model: they carry the canary's hash, and the workload's labels (or, where
- * that is not in the model either, its name).
+ * that is not in the model either, its name). While that hash is not believed, as it may be the release before's, nothing tells
+ * them from those that are left of that one.
  */
 static int take_unknown_extras(struct lw_state *state, struct lw_state_workload *workload,
 			       const struct lw_k8s_object *deployment)
@@ -148,7 +149,7 @@ static int take_unknown_extras(struct lw_state *state, struct lw_state_workload 
 			return r;
 		if (r > 0 && (!deployment || lw_k8s_selector_matches(&deployment->workload.selector,
 								     &l->object->meta.labels)))
-			lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_EXTRA);
+			lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_EXTRA_LEAVING);
 	}
 	return 0;
 }

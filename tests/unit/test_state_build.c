@@ -1691,6 +1691,44 @@ static void the_way_into_a_lane_is_enrolled_ahead(void **state)
 	assert_non_null(dest(f, "10.9.0.9", 80));
 }
 
+/* While a lane is open, by whichever address they are asked; a Service that is another's name selects nobody. */
+static void services_that_pass_lanes_on(void **state)
+{
+	static const struct {
+		const char *name, *spec;
+	} services[] = {
+		{ "service", "clusterIPs: [10.9.0.8]" },
+		{ "pods", "clusterIPs: [None]" },
+		{ "elsewhere", "type: ExternalName, externalName: example.org" },
+	};
+	struct fixture *f = *state;
+	char yaml[512], owner[64], ip[32];
+
+	add_web(f);
+	for (int i = 0; i < 3; i++) {
+		(void)snprintf(owner, sizeof(owner), "apiVersion: apps/v1, kind: StatefulSet, name: %s", services[i].name);
+		(void)snprintf(ip, sizeof(ip), "10.0.8.%d", i);
+		add_owned_pod(f, owner, "any: revision", services[i].name, ip);
+		(void)snprintf(yaml, sizeof(yaml),
+			       "{apiVersion: v1, kind: Service, metadata: {name: %s, labels: {laneway.io/passes-lanes: \"true\"}},"
+			       " spec: {%s, selector: {app: %s}, ports: [{port: 80}]}}",
+			       services[i].name, services[i].spec, services[i].name);
+		lw_test_load(f->model, yaml, NULL);
+	}
+	add_rollout(f, "Cancelling", "StepPaused", "new", "canary");
+	build(f);
+	assert_non_null(pod(f, "10.0.0.3"));
+	assert_null(dest(f, "10.9.0.8", 80));
+	assert_null(pod(f, "10.0.8.1"));
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.8", 80), 0), "10.0.8.0:80");
+	assert_non_null(dest(f, "10.0.8.0", 0));
+	assert_non_null(dest(f, "10.0.8.1", 0));
+	assert_null(dest(f, "10.0.8.2", 0));
+}
+
 /* A build that follows another finds nothing new of a workload, and tells what was found. */
 static void findings_are_told_again(void **state)
 {
@@ -1769,6 +1807,7 @@ int main(void)
 		T(a_pinned_service_says_who_is_stable),
 		T(what_no_release_can_route_is_not_enrolled_ahead),
 		T(the_way_into_a_lane_is_enrolled_ahead),
+		T(services_that_pass_lanes_on),
 		T(findings_are_told_again),
 	};
 

@@ -367,10 +367,11 @@ static int add_passing(struct lw_state *state)
 	for (const struct lw_state_workload *w = state->workloads; w && !open; w = w->next)
 		open = w->open;
 	for (size_t i = 0; r == 0 && open && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
-		const struct lw_k8s_meta *meta = &lw_model_at(state->model, LW_K8S_SERVICE, i)->meta;
+		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
 
-		if (state->services[i].passes && !state->services[i].never)
-			r = add_without_rule(state, meta->ns, meta->name);
+		/* one without an address of its own, too: its clients ask for its pods' */
+		if (state->services[i].passes && !service->service.external)
+			r = add_without_rule(state, service->meta.ns, service->meta.name);
 	}
 	return r;
 }

@@ -128,7 +128,8 @@ static __always_inline void lw_down_fin(__u64 cookie)
 	f->flags |= LW_FLOW_FIN_SENT;
 	for (i = 0; i < LW_FLOW_UPS; i++)
 		any |= !!f->ups[i].up;
-	if (any || f->punt)
+	/* what is with the agent yet it looks for itself */
+	if (any)
 		lw_emit(LW_EVENT_DOWN_FIN, cookie, 0, f, NULL);
 }
 

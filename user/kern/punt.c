@@ -30,7 +30,6 @@ struct punt {
 	bool connected;
 	bool again; /* another pod of the lane is tried */
 	bool fell_back; /* to the own peer's address */
-	bool fin; /* the client has closed its sending side */
 	bool opaque; /* the client's connection has become so behind this request */
 };
 
@@ -66,14 +65,11 @@ void lw_punt_forget(struct lw_upstreams *ups, uint64_t down)
 		lw_upstream_close(ups, u);
 }
 
-bool lw_punt_fin(struct lw_upstreams *ups, uint64_t down)
+bool lw_punt_has(struct lw_upstreams *ups, uint64_t down)
 {
 	const struct lw_bytes key = LW_BYTES_OF(down);
-	struct punt *p = lw_bytemap_get(&ups->punts, &key, 1);
 
-	if (p)
-		p->fin = true;
-	return p;
+	return lw_bytemap_get(&ups->punts, &key, 1);
 }
 
 static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *u, uint32_t seq)
@@ -156,8 +152,8 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 	r = bind_down(ups, p, u, p->seq);
 	if (r == 1)
 		return; /* another message is on its way here */
-	/* the word of it may have come before the request itself: they come on two ways */
-	if (!r && (p->fin || (!lw_upstream_flow(ups, p->down, &flow) && (flow.flags & LW_FLOW_FIN_SENT))))
+	/* the client's end of file, if it has come by now; else it is told of, as the flow has its upstream socket */
+	if (!r && !lw_upstream_flow(ups, p->down, &flow) && (flow.flags & LW_FLOW_FIN_SENT))
 		lw_upstream_fin(ups, p->down);
 	punt_free(ups, p);
 	if (r)

@@ -70,7 +70,7 @@ static bool look_at(struct lw_upstreams *ups, struct upstream *u)
 		lw_relay_start(ups, u);
 	else if (state.flags & LW_UP_DEAD)
 		lw_upstream_ended(ups, u);
-	else if ((flow.flags & LW_FLOW_FIN_SENT) && !lw_punt_fin(ups, u->down))
+	else if ((flow.flags & LW_FLOW_FIN_SENT) && !lw_punt_has(ups, u->down))
 		(void)shutdown(u->fd, SHUT_WR); /* once more does no harm */
 	else if (u->far < 0 && lw_clock_ns() - ups->retired_ns > IDLE_NS && !lw_upstream_is_unfinished(ups, u, &flow))
 		lw_upstream_close(ups, u);

@@ -152,8 +152,8 @@ void lw_relay_pump(struct lw_upstreams *ups, struct upstream *u);
 int lw_punts_start(struct lw_upstreams *ups);
 void lw_punts_stop(struct lw_upstreams *ups);
 void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error);
-/* The client has sent its last byte. True: there are bytes of its here, the end of file will follow them. */
-bool lw_punt_fin(struct lw_upstreams *ups, uint64_t down);
+/* Are there bytes of the client's here? An end of file that it has sent follows them by itself. */
+bool lw_punt_has(struct lw_upstreams *ups, uint64_t down);
 void lw_punt_forget(struct lw_upstreams *ups, uint64_t down);
 /* u closes: what is left of the request it was opened for has nowhere to go. */
 void lw_punt_drop(struct lw_upstreams *ups, struct upstream *u);

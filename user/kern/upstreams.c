@@ -49,7 +49,7 @@ static int on_event(void *arg, void *data, size_t size)
 		lw_upstream_close_all(ups, e->down);
 		break;
 	case LW_EVENT_DOWN_FIN:
-		if (!lw_punt_fin(ups, e->down))
+		if (!lw_punt_has(ups, e->down))
 			lw_upstream_fin(ups, e->down);
 		break;
 	case LW_EVENT_UP_DEAD:
@@ -127,7 +127,7 @@ static bool is_over(struct lw_upstreams *ups, struct upstream *u)
 		return false;
 	if (lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_ORPHAN))
 		return true;
-	if ((flow.flags & LW_FLOW_FIN_SENT) && !lw_punt_fin(ups, u->down))
+	if ((flow.flags & LW_FLOW_FIN_SENT) && !lw_punt_has(ups, u->down))
 		(void)shutdown(u->fd, SHUT_WR); /* once more does no harm */
 	return false;
 }

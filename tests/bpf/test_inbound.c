@@ -387,6 +387,34 @@ static void tags_that_contradict(void **state)
 	expect_request(2, 0, 1 + (uint32_t)(N(both) + N(unknown)));
 }
 
+/*
+ * Anybody may send a pod that is not believed a tag, and it may hand it on; but to a destination it goes without. Else a forged one
+ * would come back as what the pod is at work on.
+ */
+static void tags_that_are_not_believed(void **state)
+{
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
+	static const struct {
+		struct lab_pod pods[3];
+		unsigned int lane;
+	} rows[] = {
+		{ { { .ip = POD } }, GRAY },
+		{ { { .ip = POD, .untrusted = true } }, 0 },
+		{ { { .ip = CLIENT } }, GRAY },
+		{ { { .ip = CLIENT, .untrusted = true } }, 0 },
+		{ { { .ip = POD }, { .ip = CLIENT, .untrusted = true } }, GRAY },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct lab_state s = { .pods = rows[i].pods, .lanes = lanes };
+
+		fresh(state);
+		lab_publish(&s);
+		data(1, TAGGED, N(TAGGED));
+		expect_request(1, rows[i].lane, 1 + (uint32_t)N(TAGGED));
+	}
+}
+
 /* The lane that a trace id is known to be of; -1: none. */
 static int trace_lane(unsigned int header, const char *id)
 {
@@ -560,6 +588,7 @@ int main(void)
 		cmocka_unit_test_setup(no_http, fresh),		 cmocka_unit_test_setup(traces, fresh),
 		cmocka_unit_test_setup(two_lanes_at_once, fresh),
 		cmocka_unit_test_setup(long_trace_ids, fresh),	 cmocka_unit_test_setup(tags_that_contradict, fresh),
+		cmocka_unit_test_setup(tags_that_are_not_believed, fresh),
 		cmocka_unit_test_setup(no_lane_no_reading, fresh),
 	};
 

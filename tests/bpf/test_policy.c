@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "kern/internal.h"
+#include "kern/upstream_internal.h"
 #include "laneway/reasons.h"
 #include "turns.h"
 
@@ -96,6 +97,40 @@ static void closed_and_unreachable_takes_the_body(void **state)
 	free(body);
 }
 
+/* An agent that takes what it is handed and does nothing with it: so much waits there, and no more. */
+static void what_waits_in_the_agent_is_bounded(void **state)
+{
+	static const char head[] = "PUT / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 100000000\r\n\r\n";
+	enum { PIECE = 1 << 20 };
+	char *body = calloc(1, PIECE);
+	int agent[2], c, b;
+	size_t sent = 0;
+	ssize_t n;
+
+	(void)state;
+	start(&(struct lab_options){ .no_agent = true });
+	assert_int_equal(lw_tcp_pair(agent), 0);
+	for (uint32_t key = 0; key < 2; key++) {
+		uint64_t fd = (uint64_t)agent[0];
+
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(lab_kern()->skel->maps.lw_punt_sock), &key, &fd, BPF_ANY), 0);
+	}
+	open_pair(LAB_BASE, base, &c, &b);
+	lab_kern()->config->heartbeat_ns = lw_clock_ns();
+	lab_send(c, head);
+	assert_int_equal(lab_count(LW_REASON_POOL_EMPTY), 1);
+	while ((n = send(c, body, PIECE, MSG_NOSIGNAL)) > 0)
+		sent += (size_t)n;
+	assert_int_equal(errno, EACCES);
+	assert_in_range(sent, LW_PUNT_MAX_BYTES - PIECE, LW_PUNT_MAX_BYTES - 1); /* the head is there, too */
+	lab_expect_nothing(b);
+	close(c);
+	close(b);
+	close(agent[0]);
+	close(agent[1]);
+	free(body);
+}
+
 static void closed_without_an_agent_refuses_the_send(void **state)
 {
 	static const char post_head[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\n";
@@ -143,22 +178,25 @@ static void open_and_unreachable_falls_back(void **state)
 {
 	static const char head[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n";
 	static const char at_base[] = "POST / HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n0123456789";
-	int c, b, b2;
+	int c, b, b2[LW_FLOW_UPS + 1];
 
 	(void)state;
 	start(&(struct lab_options){ 0 });
 	open_pair(LAB_BASE, base, &c, &b);
-	for (int i = 0; i < 3; i++) {
+	/* each of these serves one request, and leaves its place to the next */
+	for (int i = 0; i < LW_FLOW_UPS + 1; i++) {
 		lab_send(c, head);
 		lab_send(c, "01234");
 		lab_send(c, "56789");
-		b2 = lab_accept_request(base);
-		lab_expect(b2, at_base);
-		lab_send(b2, OK(2, "b2"));
+		b2[i] = lab_accept_request(base);
+		lab_expect(b2[i], at_base);
+		lab_send(b2[i], OK(2, "b2"));
 		lab_expect(c, OK(2, "b2"));
 		base_turn(c, b);
-		close(b2);
 	}
+	assert_int_equal(lab_count(LW_REASON_UPS_FULL), 0);
+	for (int i = 0; i < LW_FLOW_UPS + 1; i++)
+		close(b2[i]);
 	close(c);
 	close(b);
 }
@@ -324,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(closed_and_unreachable_is_answered_503, teardown),
 		cmocka_unit_test_teardown(closed_and_unreachable_takes_the_body, teardown),
+		cmocka_unit_test_teardown(what_waits_in_the_agent_is_bounded, teardown),
 		cmocka_unit_test_teardown(closed_without_an_agent_refuses_the_send, teardown),
 		cmocka_unit_test_teardown(closed_refuses_base_requests_to_a_gray_peer, teardown),
 		cmocka_unit_test_teardown(open_and_unreachable_falls_back, teardown),

@@ -354,6 +354,8 @@ static void heads_up_to_16k(void **state)
 	close(b);
 }
 
+#define TAGS_8 TAG TAG TAG TAG TAG TAG TAG TAG
+
 /* Each makes the connection opaque: it stays with the base pod, byte for byte, whatever follows. */
 static void doubt_is_opaque(void **state)
 {
@@ -392,6 +394,8 @@ static void doubt_is_opaque(void **state)
 		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello", LW_REASON_OPAQUE_MALFORMED },
 		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello", LW_REASON_OPAQUE_MALFORMED },
 		{ "CONNECT a:1 HTTP/1.1\r\n\r\n", LW_REASON_OPAQUE_UPGRADE },
+		/* one line more than are kept, and it might contradict them */
+		{ "GET / HTTP/1.1\r\n" TAGS_8 TAGS_8 TAGS_8 TAGS_8 TAG "\r\n", LW_REASON_OPAQUE_MALFORMED },
 	};
 
 	(void)state;
@@ -568,6 +572,24 @@ static void pipelining(void **state)
 	lab_expect_nothing(b);
 	lab_send(g, OK(1, "1") OK(1, "2"));
 	lab_expect(c, OK(1, "1") OK(1, "2"));
+	close(c);
+	close(b);
+	close(g);
+
+	/* more than can be followed: what comes on top goes there as it is */
+	g = -1;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	for (int i = 0; i < LW_PIPELINE_MAX; i++) {
+		lab_send(c, GRAY_REQUEST);
+		lab_expect(g, GRAY_TAGGED);
+	}
+	assert_true(lab_flow(c, &f));
+	assert_false(f.flags & LW_FLOW_OPAQUE);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_REQUEST);
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.reason, LW_REASON_OPAQUE_PIPELINED);
 	close(c);
 	close(b);
 	close(g);
@@ -846,6 +868,26 @@ static void unasked_bytes_reach_nobody(void **state)
 	close(c);
 	close(b);
 	close(g);
+}
+
+/* What is behind an answer, in one send with it, is dropped; what may come behind that is not to be the next one's. */
+static void surplus_ends_its_connection(void **state)
+{
+	int c, b, g = -1, next = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	lab_send(g, OK(4, "gray") "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+	lab_expect(c, OK(4, "gray"));
+	gray_turn(c, &next);
+	base_turn(c, b);
+	close(c);
+	close(b);
+	close(g);
+	close(next);
 }
 
 static int find_bound(uint64_t cookie, const struct lw_up *up, void *arg)
@@ -1177,6 +1219,7 @@ int main(void)
 		cmocka_unit_test_teardown(cut_off_response_is_reset, two_pods_clean),
 		cmocka_unit_test_teardown(idle_upstream_may_close, two_pods_clean),
 		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, two_pods_clean),
+		cmocka_unit_test_teardown(surplus_ends_its_connection, two_pods_clean),
 		cmocka_unit_test_teardown(element_of_another, two_pods_clean),
 		cmocka_unit_test_teardown(refused_gray_falls_back, two_pods_clean),
 		cmocka_unit_test_teardown(big_bodies_in_part, two_pods_clean),

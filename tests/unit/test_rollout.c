@@ -252,6 +252,8 @@ static const struct row rows[] = {
 	  .route = LANE, .shared_rule = true },
 	{ "own upgrading at step 1, shared holds", CANARY, "w", .state = "StepUpgrade",
 	  .shared_phase = "Progressing", .route = LANE, .shared_rule = true },
+	{ "both in force, a step replaces all", PARTITION, "wW", .step = 2, .shared_phase = "Progressing", .route = LANE,
+	  .own_step = 1, .shared_rule = true, .base_is_all = true },
 	{ "own in force, shared has no finalizer", CANARY, "w", .shared_phase = "Progressing",
 	  .finalizer = "", .route = LANE, .own_step = 1 },
 
@@ -493,6 +495,12 @@ static void the_step_jumped_from_is_remembered(void **state)
 		{ 1, "BeforeStepUpgrade", .revision = "r2", .previous = 0 },
 	};
 
+	/* Likewise where nobody has seen what was between. */
+	static const struct version unseen[] = {
+		{ 3, "StepPaused", .previous = 0 },
+		{ 1, "StepUpgrade", .revision = "r2", .previous = 0 },
+	};
+
 	(void)state;
 #define ALL(versions) remember_all(#versions, versions, sizeof(versions) / sizeof(versions[0]))
 	ALL(forward);
@@ -500,6 +508,7 @@ static void the_step_jumped_from_is_remembered(void **state)
 	ALL(early);
 	ALL(edited);
 	ALL(newer);
+	ALL(unseen);
 #undef ALL
 }
 
@@ -551,6 +560,9 @@ static void an_edited_plan_waits_until_it_is_taken_up(void **state)
 	edited.rollout.rollout.status.observed_generation = 4;
 	assert_true(lw_rollout_plan_is_stale(&edited.rollout));
 	edited.rollout.rollout.status.observed_generation = 5;
+	assert_false(lw_rollout_plan_is_stale(&edited.rollout));
+	/* nor is there one that says so: it is in force */
+	edited.rollout.rollout.status.observed_generation = 0;
 	assert_false(lw_rollout_plan_is_stale(&edited.rollout));
 }
 

@@ -53,7 +53,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void build(struct fixture *f)
+static void build_image(struct fixture *f)
 {
 	lw_image_free(&f->image);
 	lw_listing_free(&f->listing);
@@ -61,6 +61,11 @@ static void build(struct fixture *f)
 	assert_int_equal(lw_state_build(f->builder, f->model, lw_test_finding, &f->findings,
 					&f->image),
 			 0);
+}
+
+static void build(struct fixture *f)
+{
+	build_image(f);
 	assert_int_equal(lw_state_list(f->builder, &f->listing), 0);
 }
 
@@ -136,6 +141,15 @@ static void add_web(struct fixture *f)
 	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", "", "", PORT_HTTP(8080));
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "", PORT_HTTP(8080));
 	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+}
+
+/* A builder that enrols ahead, in the place of the other. */
+static void ahead(struct fixture *f)
+{
+	const struct lw_state_options options = { .node = "n1", .enrol_ahead = true };
+
+	lw_state_builder_free(&f->builder);
+	assert_int_equal(lw_state_builder_new(&options, &f->builder), 0);
 }
 
 /* ---- what is in the image ---- */
@@ -413,6 +427,37 @@ static void a_pod_of_neither_revision_is_drained(void **state)
 	assert_int_equal(pod(f, "10.0.0.4")->lane, 1);
 	assert_true(pod(f, "10.0.0.4")->flags & LW_POD_TERMINATING);
 	assert_int_equal(listed(f, "default/Deployment/web")->draining_pods, 1);
+	/* Without a canary nobody enters the lane, though that one is kept apart. */
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-3"));
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
+	assert_false(listed(f, "default/Deployment/web")->open);
+	assert_false(f->listing->lanes[0].open);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
+}
+
+/* Nothing tells of which revision it is: it is no canary, and not on its way out for that. */
+static void a_pod_without_a_revision_is_base(void **state)
+{
+	static const char set[] = "apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: web";
+	struct fixture *f = *state;
+
+	add_owned_pod(f, set, "pod-template-hash: old", "web-1", "10.0.0.1");
+	add_owned_pod(f, set, "any: other", "web-2", "10.0.0.2");
+	add_owned_pod(f, set, "pod-template-hash: new", "web-3", "10.0.0.3");
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{traffic: 5%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
 /* v1 -> v2 -> v3: the status tells nothing of v2 any more, its Deployment is gone, its pods go one after the other. */
@@ -835,7 +880,8 @@ static void pods_that_are_not_believed(void **state)
 	/* of a workload in the image, and of none; by two of the list; both families */
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", canary: 'yes'", "", "");
 	add_gateway(f, "edge", "g1", "app: gateway, role: edge", "{ip: 10.0.1.1}, {ip: 'fd00::1'}", "", "");
-	/* of other namespaces and values */
+	/* of other namespaces and values, in the image or not */
+	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", ", role: edge", "", "");
 	add_gateway(f, "default", "g2", "app: gateway", "{ip: 10.0.1.2}", "", "");
 	add_gateway(f, "edge", "g3", "app: gateway2", "{ip: 10.0.1.3}", "", "");
 	/* two on one node's own address */
@@ -844,9 +890,16 @@ static void pods_that_are_not_believed(void **state)
 	/* one that is going, whose address is another's by now */
 	add_gateway(f, "edge", "g6", "app: gateway", "{ip: 10.0.0.1}", "",
 		    ", deletionTimestamp: \"2026-01-01T00:00:00Z\"");
+	/* and one that has ended */
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: g7, namespace: edge, labels: {app: gateway}},"
+		     " status: {phase: Failed, podIPs: [{ip: 10.0.1.7}]}}",
+		     NULL);
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_int_equal(pod(f, "10.0.0.3")->flags & LW_POD_UNTRUSTED, LW_POD_UNTRUSTED);
+	assert_int_equal(pod(f, "10.0.0.2")->flags & LW_POD_UNTRUSTED, 0);
+	assert_null(pod(f, "10.0.1.7"));
 	assert_int_not_equal(pod(f, "10.0.0.3")->lane, 0);
 	assert_int_equal(pod(f, "10.0.0.1")->flags & LW_POD_UNTRUSTED, 0);
 	assert_string_equal(pod(f, "10.0.0.1")->name, "default/web-1");
@@ -1023,6 +1076,18 @@ static void an_owner_made_anew_does_not_own(void **state)
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
 	assert_int_equal(listed(f, "default/Deployment/web")->canary_pods, 0);
+	/* Likewise the ReplicaSet of a pod. */
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-new, uid: r2, ownerReferences:"
+		" [{apiVersion: apps/v1, kind: Deployment, name: web, uid: d2, controller: true}]}, spec: {}}\n"
+		"---\n"
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-3, labels: {app: web, pod-template-hash: new},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-new, uid: r1, controller: true}]},"
+		" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: 10.0.0.3}]}}",
+		NULL);
+	build(f);
+	assert_int_equal(listed(f, "default/Deployment/web")->canary_pods, 0);
 }
 
 static void stateful_sets_by_their_own_label(void **state)
@@ -1118,6 +1183,17 @@ static void services_as_rollouts_leaves_them(void **state)
 	assert_non_null(dest(f, "10.9.0.4", 80)); /* nobody generated this one */
 	assert_null(dest(f, "10.9.0.5", 80));
 	assert_null(dest(f, "10.9.0.6", 80));
+	/* where the Rollout has none made, one of that name is the user's */
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], disableGenerateCanaryService: true, steps: [{traffic: 5%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.2", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
 }
 
 static void a_service_over_several_workloads(void **state)
@@ -1164,6 +1240,41 @@ static void an_address_belongs_to_one(void **state)
 		NULL);
 	build(f);
 	assert_null(pod(f, "10.0.0.1"));
+	/* and takes none from another */
+	add_pod(f, "web", "old", "web-6", "{ip: 10.0.0.1}", "",
+		", deletionTimestamp: \"2026-11-22T09:00:00Z\"", "");
+	build(f);
+	assert_string_equal(pod(f, "10.0.0.1")->name, "default/web-6");
+	/* A node's is no pod's, nor is a Service's. */
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: zz}, spec: {hostNetwork: true},"
+		     " status: {phase: Running, podIPs: [{ip: 10.0.0.1}]}}",
+		     NULL);
+	add_service(f, "zz", "app: zz", "10.0.0.3", "{port: 80}");
+	build(f);
+	assert_null(pod(f, "10.0.0.1"));
+	assert_null(pod(f, "10.0.0.3"));
+}
+
+/* Whose an address is may change without anybody's labels: the other one's rows go. */
+static void an_address_changes_hands(void **state)
+{
+	static const char db[] =
+		"{apiVersion: v1, kind: Pod, metadata: {name: db-1, uid: u-db-1}, status: {phase: Running, podIPs: [{ip: 10.0.0.2}],"
+		" conditions: [{type: Ready, status: \"%s\"}]}}";
+	struct fixture *f = *state;
+	char yaml[512];
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	for (int ready = 0; ready < 2; ready++) {
+		(void)snprintf(yaml, sizeof(yaml), db, ready ? "True" : "False");
+		lw_test_load(f->model, yaml, NULL);
+		build(f);
+		assert_int_equal(pod(f, "10.0.0.2") != NULL, !ready);
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+				    ready ? "10.0.0.1:8080" : "10.0.0.1:8080 10.0.0.2:8080");
+	}
 }
 
 static void the_host_network_tells_no_pods(void **state)
@@ -1186,6 +1297,85 @@ static void the_host_network_tells_no_pods(void **state)
 		" where an address tells no pod: left alone\n");
 }
 
+static const struct lw_pod *host_pod(const struct fixture *f, const char *uid)
+{
+	struct lw_pod_key key = {};
+
+	lw_host_pod_addr(&key.addr, lw_model_text_hash(uid));
+	return lw_image_get(f->image, LW_TABLE_PODS, &key);
+}
+
+/* CloneSet db, whose canary is in the lane; the Service web is where requests enter it. */
+static void add_db(struct fixture *f, const char *reason)
+{
+	static const char set[] = "apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: db";
+	char yaml[1024];
+
+	add_owned_pod(f, set, "pod-template-hash: old", "db-1", "10.0.1.1");
+	add_owned_pod(f, set, "pod-template-hash: new", "db-2", "10.0.1.2");
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db, annotations:"
+		" {rollouts.kruise.io/trafficrouting: lane}},"
+		" spec: {workloadRef: {apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: db},"
+		" strategy: {canary: {steps: [{replicas: 20%%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: %s}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}\n"
+		"---\n"
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: lane,"
+		" finalizers: [progressing.rollouts.kruise.io/db]}, spec: {objectRef: [{service: web}],"
+		" strategy: {matches: [{headers: [{name: u, value: x}]}]}}, status: {phase: Progressing}}",
+		reason);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+/* A canary pod of a workload that is left alone, as it is on the host network: its requests are in its lane while that is open. */
+static void canaries_on_the_host_network_send_in_their_lane(void **state)
+{
+	static const char pod_yaml[] =
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-%s, uid: u-%s, labels: {app: web, pod-template-hash: %s},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-%s, controller: true}]},"
+		" spec: {nodeName: %s, hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 192.168.1.1}]}}";
+	struct fixture *f = *state;
+	char yaml[512];
+
+	for (int i = 0; i < 3; i++) {
+		static const char *const revs[] = { "old", "new", "new" }, *const names[] = { "1", "2", "3" };
+
+		(void)snprintf(yaml, sizeof(yaml), pod_yaml, names[i], names[i], revs[i], revs[i], i == 2 ? "n2" : "n1");
+		lw_test_load(f->model, yaml, NULL);
+	}
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	add_db(f, "InRolling");
+	build(f);
+	assert_int_equal(host_pod(f, "u-1")->lane, 0);
+	assert_int_equal(host_pod(f, "u-2")->lane, pod(f, "10.0.1.2")->lane);
+	assert_int_not_equal(host_pod(f, "u-2")->lane, 0);
+	assert_null(host_pod(f, "u-3")); /* another node's */
+	/* the rule of the TrafficRouting leads there, and finds nobody to guard */
+	assert_null(dest(f, "10.9.0.1", 80));
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_WORKLOADS), 1);
+	/* nothing of the lane is anywhere else */
+	add_db(f, "Cancelling");
+	build(f);
+	assert_true(lw_state_has_followed(f->builder));
+	assert_int_equal(host_pod(f, "u-2")->lane, 0);
+	/* a step that routes nothing */
+	add_db(f, "InRolling");
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{replicas: 1}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+	build(f);
+	assert_true(lw_state_has_followed(f->builder));
+	assert_int_equal(host_pod(f, "u-2")->lane, 0);
+}
+
 /* Written by hand, they need not have a uid: then nothing tells them by their cgroup. */
 static void host_pods_without_a_uid_are_passed_over(void **state)
 {
@@ -1206,6 +1396,11 @@ static void host_pods_without_a_uid_are_passed_over(void **state)
 			       ns[i], i == 2 ? ", annotations: {laneway.io/keep-out: \"true\"}" : "");
 		lw_test_load(f->model, yaml, NULL);
 	}
+	/* one that has ended has no address any more */
+	lw_test_load(f->model,
+		     "{apiVersion: v1, kind: Pod, metadata: {name: job, annotations: {laneway.io/keep-out: \"true\"}},"
+		     " status: {phase: Succeeded, podIPs: [{ip: 10.5.5.6}]}}",
+		     NULL);
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_PODS), 3);
@@ -1303,6 +1498,7 @@ static void lanes_run_out(void **state)
 	struct fixture *f = *state;
 	char label[64];
 
+	ahead(f); /* what is left alone is so then, too */
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	for (int i = 1; i <= 16; i++) {
@@ -1396,6 +1592,28 @@ static void several_lanes_at_once(void **state)
 	}
 	assert_int_not_equal(pod(f, "10.0.0.3")->lane, pod(f, "10.0.1.2")->lane);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_TAGS), 2);
+	/* One for both, which says nothing of a tag: the lane is that of the workload it guards, not that of the first. */
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, finalizers:"
+		     " [progressing.rollouts.kruise.io/db, progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
+		     " strategy: {matches: [{headers: [{name: user, value: a}]}]}}, status: {phase: Progressing}}",
+		     NULL);
+	(void)snprintf(yaml, sizeof(yaml), rollout, "db", "blue", "db");
+	lw_test_load(f->model, yaml, NULL);
+	build(f);
+	assert_int_equal(f->listing->nrules, 1);
+	assert_string_equal(f->listing->rules[0].lane_name, "blue");
+	/* What becomes of one of that name in another namespace is not theirs. */
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(yaml, sizeof(yaml),
+			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, namespace: other},"
+			       " spec: {objectRef: [{service: web}], strategy: {weight: %d}}, status: {phase: Healthy}}",
+			       10 + i);
+		lw_test_load(f->model, yaml, NULL);
+		build(f);
+		assert_int_equal(f->listing->nrules, 1);
+	}
+	assert_true(lw_state_has_followed(f->builder));
 }
 
 /* web in release in a lane of its own, zebra, with a step that sets these headers; beside what release/ has, in gray. */
@@ -1572,14 +1790,6 @@ static void a_step_of_weight_0_leads_nobody_in(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
-static void ahead(struct fixture *f)
-{
-	const struct lw_state_options options = { .node = "n1", .enrol_ahead = true };
-
-	lw_state_builder_free(&f->builder);
-	assert_int_equal(lw_state_builder_new(&options, &f->builder), 0);
-}
-
 #define HEALTHY_WEB(spec)                                                                                            \
 	"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef:"         \
 	" {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {" spec "steps: [{replicas: 1}]}}}," \
@@ -1691,6 +1901,36 @@ static void the_way_into_a_lane_is_enrolled_ahead(void **state)
 	assert_non_null(dest(f, "10.9.0.9", 80));
 }
 
+/* Two Deployments could adopt the pod, and the first that is in release has it, whichever was a moment ago. */
+static void whose_a_pod_is_does_not_depend_on_what_was(void **state)
+{
+	static const char zeb[] =
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: zeb},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: zeb}, strategy: {canary: {"
+		"   trafficRoutings: [{service: zeb}], steps: [{traffic: 5%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}";
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_pod(f, "zeb", "old", "zeb-1", "{ip: 10.0.1.1}", "", "", "");
+	add_pod(f, "zeb", "new", "zeb-2", "{ip: 10.0.1.2}", "", "", "");
+	lw_test_load(f->model,
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, selector: {matchLabels: {app: web}}}}\n"
+		     "---\n"
+		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: zeb}, spec: {replicas: 2, selector: {matchLabels: {app: web}}}}\n"
+		     "---\n"
+		     "{apiVersion: v1, kind: Pod, metadata: {name: orphan, labels: {app: web, pod-template-hash: old}},"
+		     " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: 10.0.0.7}]}}",
+		     NULL);
+	lw_test_load(f->model, zeb, NULL);
+	for (int i = 0; i < 3; i++) {
+		add_rollout(f, i == 1 ? "InRolling" : "Finalising", i == 1 ? "StepPaused" : "Completed", "new", "canary");
+		build_image(f); /* to list them takes all pods */
+		assert_int_equal(pod(f, "10.0.0.7")->workload, pod(f, i == 1 ? "10.0.0.1" : "10.0.1.1")->workload);
+	}
+}
+
 /* While a lane is open, by whichever address they are asked; a Service that is another's name selects nobody. */
 static void services_that_pass_lanes_on(void **state)
 {
@@ -1765,6 +2005,7 @@ int main(void)
 		T(a_traffic_routing_that_is_not_there_is_told),
 		T(pods_are_told_by_hash),
 		T(a_pod_of_neither_revision_is_drained),
+		T(a_pod_without_a_revision_is_base),
 		T(canaries_that_were_overtaken_are_drained),
 		T(pods_of_a_second_deployment_are_never_base),
 		T(a_rollback_in_batches_drains_the_newer_pods),
@@ -1788,7 +2029,9 @@ int main(void)
 		T(services_as_rollouts_leaves_them),
 		T(a_service_over_several_workloads),
 		T(an_address_belongs_to_one),
+		T(an_address_changes_hands),
 		T(the_host_network_tells_no_pods),
+		T(canaries_on_the_host_network_send_in_their_lane),
 		T(host_pods_without_a_uid_are_passed_over),
 		T(pods_without_a_uid_differ_all_the_same),
 		T(ids_stay),
@@ -1807,6 +2050,7 @@ int main(void)
 		T(a_pinned_service_says_who_is_stable),
 		T(what_no_release_can_route_is_not_enrolled_ahead),
 		T(the_way_into_a_lane_is_enrolled_ahead),
+		T(whose_a_pod_is_does_not_depend_on_what_was),
 		T(services_that_pass_lanes_on),
 		T(findings_are_told_again),
 	};

@@ -389,6 +389,15 @@ static void crafted_packets(void **state)
 	p = v6(peer6, me6, 6, RST | ACK);
 	verdict(&p, DROP);
 
+	/* nor does what it says before, such as a 408, where the steered response is to begin */
+	p = v4(peer, me, 0, 0, ACK);
+	memcpy(p.b + p.n, "HTTP", 4);
+	p.n += 4;
+	p.b[14 + 3] += 4;
+	verdict(&p, DROP);
+	p.b[p.n - 1] = 'X';
+	verdict(&p, PASS);
+
 	/* anything else passes */
 	for (unsigned int flags = 0; flags < 256; flags++) {
 		p = v4(peer, me, 0, 0, (uint8_t)flags);

@@ -405,6 +405,10 @@ static int set_up(struct lw_http_request *request, const char *target)
 	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1l);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* else a request that ends before its name is found waits in the loop for the name servers' own time-outs */
+	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1l);
+#endif
 	(void)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1l);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);

@@ -4,12 +4,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <ev.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,6 +19,11 @@
 
 /* Descriptors looked at in one turn of the loop: four system calls each. */
 #define LOOK_MAX 256
+/*
+ * A descriptor that is taken for the look may be the socket's last, where the application closes its own meanwhile: then it is our
+ * close() that SO_LINGER keeps waiting, for as long as the application has said. A signal ends that wait, and the turn with it.
+ */
+#define LINGER_US 10000
 
 /* One that waits. */
 struct end {
@@ -112,6 +119,21 @@ static bool pass_end(void *value, void *arg)
 	return true;
 }
 
+static volatile sig_atomic_t has_lingered;
+
+static void on_alarm(int signo)
+{
+	(void)signo;
+	has_lingered = 1;
+}
+
+static void set_alarm(suseconds_t us)
+{
+	const struct itimerval timer = { { .tv_usec = us }, { .tv_usec = us } };
+
+	(void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 /* False: nothing waits for it any more. */
 static bool process_look(struct lw_ends *ends, struct process *p)
 {
@@ -120,7 +142,9 @@ static bool process_look(struct lw_ends *ends, struct process *p)
 
 	if (!p->fds)
 		pass.r = process_open(p);
-	for (int i = 0; !pass.r && p->wanted.count && i < LOOK_MAX; i++) {
+	has_lingered = 0;
+	set_alarm(LINGER_US);
+	for (int i = 0; !pass.r && p->wanted.count && i < LOOK_MAX && !has_lingered; i++) {
 		errno = 0;
 		entry = readdir(p->fds);
 		if (!entry)
@@ -128,6 +152,7 @@ static bool process_look(struct lw_ends *ends, struct process *p)
 		if (isdigit((unsigned char)entry->d_name[0]))
 			look_at(ends, p, entry->d_name);
 	}
+	set_alarm(0);
 	if (pass.r || (!entry && p->wanted.count)) {
 		lw_bytemap_filter(&p->wanted, pass_end, &pass);
 		if (p->fds)
@@ -227,10 +252,15 @@ bool lw_ends_any(const struct lw_ends *ends)
 
 int lw_ends_new(struct ev_loop *loop, lw_end_cb cb, void *arg, struct lw_ends **ret)
 {
+	const struct sigaction on_linger = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 	struct lw_ends *ends = calloc(1, sizeof(*ends));
 
 	if (!ends)
 		return -ENOMEM;
+	if (sigaction(SIGALRM, &on_linger, NULL)) {
+		free(ends);
+		return -errno;
+	}
 	ends->loop = loop;
 	ends->cb = cb;
 	ends->arg = arg;

@@ -119,7 +119,16 @@ expect_like "before taking over" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 # a request that is on an upstream socket of the first agent while the second takes over
 hold_send "$tag" "/slow/$((2500 * LWT_SLOW))"
 until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
+lw trace --lane gray >"$LWT_TMP/traced-one" 2>&1 &
+tracer=$!
+until_ok 10 "the first agent to trace" test -s "$LWT_TMP/traced-one"
 second two
+code=0
+wait "$tracer" || code=$?
+expect_eq "who traces at the first agent is told that there is no more" 3 "$code"
+lw trace --lane gray --count 5 >"$LWT_TMP/traced-two" 2>&1 &
+tracer=$!
+until_ok 10 "the second agent to trace" test -s "$LWT_TMP/traced-two"
 expect_eq "the maps are the same" "$maps" "$(map_id)"
 expect_like "the answer of before" '200 c1gray\[*' "$(hold_read)"
 for i in 1 2 3; do
@@ -135,6 +144,7 @@ fi
 old_ends
 expect_like "the first has ended: tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 expect_like "the first has ended: new connection" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+wait "$tracer" || fail "the second agent has not told of all five requests: $(cat "$LWT_TMP/traced-two")"
 
 # the second ends by itself: the first one takes its place again
 second three

@@ -445,6 +445,17 @@ int lw_control_start(struct ev_loop *loop, const struct lw_control_options *opti
 	return 0;
 }
 
+void lw_control_end_streams(struct lw_control *control)
+{
+	struct client *client, *next;
+
+	for (client = control ? control->clients : NULL; client; client = next) {
+		next = client->next;
+		if (client->streams)
+			client_free(client);
+	}
+}
+
 void lw_control_stop(struct lw_control **control)
 {
 	struct lw_control *c = TAKE_PTR(*control);

@@ -56,6 +56,8 @@ struct lw_control_options {
  */
 int lw_control_start(struct ev_loop *loop, const struct lw_control_options *options,
 		     struct lw_control **ret);
+/* Drops every client that is sent a stream, behind what stream_end() has still to say. Takes NULL. */
+void lw_control_end_streams(struct lw_control *control);
 /* Drops every client and takes the socket away. Takes NULL, sets NULL. */
 void lw_control_stop(struct lw_control **control);
 

@@ -10,8 +10,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/agent_internal.h"
+#include "daemon/control.h"
 #include "daemon/handover.h"
 #include "daemon/source.h"
+#include "kern/hops.h"
 #include "kern/kern.h"
 #include "kern/upstream.h"
 
@@ -69,6 +71,11 @@ char *lw_place_give_way(struct agent *agent, pid_t pid, bool shared)
 	agent->successor = pid;
 	agent->shared = shared;
 	ev_timer_stop(agent->loop, &agent->place);
+	if (shared) {
+		/* the ring has one reader, and what is asked of the programs is the other agent's to say from now on */
+		lw_control_end_streams(agent->control);
+		lw_hops_free(&agent->hops);
+	}
 	lw_kern_supersede(agent->kern, shared);
 	if (shared)
 		lw_upstreams_retire(agent->upstreams);

@@ -35,10 +35,33 @@ expect_like "dests: the new rule" 'c1gray\[*' "$(who client "$B1/id" -H 'x-user:
 expect_like "dests: not the old one" 'b[12]\[*' "$(who client "$B1/id" -H 'x-user: xiaoming')"
 as_before "dests"
 
-say "connections that are enrolled are as many as there can be, and the agent is killed"
+say "connections that are enrolled are as many as there can be, and the agent is killed with many requests under way"
+cat >"$LWT_TMP/many.py" <<'END'
+# many.py IP PORT N: N tagged requests that take long, each on a connection of its own; prints how many are ended by a reset.
+import socket, sys
+conns = [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for _ in range(int(sys.argv[3]))]
+for c in conns:
+    c.sendall(b"GET /slow/600000 HTTP/1.1\r\nHost: web\r\nx-mse-tag: gray\r\n\r\n")
+resets = 0
+for c in conns:
+    try:
+        c.recv(1)
+    except OSError:
+        resets += 1
+print(resets)
+END
+exec_pod client python3 "$LWT_TMP/many.py" "${POD_IP[b1]}" "$LWT_PORT" 300 >"$LWT_TMP/many" &
+many=$!
+under_way() { [ "$(lw flows -o json --limit 1000 | jq '[.flows[] | select(.route == "up")] | length')" = 300 ]; }
+until_ok 60 "the requests to be under way" under_way
 fills full flows
 agent_kill
+# in time, though a flow goes with each connection that is reset
 agent_start
+wait "$many"
+expect_eq "resets" 300 "$(cat "$LWT_TMP/many")"
+# the places that these had
+until_ok 10 "the map flows to be full again" eval '[ "$(rows flows)" = 65536 ]'
 base "flows, the next agent"
 lane "flows, the next agent" 'b[12]'
 expect_eq "counted" 9 "$(counted flows-full)"

@@ -94,6 +94,11 @@ void lw_kern_hush_libbpf(void);
 int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);
 /* Makes another object, not loaded yet, use the maps of these names. 0 or -errno. */
 int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj);
+/*
+ * rows.c: all rows of a hash map whose keys are cookies, by whole buckets: rows may go meanwhile. kern (may be NULL) is alive through
+ * it. 0, what cb has returned, or -errno.
+ */
+int lw_rows_each(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_t key, const void *value, void *arg), void *arg);
 /* Adds to what lw_kern_attached() says. */
 int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kern/downstream.h"
+#include "kern/internal.h"
 #include "kern/netns.h"
 
 /* A pinned map whose values have this size; another build's is left alone. -1 if there is none. */
@@ -44,23 +45,37 @@ static bool unfinished(const struct lw_flow *f, int ups, uint32_t agent)
 	return known && (up.req_seq != up.resp_seq || (up.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
 }
 
-/* Resets who waits for what does not come any more. */
+struct walk {
+	struct lw_netns *ns;
+	int flows, ups;
+	uint32_t agent;
+	size_t n;
+};
+
+static int reset_one(uint64_t key, const void *value, void *arg)
+{
+	struct walk *w = arg;
+	struct lw_flow f;
+
+	/* others have been reset since this one was read */
+	if (unfinished(value, w->ups, w->agent) && !bpf_map_lookup_elem(w->flows, &key, &f) && unfinished(&f, w->ups, w->agent) &&
+	    !lw_downstream_reset(w->ns, key, &f))
+		w->n++;
+	return 0;
+}
+
+/* Resets who waits for what does not come any more. With its connection a flow goes: not from key to key (lw_rows_each()). */
 static void reset_unfinished(int flows, int ups, uint32_t agent)
 {
 	_cleanup_(lw_netns_free) struct lw_netns *ns = NULL;
-	struct lw_flow f;
-	uint64_t key, *at = NULL;
-	size_t n = 0;
+	struct walk w = { .flows = flows, .ups = ups, .agent = agent };
 
 	if (lw_netns_new(&ns))
 		return;
-	while (!bpf_map_get_next_key(flows, at, &key)) {
-		at = &key;
-		if (!bpf_map_lookup_elem(flows, &key, &f) && unfinished(&f, ups, agent) && !lw_downstream_reset(ns, key, &f))
-			n++;
-	}
-	if (n)
-		lw_info("reset %zu connections whose request or response ended with an earlier agent", n);
+	w.ns = ns;
+	(void)lw_rows_each(NULL, flows, sizeof(struct lw_flow), reset_one, &w);
+	if (w.n)
+		lw_info("reset %zu connections whose request or response ended with an earlier agent", w.n);
 }
 
 void lw_leftover_end(const char *pin_dir, bool stop)

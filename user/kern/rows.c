@@ -15,7 +15,7 @@
  * By whole buckets: going from key to key begins anew where a key has gone in between, and among connections that come and
  * go by the thousand that has no end. And there are tens of thousands: the agent is alive meanwhile.
  */
-static int each_row(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_t key, const void *value, void *arg), void *arg)
+int lw_rows_each(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_t key, const void *value, void *arg), void *arg)
 {
 	_cleanup_free_ uint64_t *keys = calloc(ROWS, sizeof(*keys));
 	_cleanup_free_ char *values = calloc(ROWS, size);
@@ -34,7 +34,8 @@ static int each_row(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_
 			more = false;
 		}
 		from = &at;
-		lw_kern_heartbeat(kern);
+		if (kern)
+			lw_kern_heartbeat(kern);
 		for (uint32_t i = 0; !r && i < n; i++)
 			r = cb(keys[i], values + i * size, arg);
 	}
@@ -59,7 +60,7 @@ int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const str
 
 	if (!kern->skel)
 		return 0;
-	return each_row(kern, bpf_map__fd(kern->skel->maps.lw_flows), sizeof(struct lw_flow), on_flow_row, &each);
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_flows), sizeof(struct lw_flow), on_flow_row, &each);
 }
 
 struct each_up {
@@ -80,7 +81,7 @@ int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struc
 
 	if (!kern->skel)
 		return 0;
-	return each_row(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(struct lw_up), on_up_row, &each);
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(struct lw_up), on_up_row, &each);
 }
 
 /* Base requests that wait in flows to be counted, by workload. */

@@ -96,6 +96,43 @@ all --no-bypass
 agent_stop
 all
 
+say "what is left of a request that was answered goes also if nobody is told of it"
+pod_ns untold
+steps untold b1 GET::/id "touch:$GO.ready" "wait:$GO.stopped" send:POST:gray:/early:14000000 "touch:$GO.sent" read "touch:$GO.answered" \
+	"wait:$GO.full" GET::/id "touch:$GO.released" "wait:$GO.ended" GET:gray:/id >"$LWT_TMP/untold" &
+sent_while_stopped $!
+until_ok 20 "its answer" test -e "$GO.answered"
+kill -STOP "$AGENT_PID"
+fills ring events
+wait "$FILL_PID"
+exec {FILL_FD}>&-
+: >"$GO.full"
+until_ok 20 "a base request behind it" test -e "$GO.released"
+kill -CONT "$AGENT_PID"
+is_closed() { [ -z "$(in_pod untold ss -Htn state established state close-wait dst "${POD_IP[c1]}")" ]; }
+until_ok 20 "the agent to close its end" is_closed
+: >"$GO.ended"
+wait $pid
+expect_eq "its answer, and the next ones" "b1 c1 b1 c1" "$(cat "$LWT_TMP/untold")"
+rm -f "$GO" "$GO".*
+
+say "an agent that still has some of a request that is answered gives way to another one, and ends"
+pod_ns handed
+steps handed b1 GET::/id "touch:$GO.ready" "wait:$GO.stopped" send:POST:gray:/early:14000000 "touch:$GO.sent" read "touch:$GO.answered" \
+	"wait:$GO.taken" GET:gray:/id "touch:$GO.steered" "wait:$GO.ended" GET:gray:/id >"$LWT_TMP/handed" &
+sent_while_stopped $!
+until_ok 20 "its answer" test -e "$GO.answered"
+old=$AGENT_PID LWT_SOCKET=$LWT_TMP/second.sock
+agent_start --take-over
+: >"$GO.taken"
+until_ok 20 "the next request's answer" test -e "$GO.steered"
+kill "$old"
+wait "$old" || fail "the first agent's exit code is $?"
+: >"$GO.ended"
+wait $pid
+expect_eq "its answer, and the next ones" "b1 c1 c1 c1" "$(cat "$LWT_TMP/handed")"
+rm -f "$GO" "$GO".*
+
 say "a response's head finds no scratch buffer"
 steps client b1 GET::/id send:GET:gray:/slow read "touch:$GO.answered" "wait:$GO.free" GET::/id GET::/id GET::/id >"$LWT_TMP/scratch" &
 pid=$!

@@ -54,6 +54,11 @@ static bool look_at(struct lw_upstreams *ups, struct upstream *u)
 	}
 	if (u->state != UPSTREAM_BOUND)
 		return true;
+	if (u->punt && lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_ORPHAN)) {
+		/* with what is left of the request, which would be taken for one that is under way when we end */
+		lw_upstream_close(ups, u);
+		return true;
+	}
 	if (u->relay || u->relay_of || u->punt) {
 		if (lw_upstream_flow(ups, u->down, &flow) != -ENOENT)
 			return true;

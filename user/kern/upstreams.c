@@ -123,7 +123,9 @@ static bool is_over(struct lw_upstreams *ups, struct upstream *u)
 
 	if (lw_upstream_flow(ups, u->down, &flow) == -ENOENT)
 		return true;
-	if (u->punt || u->relay || u->relay_of || u->far >= 0 || ev_is_active(&u->timer))
+	if (u->punt) /* what is left of the request goes with it */
+		return lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_ORPHAN);
+	if (u->relay || u->relay_of || u->far >= 0 || ev_is_active(&u->timer))
 		return false;
 	if (lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_ORPHAN))
 		return true;

@@ -207,6 +207,19 @@ static void add_all(struct lw_devices *d)
 		if_freenameindex(all);
 }
 
+static bool is_there(void *value, void *arg)
+{
+	struct device *dev = value;
+	char name[IF_NAMESIZE];
+
+	(void)arg;
+	if (if_indextoname((unsigned int)dev->ifindex, name))
+		return true;
+	(void)lw_close(dev->link);
+	free(dev);
+	return false;
+}
+
 static void on_netlink(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct lw_devices *d = w->data;
@@ -215,8 +228,11 @@ static void on_netlink(struct ev_loop *loop, ev_io *w, int events)
 
 	(void)loop;
 	(void)events;
-	if (n < 0 && errno == ENOBUFS)
-		add_all(d); /* messages were lost: look at everything */
+	if (n < 0 && errno == ENOBUFS) {
+		/* messages were lost: look at everything */
+		lw_bytemap_filter(&d->devices, is_there, NULL);
+		add_all(d);
+	}
 	for (struct nlmsghdr *h = (struct nlmsghdr *)buf; n > 0 && NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
 		struct ifinfomsg *info = NLMSG_DATA(h);
 		char name[IF_NAMESIZE];

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "kern/internal.h"
 #include "laneway/reasons.h"
 #include "both_ways.h"
 #include "turns.h"
@@ -470,9 +472,40 @@ static void upstream_sockets_run_out(void **state)
 	close(b);
 }
 
+/* Base requests that are just on their way from a flow to lw_stats, where the one is read before and the other behind it. */
+static void counters_never_fall(void **state)
+{
+	int flows = bpf_map__fd(lab_kern()->skel->maps.lw_flows), c, b;
+	uint64_t before = lab_count(LW_REASON_OK), down;
+	socklen_t len = sizeof(down);
+	struct lw_flow f;
+	uint32_t moving;
+
+	(void)state;
+	lab_publish(&(struct lab_state){ .pods = pods, .lanes = lanes });
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	base_turn(c, b);
+	assert_int_equal(lab_count(LW_REASON_OK), before + 2);
+	assert_int_equal(getsockopt(c, SOL_SOCKET, SO_COOKIE, &down, &len), 0);
+	assert_true(lab_flow(c, &f));
+	moving = f.base_ok;
+	assert_int_equal(moving, 2);
+	f.base_ok = 0;
+	assert_int_equal(bpf_map_update_elem(flows, &down, &f, BPF_EXIST), 0);
+	assert_int_equal(lab_count(LW_REASON_OK), before + 2);
+	f.base_ok = moving;
+	assert_int_equal(bpf_map_update_elem(flows, &down, &f, BPF_EXIST), 0);
+	base_turn(c, b);
+	assert_int_equal(lab_count(LW_REASON_OK), before + 3);
+	close(c);
+	close(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(counters_never_fall, clean),
 		cmocka_unit_test_teardown(lanes_in_turn, clean),
 		cmocka_unit_test_teardown(contradicting_tags_are_base, clean),
 		cmocka_unit_test_teardown(evidence_has_an_order, clean),

@@ -41,6 +41,7 @@ struct lw_kern {
 	uint32_t keeps, noticed; /* enum lw_keep: whom the mode would hurt, and who of them is noticed */
 	struct lw_addr *kept_pods; /* addresses, of the last call that succeeded */
 	size_t nkept_pods; /* SIZE_MAX: the one since has not */
+	struct lw_base_counts *base; /* rows.c; NULL: nobody has asked */
 	struct lw_notice *notice;
 	struct lw_reads *reads; /* NULL: what threads are at work on is not known */
 	bool no_inbound;

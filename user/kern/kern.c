@@ -603,6 +603,7 @@ void lw_kern_close(struct lw_kern **kern_)
 	free(kern->old_dir);
 	free(kern->tests);
 	free(kern->kept_pods);
+	free(kern->base);
 	free(kern);
 }
 

@@ -84,40 +84,49 @@ int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struc
 	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(struct lw_up), on_up_row, &each);
 }
 
-/* Base requests that wait in flows to be counted, by workload. */
-struct waiting {
+/*
+ * Base requests by workload: they are counted in flows, and move to lw_stats from there. What moves while both are read must not be counted
+ * twice, so lw_stats is read first; then it may be missed, and as a counter never falls, what was told before is told again.
+ */
+struct lw_base_counts {
 	struct {
 		uint32_t hash;
-		uint64_t count;
+		uint64_t now, told;
 	} at[LW_MAX_WORKLOADS];
 	size_t n;
 };
 
-static int add_waiting(uint64_t cookie, const struct lw_flow *flow, void *arg)
+/* NULL: there is no room. */
+static uint64_t *base_of(struct lw_base_counts *b, uint32_t hash)
 {
-	struct waiting *w = arg;
 	size_t i = 0;
 
-	(void)cookie;
-	if (!flow->base_ok)
-		return 0;
-	while (i < w->n && w->at[i].hash != flow->workload_hash)
+	while (i < b->n && b->at[i].hash != hash)
 		i++;
 	if (i == LW_MAX_WORKLOADS)
-		return 0;
-	if (i == w->n) {
-		w->at[i].hash = flow->workload_hash;
-		w->n++;
+		return NULL;
+	if (i == b->n) {
+		b->at[i].hash = hash;
+		b->n++;
 	}
-	w->at[i].count += flow->base_ok;
+	return &b->at[i].now;
+}
+
+static int add_waiting(uint64_t cookie, const struct lw_flow *flow, void *arg)
+{
+	uint64_t *now = flow->base_ok ? base_of(arg, flow->workload_hash) : NULL;
+
+	(void)cookie;
+	if (now)
+		*now += flow->base_ok;
 	return 0;
 }
 
 int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg)
 {
 	_cleanup_free_ struct lw_stat *values = NULL;
-	_cleanup_free_ struct waiting *waiting = calloc(1, sizeof(*waiting));
 	struct lw_stat_key key, *at = NULL;
+	struct lw_base_counts *b;
 	int fd, r = 0, cpus = libbpf_num_possible_cpus();
 
 	if (!kern->skel)
@@ -125,31 +134,38 @@ int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *
 	if (cpus < 0)
 		return cpus;
 	values = calloc((size_t)cpus, sizeof(*values));
-	if (!values || !waiting)
+	if (!kern->base)
+		kern->base = calloc(1, sizeof(*kern->base));
+	b = kern->base;
+	if (!values || !b)
 		return -ENOMEM;
-	(void)lw_kern_each_flow(kern, add_waiting, waiting);
+	for (size_t i = 0; i < b->n; i++)
+		b->at[i].now = 0;
 	fd = bpf_map__fd(kern->skel->maps.lw_stats);
 	while (!r && !bpf_map_get_next_key(fd, at, &key)) {
-		uint64_t sum = 0;
+		uint64_t sum = 0, *now = NULL;
 
 		at = &key;
 		if (bpf_map_lookup_elem(fd, &key, values))
 			continue;
 		for (int i = 0; i < cpus; i++)
 			sum += values[i].count;
-		for (size_t i = 0; !key.lane && !key.evidence && !key.reason && i < waiting->n; i++)
-			if (waiting->at[i].hash == key.workload_hash) {
-				sum += waiting->at[i].count;
-				waiting->at[i].count = 0;
-			}
-		if (sum) /* else it was made to be there */
+		if (!sum)
+			continue; /* it was made to be there */
+		if (!key.lane && !key.evidence && !key.reason)
+			now = base_of(b, key.workload_hash);
+		if (now)
+			*now += sum;
+		else
 			r = cb(&key, sum, arg);
 	}
-	for (size_t i = 0; !r && i < waiting->n; i++) {
-		struct lw_stat_key only = { .workload_hash = waiting->at[i].hash };
+	(void)lw_kern_each_flow(kern, add_waiting, b);
+	for (size_t i = 0; !r && i < b->n; i++) {
+		struct lw_stat_key only = { .workload_hash = b->at[i].hash };
 
-		if (waiting->at[i].count)
-			r = cb(&only, waiting->at[i].count, arg);
+		if (b->at[i].told < b->at[i].now)
+			b->at[i].told = b->at[i].now;
+		r = cb(&only, b->at[i].told, arg);
 	}
 	return r;
 }

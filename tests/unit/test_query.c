@@ -52,6 +52,11 @@ uint64_t lw_kern_generation(const struct lw_kern *kern)
 	return kern->generation;
 }
 
+void lw_kern_heartbeat(struct lw_kern *kern)
+{
+	(void)kern;
+}
+
 enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern)
 {
 	return kern->mode;

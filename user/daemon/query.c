@@ -444,7 +444,7 @@ char *lw_query_answer(const struct lw_query *query, const char *request)
 	_cleanup_json_ struct json_object *reply = lw_json_new_object(NULL, NULL);
 	const char *name = lw_json_str(parsed, "cmd");
 	const char *error = "the agent, version " LW_VERSION ", knows no such command";
-	char text[256];
+	char text[256], *line;
 	int r = -EINVAL;
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
@@ -459,5 +459,9 @@ char *lw_query_answer(const struct lw_query *query, const char *request)
 		(void)snprintf(text, sizeof(text), "%s: %s", error, strerror(-r));
 		lw_json_add_str(reply, "error", text);
 	}
-	return strdup(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+	/* of all flows it is some 30 MB: to write that, and to let go of the tree, each takes its time */
+	lw_kern_heartbeat(query->kern);
+	line = strdup(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+	lw_kern_heartbeat(query->kern);
+	return line;
 }

@@ -38,6 +38,7 @@ static void punt_free(struct lw_upstreams *ups, struct punt *p)
 	const struct lw_bytes key = LW_BYTES_OF(p->down);
 
 	(void)lw_bytemap_remove(&ups->punts, &key, 1);
+	ups->punt_held -= p->len;
 	if (p->u) {
 		ev_io_stop(ups->loop, &p->u->room);
 		p->u->punt = NULL;
@@ -147,6 +148,7 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 		}
 		p->written += (size_t)n;
 	}
+	ups->punt_held -= p->len;
 	p->len = p->written = 0;
 	ev_io_stop(ups->loop, &u->room);
 	r = bind_down(ups, p, u, p->seq);
@@ -277,12 +279,22 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 	punt_failed(ups, p, error);
 }
 
+/* What has been sent of a request cannot be kept: nobody else would tell the client. */
+static void punt_lost(struct lw_upstreams *ups, uint64_t down)
+{
+	struct lw_flow flow;
+
+	if (!lw_upstream_flow(ups, down, &flow))
+		(void)lw_downstream_reset(ups->netns, down, &flow);
+	lw_punt_forget(ups, down);
+}
+
 static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, const char *data)
 {
 	const struct lw_bytes key = LW_BYTES_OF(frame->down);
 	struct lw_pool_key pool = { .netns = frame->netns, .addr = frame->addr, .port = frame->port };
 	struct punt *p;
-	char *grown;
+	char *grown = NULL;
 
 	/* a thousand of them take their time: it is alive that is at work on them */
 	lw_kern_heartbeat(ups->kern);
@@ -293,6 +305,7 @@ static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, co
 		p = calloc(1, sizeof(*p));
 		if (!p || lw_bytemap_put(&ups->punts, &key, 1, p)) {
 			free(p);
+			punt_lost(ups, frame->down);
 			return;
 		}
 		p->down = frame->down;
@@ -300,14 +313,18 @@ static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, co
 	}
 	if (!p || frame->seq != p->seq + 1)
 		return; /* of a request given up before */
-	grown = realloc(p->data, p->len + frame->len);
+	if (ups->punt_held + frame->len <= LW_PUNT_HELD_MAX)
+		grown = realloc(p->data, p->len + frame->len);
 	if (!grown) {
-		lw_punt_forget(ups, frame->down);
+		punt_lost(ups, frame->down);
 		return;
 	}
 	p->data = grown;
 	memcpy(p->data + p->len, data, frame->len);
 	p->len += frame->len;
+	ups->punt_held += frame->len;
+	if (lw_room_holds_much(ups))
+		lw_room_is_out(ups);
 	p->seq = frame->seq;
 	if (frame->flags & LW_PUNT_OPAQUE)
 		p->opaque = true;

@@ -9,6 +9,9 @@
 #include "kern/netns.h"
 #include "laneway/http.h"
 
+/* Bytes of requests that wait in the agent for their pods, of all clients: it has 1 GiB for all that it does (deploy/). */
+#define LW_PUNT_HELD_MAX (256u << 20)
+
 enum upstream_state {
 	UPSTREAM_FAILED, /* or not begun */
 	UPSTREAM_CONNECTING,
@@ -82,6 +85,7 @@ struct lw_upstreams {
 	ev_io punt_io;
 	char *punt_buf;
 	size_t punt_len;
+	size_t punt_held; /* bytes of all requests in punts */
 	char *relay_buf;
 	unsigned int relays; /* upstream sockets whose bytes the agent moves */
 };
@@ -135,6 +139,8 @@ void lw_pools_free(struct lw_upstreams *ups);
 bool lw_room_in_reserve(const struct lw_upstreams *ups, int fd, uint16_t lane);
 /* There is none. Until a later tick no request is handed to us: they follow their own peers, or are refused. */
 void lw_room_is_out(struct lw_upstreams *ups);
+/* Requests in punts have so much that no other is to begin. */
+bool lw_room_holds_much(const struct lw_upstreams *ups);
 /* Rows of lw_ups that are not ours: the agent that we have taken over from, of the same build, may have tens of thousands. */
 void lw_room_count_others(struct lw_upstreams *ups);
 /* count: the others anew. */

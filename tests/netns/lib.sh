@@ -313,7 +313,7 @@ kube_proxy() {
 lw() {
 	local verb=$1
 	shift
-	timeout $((30 * LWT_SLOW)) "$LANEWAY" "$verb" --socket "$LWT_SOCKET" "$@"
+	timeout $((30 * LWT_SLOW)) "$LANEWAY" "$verb" --socket "$LWT_SOCKET" --timeout $((5 * LWT_SLOW)) "$@"
 }
 
 # How the clients of tests/soak wait. In mode msg a recv() that sleeps has EAGAIN in place of a response's end of file

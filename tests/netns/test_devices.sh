@@ -16,6 +16,22 @@ agent_start
 how=$(clsact)
 expect_eq "ours" "$how" "$(filters lw_to_pod)"
 say "clsact: $how"
+# It leaves its bridge, which is told in the words for a device that has gone, and comes back: it is the same link all the time.
+if [ "$how" = 0 ]; then
+	# ids of the agent's links to a pod's device
+	links() {
+		cat "/proc/$AGENT_PID/fdinfo/"* 2>/dev/null |
+			awk -v i="$(cat "/sys/class/net/$1/ifindex")" '$1 == "link_id:" { id = $2 } $1 == "ifindex:" && $2 == i { print id }'
+	}
+	link=$(links "$device")
+	[ -n "$link" ] || fail "no link to $device"
+	ip link set "$device" nomaster
+	ip link set "$device" master "lwb$$"
+	pod_ns told
+	has_link() { [ -n "$(links "$(device_of told)")" ]; }
+	until_ok 20 "a link to a device that came later" has_link
+	expect_eq "off its bridge and on again" "$link" "$(links "$device")"
+fi
 agent_stop
 expect_eq "stopped" "0 0" "$(clsact) $(filters lw_to_pod)"
 

@@ -237,7 +237,8 @@ static void on_netlink(struct ev_loop *loop, ev_io *w, int events)
 		struct ifinfomsg *info = NLMSG_DATA(h);
 		char name[IF_NAMESIZE];
 
-		if (h->nlmsg_type == RTM_DELLINK)
+		/* that a device leaves its bridge is told likewise, as news of the bridge's family */
+		if (h->nlmsg_type == RTM_DELLINK && info->ifi_family != AF_BRIDGE)
 			forget(d, info->ifi_index);
 		else if (h->nlmsg_type == RTM_NEWLINK && if_indextoname((unsigned int)info->ifi_index, name))
 			add(d, info->ifi_index, name);

@@ -20,12 +20,13 @@
 
 struct entry {
 	uint64_t cookie;
-	int fd;
+	int fd; /* -1: there was none to be found */
 	int age; /* sweeps since it was used */
 };
 
 struct lw_netns {
 	int own; /* the agent's */
+	int short_of; /* -errno: it could not be looked everywhere */
 	struct lw_bytemap entries; /* by cookie */
 };
 
@@ -51,7 +52,7 @@ static bool drop(void *value, void *arg)
 	struct entry *e = value;
 
 	(void)arg;
-	(void)close(e->fd);
+	(void)lw_close(e->fd);
 	free(e);
 	return false;
 }
@@ -71,7 +72,7 @@ static bool keep(void *value, void *arg)
 {
 	struct entry *e = value;
 
-	return ++e->age <= 2 || drop(e, arg);
+	return (e->fd >= 0 && ++e->age <= 2) || drop(e, arg);
 }
 
 void lw_netns_sweep(struct lw_netns *ns)
@@ -102,6 +103,8 @@ static bool is_cookie(struct lw_netns *ns, int fd, uint64_t want)
 	uint64_t cookie = 0;
 	socklen_t len = sizeof(cookie);
 
+	if (sock == -EMFILE || sock == -ENFILE)
+		ns->short_of = sock;
 	return sock >= 0 && !getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) && cookie == want;
 }
 
@@ -109,6 +112,8 @@ static int try_path(struct lw_netns *ns, const char *path, uint64_t cookie)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		ns->short_of = -errno;
 	return fd >= 0 && is_cookie(ns, fd, cookie) ? TAKE_FD(fd) : -1;
 }
 
@@ -152,18 +157,22 @@ int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family,
 	int fd, r;
 
 	if (!e) {
+		ns->short_of = 0;
 		fd = find(ns, cookie, pid);
-		if (fd < 0)
-			return -ENOENT;
+		if (fd < 0 && ns->short_of)
+			return ns->short_of;
 		e = calloc(1, sizeof(*e));
 		if (!e || lw_bytemap_put(&ns->entries, &key, 1, e)) {
 			free(e);
-			(void)close(fd);
+			(void)lw_close(fd);
 			return -ENOMEM;
 		}
 		e->cookie = cookie;
 		e->fd = fd;
 	}
+	/* not to be looked for with each request: that is a walk through all processes */
+	if (e->fd < 0)
+		return -ENOENT;
 	e->age = 0;
 	r = socket_in(ns, e->fd, family, type, protocol);
 	return r;

@@ -15,7 +15,7 @@ void lw_netns_free(struct lw_netns **ns);
 
 /*
  * A socket(2) in the namespace; pid is a process likely to be in it. Close-on-exec and non-blocking.
- * The descriptor, -ENOENT when no such namespace is found, or -errno.
+ * The descriptor, -ENOENT when no such namespace is found or was since the last sweep, or -errno.
  */
 int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family, int type, int protocol);
 
@@ -25,5 +25,5 @@ int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family,
  */
 int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol, int (*cb)(int sock, void *arg), void *arg);
 
-/* Closes the descriptors not used since the last two calls. */
+/* Closes the descriptors not used since the last two calls, and forgets which there were none of. */
 void lw_netns_sweep(struct lw_netns *ns);

@@ -13,6 +13,7 @@
 #include "kern/upstream.h"
 
 #define LOOK_SECONDS 0.02
+#define SWEEP_LOOKS 250
 /* A program that began before the other agent was at work has sent by then. */
 #define IDLE_NS LW_NS_PER_SEC
 /* Looked at in one go: the rest waits for the next. */
@@ -95,6 +96,8 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 	ups->retire_at = look.n == LOOK_MAX ? ups->retire_at + LOOK_MAX : 0;
 	for (size_t i = 0; i < look.n && look_at(ups, look.at[i]); i++)
 		;
+	if (++ups->ticks % SWEEP_LOOKS == 0)
+		lw_netns_sweep(ups->netns);
 }
 
 void lw_upstreams_retire(struct lw_upstreams *ups)

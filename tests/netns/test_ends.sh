@@ -5,9 +5,9 @@
 setup
 app web gray
 pod b0 web base
-pod b1 web base --idle 400
+pod b1 web base --idle 800
 pod c1 web canary
-pod c2 web canary --idle 400
+pod c2 web canary --idle 800
 pod_ns client
 release web web <<-END
 	matches: [{headers: [{name: x-user, value: xiaoming}]}]
@@ -34,9 +34,9 @@ stop_pid "${POD_PID[c1]}"
 del pod-c1
 
 # The base peer closes the connection, which is idle to it, while a steered response is due: the client
-# gets the response first. (b1 closes after 400 ms without a request.)
+# gets the response first. (b1 closes after 800 ms without a request.)
 hold client "${POD_IP[b1]}" "$LWT_PORT"
-expect_like "a response longer than the base peer's patience" '200 c2gray\[*' "$(hold_get "$tag" /slow/1500)"
+expect_like "a response longer than the base peer's patience" '200 c2gray\[*' "$(hold_get "$tag" /slow/2200)"
 hold_end
 expect_like "a body longer than the base peer's patience" "$("$HOP" --pattern 3000000 | sha256sum)" \
 	"$(sum client -H "$tag" --limit-rate 2M "$B1/size/3000000")"
@@ -44,7 +44,7 @@ expect_like "a body longer than the base peer's patience" "$("$HOP" --pattern 30
 # c2 closes waiting connections just as soon: the pool must not hand out dead ones.
 for i in $(seq 1 12); do
 	hold client "${POD_IP[b1]}" "$LWT_PORT"
-	expect_like "after idle closes, request $i" '200 c2gray\[*' "$(hold_get "$tag" "/slow/$((i % 3 * 200))")"
+	expect_like "after idle closes, request $i" '200 c2gray\[*' "$(hold_get "$tag" "/slow/$((i % 3 * 400))")"
 	hold_end
 done
 

@@ -73,6 +73,7 @@ int lw_bind(struct lw_bind_args *args)
 		fu->up = up;
 		return 0;
 	}
+	__sync_fetch_and_sub(&f->punt_bytes, args->bytes);
 	if ((__u32)punt >> 1 != args->seq)
 		return 1;
 	/* from here on lw_msg sends on the upstream socket; before, it was still punting */

@@ -141,7 +141,7 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 		f->punt_written = 0;
 	}
 	fu = &f->ups[f->up & (LW_FLOW_UPS - 1)];
-	if (f->punt_bytes + r->n > LW_PUNT_MAX_BYTES)
+	if (f->punt_bytes + (r->n + r->grown) > LW_PUNT_MAX_BYTES)
 		return SK_DROP;
 	if (!r->head) {
 		for (i = 0; i < 2; i++) {
@@ -187,7 +187,7 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 		goto undo;
 	if (r->head)
 		f->punt = (__u64)(__u32)f->requests << 32 | 3;
-	f->punt_bytes += r->n;
+	__sync_fetch_and_add(&f->punt_bytes, p.len);
 	f->flags &= ~LW_FLOW_CORKED; /* a message that is redirected is not kept */
 	if (r->n < r->size)
 		bpf_msg_apply_bytes(msg, p.len + sizeof(p));

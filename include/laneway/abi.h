@@ -410,7 +410,7 @@ struct lw_flow {
 	__u16 peer_lane; /* lane of the own peer */
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */
-	__u64 punt_bytes; /* punted since the request began */
+	__u64 punt_bytes; /* of the request, punted and not written to its upstream socket yet, as far as the agent has said */
 	struct lw_flow_up ups[LW_FLOW_UPS];
 };
 
@@ -703,6 +703,7 @@ struct lw_bind_args {
 	__u16 port;
 	__u16 lane; /* LW_LANE_ONCE: for this request only */
 	__u32 written; /* 1: seq is of lw_flow.punt_written alone */
+	__u64 bytes; /* written since the last call: they wait in the agent no more */
 };
 #define LW_LANE_ONCE 0xffff
 /* lw_up_opaque: sets LW_UP_OPAQUE. 0, or 1: no such upstream socket */

@@ -49,8 +49,11 @@
 #define LW_HEAD_PIECES_MAX 256
 /* Requests outstanding (pipelined) on one upstream socket. More: opaque. */
 #define LW_PIPELINE_MAX 32
-/* Bytes of one downstream socket that may wait in the agent. More: the send is refused. */
-#define LW_PUNT_MAX_BYTES (16 << 20)
+/*
+ * Bytes of one downstream socket that may wait in the agent. More: the send is refused. Nothing holds the sender back meanwhile: this is what
+ * it may send while the agent waits for a processor.
+ */
+#define LW_PUNT_MAX_BYTES (64 << 20)
 /* Steered packets waiting for one reader. More: the agent carries the rest, and TCP holds the pod back. */
 #define LW_BACKLOG_MAX 256
 /* Bytes of responses between two looks at that. */

@@ -97,11 +97,13 @@ static void closed_and_unreachable_takes_the_body(void **state)
 	free(body);
 }
 
-/* An agent that takes what it is handed and does nothing with it: so much waits there, and no more. */
+/* An agent that takes what it is handed: so much waits there that it has not written to the pod, and no more. */
 static void what_waits_in_the_agent_is_bounded(void **state)
 {
 	static const char head[] = "PUT / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 100000000\r\n\r\n";
-	enum { PIECE = 1 << 20 };
+	enum { PIECE = 1 << 20, WRITTEN = 8 * PIECE };
+	struct lw_bind_args args = { .seq = 1, .bytes = WRITTEN };
+	struct lw_punt first;
 	char *body = calloc(1, PIECE);
 	int agent[2], c, b;
 	size_t sent = 0;
@@ -119,10 +121,18 @@ static void what_waits_in_the_agent_is_bounded(void **state)
 	lab_kern()->config->heartbeat_ns = lw_clock_ns();
 	lab_send(c, head);
 	assert_int_equal(lab_count(LW_REASON_POOL_EMPTY), 1);
-	while ((n = send(c, body, PIECE, MSG_NOSIGNAL)) > 0)
+	assert_int_equal(recv(agent[0], &first, sizeof(first), 0), sizeof(first));
+	args.down = first.down;
+	args.id = first.id;
+	while ((n = send(c, body, PIECE, MSG_NOSIGNAL)) > 0) {
 		sent += (size_t)n;
+		/* not all of it, so that the rest comes to the agent as well */
+		if (sent == LW_PUNT_MAX_BYTES - PIECE)
+			assert_int_equal(lw_kern_call(lab_kern()->skel->progs.lw_bind, &args, sizeof(args)), 1);
+	}
 	assert_int_equal(errno, EACCES);
-	assert_in_range(sent, LW_PUNT_MAX_BYTES - PIECE, LW_PUNT_MAX_BYTES - 1); /* the head is there, too */
+	/* the head is there, too */
+	assert_in_range(sent, LW_PUNT_MAX_BYTES + WRITTEN - PIECE, LW_PUNT_MAX_BYTES + WRITTEN - 1);
 	lab_expect_nothing(b);
 	close(c);
 	close(b);

@@ -13,6 +13,11 @@ on_devices() { bpftool -j net show | jq -r --arg p "lwv$$x" '.[].tc[] | select(.
 pins() { find "$LWT_BPFFS/laneway" 2>/dev/null || true; }
 [ -n "$(attached)" ] && [ -n "$(pins)" ] || fail "a running agent has programs attached and pinned"
 
+# Unless whoever has started it says otherwise.
+mine=$(nice)
+[ "$mine" != 0 ] || mine=-10
+expect_eq "it goes before others" "$mine" "$(awk '{ print $19 }' "/proc/$AGENT_PID/stat")"
+
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "with the agent" '200 b1\[*' "$(hold_get '' /id)"
 expect_like "with the agent, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"

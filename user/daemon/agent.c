@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -29,6 +30,7 @@
 
 /* Memory kept for the next state. */
 #define KEEP_BYTES (256 << 20)
+#define NICE -10
 
 void lw_agent_refresh(struct agent *agent)
 {
@@ -396,6 +398,17 @@ static void stop(struct agent *agent)
 	ev_signal_stop(agent->loop, &agent->sighup);
 }
 
+/*
+ * Where no upstream socket is ready a request is on its way through here, and who sends it is not held back. So what there is to
+ * do is done at once, though others want the processor. Without the right to it (CAP_SYS_NICE) it stays as it is: in a container
+ * of its own the cgroup's share decides.
+ */
+static void go_first(void)
+{
+	if (getpriority(PRIO_PROCESS, 0) == 0)
+		(void)setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 int lw_agent_run(const struct lw_agent_options *options)
 {
 	/* Too large for the stack; there is one. */
@@ -411,6 +424,7 @@ int lw_agent_run(const struct lw_agent_options *options)
 		return -ENOMEM;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
+	go_first();
 	/* a state is built and thrown away at every change: keep its memory, page faults are most of the time it takes */
 	(void)mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
 	(void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);

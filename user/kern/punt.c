@@ -73,7 +73,7 @@ bool lw_punt_has(struct lw_upstreams *ups, uint64_t down)
 	return lw_bytemap_get(&ups->punts, &key, 1);
 }
 
-static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *u, uint32_t seq)
+static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *u, uint32_t seq, size_t bytes)
 {
 	struct lw_bind_args args = {
 		.down = p->down,
@@ -83,6 +83,7 @@ static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *
 		.addr = u->key.addr,
 		.port = u->key.port,
 		.lane = u->lane,
+		.bytes = bytes,
 	};
 
 	return lw_kern_call(ups->kern->skel->progs.lw_bind, &args, sizeof(args));
@@ -115,6 +116,7 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 {
 	struct upstream *u = p->u;
 	struct lw_flow flow;
+	size_t bytes;
 	bool ahead;
 	int r;
 
@@ -148,10 +150,11 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 		}
 		p->written += (size_t)n;
 	}
-	ups->punt_held -= p->len;
+	bytes = p->len;
+	ups->punt_held -= bytes;
 	p->len = p->written = 0;
 	ev_io_stop(ups->loop, &u->room);
-	r = bind_down(ups, p, u, p->seq);
+	r = bind_down(ups, p, u, p->seq, bytes);
 	if (r == 1)
 		return; /* another message is on its way here */
 	/* the client's end of file, if it has come by now; else it is told of, as the flow has its upstream socket */
@@ -178,7 +181,7 @@ static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
 		punt_free(ups, p);
 		return;
 	}
-	r = bind_down(ups, p, u, 0);
+	r = bind_down(ups, p, u, 0, 0);
 	/* what follows of the request keeps coming here, where nobody waits for it: never to the answer's far end */
 	punt_free(ups, p);
 	/* the response announces the end of the connection: its FIN follows */
@@ -260,7 +263,7 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 		if (!r)
 			r = lw_upstream_bind(ups, u, p->down, p->first.flags & LW_PUNT_IS_HEAD, LW_FRAME_HEAD);
 		if (!r)
-			r = bind_down(ups, p, u, 0);
+			r = bind_down(ups, p, u, 0, 0);
 		if (!r) {
 			p->connected = true;
 			lw_upstream_watch(u); /* it may end before it has all of the request */

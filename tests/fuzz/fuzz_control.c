@@ -79,7 +79,7 @@ uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
 	return LW_KEEP_SPLICE;
 }
 
-int lw_kern_each_kept(const struct lw_kern *kern,
+int lw_kern_each_kept(struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
 {
 	(void)kern;

@@ -101,7 +101,7 @@ bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)
 	return lw_addr_parse("192.0.2.7", &kept) == 0 && memcmp(&kept, addr, sizeof(kept)) == 0;
 }
 
-int lw_kern_each_kept(const struct lw_kern *kern,
+int lw_kern_each_kept(struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept,
 				 void *arg),
 		      void *arg)

@@ -96,10 +96,11 @@ int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);
 /* Makes another object, not loaded yet, use the maps of these names. 0 or -errno. */
 int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj);
 /*
- * rows.c: all rows of a hash map whose keys are cookies, by whole buckets: rows may go meanwhile. kern (may be NULL) is alive through
- * it. 0, what cb has returned, or -errno.
+ * rows.c: all rows of a hash map whose keys and values have these sizes, by whole buckets: rows may come and go meanwhile. kern (may be
+ * NULL) is alive through it. 0, what cb has returned, or -errno.
  */
-int lw_rows_each(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_t key, const void *value, void *arg), void *arg);
+typedef int (*lw_row_cb)(const void *key, const void *value, void *arg);
+int lw_rows_each(struct lw_kern *kern, int fd, size_t key_size, size_t size, lw_row_cb cb, void *arg);
 /* Adds to what lw_kern_attached() says. */
 int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

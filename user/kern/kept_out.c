@@ -139,23 +139,3 @@ bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)
 
 	return n > 0 && bsearch(addr, kern->kept_pods, n, sizeof(*addr), compare_addr);
 }
-
-int lw_kern_each_kept(const struct lw_kern *kern,
-		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
-{
-	struct lw_kept_key key, next, *at = NULL;
-	int fd;
-
-	if (!kern->skel)
-		return 0;
-	fd = bpf_map__fd(kern->skel->maps.lw_kept);
-	while (!bpf_map_get_next_key(fd, at, &next)) {
-		struct lw_kept kept;
-
-		key = next;
-		at = &key;
-		if (!bpf_map_lookup_elem(fd, &key, &kept))
-			cb(&key, &kept, arg);
-	}
-	return 0;
-}

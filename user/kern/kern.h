@@ -103,7 +103,7 @@ int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t 
 size_t lw_kern_kept_pods(const struct lw_kern *kern);
 bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr);
 /* Every process that is kept out. 0 or -errno. */
-int lw_kern_each_kept(const struct lw_kern *kern,
+int lw_kern_each_kept(struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg);
 /*
  * The self-tests alone, no other kernel side. *ret_tests ends with a NULL name, for free(). *ret_mode, *ret_keeps: as

@@ -52,14 +52,15 @@ struct walk {
 	size_t n;
 };
 
-static int reset_one(uint64_t key, const void *value, void *arg)
+static int reset_one(const void *key, const void *value, void *arg)
 {
+	const uint64_t down = *(const uint64_t *)key;
 	struct walk *w = arg;
 	struct lw_flow f;
 
 	/* others have been reset since this one was read */
-	if (unfinished(value, w->ups, w->agent) && !bpf_map_lookup_elem(w->flows, &key, &f) && unfinished(&f, w->ups, w->agent) &&
-	    !lw_downstream_reset(w->ns, key, &f))
+	if (unfinished(value, w->ups, w->agent) && !bpf_map_lookup_elem(w->flows, key, &f) && unfinished(&f, w->ups, w->agent) &&
+	    !lw_downstream_reset(w->ns, down, &f))
 		w->n++;
 	return 0;
 }
@@ -73,7 +74,7 @@ static void reset_unfinished(int flows, int ups, uint32_t agent)
 	if (lw_netns_new(&ns))
 		return;
 	w.ns = ns;
-	(void)lw_rows_each(NULL, flows, sizeof(struct lw_flow), reset_one, &w);
+	(void)lw_rows_each(NULL, flows, sizeof(uint64_t), sizeof(struct lw_flow), reset_one, &w);
 	if (w.n)
 		lw_info("reset %zu connections whose request or response ended with an earlier agent", w.n);
 }

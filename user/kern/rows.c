@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the agent reads of the kernel side's tables: flows, upstream sockets, counters.
+ * What the agent reads of the kernel side's tables: flows, upstream sockets, counters, processes that are kept out.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,9 +15,9 @@
  * By whole buckets: going from key to key begins anew where a key has gone in between, and among connections that come and
  * go by the thousand that has no end. And there are tens of thousands: the agent is alive meanwhile.
  */
-int lw_rows_each(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_t key, const void *value, void *arg), void *arg)
+int lw_rows_each(struct lw_kern *kern, int fd, size_t key_size, size_t size, lw_row_cb cb, void *arg)
 {
-	_cleanup_free_ uint64_t *keys = calloc(ROWS, sizeof(*keys));
+	_cleanup_free_ char *keys = calloc(ROWS, key_size);
 	_cleanup_free_ char *values = calloc(ROWS, size);
 	uint32_t at, *from = NULL;
 	bool more = true;
@@ -37,7 +37,7 @@ int lw_rows_each(struct lw_kern *kern, int fd, size_t size, int (*cb)(uint64_t k
 		if (kern)
 			lw_kern_heartbeat(kern);
 		for (uint32_t i = 0; !r && i < n; i++)
-			r = cb(keys[i], values + i * size, arg);
+			r = cb(keys + i * key_size, values + i * size, arg);
 	}
 	return r;
 }
@@ -47,11 +47,11 @@ struct each_flow {
 	void *arg;
 };
 
-static int on_flow_row(uint64_t key, const void *value, void *arg)
+static int on_flow_row(const void *key, const void *value, void *arg)
 {
 	const struct each_flow *each = arg;
 
-	return each->cb(key, value, each->arg);
+	return each->cb(*(const uint64_t *)key, value, each->arg);
 }
 
 int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
@@ -60,7 +60,7 @@ int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const str
 
 	if (!kern->skel)
 		return 0;
-	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_flows), sizeof(struct lw_flow), on_flow_row, &each);
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_flows), sizeof(uint64_t), sizeof(struct lw_flow), on_flow_row, &each);
 }
 
 struct each_up {
@@ -68,11 +68,11 @@ struct each_up {
 	void *arg;
 };
 
-static int on_up_row(uint64_t key, const void *value, void *arg)
+static int on_up_row(const void *key, const void *value, void *arg)
 {
 	const struct each_up *each = arg;
 
-	return each->cb(key, value, each->arg);
+	return each->cb(*(const uint64_t *)key, value, each->arg);
 }
 
 int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
@@ -81,7 +81,29 @@ int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struc
 
 	if (!kern->skel)
 		return 0;
-	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(struct lw_up), on_up_row, &each);
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(uint64_t), sizeof(struct lw_up), on_up_row, &each);
+}
+
+struct each_kept {
+	void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg);
+	void *arg;
+};
+
+static int on_kept_row(const void *key, const void *value, void *arg)
+{
+	const struct each_kept *each = arg;
+
+	each->cb(key, value, each->arg);
+	return 0;
+}
+
+int lw_kern_each_kept(struct lw_kern *kern, void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
+{
+	struct each_kept each = { cb, arg };
+
+	if (!kern->skel)
+		return 0;
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_kept), sizeof(struct lw_kept_key), sizeof(struct lw_kept), on_kept_row, &each);
 }
 
 /*

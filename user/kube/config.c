@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "conf/yaml_tree.h"
+#include "kube/member.h"
 
 #define FILE_MAX (4u << 20)
 #define TOKEN_MAX (64u << 10)
@@ -141,10 +142,9 @@ static struct json_object *get(struct json_object *map, const char *key)
 /* NULL: absent or "". */
 static const char *text(struct json_object *map, const char *key)
 {
-	struct json_object *value = get(map, key);
-	const char *s = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+	const char *s = lw_kube_text(map, key);
 
-	return s && s[0] ? s : NULL;
+	return s[0] ? s : NULL;
 }
 
 /* The `member` of the entry of that name in the list. NULL, and an error, if there is none. */

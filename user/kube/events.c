@@ -14,6 +14,7 @@
 #include "kube/answer.h"
 #include "kube/config.h"
 #include "kube/http.h"
+#include "kube/member.h"
 
 #define TOTAL_S 30
 #define NAME_MAX_BYTES 253
@@ -86,15 +87,6 @@ static void add(struct json_object *o, const char *key, const char *value)
 	(void)json_object_object_add(o, key, json_object_new_string(value));
 }
 
-static const char *text_of(struct json_object *o, const char *key)
-{
-	struct json_object *value = NULL;
-
-	return json_object_object_get_ex(o, key, &value) && json_object_is_type(value, json_type_string) ?
-		       json_object_get_string(value) :
-		       "";
-}
-
 static void add_writer(const struct lw_kube_events *events, struct json_object *o)
 {
 	struct json_object *source = add_object(o, "source");
@@ -140,18 +132,18 @@ static struct json_object *patch_json(const struct op *op, struct json_object *t
 	struct json_object *meta = NULL, *count = NULL, *o;
 
 	*ret_bad = !json_object_object_get_ex(there, "metadata", &meta);
-	if (*ret_bad || lw_kube_events_parse_time(text_of(there, "lastTimestamp")) >= op->since)
+	if (*ret_bad || lw_kube_events_parse_time(lw_kube_text(there, "lastTimestamp")) >= op->since)
 		return NULL;
 	o = json_object_new_object();
 	*ret_bad = !o;
 	if (!o)
 		return NULL;
 	/* of two writers that have seen the same one only the first one counts it up */
-	add(add_object(o, "metadata"), "resourceVersion", text_of(meta, "resourceVersion"));
+	add(add_object(o, "metadata"), "resourceVersion", lw_kube_text(meta, "resourceVersion"));
 	(void)json_object_object_get_ex(there, "count", &count);
 	(void)json_object_object_add(o, "count", json_object_new_int(json_object_get_int(count) + 1));
-	add(o, "lastTimestamp", text_of(op->object, "lastTimestamp"));
-	add(o, "message", text_of(op->object, "message"));
+	add(o, "lastTimestamp", lw_kube_text(op->object, "lastTimestamp"));
+	add(o, "message", lw_kube_text(op->object, "message"));
 	add_writer(op->events, o);
 	return o;
 }

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "conf/objects.h"
+#include "kube/member.h"
 #include "kube/selector.h"
 
 #define ORIGIN "API server" /* how findings begin */
@@ -124,25 +125,13 @@ static void forget(const struct lw_source_kube *source, const struct lw_kube_hel
 	source->o.forget(prefix, source->o.arg);
 }
 
-static const char *text_of(struct json_object *o, const char *name)
-{
-	struct json_object *value = NULL;
-	const char *text = NULL;
-
-	if (json_object_object_get_ex(o, name, &value))
-		text = json_object_get_string(value);
-	return text ? text : "";
-}
-
 /* That of the tree, if it is held already. */
 static struct lw_kube_held *held_of(const struct lw_kube_follow *follow, struct json_object *tree)
 {
-	struct json_object *meta = NULL;
+	struct json_object *meta = lw_kube_member(tree, "metadata", json_type_object);
 
-	if (!json_object_object_get_ex(tree, "metadata", &meta))
-		return NULL;
-	return find_held(follow->source, follow->kind, text_of(meta, "namespace"),
-			 text_of(meta, "name"));
+	return find_held(follow->source, follow->kind, lw_kube_text(meta, "namespace"),
+			 lw_kube_text(meta, "name"));
 }
 
 struct reading {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "kube/member.h"
 
 #define TERMS_MAX 64
 
@@ -59,21 +60,12 @@ static char *join(struct terms *terms)
 	return text;
 }
 
-static struct json_object *get(struct json_object *map, const char *key, enum json_type type)
-{
-	struct json_object *value = NULL;
-
-	if (json_object_is_type(map, json_type_object))
-		(void)json_object_object_get_ex(map, key, &value);
-	return json_object_is_type(value, type) ? value : NULL;
-}
-
 /* "key in (a,b)" */
 static char *of_expression(struct json_object *expression)
 {
-	struct json_object *key = get(expression, "key", json_type_string);
-	struct json_object *op = get(expression, "operator", json_type_string);
-	struct json_object *values = get(expression, "values", json_type_array);
+	struct json_object *key = lw_kube_member(expression, "key", json_type_string);
+	struct json_object *op = lw_kube_member(expression, "operator", json_type_string);
+	struct json_object *values = lw_kube_member(expression, "values", json_type_array);
 	_cleanup_free_ char *text = NULL;
 	const char *k, *o;
 	size_t size;
@@ -102,8 +94,8 @@ static char *of_expression(struct json_object *expression)
 
 char *lw_selector_of_json(struct json_object *selector)
 {
-	struct json_object *labels = get(selector, "matchLabels", json_type_object);
-	struct json_object *expressions = get(selector, "matchExpressions", json_type_array);
+	struct json_object *labels = lw_kube_member(selector, "matchLabels", json_type_object);
+	struct json_object *expressions = lw_kube_member(selector, "matchExpressions", json_type_array);
 	struct terms terms = {};
 
 	if (labels) {

@@ -10,6 +10,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "base/cleanup.h"
+#include "kube/member.h"
 
 /* Behind an object as long as this the parser is made anew: its buffer never shrinks. */
 #define BIG_OBJECT (64u << 10)
@@ -253,16 +254,6 @@ static int begin(struct lw_stream *stream, bool is_map)
 	return 1;
 }
 
-static const char *text_of(struct json_object *map, const char *key)
-{
-	struct json_object *value = NULL;
-
-	if (!json_object_is_type(map, json_type_object) || !json_object_object_get_ex(map, key, &value) ||
-	    !json_object_is_type(value, json_type_string))
-		return "";
-	return json_object_get_string(value);
-}
-
 static int hand_on(struct lw_stream *stream, const char *type, struct json_object *object)
 {
 	int r;
@@ -290,7 +281,7 @@ static int end_of_root(struct lw_stream *stream)
 	(void)json_object_object_get_ex(stream->root, "object", &object);
 	if (!json_object_is_type(object, json_type_object))
 		return stop(stream, -EBADMSG, "an event without an object");
-	more = hand_on(stream, text_of(stream->root, "type"), object);
+	more = hand_on(stream, lw_kube_text(stream->root, "type"), object);
 	(void)json_object_put(stream->root);
 	stream->root = NULL;
 	if (more && stream->big) {
@@ -534,7 +525,7 @@ static const char *list_meta(const struct lw_stream *stream, const char *key)
 
 	if (stream->root)
 		(void)json_object_object_get_ex(stream->root, "metadata", &meta);
-	return text_of(meta, key);
+	return lw_kube_text(meta, key);
 }
 
 const char *lw_stream_resource_version(const struct lw_stream *stream)

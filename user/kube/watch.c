@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/bytemap.h"
+#include "kube/member.h"
 #include "kube/stream.h"
 
 /* What cannot get better soon: not allowed, not there. */
@@ -154,22 +155,6 @@ static void discard_list(struct lw_watch *watch)
 
 /* ---- objects that arrive ---- */
 
-static struct json_object *member(struct json_object *map, const char *key, enum json_type type)
-{
-	struct json_object *value = NULL;
-
-	if (json_object_is_type(map, json_type_object))
-		(void)json_object_object_get_ex(map, key, &value);
-	return json_object_is_type(value, type) ? value : NULL;
-}
-
-static const char *text(struct json_object *map, const char *key)
-{
-	struct json_object *value = member(map, key, json_type_string);
-
-	return value ? json_object_get_string(value) : "";
-}
-
 static int set_text(char **at, const char *s)
 {
 	char *copy = strdup(s);
@@ -184,8 +169,8 @@ static int set_text(char **at, const char *s)
 /* What a Status says. */
 static void read_status(struct lw_watch *watch, struct json_object *status)
 {
-	watch->code = (long)json_object_get_int64(member(status, "code", json_type_int));
-	(void)lw_str_copy(watch->message, sizeof(watch->message), text(status, "message"));
+	watch->code = (long)json_object_get_int64(lw_kube_member(status, "code", json_type_int));
+	(void)lw_str_copy(watch->message, sizeof(watch->message), lw_kube_text(status, "message"));
 }
 
 /* apiVersion and kind, where the items of a PodList leave them out. */
@@ -196,7 +181,7 @@ static int complete(const struct lw_watch *watch, struct json_object *object)
 	for (size_t i = 0; i < 2; i++) {
 		struct json_object *value;
 
-		if (member(object, members[i][0], json_type_string))
+		if (lw_kube_member(object, members[i][0], json_type_string))
 			continue;
 		value = json_object_new_string(members[i][1]);
 		if (!value || json_object_object_add(object, members[i][0], value) < 0) {
@@ -272,9 +257,9 @@ static int bad_answer(struct lw_watch *watch, const char *what)
 static int on_object(const char *type, struct json_object *object, void *arg)
 {
 	struct lw_watch *watch = arg;
-	struct json_object *meta = member(object, "metadata", json_type_object);
-	const char *name = text(meta, "name"), *ns = text(meta, "namespace"),
-		   *version = text(meta, "resourceVersion");
+	struct json_object *meta = lw_kube_member(object, "metadata", json_type_object);
+	const char *name = lw_kube_text(meta, "name"), *ns = lw_kube_text(meta, "namespace"),
+		   *version = lw_kube_text(meta, "resourceVersion");
 	uint64_t number = 0;
 	int r;
 

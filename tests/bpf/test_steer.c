@@ -79,7 +79,6 @@ static void requests_alternate_on_one_connection(void **state)
 	close(b);
 }
 
-
 /* A connection to the base pod, and its other end. */
 static void open_pair(int *c, int *b)
 {

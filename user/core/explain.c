@@ -80,7 +80,6 @@ static void loop(__u32 n, long (*fn)(__u32, void *), void *arg)
 #define LW_LOOP(n, fn, ctx) loop(n, fn, ctx)
 #define LW_DICE() throw_dice()
 
-#include "laneway/frame.h"
 #include "laneway/lane.h"
 
 struct explain {

@@ -30,7 +30,7 @@
 
 /* Memory kept for the next state. */
 #define KEEP_BYTES (256 << 20)
-#define NICE -10
+#define NICE (-10)
 
 void lw_agent_refresh(struct agent *agent)
 {

@@ -183,15 +183,19 @@ static void add(struct lw_devices *d, int ifindex, const char *name)
 	lw_debug("attached to device '%s'", name);
 }
 
-static void forget(struct lw_devices *d, int ifindex)
+static void device_free(struct device *dev)
 {
-	const struct lw_bytes key = LW_BYTES_OF(ifindex);
-	struct device *dev = lw_bytemap_remove(&d->devices, &key, 1);
-
 	if (!dev)
 		return;
 	(void)lw_close(dev->link);
 	free(dev);
+}
+
+static void forget(struct lw_devices *d, int ifindex)
+{
+	const struct lw_bytes key = LW_BYTES_OF(ifindex);
+
+	device_free(lw_bytemap_remove(&d->devices, &key, 1));
 }
 
 static void add_all(struct lw_devices *d)
@@ -215,8 +219,7 @@ static bool is_there(void *value, void *arg)
 	(void)arg;
 	if (if_indextoname((unsigned int)dev->ifindex, name))
 		return true;
-	(void)lw_close(dev->link);
-	free(dev);
+	device_free(dev);
 	return false;
 }
 
@@ -303,8 +306,7 @@ static bool detach(void *value, void *arg)
 	/* there is one filter, and by now it is another agent's */
 	if (dev->link < 0 && !d->kern->superseded)
 		(void)detach_filter(dev->ifindex);
-	(void)lw_close(dev->link);
-	free(dev);
+	device_free(dev);
 	return false;
 }
 

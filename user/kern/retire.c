@@ -13,6 +13,7 @@
 #include "kern/upstream.h"
 
 #define LOOK_SECONDS 0.02
+/* Network namespaces are let go of every five seconds, as by an agent that is at work (upstreams.c). */
 #define SWEEP_LOOKS 250
 /* A program that began before the other agent was at work has sent by then. */
 #define IDLE_NS LW_NS_PER_SEC

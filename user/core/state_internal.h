@@ -3,7 +3,7 @@
 /*
  * One build of state_build.h, passed through its stages: state_workloads.c knows the workloads, with the help of
  * state_pods.c, which finds the pods of each, and state_roles.c, which sorts them; state_rules.c attaches entry
- * rules and tags, state_emit.c writes the image, state_list.c the listing. Included by these files only.
+ * rules and tags, state_emit.c writes the image (state_rows.h), state_list.c the listing. Included by these files only.
  *
  * While the shape of the model stays (core/model.h), a build follows the one before: state_follow.c marks what
  * has changed, the rest of the workloads and of the rows in the image is kept. The result is the same as that

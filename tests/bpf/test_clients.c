@@ -112,6 +112,30 @@ static void wait_count(int fd, int lane, int n)
 	assert_int_equal(got, 0);
 }
 
+/* A socket may connect again after a try that failed: what was noted for the first address does not hold for the second. */
+static void second_try_elsewhere(void **state)
+{
+	int other = lab_listen("127.0.0.99"), c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), s;
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_PORT) };
+	socklen_t len = sizeof(a);
+	struct lw_flow f;
+
+	(void)state;
+	a.sin_addr.s_addr = inet_addr(LAB_BASE2); /* nobody listens */
+	assert_int_equal(connect(c, (struct sockaddr *)&a, sizeof(a)), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	a.sin_addr.s_addr = inet_addr("127.0.0.99");
+	assert_int_equal(connect(c, (struct sockaddr *)&a, sizeof(a)), 0);
+	s = lab_accept(other, c);
+	assert_int_equal(getpeername(c, (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(a.sin_addr.s_addr, inet_addr("127.0.0.99"));
+	turn(c, s, GRAY_REQUEST, GRAY_REQUEST, OK(4, "else"));
+	assert_false(lab_flow(c, &f));
+	close(c);
+	close(s);
+	close(other);
+}
+
 static void fionread_counts(void **state)
 {
 	static const int sizes[] = { 1, 100, 4096, 70000 };
@@ -679,6 +703,7 @@ static void closes_with_steered_bytes_unread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(second_try_elsewhere, two_pods_clean),
 		cmocka_unit_test_teardown(fionread_counts, two_pods_clean),
 		cmocka_unit_test_teardown(peek_takes_nothing, two_pods_clean),
 		cmocka_unit_test_teardown(waitall_reads_in_order, two_pods_clean),

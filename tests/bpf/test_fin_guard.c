@@ -340,20 +340,26 @@ static void check_verdict(const struct packet *p, int want, int line)
 #define DOWN 0xd0d0d0d0d0ull
 #define UP 0xe0e0e0e0e0ull
 
-/* A connection peer:8080 -> local:40000 whose steered response is due, in the maps alone. */
-static void craft(const char *peer, const char *local, uint32_t resp_seq)
+/* A connection peer:8080 -> local:40000 in the maps alone; up: of its upstream socket, NULL: there is none. */
+static void craft_as(const char *peer, const char *local, const struct lw_flow *f, const struct lw_up *up)
 {
 	struct lw_lanes_bpf *s = lab_kern()->skel;
 	uint64_t down = DOWN, up_cookie = UP;
 	struct lw_tuple t = { .local_port = 40000, .peer_port = 8080 };
-	struct lw_flow f = { .route = LW_ROUTE_UP, .ups[0] = { .up = UP } };
-	struct lw_up up = { .down = DOWN, .req_seq = 1, .resp_seq = resp_seq };
 
 	assert_int_equal(lw_addr_parse(peer, &t.peer), 0);
 	assert_int_equal(lw_addr_parse(local, &t.local), 0);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_tuples), &t, &down, BPF_ANY), 0);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_flows), &down, &f, BPF_ANY), 0);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_ups), &up_cookie, &up, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_flows), &down, f, BPF_ANY), 0);
+	if (up)
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_ups), &up_cookie, up, BPF_ANY), 0);
+}
+
+/* Its steered response is due, unless resp_seq is 1. */
+static void craft(const char *peer, const char *local, uint32_t resp_seq)
+{
+	craft_as(peer, local, &(struct lw_flow){ .route = LW_ROUTE_UP, .ups[0] = { .up = UP } },
+		 &(struct lw_up){ .down = DOWN, .req_seq = 1, .resp_seq = resp_seq });
 }
 
 static void uncraft(void)
@@ -473,6 +479,43 @@ static void crafted_packets(void **state)
 	uncraft();
 }
 
+/* What is due is told by the route, and by what is known of the upstream socket. */
+static void what_is_due(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t route, punt; /* of the flow */
+		bool bound, there; /* its upstream socket: known to the flow, and in the map */
+		uint32_t flags, resp_seq; /* of it; one request has gone there */
+		int want;
+	} cases[] = {
+		{ "due", LW_ROUTE_UP, 0, true, true, 0, 0, DROP },
+		{ "answered", LW_ROUTE_UP, 0, true, true, 0, 1, PASS },
+		{ "it has ended", LW_ROUTE_UP, 0, true, true, LW_UP_DEAD, 0, PASS },
+		{ "answered, and the agent carries the response", LW_ROUTE_UP, 0, true, true, LW_UP_RELAY, 1, DROP },
+		{ "it has ended, and the agent carries the response", LW_ROUTE_UP, 0, true, true, LW_UP_RELAY | LW_UP_DEAD, 1, DROP },
+		{ "a tunnel", LW_ROUTE_UP, 0, true, true, LW_UP_TUNNEL, 1, DROP },
+		{ "a tunnel that has ended", LW_ROUTE_UP, 0, true, true, LW_UP_TUNNEL | LW_UP_DEAD, 1, PASS },
+		{ "forgotten", LW_ROUTE_UP, 0, true, false, 0, 0, PASS },
+		{ "with the agent, no upstream socket yet", LW_ROUTE_PUNT, 1, false, false, 0, 0, DROP },
+		{ "the agent has done with it", LW_ROUTE_PUNT, 0, false, false, 0, 0, PASS },
+		{ "with the agent, and the upstream socket forgotten", LW_ROUTE_PUNT, 1, true, false, 0, 0, PASS },
+		{ "on the own peer's route", LW_ROUTE_PEER, 0, true, true, 0, 0, PASS },
+	};
+	struct packet p = v4("10.0.0.1", "10.0.0.2", 0, 0, FIN | ACK);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lw_flow f = { .route = cases[i].route, .punt = cases[i].punt, .ups[0] = { .up = cases[i].bound ? UP : 0 } };
+		struct lw_up up = { .down = DOWN, .flags = cases[i].flags, .req_seq = 1, .resp_seq = cases[i].resp_seq };
+
+		print_message("%s\n", cases[i].what);
+		craft_as("10.0.0.1", "10.0.0.2", &f, cases[i].there ? &up : NULL);
+		verdict(&p, cases[i].want);
+		uncraft();
+	}
+}
+
 /* Last: without a live agent nothing is kept back. */
 static void dead_agent_keeps_nothing_back(void **state)
 {
@@ -499,6 +542,7 @@ int main(void)
 		cmocka_unit_test_teardown(opaque_on_an_upstream_socket, clean),
 		cmocka_unit_test_teardown(nothing_due_nothing_held, clean),
 		cmocka_unit_test_teardown(crafted_packets, clean),
+		cmocka_unit_test_teardown(what_is_due, clean),
 		cmocka_unit_test_teardown(dead_agent_keeps_nothing_back, clean),
 	};
 

@@ -286,6 +286,27 @@ static void forgotten_workload_is_left_alone(void **state)
 	close(g);
 }
 
+/* Nor by the rules of another workload, which have the numbers that its own had. */
+static void forgotten_workload_has_no_rules(void **state)
+{
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE2, .workload = 2 }, { .ip = GRAY2, .lane = 1, .workload = 2 }, { 0 } };
+	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1, .first = 2 };
+	int c, b, g = -1;
+	struct lw_flow f;
+
+	(void)state;
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
+	lab_publish(&s);
+	turn(c, b, GRAY_REQUEST, GRAY_REQUEST, OK(0, ""));
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.lane, 0);
+	assert_int_equal(f.evidence, LW_EVIDENCE_NONE);
+	close(c);
+	close(b);
+	close(g);
+}
+
 /* Where all are taken to the new version, what the old pods send is base's: the lane may be another workload's. */
 static void what_an_old_pod_sends_is_base(void **state)
 {
@@ -334,6 +355,7 @@ int main(void)
 		cmocka_unit_test_teardown(promoted_pod_serves_base, clean),
 		cmocka_unit_test_teardown(what_an_old_pod_sends_is_base, clean),
 		cmocka_unit_test_teardown(forgotten_workload_is_left_alone, clean),
+		cmocka_unit_test_teardown(forgotten_workload_has_no_rules, clean),
 	};
 
 	return RUN_BOTH_WAYS("generation", tests, setup, teardown);

@@ -1128,6 +1128,56 @@ static void pool_serves_connections_in_a_row(void **state)
 	print_message("%d connections, %d by the agent\n", used, (int)(lab_count(LW_REASON_POOL_EMPTY) - punted));
 }
 
+/* Marks the sockets that wait in pools as ended, as lw_sockops does. How many; cookies of the first n in marked. */
+static size_t end_pooled(uint64_t *marked, size_t n)
+{
+	struct lw_lanes_bpf *s = lab_kern()->skel;
+	int pools = bpf_map__fd(s->maps.lw_pools), ups = bpf_map__fd(s->maps.lw_ups);
+	struct lw_pool_key key, *at = NULL;
+	struct lw_pool pool;
+	struct lw_up up;
+	size_t found = 0;
+
+	for (; !bpf_map_get_next_key(pools, at, &key); at = &key) {
+		if (bpf_map_lookup_elem(pools, &key, &pool))
+			continue;
+		for (size_t k = 0; k < LW_POOL_SLOTS; k++) {
+			if (!pool.up[k] || bpf_map_lookup_elem(ups, &pool.up[k], &up))
+				continue;
+			up.flags |= LW_UP_DEAD;
+			assert_int_equal(bpf_map_update_elem(ups, &pool.up[k], &up, BPF_EXIST), 0);
+			assert_in_range(found, 0, n - 1);
+			marked[found++] = pool.up[k];
+		}
+	}
+	return found;
+}
+
+/* Its pod has ended it, which the agent does not know yet. */
+static void ended_socket_of_the_pool_is_passed_over(void **state)
+{
+	uint64_t marked[LW_POOL_SLOTS * 4];
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 0; !n; i++) {
+		struct lw_flow f;
+		int c, b, g = -1;
+
+		assert_in_range(i, 0, 10000);
+		open_pair(&c, &b);
+		/* demand fills the pool */
+		n = end_pooled(marked, sizeof(marked) / sizeof(marked[0]));
+		gray_turn(c, &g);
+		assert_true(lab_flow(c, &f));
+		for (size_t k = 0; k < n; k++)
+			assert_true(f.ups[f.up].up != marked[k]);
+		close(c);
+		close(b);
+		close(g);
+	}
+}
+
 static void base_goes_on_without_the_agent(void **state)
 {
 	uint64_t redirects;
@@ -1225,6 +1275,7 @@ int main(void)
 		cmocka_unit_test_teardown(many_chunks, two_pods_clean),
 		cmocka_unit_test_teardown(answers_do_not_mix, two_pods_clean),
 		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, two_pods_clean),
+		cmocka_unit_test_teardown(ended_socket_of_the_pool_is_passed_over, two_pods_clean),
 		cmocka_unit_test_teardown(held_back_behind_a_redirect, two_pods_clean),
 		cmocka_unit_test_teardown(the_agent_is_told_to_end, two_pods_clean),
 		cmocka_unit_test_teardown(base_goes_on_without_the_agent, two_pods_clean),

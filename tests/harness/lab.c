@@ -141,7 +141,7 @@ struct lw_image *lab_image(const struct lab_state *s)
 {
 	struct lw_image *image;
 	struct lw_rules *rules;
-	uint32_t workloads = LAB_WORKLOAD;
+	uint32_t first = s->first ? s->first : LAB_WORKLOAD, workloads = first;
 	uint16_t lanes = 0;
 	char err[256] = "";
 
@@ -156,7 +156,7 @@ struct lw_image *lab_image(const struct lab_state *s)
 		if (workload_of(p) > workloads)
 			workloads = workload_of(p);
 	}
-	for (uint32_t id = LAB_WORKLOAD; id <= workloads; id++) {
+	for (uint32_t id = first; id <= workloads; id++) {
 		struct lw_slot_key wk = { .id = id };
 		struct lw_workload w = { 0 };
 
@@ -165,7 +165,7 @@ struct lw_image *lab_image(const struct lab_state *s)
 		for (const struct lab_pod *p = s->pods; p->ip; p++)
 			if (workload_of(p) == id && serves(p))
 				w.lanes |= 1u << p->lane;
-		if (id == LAB_WORKLOAD)
+		if (id == first)
 			CHECK(!lw_rules_workload(rules, s->entries, s->nentries, &w.entry, err, sizeof(err)), "rules: %s", err);
 		put(image, LW_TABLE_WORKLOADS, &wk, &w);
 		for (uint16_t lane = 0; lane <= lanes; lane++)
@@ -173,8 +173,8 @@ struct lw_image *lab_image(const struct lab_state *s)
 	}
 	for (const char *const *vip = s->vips; vip && *vip; vip++) {
 		struct lw_dest_key vk = { .addr = addr(*vip), .port = LAB_VIP_PORT };
-		struct lw_dest dest = { .workload = LAB_WORKLOAD,
-					.group = group_of(LAB_WORKLOAD) + 1,
+		struct lw_dest dest = { .workload = first,
+					.group = group_of(first) + 1,
 					.flags = LW_DEST_SERVICE | (s->unpinned ? LW_DEST_UNPINNED : 0) };
 
 		put(image, LW_TABLE_DESTS, &vk, &dest);

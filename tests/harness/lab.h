@@ -39,11 +39,12 @@ struct lab_lane {
 struct lab_state {
 	const struct lab_pod *pods; /* the last one has no ip */
 	const struct lab_lane *lanes; /* the last one has no name */
-	const struct lw_rules_entry *entries; /* of LAB_WORKLOAD */
+	const struct lw_rules_entry *entries; /* of the first workload */
 	size_t nentries;
-	const char *const *vips; /* of LAB_WORKLOAD, port LAB_VIP_PORT; NULL-terminated; NULL: none */
+	const char *const *vips; /* likewise, port LAB_VIP_PORT; NULL-terminated; NULL: none */
 	bool unpinned; /* the vips' Service has canaries among its pods */
 	bool baggage; /* lanes go on in the baggage, too */
+	uint32_t first; /* the workloads before it are not there, 0: LAB_WORKLOAD */
 };
 #define LAB_WORKLOAD 1
 

@@ -100,3 +100,10 @@ int lw_backlog(struct lw_backlog_args *args)
 
 	return f ? lw_backlogged(f->sk) : -1;
 }
+
+SEC("syscall")
+int lw_unseen(struct lw_unseen_args *args)
+{
+	lw_unseen_add(args->netns, 1);
+	return 0;
+}

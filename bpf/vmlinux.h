@@ -81,6 +81,9 @@ struct sock {
 	struct sock_common __sk_common;
 	void *sk_user_data;
 	struct {
+		int owned;
+	} sk_lock;
+	struct {
 		struct {
 			int counter;
 		} rmem_alloc;

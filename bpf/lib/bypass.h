@@ -9,6 +9,9 @@
  *
  * And they know no window. So no more than LW_BYPASS_MAX bytes may be waiting to be read; what comes on top, and all after
  * it up to the end of that request or response, takes the upstream connection, where TCP holds the sender back.
+ *
+ * Nor does TCP wait for the receiver's lock as the bypass does (bpf_tcp_ingress()), which an application keeps for as long as bytes
+ * that it sends are not there. Where it is taken the bytes take the connection, too.
  */
 #include "state.h"
 
@@ -32,6 +35,15 @@ static __always_inline int lw_is_established(__u64 sk)
 	bpf_probe_read_kernel(&state, sizeof(state),
 			      (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_state));
 	return state == BPF_TCP_ESTABLISHED;
+}
+
+/* Is an application within a system call that has locked the socket? */
+static __always_inline int lw_is_locked(__u64 sk)
+{
+	int owned = 0;
+
+	bpf_probe_read_kernel(&owned, sizeof(owned), (void *)sk + bpf_core_field_offset(struct sock, sk_lock.owned));
+	return owned;
 }
 
 /* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
@@ -89,7 +101,7 @@ __noinline int lw_request_may_bypass(struct lw_up *up, __u64 cookie, __u32 n, __
 	}
 	if (lw_queue_is_empty(far->sk))
 		up->passed_req = 0;
-	if (up->passed_req + n > LW_BYPASS_MAX)
+	if (up->passed_req + n > LW_BYPASS_MAX || lw_is_locked(far->sk))
 		return 0;
 	up->passed_req += n;
 	return 1;

@@ -347,8 +347,8 @@ struct {
 	__type(value, __u64);
 } lw_at_lanes SEC(".maps");
 /*
- * Connections of a network namespace, [its cookie % LW_AT_LANES], whose requests are never seen being read, for they are MPTCP's. Not 0:
- * work is no evidence there. lw_sockops and lw_reads write, lw_msg reads.
+ * Connections of a network namespace, [its cookie % LW_AT_LANES], whose requests are never seen being read, for they are MPTCP's, and 1
+ * for all there whom the agent could not list. Not 0: work is no evidence there. lw_sockops, lw_reads and lw_unseen write, lw_msg reads.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -714,6 +714,10 @@ struct lw_opaque_args {
 struct lw_backlog_args {
 	__u64 down;
 };
+/* lw_unseen: of the pod in the network namespace of that cookie not all requests are seen being read (lw_at_unseen), for good */
+struct lw_unseen_args {
+	__u64 netns;
+};
 
 /* Before every punted message on the agent's punt socket. */
 #define LW_PUNT_MAGIC 0x6c776e70756e7431ull

@@ -5,7 +5,9 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/tcp.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -26,6 +31,7 @@
 #include "turns.h"
 #include "two_pods.h"
 
+#define WAIT_MS lab_patience_ms(2000)
 #define PUT "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n"
 #define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 #define GET "GET / HTTP/1.1\r\nx-mse-tag: gray\r\n\r\n"
@@ -470,6 +476,112 @@ static int count_fars(void)
 	return n;
 }
 
+/* ---- sockets that their applications keep locked ---- */
+
+/* Another thread sends bytes that are not there (userfaultfd): the kernel keeps its socket locked while it waits for them. */
+struct held {
+	int fd, uffd;
+	void *memory;
+	pthread_t thread;
+};
+
+static void *send_nothing(void *arg)
+{
+	struct held *h = arg;
+
+	(void)send(h->fd, h->memory, 16, MSG_NOSIGNAL);
+	return NULL;
+}
+
+static void hold(struct held *h, int fd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffd_msg fault;
+	long page = sysconf(_SC_PAGESIZE);
+
+	h->fd = fd;
+	h->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	assert_true(h->uffd >= 0);
+	assert_int_equal(ioctl(h->uffd, UFFDIO_API, &api), 0);
+	h->memory = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	range.range.start = (uintptr_t)h->memory;
+	range.range.len = (uint64_t)page;
+	assert_int_equal(ioctl(h->uffd, UFFDIO_REGISTER, &range), 0);
+	assert_int_equal(pthread_create(&h->thread, NULL, send_nothing, h), 0);
+	assert_int_equal(read(h->uffd, &fault, sizeof(fault)), sizeof(fault));
+}
+
+static void let_go(struct held *h)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)h->memory, (uint64_t)page } };
+
+	assert_int_equal(ioctl(h->uffd, UFFDIO_ZEROPAGE, &zero), 0);
+	pthread_join(h->thread, NULL);
+	munmap(h->memory, (size_t)page);
+	close(h->uffd);
+}
+
+struct sending {
+	int fd;
+	const char *text;
+	int done;
+};
+
+static void *send_text(void *arg)
+{
+	struct sending *s = arg;
+
+	(void)send(s->fd, s->text, strlen(s->text), MSG_NOSIGNAL);
+	__atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Is text sent on fd, while `locked` is locked? */
+static bool is_sent(int fd, const char *text, int locked)
+{
+	struct sending s = { .fd = fd, .text = text };
+	struct held h;
+	pthread_t thread;
+	bool sent;
+
+	hold(&h, locked);
+	assert_int_equal(pthread_create(&thread, NULL, send_text, &s), 0);
+	for (int ms = 0; !__atomic_load_n(&s.done, __ATOMIC_ACQUIRE) && ms < WAIT_MS; ms++)
+		poll(NULL, 0, 1);
+	sent = __atomic_load_n(&s.done, __ATOMIC_ACQUIRE);
+	let_go(&h);
+	pthread_join(thread, NULL);
+	return sent;
+}
+
+/* A pod that answers a client does not wait until that one has sent what it is sending: it may answer others with the same thread. */
+static void locked_client_keeps_no_pod_waiting(void **state)
+{
+	int c, b, g;
+
+	(void)state;
+	open_gray(&c, &b, &g);
+	lab_send(c, GET);
+	lab_expect(g, GET);
+	assert_true(is_sent(g, OK(4, "gray"), c));
+	lab_expect(c, OK(4, "gray"));
+	close_all(c, b, g);
+}
+
+/* Nor a client for a pod. */
+static void locked_pod_keeps_no_client_waiting(void **state)
+{
+	int c, b, g;
+
+	(void)state;
+	open_gray(&c, &b, &g);
+	assert_true(is_sent(c, GET, g));
+	lab_expect(g, GET);
+	close_all(c, b, g);
+}
+
 /* Nothing is left of connections that have ended, whoever ended them. */
 static void nothing_is_left_behind(void **state)
 {
@@ -509,6 +621,8 @@ int main(void)
 		cmocka_unit_test_teardown(addresses_prove_nothing, two_pods_clean),
 		cmocka_unit_test_teardown(surplus_is_no_answer, two_pods_clean),
 		cmocka_unit_test_teardown(surplus_comes_too_late, two_pods_clean),
+		cmocka_unit_test_teardown(locked_client_keeps_no_pod_waiting, two_pods_clean),
+		cmocka_unit_test_teardown(locked_pod_keeps_no_client_waiting, two_pods_clean),
 		cmocka_unit_test_teardown(nothing_is_left_behind, two_pods_clean),
 	};
 

@@ -18,7 +18,7 @@
 
 /* What the agent runs itself, or attaches to devices that come and go; all others are attached already. */
 #define TO_POD "lw_to_pod"
-static const char *const own[] = { TO_POD, "lw_pool_put", "lw_pool_drop", "lw_bind", "lw_up_opaque", "lw_backlog" };
+static const char *const own[] = { TO_POD, "lw_pool_put", "lw_pool_drop", "lw_bind", "lw_up_opaque", "lw_backlog", "lw_unseen" };
 static const char *const hooks[] = { "connect4", "connect6", "getpeername4", "getpeername6", "sockops" };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -9,5 +9,8 @@
 
 struct lw_netns;
 
-/* Reset, by sock_diag. 0, -ENOENT (gone already), or -errno. */
+/* How long an application's socket may be locked before nobody waits for it (base/aside.h). */
+#define LW_LOCK_PATIENCE_MS 20
+
+/* Reset, by sock_diag. 0: done, or once its application has let go of its lock; -ENOENT (gone already), or -errno. */
 int lw_downstream_reset(struct lw_netns *ns, uint64_t cookie, const struct lw_flow *flow);

@@ -14,8 +14,10 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/aside.h"
 #include "base/cleanup.h"
 #include "core/bytemap.h"
+#include "kern/downstream.h"
 
 /* Descriptors looked at in one turn of the loop: four system calls each. */
 #define LOOK_MAX 256
@@ -34,6 +36,7 @@ struct end {
 
 struct process {
 	pid_t pid;
+	uint64_t netns; /* of the socket asked for first */
 	int pidfd;
 	DIR *fds;
 	struct lw_bytemap wanted; /* struct end, by cookie */
@@ -80,6 +83,41 @@ static int process_open(struct process *p)
 	return p->fds ? 0 : -errno;
 }
 
+struct shut {
+	struct lw_aside aside;
+	int fd;
+};
+
+static int shut(struct lw_aside *aside)
+{
+	return shutdown(((struct shut *)aside)->fd, SHUT_RD) ? -errno : 0;
+}
+
+static void shut_drop(struct lw_aside *aside)
+{
+	(void)lw_close(((struct shut *)aside)->fd);
+	free(aside);
+}
+
+/* Takes fd over. 0: done, or once its application has let go of its lock. */
+static int shut_down(const struct process *p, int fd)
+{
+	struct shut *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s) {
+		(void)lw_close(fd);
+		return -ENOMEM;
+	}
+	s->aside = (struct lw_aside){ .owner = p->netns, .patience_ms = LW_LOCK_PATIENCE_MS, .call = shut, .drop = shut_drop };
+	s->fd = fd;
+	r = lw_aside_do(&s->aside);
+	if (r == -EINPROGRESS)
+		return 0;
+	shut_drop(&s->aside);
+	return r;
+}
+
 static void look_at(struct lw_ends *ends, struct process *p, const char *name)
 {
 	char link[64];
@@ -98,7 +136,7 @@ static void look_at(struct lw_ends *ends, struct process *p, const char *name)
 	key = LW_BYTES_OF(cookie);
 	e = lw_bytemap_remove(&p->wanted, &key, 1);
 	if (e)
-		tell(ends, e, shutdown(fd, SHUT_RD) ? -errno : 0);
+		tell(ends, e, shut_down(p, TAKE_FD(fd)));
 }
 
 struct pass {
@@ -201,7 +239,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int events)
 	}
 }
 
-int lw_ends_ask(struct lw_ends *ends, pid_t pid, uint64_t cookie, uint64_t id)
+int lw_ends_ask(struct lw_ends *ends, pid_t pid, uint64_t netns, uint64_t cookie, uint64_t id)
 {
 	const struct lw_bytes by_pid = LW_BYTES_OF(pid), by_cookie = LW_BYTES_OF(cookie);
 	struct process *p = lw_bytemap_get(&ends->processes, &by_pid, 1);
@@ -212,6 +250,7 @@ int lw_ends_ask(struct lw_ends *ends, pid_t pid, uint64_t cookie, uint64_t id)
 		if (!p)
 			return -ENOMEM;
 		p->pid = pid;
+		p->netns = netns;
 		p->pidfd = -1;
 		if (lw_bytemap_put(&ends->processes, &by_pid, 1, p)) {
 			process_free(p);

@@ -7,6 +7,7 @@
  * are of the kernel's clock of jiffies: if they are the same, one may be.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -14,10 +15,12 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "base/aside.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,8 +29,11 @@
 #include "kern/reads.h"
 
 #define BIT(state) (1u << (state))
+/* In which the kernel tells of no more sockets of a pod. */
+#define DUMP_PATIENCE_MS 1000
 
 struct older {
+	const struct lw_kern *kern;
 	int map, work, pods;
 	struct lw_older_count *counts; /* mmapped */
 	size_t found, at_work, npods; /* npods: with an index of their own */
@@ -158,41 +164,106 @@ static const struct tcp_info *info_of(const struct nlmsghdr *h)
 	return NULL;
 }
 
-/* All sockets of one family in some of the states. 0 or -errno. */
-static int each(struct older *older, int sock, int family, uint32_t states, each_cb cb)
-{
+/* All sockets of one family in some of the states, as the kernel tells of them. */
+struct dump {
+	struct lw_aside aside;
+	int sock;
 	struct {
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 r;
-	} req = {
-		.h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.r = { .sdiag_family = (__u8)family,
-		       .sdiag_protocol = IPPROTO_TCP,
-		       .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-		       .idiag_states = states },
-	};
-	char buf[32768] __attribute__((aligned(__alignof__(struct nlmsghdr))));
-	struct pollfd p = { .fd = sock, .events = POLLIN };
+	} req;
+	char *buf;
+	size_t len, room;
+};
+#define DUMP_STEP 32768
 
-	if (send(sock, &req, sizeof(req), 0) < 0)
+static int dump_run(struct lw_aside *aside)
+{
+	struct dump *d = (struct dump *)aside;
+	struct pollfd p = { .fd = d->sock, .events = POLLIN };
+
+	if (send(d->sock, &d->req, sizeof(d->req), 0) < 0)
 		return -errno;
 	for (;;) {
+		const struct nlmsghdr *h;
 		ssize_t n;
 
+		if (d->room - d->len < DUMP_STEP) {
+			char *buf = realloc(d->buf, d->room + 8 * DUMP_STEP);
+
+			if (!buf)
+				return -ENOMEM;
+			d->buf = buf;
+			d->room += 8 * DUMP_STEP;
+		}
 		/* the kernel dumps within send(2) and recv(2) */
 		if (poll(&p, 1, 1000) != 1)
 			return -ETIMEDOUT;
-		n = recv(sock, buf, sizeof(buf), 0);
+		n = recv(d->sock, d->buf + d->len, DUMP_STEP, 0);
 		if (n <= 0)
 			return n ? -errno : -EIO;
-		for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
+		lw_aside_is_alive(aside);
+		h = (const struct nlmsghdr *)(d->buf + d->len);
+		d->len += NLMSG_ALIGN((size_t)n);
+		for (; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
 			if (h->nlmsg_type == NLMSG_DONE)
 				return 0;
 			if (h->nlmsg_type == NLMSG_ERROR)
-				return ((struct nlmsgerr *)NLMSG_DATA(h))->error;
-			cb(older, NLMSG_DATA(h), info_of(h));
+				return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
 		}
 	}
+}
+
+static void dump_drop(struct lw_aside *aside)
+{
+	struct dump *d = (struct dump *)aside;
+
+	(void)lw_close(d->sock);
+	free(d->buf);
+	free(d);
+}
+
+/*
+ * Calls cb for each. 0, -EINPROGRESS: one is locked by its application, and until it is not the kernel does not go on
+ * (tcp_get_info()); or -errno.
+ */
+static int each(struct older *older, int sock, int family, uint32_t states, each_cb cb)
+{
+	struct dump *d = calloc(1, sizeof(*d));
+	const struct nlmsghdr *h;
+	size_t left;
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->aside = (struct lw_aside){ .owner = older->netns, .patience_ms = DUMP_PATIENCE_MS, .call = dump_run, .drop = dump_drop };
+	d->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(d->req), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+				      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP };
+	d->req.r = (struct inet_diag_req_v2){ .sdiag_family = (__u8)family, .sdiag_protocol = IPPROTO_TCP,
+					      .idiag_ext = 1 << (INET_DIAG_INFO - 1), .idiag_states = states };
+	/* in a thread it may outlive the caller's */
+	d->sock = fcntl(sock, F_DUPFD_CLOEXEC, 3);
+	r = d->sock < 0 ? -errno : lw_aside_do(&d->aside);
+	if (r == -EINPROGRESS)
+		return r;
+	h = (const struct nlmsghdr *)d->buf;
+	left = d->len;
+	for (; !r && NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
+		if (h->nlmsg_type != NLMSG_DONE)
+			cb(older, NLMSG_DATA(h), info_of(h));
+	dump_drop(&d->aside);
+	return r;
+}
+
+/* Of no request of this pod can be said any more whether it is at work. */
+static int give_up(struct older *older)
+{
+	struct lw_unseen_args args = { .netns = older->netns };
+
+	lw_warn("list the connections that a pod has accepted (network namespace cookie %llu): one of its processes has kept a socket "
+		"locked for long; of what it sends, the lane is known by tags and trace ids alone",
+		(unsigned long long)older->netns);
+	return lw_kern_call(older->kern->skel->progs.lw_unseen, &args, sizeof(args));
 }
 
 static int look(int sock, void *arg)
@@ -218,7 +289,7 @@ static int look(int sock, void *arg)
 		if (!r)
 			r = each(older, sock, AF_INET6, passes[i].states, passes[i].cb);
 	}
-	return r;
+	return r == -EINPROGRESS ? give_up(older) : r;
 }
 
 int lw_reads_add_older(struct lw_kern *kern)
@@ -230,6 +301,7 @@ int lw_reads_add_older(struct lw_kern *kern)
 
 	if (!older)
 		return -ENOMEM;
+	older->kern = kern;
 	older->map = bpf_map__fd(kern->skel->maps.lw_older);
 	older->work = bpf_map__fd(kern->skel->maps.lw_older_work);
 	older->pods = bpf_map__fd(kern->skel->maps.lw_older_pods);

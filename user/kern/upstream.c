@@ -246,7 +246,7 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		return;
 	}
 	u->ending = (pid_t)flow.pid;
-	r = lw_ends_ask(ups->ends, u->ending, u->down, u->cookie);
+	r = lw_ends_ask(ups->ends, u->ending, flow.netns, u->down, u->cookie);
 	if (r == -EEXIST) { /* by another of its upstream sockets */
 		u->ending = 0;
 		lw_upstream_close(ups, u);

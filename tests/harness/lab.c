@@ -311,7 +311,7 @@ static void agent_child(int ready, const struct lab_options *options)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (lw_upstreams_start(lab.kern, loop, &(struct lw_upstreams_options){ .fail_closed = options->fail_closed }, &ups))
 		_exit(1);
-	if (options->guard && lw_devices_start(lab.kern, loop, guarded, &devices))
+	if (options->guard && lw_devices_start(lab.kern, guarded, &devices))
 		_exit(1);
 	lw_kern_heartbeat(lab.kern); /* the first turn of the loop may be late */
 	if (write(ready, "r", 1) != 1)

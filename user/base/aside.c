@@ -2,12 +2,11 @@
 #include "base/aside.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 /* Threads of owners that have kept a call waiting, and calls that wait for one of them. */
 #define OWN_MAX 64
@@ -29,26 +28,10 @@ static struct worker *shared,
 	*owned; /* shared: makes the calls that are waited for; NULL: to be started */
 static size_t nowned;
 
-static struct timespec at(uint64_t ns)
-{
-	return (struct timespec){ .tv_sec = (time_t)(ns / LW_NS_PER_SEC),
-				  .tv_nsec = (long)(ns % LW_NS_PER_SEC) };
-}
-
-static void cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
-}
-
 /* False: there was nothing to do for long, and nobody knows of the worker any more. */
 static bool wait_for_one(struct worker *w)
 {
-	const struct timespec until = at(lw_clock_ns() + IDLE_NS);
+	const struct timespec until = lw_cond_until(lw_clock_ns() + IDLE_NS);
 	struct worker **link = &owned;
 
 	while (!w->first) {
@@ -102,22 +85,17 @@ static int start(struct worker **ret)
 {
 	struct worker *w = calloc(1, sizeof(*w));
 	static bool again;
-	sigset_t all, old;
 	pthread_t thread;
 	int r;
 
 	if (!w)
 		return -ENOMEM;
 	if (!again)
-		cond_init(&done);
+		lw_cond_init(&done);
 	again = true;
-	cond_init(&w->wake);
+	lw_cond_init(&w->wake);
 	w->end = &w->first;
-	/* signals are the main thread's */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&thread, NULL, work, w);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = lw_thread_start(work, w, &thread);
 	if (r) {
 		(void)pthread_cond_destroy(&w->wake);
 		free(w);
@@ -143,7 +121,8 @@ static bool is_done(struct lw_aside *aside)
 	unsigned int alive = 0, now_alive = 0;
 
 	do {
-		const struct timespec until = at(lw_clock_ns() + aside->patience_ms * LW_NS_PER_MS);
+		const struct timespec until =
+			lw_cond_until(lw_clock_ns() + aside->patience_ms * LW_NS_PER_MS);
 		int r = 0;
 
 		alive = now_alive;

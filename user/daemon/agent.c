@@ -305,7 +305,7 @@ int lw_agent_begin(struct agent *agent)
 		return r;
 	}
 	if (o->devices) {
-		r = lw_devices_start(agent->kern, agent->loop, o->devices, &agent->devices);
+		r = lw_devices_start(agent->kern, o->devices, &agent->devices);
 		if (r < 0) {
 			lw_error("attach to the devices: %s", strerror(-r));
 			return r;

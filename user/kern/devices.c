@@ -6,13 +6,17 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/bytemap.h"
 #include "kern/internal.h"
 
@@ -29,13 +33,32 @@ struct device {
 	char name[IF_NAMESIZE];
 };
 
+/* A program of others. */
+struct other {
+	const char *where;
+	char program[64];
+	bool before;
+};
+
+/*
+ * What is asked of devices takes the kernel's one lock for all of them (rtnl_lock()), which is held for as long as hundreds of pods take
+ * to end: so a thread of its own asks, and nobody waits for it longer than LOOK_MS.
+ */
+#define LOOK_MS 200
+
 struct lw_devices {
 	struct lw_kern *kern;
-	struct ev_loop *loop;
 	char **patterns;
-	struct lw_bytemap devices; /* by ifindex */
-	int netlink;
-	ev_io io;
+	int netlink, wake; /* eventfd */
+	bool running;
+	pthread_t thread;
+	struct lw_bytemap devices; /* by ifindex; the thread's, while it runs */
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t looked;
+	bool stop;
+	uint64_t looks_asked, looks_done;
+	struct other *others; /* of the last look */
+	size_t nothers;
 };
 
 bool lw_devices_is_our_filter(uint32_t handle, uint32_t priority)
@@ -198,11 +221,14 @@ static void forget(struct lw_devices *d, int ifindex)
 	device_free(lw_bytemap_remove(&d->devices, &key, 1));
 }
 
-static void add_all(struct lw_devices *d)
+/* `main`: in the main thread, which is alive meanwhile. */
+static void add_all(struct lw_devices *d, bool main)
 {
 	struct if_nameindex *all = if_nameindex();
 
 	for (struct if_nameindex *i = all; i && i->if_index; i++) {
+		if (main)
+			lw_kern_heartbeat(d->kern);
 		add(d, (int)i->if_index, i->if_name);
 		if (!wanted(d, i->if_name))
 			remove_abandoned(d, (int)i->if_index, i->if_name);
@@ -223,18 +249,15 @@ static bool is_there(void *value, void *arg)
 	return false;
 }
 
-static void on_netlink(struct ev_loop *loop, ev_io *w, int events)
+static void on_netlink(struct lw_devices *d)
 {
-	struct lw_devices *d = w->data;
 	char buf[32768] __attribute__((aligned(__alignof__(struct nlmsghdr))));
 	ssize_t n = recv(d->netlink, buf, sizeof(buf), MSG_DONTWAIT);
 
-	(void)loop;
-	(void)events;
 	if (n < 0 && errno == ENOBUFS) {
 		/* messages were lost: look at everything */
 		lw_bytemap_filter(&d->devices, is_there, NULL);
-		add_all(d);
+		add_all(d, false);
 	}
 	for (struct nlmsghdr *h = (struct nlmsghdr *)buf; n > 0 && NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
 		struct ifinfomsg *info = NLMSG_DATA(h);
@@ -246,6 +269,93 @@ static void on_netlink(struct ev_loop *loop, ev_io *w, int events)
 		else if (h->nlmsg_type == RTM_NEWLINK && if_indextoname((unsigned int)info->ifi_index, name))
 			add(d, info->ifi_index, name);
 	}
+}
+
+/* ---- others' programs ---- */
+
+struct look {
+	const struct lw_kern *kern;
+	struct other *others;
+	size_t n, room;
+};
+
+static void note_other(const char *where, const char *program, bool before, void *arg)
+{
+	struct look *look = arg;
+	struct other *o;
+
+	if (look->n == look->room) {
+		size_t room = look->room ? 2 * look->room : 64;
+
+		o = realloc(look->others, room * sizeof(*o));
+		if (!o)
+			return;
+		look->others = o;
+		look->room = room;
+	}
+	o = &look->others[look->n++];
+	o->where = where;
+	o->before = before;
+	(void)snprintf(o->program, sizeof(o->program), "%s", program);
+}
+
+static bool look_at(void *value, void *arg)
+{
+	const struct device *dev = value;
+	struct look *look = arg;
+
+	lw_others_each_tc(look->kern, dev->ifindex, note_other, look);
+	return true;
+}
+
+/* Has been asked for `asked` looks by now. */
+static void look(struct lw_devices *d, uint64_t asked)
+{
+	struct look look = { .kern = d->kern };
+
+	lw_bytemap_filter(&d->devices, look_at, &look);
+	(void)pthread_mutex_lock(&d->lock);
+	free(d->others);
+	d->others = look.others;
+	d->nothers = look.n;
+	d->looks_done = asked;
+	(void)pthread_cond_signal(&d->looked);
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- the thread ---- */
+
+static void *run(void *arg)
+{
+	struct lw_devices *d = arg;
+	struct pollfd p[] = { { .fd = d->netlink, .events = POLLIN }, { .fd = d->wake, .events = POLLIN } };
+
+	for (;;) {
+		uint64_t asked, done, n;
+		bool stop;
+
+		(void)poll(p, 2, -1);
+		if (p[1].revents)
+			(void)!read(d->wake, &n, sizeof(n));
+		(void)pthread_mutex_lock(&d->lock);
+		stop = d->stop;
+		asked = d->looks_asked;
+		done = d->looks_done;
+		(void)pthread_mutex_unlock(&d->lock);
+		if (stop)
+			return NULL;
+		if (p[0].revents)
+			on_netlink(d);
+		if (asked != done)
+			look(d, asked);
+	}
+}
+
+static void wake(struct lw_devices *d)
+{
+	const uint64_t one = 1;
+
+	(void)!write(d->wake, &one, sizeof(one));
 }
 
 static int copy_patterns(struct lw_devices *d, const char *const *patterns)
@@ -265,7 +375,7 @@ static int copy_patterns(struct lw_devices *d, const char *const *patterns)
 	return 0;
 }
 
-int lw_devices_start(struct lw_kern *kern, struct ev_loop *loop, const char *const *patterns, struct lw_devices **ret)
+int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct lw_devices **ret)
 {
 	_cleanup_(lw_devices_stop) struct lw_devices *d = NULL;
 	struct sockaddr_nl sa = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
@@ -278,8 +388,9 @@ int lw_devices_start(struct lw_kern *kern, struct ev_loop *loop, const char *con
 	if (!d)
 		return -ENOMEM;
 	d->kern = kern;
-	d->loop = loop;
-	d->netlink = -1;
+	d->netlink = d->wake = -1;
+	(void)pthread_mutex_init(&d->lock, NULL);
+	lw_cond_init(&d->looked);
 	r = copy_patterns(d, patterns);
 	if (r)
 		return r;
@@ -287,10 +398,14 @@ int lw_devices_start(struct lw_kern *kern, struct ev_loop *loop, const char *con
 	d->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (d->netlink < 0 || bind(d->netlink, (struct sockaddr *)&sa, sizeof(sa)))
 		return -errno;
-	add_all(d);
-	ev_io_init(&d->io, on_netlink, d->netlink, EV_READ);
-	d->io.data = d;
-	ev_io_start(loop, &d->io);
+	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->wake < 0)
+		return -errno;
+	add_all(d, true);
+	r = lw_thread_start(run, d, &d->thread);
+	if (r)
+		return r;
+	d->running = true;
 	r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on %zu devices at start, and on those that come)", d->devices.count);
 	if (r)
 		return r;
@@ -317,9 +432,18 @@ void lw_devices_stop(struct lw_devices **d_)
 	*d_ = NULL;
 	if (!d)
 		return;
-	if (d->io.data)
-		ev_io_stop(d->loop, &d->io);
+	if (d->running) {
+		(void)pthread_mutex_lock(&d->lock);
+		d->stop = true;
+		(void)pthread_mutex_unlock(&d->lock);
+		wake(d);
+		(void)pthread_join(d->thread, NULL);
+	}
+	(void)pthread_cond_destroy(&d->looked);
+	(void)pthread_mutex_destroy(&d->lock);
 	(void)lw_close(d->netlink);
+	(void)lw_close(d->wake);
+	free(d->others);
 	lw_bytemap_filter(&d->devices, detach, d);
 	lw_bytemap_clear(&d->devices);
 	for (size_t i = 0; d->patterns && d->patterns[i]; i++)
@@ -328,27 +452,21 @@ void lw_devices_stop(struct lw_devices **d_)
 	free(d);
 }
 
-struct other_walk {
-	const struct lw_devices *devices;
-	lw_other_cb cb;
-	void *arg;
-};
-
-static bool each_other(void *value, void *arg)
-{
-	struct device *dev = value;
-	struct other_walk *w = arg;
-
-	lw_others_each_tc(w->devices->kern, dev->ifindex, w->cb, w->arg);
-	return true;
-}
-
 void lw_devices_each_other(struct lw_devices *d, lw_other_cb cb, void *arg)
 {
-	struct other_walk w = { d, cb, arg };
+	const struct timespec until = lw_cond_until(lw_clock_ns() + LOOK_MS * LW_NS_PER_MS);
+	uint64_t asked;
 
-	if (d)
-		lw_bytemap_filter(&d->devices, each_other, &w);
+	if (!d)
+		return;
+	(void)pthread_mutex_lock(&d->lock);
+	asked = ++d->looks_asked;
+	wake(d);
+	while (d->looks_done < asked && pthread_cond_timedwait(&d->looked, &d->lock, &until) != ETIMEDOUT)
+		;
+	for (size_t i = 0; i < d->nothers; i++)
+		cb(d->others[i].where, d->others[i].program, d->others[i].before, arg);
+	(void)pthread_mutex_unlock(&d->lock);
 }
 
 int lw_devices_cleanup(void)

@@ -7,8 +7,6 @@
  * device that it was not told of. The clsact qdisc
  * goes with the filter if an agent made it and nobody else has a filter there.
  */
-#include <ev.h>
-
 #include "kern/kern.h"
 #include "kern/others.h"
 
@@ -23,11 +21,14 @@ struct lw_devices;
  * patterns: fnmatch(3) ones, NULL-terminated; not kept. 0 or -errno. A device that cannot be attached to is
  * warned of and left. With LW_KERN_MODE_NONE there is nothing to do and *ret is NULL.
  */
-int lw_devices_start(struct lw_kern *kern, struct ev_loop *loop, const char *const *patterns, struct lw_devices **ret);
+int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct lw_devices **ret);
 /* Detaches. Takes NULL. */
 void lw_devices_stop(struct lw_devices **devices);
 
-/* Programs of others on the egress of these devices. Takes NULL. */
+/*
+ * Programs of others on the egress of these devices; as they were when they were last asked for, where the kernel does not tell at
+ * once. Takes NULL.
+ */
 void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg);
 bool lw_devices_is_our_filter(uint32_t handle, uint32_t priority);
 

@@ -44,7 +44,7 @@ struct other {
  * What is asked of devices takes the kernel's one lock for all of them (rtnl_lock()), which is held for as long as hundreds of pods take
  * to end: so a thread of its own asks, and nobody waits for it longer than LOOK_MS.
  */
-#define LOOK_MS 200
+#define LOOK_MS 300
 
 struct lw_devices {
 	struct lw_kern *kern;
@@ -274,7 +274,8 @@ static void on_netlink(struct lw_devices *d)
 /* ---- others' programs ---- */
 
 struct look {
-	const struct lw_kern *kern;
+	struct lw_kern *kern;
+	bool main; /* in the main thread, which is alive meanwhile */
 	struct other *others;
 	size_t n, room;
 };
@@ -304,14 +305,16 @@ static bool look_at(void *value, void *arg)
 	const struct device *dev = value;
 	struct look *look = arg;
 
+	if (look->main)
+		lw_kern_heartbeat(look->kern);
 	lw_others_each_tc(look->kern, dev->ifindex, note_other, look);
 	return true;
 }
 
 /* Has been asked for `asked` looks by now. */
-static void look(struct lw_devices *d, uint64_t asked)
+static void look(struct lw_devices *d, uint64_t asked, bool main)
 {
-	struct look look = { .kern = d->kern };
+	struct look look = { .kern = d->kern, .main = main };
 
 	lw_bytemap_filter(&d->devices, look_at, &look);
 	(void)pthread_mutex_lock(&d->lock);
@@ -347,7 +350,7 @@ static void *run(void *arg)
 		if (p[0].revents)
 			on_netlink(d);
 		if (asked != done)
-			look(d, asked);
+			look(d, asked, false);
 	}
 }
 
@@ -402,6 +405,7 @@ int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct l
 	if (d->wake < 0)
 		return -errno;
 	add_all(d, true);
+	look(d, 0, true);
 	r = lw_thread_start(run, d, &d->thread);
 	if (r)
 		return r;

@@ -148,6 +148,53 @@ static void test_errno(void **state)
 	assert_int_equal(saved, EXDEV);
 }
 
+static size_t drain(int fd, char *to, size_t size)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while ((got = read(fd, to + n, size - 1 - n)) > 0)
+		n += (size_t)got;
+	to[n] = '\0';
+	return n;
+}
+
+/* Nobody reads: lines are dropped, not waited for, and counted. */
+static void test_full_pipe(void **state)
+{
+	static char text[1 << 20], long_line[4000];
+	int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3), fds[2], lines = 0;
+	const char *last;
+
+	(void)state;
+	memset(long_line, 'x', sizeof(long_line) - 1);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	lw_log_drop(true);
+	for (int i = 0; i < 1000; i++)
+		lw_info("line %d %s", i, i % 3 ? "" : long_line);
+	drain(fds[0], text, sizeof(text));
+	lw_info("the next");
+	lw_info("and one more");
+	drain(fds[0], text + strlen(text), sizeof(text) - strlen(text));
+	lw_log_drop(false);
+	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	close(saved);
+	close(fds[0]);
+	close(fds[1]);
+	for (const char *p = text; (p = strstr(p, "info: line ")); p++)
+		lines++;
+	assert_in_range(lines, 10, 999);
+	last = strstr(text, "warn: ");
+	assert_non_null(last);
+	assert_int_equal(last[-1], '\n');
+	assert_int_equal(atoi(last + strlen("warn: ")), 1000 - lines);
+	assert_non_null(strstr(
+		last,
+		" lines of this log are missing: nobody has read it\ninfo: the next\ninfo: and one more\n"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -157,6 +204,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_long, reset),
 		cmocka_unit_test_teardown(test_names, reset),
 		cmocka_unit_test_teardown(test_errno, reset),
+		cmocka_unit_test_teardown(test_full_pipe, reset),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

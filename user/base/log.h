@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Log lines on stderr, one write(2) each, as text ("warn: ...") or as one JSON object a line with
- * ts (seconds since the epoch), level and msg. Settings are global to the process.
+ * ts (seconds since the epoch), level and msg. Settings are global to the process. From any thread.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -24,6 +24,11 @@ enum lw_log_format { LW_LOG_FORMAT_LIST(LW_ENUM_LOG_FORMAT) LW_LOG_FORMAT__MAX }
 /* Up to info, as text, until told otherwise. */
 void lw_log_set_level(enum lw_log_level level);
 void lw_log_set_format(enum lw_log_format format);
+/*
+ * A pipe or socket whose reader is behind holds the writer up. With `yes` lines are dropped then, and counted in the first one that
+ * follows: for who has others to serve. Such a line may end amidst.
+ */
+void lw_log_drop(bool yes);
 /* 0, or -EINVAL for a name that is none; *ret then stays. */
 int lw_log_level_parse(const char *name, enum lw_log_level *ret);
 int lw_log_format_parse(const char *name, enum lw_log_format *ret);

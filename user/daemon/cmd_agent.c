@@ -326,6 +326,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		return code;
 	lw_log_set_level(g.level);
 	lw_log_set_format(g.format);
+	lw_log_drop(true);
 	if (g.self_test)
 		return lw_self_test_run();
 	return exit_of(lw_agent_run(&g.agent));

@@ -406,13 +406,12 @@ int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct l
 		return -errno;
 	add_all(d, true);
 	look(d, 0, true);
-	r = lw_thread_start(run, d, &d->thread);
+	r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on %zu devices at start, and on those that come)", d->devices.count);
+	if (!r)
+		r = lw_thread_start(run, d, &d->thread);
 	if (r)
 		return r;
 	d->running = true;
-	r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on %zu devices at start, and on those that come)", d->devices.count);
-	if (r)
-		return r;
 	*ret = TAKE_PTR(d);
 	return 0;
 }

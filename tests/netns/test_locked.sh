@@ -35,7 +35,11 @@ agent_start
 alive "an agent that has started beside it"
 gray "steered meanwhile"
 grep -q 'kept a socket locked for long' "$LWT_TMP/agent.log" || fail "the agent has not said which pod it could not list"
-expect_eq "pods that could not be listed" 1 "$(bpftool -j map dump pinned "$LWT_TMP/bpffs/laneway/at_unseen" | jq '[.[].formatted.value] | add')"
+if grep -q 'list the connections that pods have accepted' "$LWT_TMP/agent.log"; then
+	say "this kernel lists for one at a time: no pod has evidence by threads"
+else
+	expect_eq "pods that could not be listed" 1 "$(bpftool -j map dump pinned "$LWT_TMP/bpffs/laneway/at_unseen" | jq '[.[].formatted.value] | add')"
+fi
 echo >&"${client[1]}"
 wait "$pid"
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/aside.h"
@@ -166,12 +167,31 @@ static void too_many_are_refused(void **state)
 	close(fds[1]);
 }
 
+/* A child has none of the threads, and starts its own. */
+static void after_a_fork(void **state)
+{
+	int dropped = 0, status;
+	struct call *c = make(5, -1, &dropped);
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(lw_aside_do(&c->aside), 0);
+	pid = fork();
+	if (!pid)
+		_exit(lw_aside_do(&c->aside) ? 1 : 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(lw_aside_do(&c->aside), 0);
+	free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(returns_what_the_call_does),
 		cmocka_unit_test(signs_of_life_are_waited_for),
 		cmocka_unit_test(is_not_waited_for_beyond_patience),
+		cmocka_unit_test(after_a_fork),
 		cmocka_unit_test(too_many_are_refused),
 	};
 

@@ -2,6 +2,7 @@
 #include "base/aside.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -81,6 +82,17 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* A child has none of the threads. */
+static void begin_anew(void)
+{
+	static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+
+	lock = unlocked;
+	shared = owned = NULL;
+	nowned = 0;
+	lw_cond_init(&done);
+}
+
 static int start(struct worker **ret)
 {
 	struct worker *w = calloc(1, sizeof(*w));
@@ -90,8 +102,10 @@ static int start(struct worker **ret)
 
 	if (!w)
 		return -ENOMEM;
-	if (!again)
+	if (!again) {
 		lw_cond_init(&done);
+		(void)pthread_atfork(NULL, NULL, begin_anew);
+	}
 	again = true;
 	lw_cond_init(&w->wake);
 	w->end = &w->first;

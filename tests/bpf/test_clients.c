@@ -65,17 +65,6 @@ static int ask(struct conn *k, int lane)
 	return k->s[lane];
 }
 
-static char *noise(size_t n, unsigned int seed)
-{
-	char *p = malloc(n);
-
-	for (size_t i = 0; i < n; i++) {
-		seed = seed * 1103515245 + 12345;
-		p[i] = (char)(seed >> 16);
-	}
-	return p;
-}
-
 static void wait_for(int fd, short events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
@@ -140,7 +129,7 @@ static void fionread_counts(void **state)
 {
 	static const int sizes[] = { 1, 100, 4096, 70000 };
 	struct conn k = conn_open();
-	char *body = noise(70000, 1), *got = malloc(70000);
+	char *body = lab_noise(70000, 1), *got = malloc(70000);
 
 	(void)state;
 	for (size_t i = 0; i < 8; i++) {
@@ -211,7 +200,7 @@ static void waitall_reads_in_order(void **state)
 {
 	enum { N = 200000 };
 	struct conn k = conn_open();
-	char *body = noise(N, 2), *got = malloc(N), head[64];
+	char *body = lab_noise(N, 2), *got = malloc(N), head[64];
 	int reads = 0;
 
 	(void)state;
@@ -243,7 +232,7 @@ static void byte_by_byte(void **state)
 {
 	enum { N = 3000 };
 	struct conn k = conn_open();
-	char *body = noise(N, 3), *got = malloc(N), head[96];
+	char *body = lab_noise(N, 3), *got = malloc(N), head[96];
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
@@ -401,7 +390,7 @@ static void many_iovecs(void **state)
 {
 	enum { N = 1000 };
 	struct conn k = conn_open();
-	char *body = noise(N, 5), *got = malloc(N), head[96];
+	char *body = lab_noise(N, 5), *got = malloc(N), head[96];
 	struct iovec iov[1024];
 
 	(void)state;
@@ -449,7 +438,7 @@ static void send_file(void **state)
 {
 	enum { N = 3000000, CHUNK = 5000 };
 	struct conn k = conn_open();
-	char *body = noise(N, 6), *got = malloc(2 * N), head[128];
+	char *body = lab_noise(N, 6), *got = malloc(2 * N), head[128];
 	int fd[2] = { memfd_create("length", 0), memfd_create("chunks", 0) };
 	off_t size[2] = { N, 0 };
 
@@ -608,7 +597,7 @@ static size_t fill(int s, const char *data, size_t n)
 static void slow_reader(void **state)
 {
 	enum { N = 80000000 };
-	char *body = noise(N, 8), *got = malloc(N), head[64];
+	char *body = lab_noise(N, 8), *got = malloc(N), head[64];
 
 	(void)state;
 	snprintf(head, sizeof(head), ANSWER, N);
@@ -646,7 +635,7 @@ static void slow_reader_of_an_answer_without_length(void **state)
 {
 	enum { N = 80000000 };
 	static const char head[] = "HTTP/1.1 200 OK\r\n\r\n";
-	char *body = noise(N, 9), *got = malloc(N);
+	char *body = lab_noise(N, 9), *got = malloc(N);
 	struct conn k = conn_open();
 	int s = ask(&k, 1);
 	struct sending sending = { .fd = s, .piece = 100000 };
@@ -675,7 +664,7 @@ static void slow_reader_of_an_answer_without_length(void **state)
 static void closes_with_steered_bytes_unread(void **state)
 {
 	enum { N = 30000000 };
-	char *body = noise(N, 9), head[64];
+	char *body = lab_noise(N, 9), head[64];
 	long before = tcp_memory();
 
 	(void)state;

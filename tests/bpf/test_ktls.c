@@ -82,18 +82,6 @@ static void open_tls(int *c, int *b)
 	assert_int_equal(f.reason, LW_REASON_OPAQUE_NOT_HTTP);
 }
 
-static char *noise(size_t n, unsigned int seed)
-{
-	char *p = malloc(n);
-
-	assert_non_null(p);
-	for (size_t i = 0; i < n; i++) {
-		seed = seed * 1103515245 + 12345;
-		p[i] = (char)(seed >> 16);
-	}
-	return p;
-}
-
 struct sending {
 	int fd;
 	const char *data;
@@ -110,7 +98,7 @@ static void *send_all(void *arg)
 
 static void carry(int from, int to, size_t n)
 {
-	char *data = noise(n, (unsigned int)n), *got = malloc(n);
+	char *data = lab_noise(n, (unsigned int)n), *got = malloc(n);
 	struct sending s = { .fd = from, .data = data, .n = n };
 	pthread_t thread;
 

@@ -222,7 +222,6 @@ static void cluster_ip_becomes_a_pod(void **state)
 	close(base2);
 }
 
-static char *noise(size_t n, unsigned int seed);
 static void pump(int c, int s, const char *data, size_t n);
 
 struct exchange {
@@ -678,7 +677,7 @@ static void end_of_file_ends_the_response(void **state)
 static void end_of_file_behind_many_bytes(void **state)
 {
 	static const size_t sizes[] = { 1, 1000, 65536, 100000, 1000003, 5000000, 9000001 };
-	char *body = noise(9000001, 11);
+	char *body = lab_noise(9000001, 11);
 
 	(void)state;
 	for (size_t round = 0; round < 3; round++)
@@ -788,7 +787,7 @@ static void pipelined_behind_a_punt(void **state)
 /* What one send left behind in the kernel must not hold back or mislead a later, smaller one. */
 static void sends_of_all_sizes_after_a_split_head(void **state)
 {
-	char *body = noise(3000, 5), head[1200];
+	char *body = lab_noise(3000, 5), head[1200];
 	int c, b, g = -1;
 
 	(void)state;
@@ -947,17 +946,6 @@ static void refused_gray_falls_back(void **state)
 	close(g);
 }
 
-static char *noise(size_t n, unsigned int seed)
-{
-	char *p = malloc(n);
-
-	for (size_t i = 0; i < n; i++) {
-		seed = seed * 1103515245 + 12345;
-		p[i] = (char)(seed >> 16);
-	}
-	return p;
-}
-
 /* Sends all of data on c without blocking while reading it from s, slowly at first; compares. */
 static void pump(int c, int s, const char *data, size_t n)
 {
@@ -981,7 +969,7 @@ static void pump(int c, int s, const char *data, size_t n)
 static void big_bodies_in_part(void **state)
 {
 	enum { N = 12000000 };
-	char *body = noise(N, 7), head[128];
+	char *body = lab_noise(N, 7), head[128];
 	int c, b, g = -1;
 	struct lw_flow f;
 
@@ -1025,7 +1013,7 @@ static void big_bodies_in_part(void **state)
 static void many_chunks(void **state)
 {
 	enum { CHUNKS = 3000 };
-	char *body = malloc(CHUNKS * 64), *noisy = noise(32, 3);
+	char *body = malloc(CHUNKS * 64), *noisy = lab_noise(32, 3);
 	size_t n = 0;
 	int c, b, g = -1;
 

@@ -523,6 +523,18 @@ void lab_send_n(int fd, const void *data, size_t n)
 	}
 }
 
+char *lab_noise(size_t n, unsigned int seed)
+{
+	char *p = malloc(n);
+
+	CHECK(p, "%zu bytes", n);
+	for (size_t i = 0; i < n; i++) {
+		seed = seed * 1103515245 + 12345;
+		p[i] = (char)(seed >> 16);
+	}
+	return p;
+}
+
 void lab_send(int fd, const char *text)
 {
 	lab_send_n(fd, text, strlen(text));

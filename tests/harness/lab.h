@@ -91,6 +91,8 @@ int lab_connect(const char *ip, uint16_t port);
 /* Connects from an address of its own, such as a pod's. */
 int lab_connect_from(const char *from, const char *ip, uint16_t port);
 
+/* n bytes, the same ones for the same seed; for free(). */
+char *lab_noise(size_t n, unsigned int seed);
 void lab_send(int fd, const char *text);
 void lab_send_n(int fd, const void *data, size_t n);
 /* Waits until what was received is exactly text. */

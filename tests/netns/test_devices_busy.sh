@@ -6,6 +6,7 @@
 . "$(dirname "$0")/foreign.sh"
 need jq python3
 setup
+python3 "$LWT_ROOT/tests/netns/clients/absent.py" || skip "no userfaultfd(2) for root here"
 two_pods
 agent_start
 gray() { expect_like "$1" 'c1gray\[*' "$(who client "http://${POD_IP[b1]}:$LWT_PORT/id" -H 'x-mse-tag: gray')"; }

@@ -8,7 +8,7 @@ two_pods
 # findings enough to fill a pipe of two pages
 for i in $(seq 80); do printf 'apiVersion: v1\nkind: Pod\nmetadata: { name: bad%s, namespace: default }\nspec: 7\n---\n' "$i"; done >"$LWT_STATE/bad.yaml"
 mkfifo "$LWT_TMP/log"
-# unread COMMAND...: standard error is the fifo, which is open for reading, too.
+# unread.py FIFO COMMAND...: runs it with the fifo for standard error, which is open for reading, too: nothing is said of a missing reader.
 cat >"$LWT_TMP/unread.py" <<'END'
 import fcntl, os, sys
 fd = os.open(sys.argv[1], os.O_RDWR)

@@ -14,12 +14,16 @@
 
 #include "base/aside.h"
 
-#define PATIENCE_MS 50
+/* Of what is to be done, which is for hangs; and of what is not to be done in it. */
+#define LONG_MS 20000
+#define SHORT_MS 20
+/* Of what says that it is alive, and so four times in between; twice as long in all. */
+#define ALIVE_MS 800
 
 struct call {
 	struct lw_aside aside;
 	int fd; /* read from; -1: nothing is */
-	int alive; /* signs of life before, PATIENCE_MS / 2 apart */
+	int alive; /* signs of life before, ALIVE_MS / 4 apart */
 	int r;
 	int *dropped, *order; /* counted up; order: set to the count of calls made so far */
 	int *made;
@@ -31,7 +35,7 @@ static int run(struct lw_aside *aside)
 	char byte;
 
 	for (int i = 0; i < c->alive; i++) {
-		poll(NULL, 0, PATIENCE_MS / 2);
+		poll(NULL, 0, ALIVE_MS / 4);
 		lw_aside_is_alive(aside);
 	}
 	if (c->fd >= 0)
@@ -53,7 +57,7 @@ static struct call *make(uint64_t owner, int fd, int *dropped)
 {
 	struct call *c = calloc(1, sizeof(*c));
 
-	c->aside = (struct lw_aside){ .owner = owner, .patience_ms = PATIENCE_MS, .call = run, .drop = drop };
+	c->aside = (struct lw_aside){ .owner = owner, .patience_ms = fd < 0 ? LONG_MS : SHORT_MS, .call = run, .drop = drop };
 	c->fd = fd;
 	c->dropped = dropped;
 	return c;
@@ -86,7 +90,8 @@ static void signs_of_life_are_waited_for(void **state)
 	struct call *c = make(1, -1, &dropped);
 
 	(void)state;
-	c->alive = 6;
+	c->aside.patience_ms = ALIVE_MS;
+	c->alive = 8;
 	assert_int_equal(lw_aside_do(&c->aside), 0);
 	free(c);
 }
@@ -109,7 +114,6 @@ static void is_not_waited_for_beyond_patience(void **state)
 	/* its own come behind it, and nobody waits at all */
 	for (int i = 1; i < 4; i++) {
 		c = make(2, -1, &dropped);
-		c->aside.patience_ms = 1000000;
 		c->made = &made;
 		c->order = &order[i];
 		assert_int_equal(lw_aside_do(&c->aside), -EINPROGRESS);
@@ -121,10 +125,31 @@ static void is_not_waited_for_beyond_patience(void **state)
 		assert_int_equal(order[i], i + 1);
 	/* nor for what it asks next */
 	c = make(2, fds[0], &dropped);
-	c->aside.patience_ms = 1000000;
 	assert_int_equal(lw_aside_do(&c->aside), -EINPROGRESS);
 	assert_int_equal(write(fds[1], "x", 1), 1);
 	wait_for(&dropped, 5);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* What was left is waited for in the end, but not for ever. */
+static void settles(void **state)
+{
+	int dropped = 0, made = 0, order, fds[2];
+	struct call *c;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	c = make(6, fds[0], &dropped);
+	c->made = &made;
+	c->order = &order;
+	assert_int_equal(lw_aside_do(&c->aside), -EINPROGRESS);
+	lw_aside_settle(SHORT_MS);
+	assert_int_equal(__atomic_load_n(&made, __ATOMIC_SEQ_CST), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	lw_aside_settle(LONG_MS);
+	assert_int_equal(__atomic_load_n(&made, __ATOMIC_SEQ_CST), 1);
+	wait_for(&dropped, 1);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -150,7 +175,6 @@ static void too_many_are_refused(void **state)
 	assert_in_range(n, 100, 10000);
 	for (owners = 1;; owners++) {
 		c = make(1000 + (uint64_t)owners, fds[0], &dropped);
-		c->aside.patience_ms = 1;
 		r = lw_aside_do(&c->aside);
 		if (r != -EINPROGRESS)
 			break;
@@ -192,6 +216,7 @@ int main(void)
 		cmocka_unit_test(signs_of_life_are_waited_for),
 		cmocka_unit_test(is_not_waited_for_beyond_patience),
 		cmocka_unit_test(after_a_fork),
+		cmocka_unit_test(settles),
 		cmocka_unit_test(too_many_are_refused),
 	};
 

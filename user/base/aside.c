@@ -25,8 +25,8 @@ struct worker {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done; /* made by the first worker */
-static struct worker *shared,
-	*owned; /* shared: makes the calls that are waited for; NULL: to be started */
+static struct worker *shared; /* makes the calls that are waited for; NULL: to be started */
+static struct worker *owned;
 static size_t nowned;
 
 /* False: there was nothing to do for long, and nobody knows of the worker any more. */
@@ -68,10 +68,9 @@ static void *work(void *arg)
 		w->n--;
 		left = aside->state == LW_ASIDE_LEFT;
 		aside->state = LW_ASIDE_DONE;
-		if (!left) {
-			(void)pthread_cond_signal(&done);
+		(void)pthread_cond_signal(&done);
+		if (!left)
 			continue;
-		}
 		(void)pthread_mutex_unlock(&lock);
 		aside->drop(aside);
 		(void)pthread_mutex_lock(&lock);
@@ -193,6 +192,24 @@ int lw_aside_do(struct lw_aside *aside)
 	r = w ? by_owner(w, aside) : by_shared(aside);
 	(void)pthread_mutex_unlock(&lock);
 	return r;
+}
+
+static bool any_left(void)
+{
+	for (const struct worker *w = owned; w; w = w->next)
+		if (w->first)
+			return true;
+	return false;
+}
+
+void lw_aside_settle(unsigned int patience_ms)
+{
+	const struct timespec until = lw_cond_until(lw_clock_ns() + patience_ms * LW_NS_PER_MS);
+
+	(void)pthread_mutex_lock(&lock);
+	while (any_left() && pthread_cond_timedwait(&done, &lock, &until) != ETIMEDOUT)
+		;
+	(void)pthread_mutex_unlock(&lock);
 }
 
 void lw_aside_is_alive(struct lw_aside *aside)

@@ -29,5 +29,7 @@ struct lw_aside {
  * be made, and `aside` is not the caller's any more. From one thread only.
  */
 int lw_aside_do(struct lw_aside *aside);
+/* Until all that were not waited for are made, but no longer: what is left when the process ends is never made. */
+void lw_aside_settle(unsigned int patience_ms);
 /* By the call: it gets on. */
 void lw_aside_is_alive(struct lw_aside *aside);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Log lines on stderr, one write(2) each, as text ("warn: ...") or as one JSON object a line with
+ * Log lines on stderr, one write(2) each (but see lw_log_drop()), as text ("warn: ...") or as one JSON object a line with
  * ts (seconds since the epoch), level and msg. Settings are global to the process. From any thread.
  */
 #include <stdarg.h>
@@ -26,7 +26,8 @@ void lw_log_set_level(enum lw_log_level level);
 void lw_log_set_format(enum lw_log_format format);
 /*
  * A pipe or socket whose reader is behind holds the writer up. With `yes` lines are dropped then, and counted in the first one that
- * follows: for who has others to serve. Such a line may end amidst.
+ * follows: for who has others to serve. Longer ones than PIPE_BUF
+ * take several writes, and may end amidst.
  */
 void lw_log_drop(bool yes);
 /* 0, or -EINVAL for a name that is none; *ret then stays. */

@@ -198,7 +198,8 @@ static void add(struct lw_devices *d, int ifindex, const char *name)
 		r = attach_filter(prog, ifindex);
 	}
 	if (r) {
-		lw_warn("attach to device '%s': %s, closes of its pods' peers are not kept back", name, strerror(-r));
+		lw_log(r == -ENODEV ? LW_LOG_DEBUG : LW_LOG_WARN, /* it has gone meanwhile */
+		       "attach to device '%s': %s, closes of its pods' peers are not kept back", name, strerror(-r));
 		(void)lw_bytemap_remove(&d->devices, &key, 1);
 		free(dev);
 		return;

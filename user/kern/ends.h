@@ -22,8 +22,8 @@ int lw_ends_new(struct ev_loop *loop, lw_end_cb cb, void *arg, struct lw_ends **
 /* What waits is forgotten. */
 void lw_ends_free(struct lw_ends **ends);
 /*
- * The socket of that cookie, which the process connected, in that network namespace. cb(id) follows, from the loop, unless this fails: -ENOMEM or
- * -errno. id is the caller's.
+ * The socket of that cookie, which the process connected, in that network namespace. cb(id) follows, from the loop, unless this
+ * fails: -ENOMEM or -errno. id is the caller's.
  */
 int lw_ends_ask(struct lw_ends *ends, pid_t pid, uint64_t netns, uint64_t cookie, uint64_t id);
 /* The socket is not to be ended any more, and nothing is told of it. */

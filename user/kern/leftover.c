@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/aside.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kern/downstream.h"
@@ -75,6 +76,7 @@ static void reset_unfinished(int flows, int ups, uint32_t agent)
 		return;
 	w.ns = ns;
 	(void)lw_rows_each(NULL, flows, sizeof(uint64_t), sizeof(struct lw_flow), reset_one, &w);
+	lw_aside_settle(LW_LOCKS_PATIENCE_MS);
 	if (w.n)
 		lw_info("reset %zu connections whose request or response ended with an earlier agent", w.n);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/aside.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "kern/downstream.h"
@@ -319,6 +320,7 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 			lw_upstream_close(ups, all.at[i]);
 		}
 	} while (all.n);
+	lw_aside_settle(LW_LOCKS_PATIENCE_MS);
 	lw_ends_free(&ups->ends);
 	lw_pools_free(ups);
 	lw_bytemap_clear(&ups->by_cookie);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that is not there until it is given (userfaultfd): the kernel waits for it, with whatever it has locked then."""
+"""Memory that is not there until it is given (userfaultfd): the kernel waits for it, with whatever it has locked then.
+Run by itself: fails where there is no such thing."""
 import ctypes
 import fcntl
 import mmap
@@ -36,3 +37,7 @@ class Absent:
     def give(self, data):
         page = ctypes.create_string_buffer(data, mmap.PAGESIZE)
         fcntl.ioctl(self.fd, UFFDIO_COPY, bytearray(struct.pack("QQQQq", self.page, ctypes.addressof(page), mmap.PAGESIZE, 0, 0)))
+
+
+if __name__ == "__main__":
+    Absent()

@@ -2,18 +2,13 @@
 #pragma once
 /*
  * The FIN guard on the host side of pods' network devices: attached to every device whose name matches, also
- * to those that come later. A tcx link where the kernel has them (6.6), which goes with the agent; else a clsact
- * filter, which a killed agent leaves: it lets everything pass then, and the next agent replaces it, or takes it off a
- * device that it was not told of. The clsact qdisc
- * goes with the filter if an agent made it and nobody else has a filter there.
+ * to those that come later. A tcx link where the kernel has them (6.6), which goes with the agent; else tc_filter.h.
  */
 #include "kern/kern.h"
 #include "kern/others.h"
 
 /* enum bpf_attach_type of 6.6; older headers end before it. */
 #define LW_TCX_EGRESS 47
-/* Of our filter among those of a device. */
-#define LW_FILTER_PRIORITY 0x6c77
 
 struct lw_devices;
 
@@ -30,7 +25,3 @@ void lw_devices_stop(struct lw_devices **devices);
  * once. Takes NULL.
  */
 void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg);
-bool lw_devices_is_our_filter(uint32_t handle, uint32_t priority);
-
-/* Removes the filters a killed agent left on any device. How many. */
-int lw_devices_cleanup(void);

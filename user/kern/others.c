@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "kern/devices.h"
 #include "kern/internal.h"
+#include "kern/tc_filter.h"
 
 /* Of one hook, that are looked at. */
 #define MANY 64
@@ -115,7 +116,7 @@ static void on_filter(const struct nlmsghdr *h, void *arg)
 	uint32_t priority = TC_H_MAJ(t->tcm_info) >> 16, id = 0;
 	char name[64] = "";
 
-	if (h->nlmsg_type != RTM_NEWTFILTER || !t->tcm_handle || lw_devices_is_our_filter(t->tcm_handle, priority))
+	if (h->nlmsg_type != RTM_NEWTFILTER || !t->tcm_handle || lw_filter_is_ours(t->tcm_handle, priority))
 		return;
 	if (kind)
 		(void)snprintf(name, sizeof(name), "%.*s", (int)RTA_PAYLOAD(kind), (const char *)RTA_DATA(kind));

@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "kern/devices.h"
+#include "kern/tc_filter.h"
 #include "kern/internal.h"
 #include "kern/leftover.h"
 
@@ -91,7 +91,7 @@ int lw_kern_cleanup(const char *bpffs)
 			return r;
 		n += r;
 	}
-	return n + lw_devices_cleanup();
+	return n + lw_filter_cleanup();
 }
 
 int lw_pins_put_aside(struct lw_kern *kern, const char *bpffs)

@@ -52,6 +52,7 @@ BPF_CFLAGS := $(ABI:%=-DLW_ABI_VERSION=%) -O2 -g -target bpf -mcpu=v3 -D__TARGET
 
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 SKELS := $(BPF_SRC:bpf/%.bpf.c=$(SKEL)/%.skel.h)
+TEST_SKELS := $(patsubst tests/bpf/%.bpf.c,$(SKEL)/%.skel.h,$(wildcard tests/bpf/*.bpf.c))
 USER_SRC := $(wildcard $(foreach d,base core conf kube kern daemon,user/$d/*.c))
 USER_OBJ := $(USER_SRC:%.c=$(OBJ)/%.o)
 # What tests link with: everything but main(); the kernel side for tests/bpf only.
@@ -84,10 +85,15 @@ tools: $(TOOL_BIN) ## programs of the demo, the benchmark and the end-to-end tes
 objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) tests/kube/nodes.c)
 
 # ---- kernel side ----
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+define compile_bpf
 	@mkdir -p $(@D)
 	$(call Q,BPF)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@
 	@! command -v $(LLVM_STRIP) >/dev/null || $(LLVM_STRIP) -g $@
+endef
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(compile_bpf)
+$(BUILD)/bpf/%.bpf.o: tests/bpf/%.bpf.c
+	$(compile_bpf)
 
 $(SKEL)/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
@@ -97,6 +103,7 @@ $(SKEL)/%.skel.h: $(BUILD)/bpf/%.bpf.o
 # ---- user side: plain, sanitized, fuzzed ----
 $(OBJ)/user/kern/%.o $(OBJ)/tests/bpf/%.o: LW_CFLAGS += -I$(SKEL)
 $(patsubst %.c,$(OBJ)/%.o,$(KERN_SRC) $(BPFTEST_SRC)): | $(SKELS)
+$(patsubst %.c,$(OBJ)/%.o,$(BPFTEST_SRC)): | $(TEST_SKELS)
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)

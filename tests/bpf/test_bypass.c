@@ -56,9 +56,12 @@ static uint64_t got_by_tcp(int fd)
 	return info(fd).tcpi_bytes_received;
 }
 
+/* Or is to be: what the window, or a busy machine, has kept back so far is counted. */
 static uint64_t sent_by_tcp(int fd)
 {
-	return info(fd).tcpi_bytes_sent;
+	const struct tcp_info i = info(fd);
+
+	return i.tcpi_bytes_sent + i.tcpi_notsent_bytes;
 }
 
 static char *noise(size_t n)

@@ -48,7 +48,7 @@ qemu-system-x86_64 -M q35 -accel "$accel" -cpu max -smp "$VM_CPUS" -m "$VM_MEMOR
 	-chardev "socket,id=out,path=$tmp/out.sock" -device vhost-user-fs-pci,chardev=out,tag=out \
 	-object rng-random,id=rng,filename=/dev/urandom -device virtio-rng-pci,rng=rng \
 	-serial stdio -kernel "$image" -initrd "$initramfs" \
-	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr tsc=reliable no_timer_check laneway.guest=$here" \
+	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr tsc=reliable no_timer_check laneway.guest=$here ${VM_APPEND:-}" \
 	</dev/null >"$out/console" 2>"$out/qemu" &
 guest=$!
 pids+=("$guest")

@@ -3,6 +3,7 @@
 # Runs the suites on other kernels under qemu, one guest a kernel, and prints a table. Exit 0 if nothing failed.
 #   KERNELS   names of tests/vm/kernels, packages, folders or images (see kernel.sh); default: all of tests/vm/kernels
 #   SUITES    selftest demo bpf netns soak (default: all); VM_BPF, VM_NETNS: which tests of these two
+#   VM_APPEND more of the kernel's command line
 #   VM_ACCEL  kvm or tcg (tried out: accel.sh); VM_SLOW: by how much deadlines are stretched (10 without KVM)
 # What a guest leaves is in $BUILD/vm/out/KERNEL: console, dmesg, results, log/ with a file a test.
 set -euo pipefail

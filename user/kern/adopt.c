@@ -149,9 +149,10 @@ static int forget_inbound(struct lw_kern *kern)
 	__atomic_store_n(&kern->config->flags, kern->config->flags & ~(uint32_t)LW_CONF_READS, __ATOMIC_RELEASE);
 	__atomic_store_n(&kern->config->reads, 0, __ATOMIC_RELEASE);
 	r = lw_reads_unpin(kern);
+	if (!r)
+		r = lw_wait_for_programs(kern);
 	if (r)
 		return r;
-	lw_kern_wait_for_programs();
 	for (size_t i = 0; i < COUNT(maps); i++)
 		empty_map(maps[i]);
 	for (size_t i = 0; i < COUNT(counters); i++)

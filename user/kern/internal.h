@@ -49,14 +49,19 @@ struct lw_kern {
 	char *attached[LW_KERN_ATTACHED + 1];
 	size_t nattached;
 	struct lw_image *slots[2]; /* what is in each; NULL: nothing */
+	bool waited; /* no program reads the slot that is not in force */
+	int wait_map, wait_inner; /* wait.c */
 	uint64_t in_force_ns;
 	bool beats; /* this process serves what the programs hand over, and says so; others only look */
 	uint64_t beat_ns; /* the last sign of life */
 	uint64_t worked_at_ns, worked_ns; /* processor time at some beat not long before it */
 };
 
-/* publish.c. Returns when all programs have ended that run now. */
-void lw_kern_wait_for_programs(void);
+/* wait.c: what waiting needs. 0 or -errno; closed by lw_wait_close() in any case. */
+int lw_wait_open(struct lw_kern *kern);
+void lw_wait_close(struct lw_kern *kern);
+/* Returns when all programs have ended that run now. 0; or -errno: they may run still. */
+int lw_wait_for_programs(const struct lw_kern *kern);
 
 /*
  * Runs the self-tests. *ret: an array ending with a NULL name, for free(). *ret_keeps: enum lw_keep, clients that must

@@ -255,7 +255,12 @@ static int load(struct lw_kern *kern)
 	}
 	if (kern->to_pod < 0)
 		kern->to_pod = fcntl(bpf_program__fd(kern->skel->progs.lw_to_pod), F_DUPFD_CLOEXEC, 3);
-	return kern->to_pod < 0 ? -errno : 0;
+	if (kern->to_pod < 0)
+		return -errno;
+	r = lw_wait_open(kern);
+	if (r)
+		lw_error("make a map of maps: %s", strerror(-r));
+	return r;
 }
 
 static void unload(struct lw_kern *kern)
@@ -264,6 +269,7 @@ static void unload(struct lw_kern *kern)
 		(void)munmap(kern->config, sizeof(*kern->config));
 	kern->config = NULL;
 	kern->to_pod = lw_close(kern->to_pod);
+	lw_wait_close(kern);
 	if (kern->skel)
 		lw_lanes_bpf__destroy(kern->skel);
 	kern->skel = NULL;
@@ -282,6 +288,7 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 		return -ENOMEM;
 	kern->cgroup_fd = -1;
 	kern->to_pod = -1;
+	kern->wait_map = kern->wait_inner = -1;
 	kern->options = *options;
 	kern->fail_closed = options->fail_closed;
 	kern->no_inbound = options->no_inbound;

@@ -334,8 +334,9 @@ int lw_reads_add_older(struct lw_kern *kern)
 	__atomic_store_n(&kern->config->older_ns, lw_clock_ns(), __ATOMIC_RELEASE);
 	kern->config->flags |= LW_CONF_OLDER;
 	/* a connection that went by lw_sockops before that looked is listed: its state follows in the same softirq */
-	lw_kern_wait_for_programs();
-	r = lw_netns_new(&ns);
+	r = lw_wait_for_programs(kern);
+	if (!r)
+		r = lw_netns_new(&ns);
 	if (!r)
 		r = lw_netns_each(ns, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG, look, older);
 	if (!r && older->full)

@@ -3,9 +3,7 @@
  * Makes an image the state in force: writes what differs into the idle slot, then flips the generation.
  */
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -209,23 +207,21 @@ static void read_inbound(struct lw_kern *kern, const struct lw_image *image)
 	__atomic_store_n(&kern->config->flags, flags, __ATOMIC_RELEASE);
 }
 
-void lw_kern_wait_for_programs(void)
-{
-	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-}
-
 int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 {
 	uint64_t next;
 	uint32_t slot;
-	int r;
+	int r = 0;
 
 	kern->in_force_ns = lw_clock_ns();
 	if (kern->mode == LW_KERN_MODE_NONE)
 		return 0;
 	next = kern->config->generation + 1;
 	slot = next & 1;
-	r = write_slot(kern, slot, image);
+	if (!kern->waited)
+		r = lw_wait_for_programs(kern);
+	if (!r)
+		r = write_slot(kern, slot, image);
 	if (r)
 		return r;
 	if (kern->config->agent != kern->number) {
@@ -238,10 +234,10 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 	kern->in_force_ns = lw_clock_ns();
 	if (!kern->other)
 		lw_kern_end_old(kern);
-	/* programs that began before the store may still read the other slot */
-	lw_kern_wait_for_programs();
-	/* the second state shall not wait for all its rows, where a few differ from the first */
-	if (!kern->slots[!slot])
+	/* programs that began before the store may still read the other slot. The next state shall not wait for them if it need not */
+	kern->waited = !lw_wait_for_programs(kern);
+	/* nor the second one for all its rows, where a few differ from the first */
+	if (kern->waited && !kern->slots[!slot])
 		(void)write_slot(kern, !slot, image);
 	return 0;
 }

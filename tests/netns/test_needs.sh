@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A kernel that is too old, a right or a mount that is missing: one clear sentence, exit code 4, and nothing attached.
 . "$(dirname "$0")/lib.sh"
-need bpftool setpriv setarch unshare
+need bpftool python3 setpriv setarch unshare
 setup
 two_pods
 
@@ -34,6 +34,8 @@ refused "without two" "the agent lacks CAP_SYS_ADMIN (*) and CAP_NET_ADMIN (*): 
 	setpriv --bounding-set=-net_admin,-sys_admin "${agent[@]}"
 refused "a PID namespace of its own" "the agent is in a PID namespace of its own: *hostPID*" \
 	unshare --pid --fork --mount-proc "${agent[@]}"
+refused "without pidfd_getfd" "the agent may take no descriptor of another process (pidfd_getfd(2): Operation not permitted): *ptrace_scope*" \
+	python3 "$LWT_ROOT/tests/netns/clients/refuse.py" 438 "${agent[@]}"
 refused "a folder that is no cgroup" "'$LWT_TMP' is no folder of a cgroup2 hierarchy: *--cgroup" \
 	"${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_TMP"
 refused "no cgroup2" "find the cgroup2 root: none is mounted; *--cgroup" \

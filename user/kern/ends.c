@@ -118,7 +118,8 @@ static int shut_down(const struct process *p, int fd)
 	return r;
 }
 
-static void look_at(struct lw_ends *ends, struct process *p, const char *name)
+/* 0, or -EPERM: its descriptors are not to be had (kernel.yama.ptrace_scope=3). */
+static int look_at(struct lw_ends *ends, struct process *p, const char *name)
 {
 	char link[64];
 	ssize_t n = readlinkat(dirfd(p->fds), name, link, sizeof(link) - 1);
@@ -129,14 +130,17 @@ static void look_at(struct lw_ends *ends, struct process *p, const char *name)
 	struct end *e;
 
 	if (n < 7 || strncmp(link, "socket:", 7))
-		return;
+		return 0;
 	fd = (int)syscall(SYS_pidfd_getfd, p->pidfd, atoi(name), 0);
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
-		return;
+	if (fd < 0)
+		return errno == EPERM ? -errno : 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
+		return 0;
 	key = LW_BYTES_OF(cookie);
 	e = lw_bytemap_remove(&p->wanted, &key, 1);
 	if (e)
 		tell(ends, e, shut_down(p, TAKE_FD(fd)));
+	return 0;
 }
 
 struct pass {
@@ -188,7 +192,7 @@ static bool process_look(struct lw_ends *ends, struct process *p)
 		if (!entry)
 			break;
 		if (isdigit((unsigned char)entry->d_name[0]))
-			look_at(ends, p, entry->d_name);
+			pass.r = look_at(ends, p, entry->d_name);
 	}
 	set_alarm(0);
 	if (pass.r || (!entry && p->wanted.count)) {

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/needs.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -81,6 +85,75 @@ static int check_rights(void)
 	return -ENOENT;
 }
 
+/* All kernels have the helper that are new enough; one that is locked down keeps it to itself (security/lockdown). */
+static int check_lockdown(void)
+{
+	/* bpf_probe_read_kernel(r10 - 8, 8, 0), and return 0 */
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .imm = -8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	_cleanup_close_ int prog = bpf_prog_load(BPF_PROG_TYPE_SK_MSG, "lw_needs", "Dual BSD/GPL", insns,
+						 sizeof(insns) / sizeof(insns[0]), NULL);
+
+	/* what is short for the moment is not what this is about */
+	if (prog >= 0 || errno != EINVAL)
+		return 0;
+	lw_error("the kernel is locked down (/sys/kernel/security/lockdown: confidentiality): its programs may not read what laneway decides by; "
+		 "boot with lockdown=integrity, or none");
+	return -EPERM;
+}
+
+/* A descriptor of another process, which is made for it. 0 or -errno. */
+static int take_descriptor(void)
+{
+	_cleanup_close_ int pidfd = -1, taken = -1;
+	int fds[2], r = 0;
+	pid_t pid;
+	char c;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		(void)close(fds[1]);
+		(void)!read(fds[0], &c, 1); /* until the other end is closed */
+		_exit(0);
+	}
+	if (pid < 0)
+		r = -errno;
+	if (!r)
+		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (!r && pidfd < 0)
+		r = -errno;
+	if (!r)
+		taken = (int)syscall(SYS_pidfd_getfd, pidfd, fds[0], 0);
+	if (!r && taken < 0)
+		r = -errno;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	return r;
+}
+
+/* By them a connection is brought to its end behind its response (ends.h). */
+static int check_descriptors(void)
+{
+	int r = take_descriptor();
+
+	if (r != -EPERM && r != -EACCES && r != -ENOSYS)
+		return 0;
+	lw_error("the agent may take no descriptor of another process (pidfd_getfd(2): %s): set the sysctl kernel.yama.ptrace_scope to 2 or less, "
+		 "and let its seccomp profile allow it", strerror(-r));
+	return r;
+}
+
 /* Of a client that the programs tell of another process would be looked at, or none. */
 static int check_pids(void)
 {
@@ -112,9 +185,13 @@ int lw_needs_check(const char *cgroup)
 		r = check_rights();
 	if (!r)
 		r = check_btf();
+	if (!r)
+		r = check_lockdown();
 	/* the self-tests alone have no clients */
 	if (!r && cgroup)
 		r = check_pids();
+	if (!r && cgroup)
+		r = check_descriptors();
 	if (!r && cgroup)
 		r = check_cgroup(cgroup);
 	return r;

@@ -168,8 +168,13 @@ $(FUZZ_BIN): $(FUZZ)/%: $(FUZZ)/obj/tests/fuzz/%.o $(BUILD)/libfuzz.a
 test: ## every test, after installing what is missing; T=name picks
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) test-all
+# A kernel that cannot run Laneway is no reason to run none of them.
 test-all: $(BIN) $(call pick,$(UNIT_BIN) $(BPFTEST_BIN)) $(TOOL_BIN)
-	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(UNIT_BIN) $(BPFTEST_BIN) $(NETNS))
+	@tests=tests/run.sh; \
+	if [ "$$(id -u)" = 0 ] && ! $(BIN) agent --self-test >$(BUILD)/self-test.log 2>&1; then \
+		$(MAKE) -s --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && tests=tests/vm/instead.sh; \
+	fi; \
+	LANEWAY=$(BIN) BUILD=$(BUILD) $$tests $(call pick,$(UNIT_BIN) $(BPFTEST_BIN) $(NETNS))
 test-unit: $(call pick,$(UNIT_BIN)) ## no root, no network; built with ASan and UBSan
 	@BUILD=$(BUILD) tests/run.sh $(call pick,$(UNIT_BIN))
 test-bpf: $(call pick,$(BPFTEST_BIN)) ## kernel programs on crafted input; root
@@ -177,7 +182,7 @@ test-bpf: $(call pick,$(BPFTEST_BIN)) ## kernel programs on crafted input; root
 test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(NETNS))
 
-# Other kernels, under qemu. KERNEL: names of tests/vm/kernels, packages, folders or images; SUITE: selftest demo bpf netns soak.
+# Other kernels, under qemu. KERNEL: names of tests/vm/kernels, packages, folders or images; SUITE: selftest demo bpf netns soak hardened.
 VM_CI_TESTS := test_load
 vm = BUILD=$(BUILD) KERNELS="$(KERNEL)" SUITES="$(or $(SUITE),$(if $T,bpf netns))" VM_BPF="$1" VM_NETNS="$2" tests/vm/vm.sh
 vm_ready = @$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && \
@@ -186,7 +191,7 @@ test-vm: ## the tests on other kernels, under qemu; KERNEL=, SUITE= and T= pick;
 	$(vm_ready)
 	@$(call vm,$(call pick,$(BPFTEST_BIN)),$(call pick,$(NETNS)))
 test-vm-ci: KERNEL ?= 6.1-cloud
-test-vm-ci: SUITE ?= selftest demo bpf netns
+test-vm-ci: SUITE ?= selftest demo bpf netns hardened
 test-vm-ci: ## what of it a change must pass: a few tests on the oldest kernel
 	$(vm_ready)
 	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)),$(filter $(patsubst %,\

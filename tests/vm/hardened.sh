@@ -24,9 +24,8 @@ if [ -e /proc/sys/kernel/yama/ptrace_scope ]; then
 	expect_like "before" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 	sysctl -qw kernel.yama.ptrace_scope=3
 	# under an agent that runs: a response is whole; its end is a reset, and the log says why
-	r=0
 	in_pod client timeout $((20 * LWT_SLOW)) python3 "$LWT_ROOT/tests/netns/clients/until_end.py" \
-		"${POD_IP[b1]}" "$LWT_PORT" 1 >"$LWT_TMP/out" 2>&1 || r=$?
+		"${POD_IP[b1]}" "$LWT_PORT" 1 >"$LWT_TMP/out" 2>&1 || true
 	case $(jq -r .mode "$LWT_TMP/json") in
 	msg) expect_like "the end of a response" '*ConnectionAbortedError*' "$(cat "$LWT_TMP/out")" ;;
 	esac

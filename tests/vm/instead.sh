@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# instead.sh TEST...: all tests on a machine whose own kernel cannot run Laneway: too old, locked down, or in a container. Those of
+# user space run here, all others in two guests under qemu, which takes an hour and more without KVM; what takes longest is left out
+# there (VM_LEAVES_OUT), and named. Last line: "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+: "${BUILD:=build}" "${VM_INSTEAD:=6.1-cloud}" "${VM_LEAVES_OUT=test_propagation_attacks test_full_agents test_tasks test_full_punts}"
+unit=() bpf=() netns=() left=()
+for test; do
+	name=$(basename "${test%.sh}")
+	case $test in
+	*/unit/*) unit+=("$test") ;;
+	*) if [[ " $VM_LEAVES_OUT " = *" $name "* ]]; then
+		left+=("$name")
+	elif [[ $test = */bpf/* ]]; then
+		bpf+=("$test")
+	else
+		netns+=("$test")
+	fi ;;
+	esac
+done
+cat <<END
+This machine's kernel cannot run Laneway:
+$(tail -n 1 "$BUILD/self-test.log" | sed 's/^/    /')
+The tests of its kernel side run in guests under qemu instead, with the kernel $VM_INSTEAD. Not run: ${left[*]:-none}.
+END
+log=$BUILD/tests/instead.log
+status=0
+mkdir -p "$BUILD/tests"
+{
+	[ ${#unit[@]} = 0 ] || tests/run.sh "${unit[@]}" || status=1
+	if [ $((${#bpf[@]} + ${#netns[@]})) != 0 ]; then
+		BUILD=$BUILD KERNELS=$VM_INSTEAD SUITES="selftest bpf netns" VM_BPF="${bpf[*]}" VM_NETNS="${netns[*]}" \
+			VM_GUESTS=2 VM_CPUS=1 VM_SLOW=${VM_SLOW:-25} tests/vm/vm.sh || status=1
+	fi
+	echo "status $status"
+} 2>&1 | tee "$log" | grep -vE '^status |^[0-9]+ passed, '
+awk '/^[0-9]+ passed, / { passed += $1; failed += $3; skipped += $5 }
+	/^status / { status = $2 }
+	END {
+		if (status && !failed) failed = 1
+		printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""
+		exit failed > 0
+	}' "$log"

@@ -105,7 +105,7 @@ setup() {
 	LWT_NET6=fd00:77:0:$(printf %x $(($$ % 65536))):
 	ip link add "lwb$$" type bridge forward_delay 0 mcast_snooping 0
 	ip addr add "$LWT_NET.1/24" dev "lwb$$"
-	ip -6 addr add "$LWT_NET6:1/64" dev "lwb$$" nodad
+	! has_ipv6 || ip -6 addr add "$LWT_NET6:1/64" dev "lwb$$" nodad
 	ip link set "lwb$$" up
 }
 
@@ -175,6 +175,9 @@ teardown() {
 
 # ---- pods ----
 
+# Not on a machine started with ipv6.disable=1.
+has_ipv6() { [ -e /proc/sys/net/ipv6 ]; }
+
 ns_of() { echo "lwt$$-$1"; }
 
 # pod_ns NAME [LAST_BYTE]: a namespace with a device on the bridge. The MAC follows from the address: who
@@ -190,10 +193,10 @@ pod_ns() {
 		link set lo up
 		link set eth0 address 02:77:$(printf '%02x:%02x:00:%02x' $(($$ / 256 % 256)) $(($$ % 256)) "$last")
 		addr add $LWT_NET.$last/24 dev eth0
-		addr add $LWT_NET6:$(printf %x "$last")/64 dev eth0 nodad
+		$(! has_ipv6 || echo "addr add $LWT_NET6:$(printf %x "$last")/64 dev eth0 nodad")
 		link set eth0 up
 		route add default via $LWT_NET.1
-		route add default via $LWT_NET6:1
+		$(! has_ipv6 || echo "route add default via $LWT_NET6:1")
 	END
 	POD_IP[$name]=$LWT_NET.$last
 	POD_IP6[$name]=$LWT_NET6:$(printf %x "$last")
@@ -239,10 +242,11 @@ stop_pid() {
 
 # serve NAME [HOP OPTIONS...]: hop in the pod, on LWT_PORT unless POD_PORT[NAME] says other. Returns once it listens.
 serve() {
-	local name=$1 port
+	local name=$1 port any
 	shift
 	port=${POD_PORT[$name]:-$LWT_PORT}
-	exec_pod "$name" "$HOP" --listen "[::]:$port" "$@" 2>"$LWT_TMP/$name.log" &
+	has_ipv6 && any='[::]' || any=0.0.0.0
+	exec_pod "$name" "$HOP" --listen "$any:$port" "$@" 2>"$LWT_TMP/$name.log" &
 	POD_PID[$name]=$!
 	wait_port "$name" "$port"
 }

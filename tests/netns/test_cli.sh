@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the command line says and what it exits with: help, mistakes, no agent, every question asked.
 . "$(dirname "$0")/lib.sh"
-need jq
+need jq unshare
 setup
 two_pods
 
@@ -81,6 +81,14 @@ exits 4 "an agent that would mount over what is there" timeout 20 "$LANEWAY" age
 expect_like "an agent that would mount over what is there" "*'$LWT_STATE' is no bpffs, and no empty folder*" "$(err)"
 exits 4 "cleanup of a folder that is not there" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_TMP/none"
 exits 0 "cleanup of nothing" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+
+# The kernel has the words of other bounds for those of inotify.
+for bound in instances watches; do
+	# shellcheck disable=SC2016
+	exits 4 "check without inotify $bound" unshare --user --map-root-user sh -c 'echo 0 >"/proc/sys/user/max_inotify_$0" && exec "$@"' \
+		"$bound" "$LANEWAY" check "$LWT_STATE"
+	expect_like "check without inotify $bound" "*read '$LWT_STATE': no more * of inotify: *fs.inotify.max_user_$bound" "$(err)"
+done
 
 # check: the same lanes an agent would have, and its findings as the exit code.
 exits 0 "check" "$LANEWAY" check "$LWT_STATE" -o json

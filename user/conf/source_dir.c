@@ -301,6 +301,19 @@ int lw_source_dir_open(const char *path, struct lw_model *model, lw_finding_cb c
 	return 0;
 }
 
+const char *lw_source_dir_strerror(int error)
+{
+	switch (error) {
+	case -EMFILE:
+		return "no more open files, or instances of inotify: raise the limit of open files, or the "
+		       "sysctl fs.inotify.max_user_instances";
+	case -ENOSPC:
+		return "no more watches of inotify: raise the sysctl fs.inotify.max_user_watches";
+	default:
+		return strerror(-error);
+	}
+}
+
 void lw_source_dir_set_forget(struct lw_source_dir *source, lw_finding_forget_cb forget)
 {
 	source->forget = forget;

@@ -29,6 +29,8 @@ struct lw_source_dir;
  */
 int lw_source_dir_open(const char *path, struct lw_model *model, lw_finding_cb cb, void *arg,
 		       struct lw_source_dir **ret);
+/* The words for such an error: what the kernel says of its bounds for inotify is what it says of open files and full disks. */
+const char *lw_source_dir_strerror(int error);
 /* forget is called with cb's arg, from lw_source_dir_dispatch(): of a file that is read anew, or that has gone. */
 void lw_source_dir_set_forget(struct lw_source_dir *source, lw_finding_forget_cb forget);
 /* Poll it for input, then call lw_source_dir_dispatch(). */

@@ -180,7 +180,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 
 	r = read_state(argv[optind], &state, &check);
 	if (r < 0) {
-		lw_cmd_error(cmd, "read '%s': %s", argv[optind], strerror(-r));
+		lw_cmd_error(cmd, "read '%s': %s", argv[optind], lw_source_dir_strerror(r));
 		return LW_EXIT_SYSTEM;
 	}
 	data = report(&check);

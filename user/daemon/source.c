@@ -102,7 +102,7 @@ static int open_folder(struct lw_source *source, const struct lw_source_options 
 	int r = lw_source_dir_open(o->state_dir, model, on_finding, source, &source->folder);
 
 	if (r < 0) {
-		lw_error("read the state '%s': %s", o->state_dir, strerror(-r));
+		lw_error("read the state '%s': %s", o->state_dir, lw_source_dir_strerror(r));
 		return r;
 	}
 	lw_source_dir_set_forget(source->folder, on_forget);

@@ -4,6 +4,8 @@
  * there, and what comes back.
  */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -705,6 +708,45 @@ static void end_of_file_behind_many_bytes(void **state)
 	free(body);
 }
 
+/* The agent looks for the socket in the process that connected; where it is not, the client is not left waiting. */
+static void end_of_file_in_another_process(void **state)
+{
+	int c, b, g, status;
+	pid_t reader;
+
+	(void)state;
+	open_pair(&c, &b);
+	lab_send(c, GRAY_REQUEST);
+	g = lab_accept_request(gray);
+	lab_expect(g, GRAY_TAGGED);
+	reader = fork();
+	assert_true(reader >= 0);
+	if (!reader) {
+		struct pollfd p = { .fd = c, .events = POLLIN };
+		char buf[64];
+		ssize_t n, sum = 0;
+
+		/* or they stay open */
+		close(b);
+		close(g);
+		do {
+			n = poll(&p, 1, lab_patience_ms(10000)) == 1 ? recv(c, buf, sizeof(buf), 0) : 0;
+			sum += n > 0 ? n : 0;
+		} while (n > 0);
+		if (!n && !p.revents)
+			_exit(3);
+		_exit(sum != sizeof("HTTP/1.1 200 OK\r\n\r\nall of it") - 1 ? 2 : n < 0 && errno == ECONNABORTED);
+	}
+	close(c);
+	lab_send(g, "HTTP/1.1 200 OK\r\n\r\nall of it");
+	close(g);
+	assert_int_equal(waitpid(reader, &status, 0), reader);
+	assert_true(WIFEXITED(status));
+	/* a reset, behind all bytes, where nothing else can be put behind them (docs/limits.md) */
+	assert_int_equal(WEXITSTATUS(status), lw_kern_mode(lab_kern()) == LW_KERN_MODE_MSG);
+	close(b);
+}
+
 /* A client that has said all it has to say is still answered; the pod sees its end of file, too. */
 static void half_close_by_the_client(void **state)
 {
@@ -1252,6 +1294,7 @@ int main(void)
 		cmocka_unit_test_teardown(pipelined_behind_a_punt, two_pods_clean),
 		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, two_pods_clean),
 		cmocka_unit_test_teardown(end_of_file_behind_many_bytes, two_pods_clean),
+		cmocka_unit_test_teardown(end_of_file_in_another_process, two_pods_clean),
 		cmocka_unit_test_teardown(half_close_by_the_client, two_pods_clean),
 		cmocka_unit_test_teardown(cut_off_response_is_reset, two_pods_clean),
 		cmocka_unit_test_teardown(idle_upstream_may_close, two_pods_clean),

@@ -35,7 +35,7 @@ mkdir -p "$BUILD/tests"
 			VM_GUESTS=2 VM_CPUS=1 VM_SLOW=${VM_SLOW:-25} tests/vm/vm.sh || status=1
 	fi
 	echo "status $status"
-} 2>&1 | tee "$log" | grep -vE '^status |^[0-9]+ passed, '
+} 2>&1 | tee "$log" | grep --line-buffered -vE '^status |^[0-9]+ passed, '
 awk '/^[0-9]+ passed, / { passed += $1; failed += $3; skipped += $5 }
 	/^status / { status = $2 }
 	END {

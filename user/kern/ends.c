@@ -180,22 +180,25 @@ static void set_alarm(suseconds_t us)
 static bool process_look(struct lw_ends *ends, struct process *p)
 {
 	struct pass pass = { .ends = ends };
-	struct dirent *entry = NULL;
+	bool whole = false;
 
 	if (!p->fds)
 		pass.r = process_open(p);
 	has_lingered = 0;
 	set_alarm(LINGER_US);
-	for (int i = 0; !pass.r && p->wanted.count && i < LOOK_MAX && !has_lingered; i++) {
-		errno = 0;
-		entry = readdir(p->fds);
-		if (!entry)
+	/* the alarm may have come already, where processors are scarce: one is looked at in any case */
+	for (int i = 0; !pass.r && p->wanted.count && i < LOOK_MAX && !(i && has_lingered); i++) {
+		const struct dirent *entry = readdir(p->fds);
+
+		if (!entry) {
+			whole = true;
 			break;
+		}
 		if (isdigit((unsigned char)entry->d_name[0]))
 			pass.r = look_at(ends, p, entry->d_name);
 	}
 	set_alarm(0);
-	if (pass.r || (!entry && p->wanted.count)) {
+	if (pass.r || (whole && p->wanted.count)) {
 		lw_bytemap_filter(&p->wanted, pass_end, &pass);
 		if (p->fds)
 			rewinddir(p->fds);

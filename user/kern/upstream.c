@@ -186,8 +186,12 @@ void lw_upstream_on_eof(void *arg, uint64_t cookie, int r)
 	if (!u)
 		return;
 	u->ending = 0;
-	if (r && r != -ENOENT && !lw_upstream_flow(ups, u->down, &flow)) {
-		lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
+	/* -ENOENT: it has gone, or another process has it; that one is told by the FIN in its queue, where there can be one */
+	if (r == -ENOENT && lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT)
+		r = 0;
+	if (r && !lw_upstream_flow(ups, u->down, &flow)) {
+		if (r != -ENOENT)
+			lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
 		(void)lw_downstream_reset(ups->netns, u->down, &flow);
 	}
 	lw_upstream_close(ups, u);

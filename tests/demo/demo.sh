@@ -68,6 +68,9 @@ routing() { # PHASE "ROLLOUTS" [WEIGHT]
 }
 
 declare -A RS_OF
+# So long servers and the gateway keep a connection that nothing is asked on. One that gets no processor for that long, as in a guest
+# without KVM, may find it closed as it asks.
+IDLE_MS=$((LWT_SLOW > 1 ? 3000 : 600))
 # start_pod POD SERVICE HASH LAST_BYTE LANE [HOP OPTIONS]
 start_pod() {
 	local pod=$1 service=$2 hash=$3 last=$4 lane=$5 rs letter
@@ -77,7 +80,7 @@ start_pod() {
 	rs=$service-$hash
 	[ -z "$lane" ] || rs=$service-x7k2q-$hash
 	pod_ns "$pod" "$last"
-	serve "$pod" --name "$letter" --color "$lane" --forward nothing --idle 600 "$@"
+	serve "$pod" --name "$letter" --color "$lane" --forward nothing --idle "$IDLE_MS" "$@"
 	RS_OF[$pod]=$rs POD_APP[$pod]=$service
 	obj_pod "$pod" "$service" "$rs" "$hash" "${POD_IP[$pod]}" "$lane" | put "pod-$pod"
 }
@@ -114,7 +117,7 @@ extra_deployment() { # SERVICE ROLLOUT: the one Rollouts makes for a canary
 }
 
 # A connection is steered if it was opened while its lane was: those from before stay with their pod until they
-# are closed. Servers and gateway close idle ones after 0.6 s here, and a release begins when they are gone.
+# are closed. Servers and gateway close idle ones after IDLE_MS, and a release begins when they are gone.
 quiet() {
 	local pod
 	for pod in gateway "${!RS_OF[@]}"; do
@@ -214,7 +217,7 @@ healthy 5d4f8c7b96 "" 6f9d7c5b84 ""
 # Both keep connections open for what comes next, of whichever user.
 gateway_nginx() {
 	nginx_conf "$LWT_TMP/nginx" <<-END
-		upstream a { server $VIP:$LWT_PORT; keepalive 16; keepalive_timeout 600ms; keepalive_requests 100000; }
+		upstream a { server $VIP:$LWT_PORT; keepalive 16; keepalive_timeout ${IDLE_MS}ms; keepalive_requests 100000; }
 		server {
 			listen 80;
 			location / { proxy_pass http://a; proxy_http_version 1.1; proxy_set_header Connection ""; }
@@ -226,7 +229,7 @@ gateway_haproxy() {
 	haproxy_conf "$LWT_TMP/haproxy.cfg" <<-END
 		listen a
 			bind :80
-			server a $VIP:$LWT_PORT pool-purge-delay 600ms
+			server a $VIP:$LWT_PORT pool-purge-delay ${IDLE_MS}ms
 	END
 	exec_pod gateway "${HAPROXY[@]}" &
 }

@@ -5,7 +5,7 @@
 # there (VM_LEAVES_OUT), and named. Last line: "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-: "${BUILD:=build}" "${VM_INSTEAD:=6.1-cloud}" 
+: "${BUILD:=build}" "${VM_INSTEAD:=6.1-cloud}"
 # four to twenty minutes each there
 : "${VM_LEAVES_OUT=test_propagation_attacks test_full_agents test_tasks test_full_punts test_odd_servers test_sticky test_ahead test_full}"
 unit=() bpf=() netns=() left=()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# instead.sh TEST...: all tests on a machine whose own kernel cannot run Laneway: too old, locked down, or in a container. Those of
+# instead.sh TEST...: all tests on a machine whose own kernel cannot run Laneway (cannot.sh). Those of
 # user space run here, all others in two guests under qemu, which takes an hour without KVM; what takes longest is left out
 # there (VM_LEAVES_OUT), and named. Last line: "N passed, N failed".
 set -euo pipefail
@@ -23,8 +23,7 @@ for test; do
 	esac
 done
 cat <<END
-This machine's kernel cannot run Laneway:
-$(tail -n 1 "$BUILD/self-test.log" | sed 's/^/    /')
+This machine's kernel cannot run Laneway: $(tests/vm/cannot.sh).
 The tests of its kernel side run in guests under qemu instead, with the kernel $VM_INSTEAD. Not run: ${left[*]:-none}.
 END
 log=$BUILD/tests/instead.log

@@ -2,8 +2,8 @@
 /*
  * Waits until no kernel program runs any more that began before: what it may have read can be written then.
  *
- * An update of a map of maps returns when that is so (maybe_wait_bpf_programs(), kernel/bpf/syscall.c, since Linux 5.0), on every
- * kernel. membarrier() is no way to wait: with nohz_full= it fails, and with one processor it returns at once, also where a
+ * An update of a map of maps returns when that is so (maybe_wait_bpf_programs(), kernel/bpf/syscall.c), on every
+ * kernel that we run on. membarrier() is no way to wait: with nohz_full= it fails, and with one processor it returns at once, also where a
  * program can be preempted (kernel/sched/membarrier.c).
  */
 #include <errno.h>

@@ -36,6 +36,8 @@ refused "a PID namespace of its own" "the agent is in a PID namespace of its own
 	unshare --pid --fork --mount-proc "${agent[@]}"
 refused "without pidfd_getfd" "the agent may take no descriptor of another process (pidfd_getfd(2): Operation not permitted): *ptrace_scope*" \
 	python3 "$LWT_ROOT/tests/netns/clients/refuse.py" 438 "${agent[@]}"
+refused "the self-tests without pidfd_getfd" "the agent may take no descriptor of another process *" \
+	python3 "$LWT_ROOT/tests/netns/clients/refuse.py" 438 "$LANEWAY" agent --self-test
 refused "a folder that is no cgroup" "'$LWT_TMP' is no folder of a cgroup2 hierarchy: *--cgroup" \
 	"${common[@]}" --bpffs "$LWT_BPFFS" --cgroup "$LWT_TMP"
 refused "no cgroup2" "find the cgroup2 root: none is mounted; *--cgroup" \

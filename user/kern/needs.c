@@ -187,11 +187,11 @@ int lw_needs_check(const char *cgroup)
 		r = check_btf();
 	if (!r)
 		r = check_lockdown();
+	if (!r)
+		r = check_descriptors();
 	/* the self-tests alone have no clients */
 	if (!r && cgroup)
 		r = check_pids();
-	if (!r && cgroup)
-		r = check_descriptors();
 	if (!r && cgroup)
 		r = check_cgroup(cgroup);
 	return r;

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # kernel.sh KERNEL CACHE: finds a kernel and prints "IMAGE MODULES VERSION", the modules being in MODULES/lib/modules/VERSION.
-# KERNEL is a Debian package, a meta-package's name followed to the image's; or a folder in which such a package
-# is unpacked; or an image's file, with modules in KERNEL_MODULES/lib/modules (default: beside the image's own folder, as with /boot).
-# Packages are fetched and unpacked in CACHE; nothing is installed.
+# KERNEL is a Debian package, a meta-package's name followed to the image's; PACKAGE/SUITE takes it from another of Debian's suites,
+# such as trixie-backports; or a folder in which such a package is unpacked; or an image's file, with modules in
+# KERNEL_MODULES/lib/modules (default: beside the image's own folder, as with /boot).
+# Packages are fetched and unpacked in CACHE; nothing is installed, and the machine's own list of packages stays as it is.
 set -euo pipefail
 kernel=$1 cache=$2
 
@@ -12,10 +13,34 @@ die() {
 	exit 1
 }
 
+# Has the commands of apt that follow know one suite, and nothing else, by lists of their own.
+only_suite() {
+	local own=$cache/suites/$1 from
+	# the mirror that this machine has Debian from
+	# shellcheck disable=SC2016 # apt's own
+	from=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | awk 'NR == 1')
+	mkdir -p "$own/state/lists/partial" "$own/cache/archives/partial"
+	echo "deb ${from:-http://deb.debian.org/debian} $1 main" >"$own/sources.list"
+	cat >"$own/apt.conf" <<-END
+		Dir::State "$own/state";
+		Dir::State::status "/var/lib/dpkg/status";
+		Dir::Cache "$own/cache";
+		Dir::Etc::sourcelist "$own/sources.list";
+		Dir::Etc::sourceparts "-";
+		APT::Sandbox::User "root";
+	END
+	export APT_CONFIG=$own/apt.conf
+	# a suite that moves drops old packages, so its lists are no good for long
+	apt-get -qq update >&2 || true
+}
+
+# depends PACKAGE PATTERN: the packages of that name among those which it needs; also those which the suite has dropped.
+depends() { apt-cache depends "$1" 2>/dev/null | awk -v name="$2" '$1 == "Depends:" { gsub("[<>]", "", $2); if ($2 ~ name) print $2 }'; }
+
 # The package that a meta-package stands for, or the package itself.
 real_package() {
 	local real
-	real=$(apt-cache depends "$1" 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9]/ && !n++ { print $2 }')
+	real=$(depends "$1" '^linux-image-[0-9]' | awk 'NR == 1')
 	echo "${real:-$1}"
 }
 
@@ -23,9 +48,9 @@ real_package() {
 deb_of() { apt-get download --print-uris "$1" 2>/dev/null | awk 'NR == 1 { print $2 }'; }
 
 unpack() {
-	local package deb dir
+	local package deb dir parts
 	package=$(real_package "$1") deb=$(deb_of "$package")
-	if [ -z "$deb" ]; then
+	if [ -z "$deb" ] && [ -z "${APT_CONFIG-}" ]; then
 		apt-get -q -o DPkg::Lock::Timeout=300 update >&2 || true
 		package=$(real_package "$1") deb=$(deb_of "$package")
 	fi
@@ -34,8 +59,11 @@ unpack() {
 	if [ ! -d "$dir" ]; then
 		rm -rf "$dir.tmp"
 		mkdir -p "$dir.tmp/deb"
-		(cd "$dir.tmp/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package" >&2) || die "cannot be fetched"
-		dpkg -x "$dir.tmp/deb/"*.deb "$dir.tmp"
+		# since 6.19 Debian has the image, the modules and what is known of them in packages of their own
+		mapfile -t parts < <(depends "$package" '^linux-(base|binary|modules)-[0-9]')
+		(cd "$dir.tmp/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package" "${parts[@]}" >&2) ||
+			die "cannot be fetched whole: $package ${parts[*]}"
+		for deb in "$dir.tmp/deb/"*.deb; do dpkg -x "$deb" "$dir.tmp"; done
 		rm -r "$dir.tmp/deb"
 		mv "$dir.tmp" "$dir"
 	fi
@@ -54,11 +82,17 @@ if [ -f "$kernel" ]; then
 	image=$kernel modules=${KERNEL_MODULES:-$(dirname "$kernel")/..}
 else
 	case $kernel in
+	linux-image-*/*)
+		only_suite "${kernel##*/}"
+		modules=$(unpack "${kernel%/*}")
+		;;
 	*/*) modules=$kernel && [ -d "$kernel" ] || die "no such file or folder" ;;
 	*) modules=$(unpack "$kernel") ;;
 	esac
-	image=$(find "$modules/boot" -maxdepth 1 -name 'vmlinuz-*' 2>/dev/null | sort | tail -n 1)
-	[ -n "$image" ] || die "no boot/vmlinuz-* in '$modules'"
+	# the latter two are where newer packages have them
+	image=$({ find "$modules"/{boot,lib/modules,usr/lib/modules}/ -maxdepth 2 -name 'vmlinuz*' 2>/dev/null || true; } | sort | tail -n 1)
+	[ -n "$image" ] || die "no boot/vmlinuz-*, and no usr/lib/modules/*/vmlinuz, in '$modules'"
+	[ -d "$modules/lib/modules" ] || modules=$modules/usr
 fi
 image=$(realpath "$image") modules=$(realpath "$modules")
 version=$(version_of "$image") || exit 1

@@ -258,7 +258,8 @@ lost:
 /* Framing of a chunked body, up to the next data. Bytes of this packet that it takes. */
 __noinline __u32 lw_in_chunk(struct __sk_buff *skb, struct lw_in *in, const struct lw_in_at *a)
 {
-	struct lw_window w;
+	/* before 6.3 a helper may not fill up a part of what is on the stack and was never written */
+	struct lw_window w = {};
 	__u32 n;
 
 	if (!in || !a)

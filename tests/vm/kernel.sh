@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # kernel.sh KERNEL CACHE: finds a kernel and prints "IMAGE MODULES VERSION", the modules being in MODULES/lib/modules/VERSION.
 # KERNEL is a Debian package, a meta-package's name followed to the image's; PACKAGE/SUITE takes it from another of Debian's suites,
-# such as trixie-backports; or a folder in which such a package is unpacked; or an image's file, with modules in
+# such as trixie-backports; a name with a * in it is the oldest of these that is to be had. Or it is a folder in which such a package is unpacked; or an image's file, with modules in
 # KERNEL_MODULES/lib/modules (default: beside the image's own folder, as with /boot).
 # Packages are fetched and unpacked in CACHE; nothing is installed, and the machine's own list of packages stays as it is.
 set -euo pipefail
@@ -47,22 +47,41 @@ real_package() {
 # The file of a package as the registry names it; it tells the version.
 deb_of() { apt-get download --print-uris "$1" 2>/dev/null | awk 'NR == 1 { print $2 }'; }
 
+# The oldest package of names like this one that is to be had; the name itself if it stands for no others.
+oldest() {
+	local name
+	[[ $1 = *\** ]] || {
+		echo "$1"
+		return
+	}
+	for name in $(apt-cache pkgnames "${1%%\**}" | sort -V); do
+		# shellcheck disable=SC2053 # a pattern
+		if [[ $name = $1 ]] && [ -n "$(deb_of "$name")" ]; then
+			echo "$name"
+			return
+		fi
+	done
+}
+
 unpack() {
 	local package deb dir parts
-	package=$(real_package "$1") deb=$(deb_of "$package")
+	package=$(real_package "$(oldest "$1")") deb=$(deb_of "$package")
 	if [ -z "$deb" ] && [ -z "${APT_CONFIG-}" ]; then
 		apt-get -q -o DPkg::Lock::Timeout=300 update >&2 || true
-		package=$(real_package "$1") deb=$(deb_of "$package")
+		package=$(real_package "$(oldest "$1")") deb=$(deb_of "$package")
 	fi
 	[ -n "$deb" ] || die "no such package, and no such file; 'apt-cache search linux-image' lists packages"
 	dir=$cache/${deb%.deb}
 	if [ ! -d "$dir" ]; then
 		rm -rf "$dir.tmp"
 		mkdir -p "$dir.tmp/deb"
-		# since 6.19 Debian has the image, the modules and what is known of them in packages of their own
-		mapfile -t parts < <(depends "$package" '^linux-(base|binary|modules)-[0-9]')
+		# since 6.18 Debian has the image, the modules, and what is known of them in packages of their own
+		mapfile -t parts < <(depends "$package" '^linux-(binary|modules)-[0-9]')
 		(cd "$dir.tmp/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package" "${parts[@]}" >&2) ||
 			die "cannot be fetched whole: $package ${parts[*]}"
+		# which modules are built in: depmod does without it
+		mapfile -t parts < <(depends "$package" '^linux-base-[0-9]')
+		[ ${#parts[@]} = 0 ] || (cd "$dir.tmp/deb" && apt-get -qq -o APT::Sandbox::User=root download "${parts[@]}" >&2) || true
 		for deb in "$dir.tmp/deb/"*.deb; do dpkg -x "$deb" "$dir.tmp"; done
 		rm -r "$dir.tmp/deb"
 		mv "$dir.tmp" "$dir"

@@ -56,6 +56,7 @@ for suite in $VM_SUITES; do
 	netns) set -- $VM_NETNS ;;
 	soak) set -- tests/soak/soak.sh ;;
 	demo) set -- tests/demo/demo.sh ;;
+	modules) set -- tests/vm/modules.sh ;;
 	hardened) set -- tests/vm/hardened.sh ;;
 	# what the harness makes of a guest that breaks down can be tried: SUITES=panic, SUITES=hang, SUITES=warn
 	panic) echo c >/proc/sysrq-trigger ;;

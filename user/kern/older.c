@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/aside.h"
 #include "base/cleanup.h"
@@ -31,6 +32,8 @@
 #define BIT(state) (1u << (state))
 /* In which the kernel tells of no more sockets of a pod. */
 #define DUMP_PATIENCE_MS 1000
+/* In which it loads modules for the first who asks. */
+#define MODULES_PATIENCE_MS 10000
 /* So many pods are waited for. */
 #define GIVEN_UP_MAX 4
 
@@ -41,6 +44,7 @@ struct older {
 	size_t found, at_work, npods; /* npods: with an index of their own */
 	unsigned int given_up; /* pods */
 	uint64_t netns; /* the namespace at hand */
+	unsigned int patience_ms;
 	uint32_t pod; /* its index, once pod_known; 0: there was no room */
 	bool full, pod_known;
 	unsigned char listened[65536 / 8]; /* by port, of the namespace at hand */
@@ -239,7 +243,7 @@ static int each(struct older *older, int sock, int family, uint32_t states, each
 
 	if (!d)
 		return -ENOMEM;
-	d->aside = (struct lw_aside){ .owner = older->netns, .patience_ms = DUMP_PATIENCE_MS, .call = dump_run, .drop = dump_drop };
+	d->aside = (struct lw_aside){ .owner = older->netns, .patience_ms = older->patience_ms, .call = dump_run, .drop = dump_drop };
 	d->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(d->req), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 				      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP };
 	d->req.r = (struct inet_diag_req_v2){ .sdiag_family = (__u8)family, .sdiag_protocol = IPPROTO_TCP,
@@ -265,14 +269,32 @@ static void nothing(struct older *older, const struct inet_diag_msg *m, const st
 	(void)info;
 }
 
-/* Does the kernel tell of nobody's sockets meanwhile? One of 6.1 has one lock for all dumps (inet_diag_lock_handler()). */
-static bool is_stuck(struct older *older)
+/* A question about nobody's sockets: those that listen are not locked for it. As each(). */
+static int ask(struct older *older, unsigned int patience_ms)
 {
 	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	int r;
 
-	older->netns = 0; /* nobody's: sockets that listen are not locked for it */
-	return sock >= 0 && each(older, sock, AF_INET, BIT(BPF_TCP_LISTEN), nothing) == -EINPROGRESS;
+	older->netns = 0;
+	older->patience_ms = patience_ms;
+	r = sock < 0 ? -errno : each(older, sock, AF_INET, BIT(BPF_TCP_LISTEN), nothing);
+	older->patience_ms = DUMP_PATIENCE_MS;
+	return r;
 }
+
+/* Has the kernel load what it takes (inet_diag_lock_handler()): that must not pass for a pod's doing. */
+static int load_modules(struct older *older)
+{
+	int r = 0;
+
+	/* built in it is not seen there, and the kernel is asked in vain */
+	if (access("/sys/module/tcp_diag", F_OK))
+		r = ask(older, MODULES_PATIENCE_MS);
+	return r == -EINPROGRESS ? -EBUSY : r;
+}
+
+/* Does the kernel tell of nobody's sockets meanwhile? One of 6.1 has one lock for all dumps (inet_diag_lock_handler()). */
+static bool is_stuck(struct older *older) { return ask(older, DUMP_PATIENCE_MS) == -EINPROGRESS; }
 
 /* Of no request of this pod can be said any more whether it is at work. 0, or -EBUSY: nor of the others'. */
 static int give_up(struct older *older)
@@ -335,6 +357,8 @@ int lw_reads_add_older(struct lw_kern *kern)
 	kern->config->flags |= LW_CONF_OLDER;
 	/* a connection that went by lw_sockops before that looked is listed: its state follows in the same softirq */
 	r = lw_wait_for_programs(kern);
+	if (!r)
+		r = load_modules(older);
 	if (!r)
 		r = lw_netns_new(&ns);
 	if (!r)

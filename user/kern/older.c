@@ -273,12 +273,13 @@ static void nothing(struct older *older, const struct inet_diag_msg *m, const st
 static int ask(struct older *older, unsigned int patience_ms)
 {
 	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	const unsigned int usual = older->patience_ms;
 	int r;
 
 	older->netns = 0;
 	older->patience_ms = patience_ms;
 	r = sock < 0 ? -errno : each(older, sock, AF_INET, BIT(BPF_TCP_LISTEN), nothing);
-	older->patience_ms = DUMP_PATIENCE_MS;
+	older->patience_ms = usual;
 	return r;
 }
 
@@ -345,6 +346,7 @@ int lw_reads_add_older(struct lw_kern *kern)
 	if (!older)
 		return -ENOMEM;
 	older->kern = kern;
+	older->patience_ms = DUMP_PATIENCE_MS;
 	older->map = bpf_map__fd(kern->skel->maps.lw_older);
 	older->work = bpf_map__fd(kern->skel->maps.lw_older_work);
 	older->pods = bpf_map__fd(kern->skel->maps.lw_older_pods);

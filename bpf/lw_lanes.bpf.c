@@ -16,6 +16,7 @@
 
 #include "hook_connect.h"
 #include "hook_sockops.h"
+#include "hook_sockopt.h"
 #include "hook_msg.h"
 #include "hook_skb.h"
 #include "hook_far.h"

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "kern/kern.h"
 #include "laneway/reasons.h"
 #include "turns.h"
 #include "two_pods.h"
@@ -62,6 +63,15 @@ static bool has_key(int fd, int direction, unsigned char key)
 static void use_tls(int fd)
 {
 	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3), 0);
+}
+
+/* Of an enrolled socket. False: it may not, and is told what a kernel says that cannot. */
+static bool may_use_tls(int fd)
+{
+	int r = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3);
+
+	assert_int_equal(r ? errno : 0, lw_kern_mode(lab_kern()) == LW_KERN_MODE_VERDICT ? ENOENT : 0);
+	return !r;
 }
 
 static void open_tls(int *c, int *b)
@@ -124,8 +134,10 @@ static void both_ways_and_an_end(void **state)
 	if (!has_tls)
 		skip();
 	open_tls(&c, &b);
-	use_tls(c);
-	if (has_key(c, TLS_TX, 1)) {
+	if (!may_use_tls(c)) {
+		/* nobody else is refused */
+		use_tls(b);
+	} else if (has_key(c, TLS_TX, 1)) {
 		assert_true(has_key(c, TLS_RX, 2));
 		use_tls(b);
 		assert_true(has_key(b, TLS_RX, 1) && has_key(b, TLS_TX, 2));
@@ -163,9 +175,9 @@ static void records_before_the_key(void **state)
 	assert_true(has_key(b, TLS_TX, 2));
 	lab_send(b, "first");
 	/* is it there? */
-	assert_int_equal(poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, lab_patience_ms(5000)), 1);
-	use_tls(c);
-	if (has_key(c, TLS_RX, 2)) {
+	assert_int_equal(
+		poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, lab_patience_ms(5000)), 1);
+	if (may_use_tls(c) && has_key(c, TLS_RX, 2)) {
 		lab_expect(c, "first");
 		lab_send(b, "second");
 		lab_expect(c, "second");
@@ -181,9 +193,30 @@ static void records_before_the_key(void **state)
 	close(c);
 }
 
+/* Whoever refuses TLS sees every option, but for what is longer than programs are shown. */
+static void other_options(void **state)
+{
+	int c, b, value[2000] = { 5 }, got = 0;
+	socklen_t len = sizeof(got);
+
+	(void)state;
+	open_pair(LAB_BASE, base, &c, &b);
+	assert_int_equal(setsockopt(c, IPPROTO_TCP, TCP_KEEPCNT, value, sizeof(*value)), 0);
+	assert_int_equal(setsockopt(c, IPPROTO_TCP, TCP_KEEPINTVL, value, sizeof(value)), 0);
+	for (int i = 0; i < 2; i++, got = 0) {
+		assert_int_equal(getsockopt(c, IPPROTO_TCP, i ? TCP_KEEPINTVL : TCP_KEEPCNT, &got, &len), 0);
+		assert_int_equal(got, 5);
+	}
+	assert_int_equal(setsockopt(c, IPPROTO_TCP, TCP_ULP, "none such", 9), -1);
+	assert_int_equal(errno, ENOENT);
+	close(b);
+	close(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(other_options, two_pods_clean),
 		cmocka_unit_test_teardown(both_ways_and_an_end, two_pods_clean),
 		cmocka_unit_test_teardown(records_before_the_key, two_pods_clean),
 	};

@@ -19,8 +19,14 @@
 /* What the agent runs itself, or attaches to devices that come and go; all others are attached already. */
 #define TO_POD "lw_to_pod"
 static const char *const own[] = { TO_POD, "lw_pool_put", "lw_pool_drop", "lw_bind", "lw_up_opaque", "lw_backlog", "lw_unseen" };
-static const char *const hooks[] = { "connect4", "connect6", "getpeername4", "getpeername6", "sockops" };
+static const char *const hooks[] = { "connect4", "connect6", "getpeername4", "getpeername6", "sockops", "setsockopt" };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* How many of them there are: the last one in one mode alone. */
+static size_t nhooks(const struct lw_kern *kern)
+{
+	return COUNT(hooks) - (kern->mode != LW_KERN_MODE_VERDICT);
+}
 
 static int open_in(const struct lw_kern *kern, const char *prefix, const char *name)
 {
@@ -52,7 +58,7 @@ bool lw_adopt_can(struct lw_kern *kern, const char *cgroup)
 		return false;
 	if (kern->record_id && kern->record_id != id)
 		return false; /* not those any more that we hold */
-	for (size_t i = 0; i < COUNT(hooks); i++) {
+	for (size_t i = 0; i < nhooks(kern); i++) {
 		_cleanup_close_ int fd = open_in(kern, LW_LINK_PIN, hooks[i]);
 
 		if (fd < 0)
@@ -199,7 +205,7 @@ int lw_adopt_begin(struct lw_kern *kern)
 	forget_lanes(kern);
 	kern->number = kern->config->agent + 1;
 	kern->unknown[0] = kern->unknown[1] = true;
-	for (size_t i = 0; i < COUNT(hooks); i++) {
+	for (size_t i = 0; i < nhooks(kern); i++) {
 		r = lw_kern_note_attached(kern, "lw_%s (adopted, on %s)", hooks[i], kern->cgroup);
 		if (r)
 			return r;

@@ -10,7 +10,7 @@
 #include "lw_lanes.skel.h"
 
 #define LW_PIN_DIR "laneway"
-#define LW_KERN_LINKS 5
+#define LW_KERN_LINKS 6
 /* How the pins of the hooks begin; behind it the program's name without lw_. */
 #define LW_LINK_PIN "link_"
 #define LW_TO_POD_PIN "prog_to_pod"

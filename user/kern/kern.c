@@ -88,7 +88,7 @@ static int attach(struct lw_kern *kern)
 {
 	struct lw_lanes_bpf *s = kern->skel;
 	struct bpf_program *progs[LW_KERN_LINKS] = {
-		s->progs.lw_sockops, s->progs.lw_getpeername4, s->progs.lw_getpeername6,
+		s->progs.lw_sockops, s->progs.lw_getpeername4, s->progs.lw_getpeername6, s->progs.lw_setsockopt,
 		s->progs.lw_connect4, s->progs.lw_connect6, /* last: from here on sockets are noted */
 	};
 	int r, fd = kern->cgroup_fd = open(kern->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -108,6 +108,8 @@ static int attach(struct lw_kern *kern)
 	for (size_t i = 0; !r && i < LW_KERN_LINKS; i++) {
 		_cleanup_free_ char *path = NULL;
 
+		if (!bpf_program__autoload(progs[i]))
+			continue;
 		/* outlives a killed agent: connections that come and go meanwhile are the next one's to know */
 		if (asprintf(&path, "%s/" LW_LINK_PIN "%s", kern->pin_dir, bpf_program__name(progs[i]) + 3) < 0) {
 			path = NULL;
@@ -240,6 +242,7 @@ static int load(struct lw_kern *kern)
 	kern->skel = lw_lanes_bpf__open();
 	if (!kern->skel)
 		return -errno;
+	bpf_program__set_autoload(kern->skel->progs.lw_setsockopt, kern->mode == LW_KERN_MODE_VERDICT);
 	r = kern->adopts ? lw_adopt_open(kern) : 0;
 	if (!r)
 		r = lw_lanes_bpf__load(kern->skel);

@@ -73,11 +73,14 @@ void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg
 		{ BPF_CGROUP_INET4_GETPEERNAME, "cgroup/getpeername4" },
 		{ BPF_CGROUP_INET6_GETPEERNAME, "cgroup/getpeername6" },
 		{ BPF_CGROUP_SOCK_OPS, "sockops" },
+		{ BPF_CGROUP_SETSOCKOPT, "cgroup/setsockopt" },
 	};
+	/* the last one is ours in one mode alone */
+	const size_t n = sizeof(hooks) / sizeof(hooks[0]) - (kern->mode != LW_KERN_MODE_VERDICT);
 
 	if (!kern->skel)
 		return;
-	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++)
+	for (size_t i = 0; i < n; i++)
 		each_queried(kern, kern->cgroup_fd, hooks[i].type, BPF_F_QUERY_EFFECTIVE, hooks[i].where, cb, arg);
 }
 

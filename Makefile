@@ -137,9 +137,10 @@ $(UNIT_BIN): $(TESTS)/%: $(SAN)/tests/%.o $(BUILD)/libsan.a
 	@mkdir -p $(@D)
 	$(call Q,LINK)$(CC) $(SAN_CFLAGS) $^ $(LDLIBS) -lcmocka -lhttp_parser -lpcre2-8 -o $@
 
+$(TESTS)/bpf/test_async: TEST_LIBS := -luring
 $(BPFTEST_BIN): $(TESTS)/%: $(OBJ)/tests/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)
-	$(call Q,LINK)$(CC) $(CFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	$(call Q,LINK)$(CC) $(CFLAGS) $^ $(LDLIBS) -lcmocka $(TEST_LIBS) -o $@
 
 define tool
 $(TESTS)/$(basename $(notdir $1)): $(OBJ)/$(1:.c=.o)
@@ -287,7 +288,7 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 	libyajl-dev=/usr/include/yajl/yajl_parse.h \
 	libcurl4-openssl-dev=/usr/include/$(MULTIARCH)/curl/curl.h libev-dev=/usr/include/ev.h \
 	libcmocka-dev=/usr/include/cmocka.h libhttp-parser-dev=/usr/include/http_parser.h \
-	libpcre2-dev=/usr/include/pcre2.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
+	libpcre2-dev=/usr/include/pcre2.h liburing-dev=/usr/include/liburing.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
 	haproxy=haproxy python3=python3 nodejs=node default-jdk-headless=javac golang-go=go \
 	nftables=nft jq=jq clang-format=clang-format procps=pgrep strace=strace util-linux=nsenter libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
 # of test-vm alone

@@ -56,6 +56,21 @@ static __always_inline int lw_is_taken(struct bpf_sock *sk)
 	return tp && lw_psock_of((__u64)tp);
 }
 
+/*
+ * Has it been told to say when what is sent without a copy is through (MSG_ZEROCOPY)? Of what goes by sk_msg nobody says so if it is steered, and
+ * more than once if not (tcp_bpf_push() sends each piece with the caller's flags).
+ */
+static __always_inline int lw_is_zero_copy(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	unsigned long flags = 0;
+
+	if (tp)
+		bpf_probe_read_kernel(&flags, sizeof(flags),
+				      (void *)tp + bpf_core_field_offset(struct sock, __sk_common.skc_flags));
+	return flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1;
+}
+
 static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *sk, struct lw_sk *st)
 {
 	__u64 cookie = st->cookie;
@@ -71,6 +86,10 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 	 */
 	if (lw_is_taken(sk)) {
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FOREIGN);
+		return;
+	}
+	if (lw_is_zero_copy(sk)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_ZEROCOPY);
 		return;
 	}
 

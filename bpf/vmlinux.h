@@ -14,6 +14,7 @@ struct net {
 
 struct sock_common {
 	unsigned char skc_state;
+	unsigned long skc_flags;
 	struct {
 		struct net *net;
 	} skc_net;
@@ -116,6 +117,10 @@ struct iov_iter___old {
 };
 
 /* their numbers are the running kernel's, too (bpf_core_enum_value()) */
+enum sock_flags {
+	SOCK_ZEROCOPY,
+};
+
 enum iter_type {
 	ITER_UBUF,
 	ITER_IOVEC,

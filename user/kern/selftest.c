@@ -68,6 +68,7 @@ static const struct test {
 	TEST("half-close", "behind the client's end of file the own peer still answers", 0),
 	TEST("eof-native", "the own peer's end of file comes behind its bytes", 0),
 	TEST("eof-steered", "an end of file that follows another pod's bytes comes behind them", 0),
+	TEST("notice", "who asks FIONREAD is seen to, and can be kept out", 0),
 #undef TEST
 };
 #define NTESTS (sizeof(tests) / sizeof(tests[0]))
@@ -409,8 +410,13 @@ static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mod
 			continue;
 		}
 		run(&b);
-		if (b.ok && (*mode == LW_KERN_MODE_NONE || !(b.keeps & LW_KEEP_FIONREAD)) &&
-		    (!(b.keeps & LW_KEEP_FIONREAD) || can_notice())) {
+		if (b.ok && (b.keeps & LW_KEEP_FIONREAD)) {
+			bool yes = can_notice();
+
+			(void)report(&b, "notice", yes, "%s", yes ? "by a hook of this kernel" :
+								    "this kernel has no hook for it (fentry on tcp_ioctl)");
+		}
+		if (b.ok && (*mode == LW_KERN_MODE_NONE || !(b.keeps & LW_KEEP_FIONREAD))) {
 			*mode = modes[i];
 			*keeps = b.keeps;
 		}

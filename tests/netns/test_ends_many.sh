@@ -11,11 +11,11 @@ before=$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)
 N=200 IDLE=2000
 
 cat >"$LWT_TMP/many.py" <<'END'
-# many.py IP PORT N IDLE: holds IDLE sockets that are nobody's, and N connections with a request each; prints "held"; then all
+# many.py IP PORT N IDLE PATIENCE_S: holds IDLE sockets that are nobody's, and N connections with a request each; prints "held"; then all
 # ask at once for a response that ends with its connection. Prints how many got all of it and their end of file, from the lane,
 # and closes nothing: a client that closes at once spares the agent most of the work, one that takes its time does not.
 import resource, select, socket, sys
-ip, port, n, idle = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+ip, (port, n, idle, patience) = sys.argv[1], map(int, sys.argv[2:])
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 kept = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(idle)]
@@ -37,7 +37,7 @@ by_fd = {c.fileno(): c for c in conns}
 for fd in by_fd:
     waiting.register(fd, select.POLLIN)
 while by_fd:
-    ready = waiting.poll(60000)
+    ready = waiting.poll(1000 * patience)
     if not ready:
         break
     for fd, _ in ready:
@@ -50,7 +50,7 @@ print("ended", ended, flush=True)
 sys.stdin.readline() # with all its sockets still open
 END
 mkfifo "$LWT_TMP/many.in"
-exec_pod client python3 "$LWT_TMP/many.py" "${POD_IP[b1]}" "$LWT_PORT" "$N" "$IDLE" <>"$LWT_TMP/many.in" >"$LWT_TMP/many.out" &
+exec_pod client python3 "$LWT_TMP/many.py" "${POD_IP[b1]}" "$LWT_PORT" "$N" "$IDLE" $((60 * LWT_SLOW)) <>"$LWT_TMP/many.in" >"$LWT_TMP/many.out" &
 MANY=$!
 until_ok 60 "$N connections" grep -q held "$LWT_TMP/many.out"
 strace -f -qq -e trace=pidfd_getfd -o "$LWT_TMP/calls" -p "$AGENT_PID" &

@@ -76,7 +76,7 @@ done
 exits 3 "status --alive without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --alive
 exits 3 "status --wait without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --wait 0.2
 exits 4 "an agent without its folder" "$LANEWAY" agent --state "$LWT_TMP/none" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
-exits 4 "an agent that would mount over what is there" timeout 20 "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" \
+exits 4 "an agent that would mount over what is there" timeout $((20 * LWT_SLOW)) "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" \
 	--socket "$LWT_SOCKET" --bpffs "$LWT_STATE"
 expect_like "an agent that would mount over what is there" "*'$LWT_STATE' is no bpffs, and no empty folder*" "$(err)"
 exits 4 "cleanup of a folder that is not there" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_TMP/none"
@@ -119,7 +119,7 @@ expect_eq "status" "true $(uname -r) $LWT_STATE" "$(jq -r '"\(.steering) \(.kern
 generation=$(jq .generation "$LWT_TMP/json")
 
 # One agent at a time, in one clear line.
-exits 1 "a second agent" timeout 20 "$LANEWAY" agent --state "$LWT_STATE" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+exits 1 "a second agent" timeout $((20 * LWT_SLOW)) "$LANEWAY" agent --state "$LWT_STATE" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
 expect_eq "a second agent: lines" 1 "$(wc -l <"$LWT_TMP/err")"
 expect_like "a second agent" "*another agent*" "$(err)"
 exits 1 "cleanup beside an agent" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"

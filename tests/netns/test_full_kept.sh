@@ -94,7 +94,7 @@ lane "host pods" c1gray
 for i in 0 2100 4199; do
 	(
 		echo "$BASHPID" >"$slice/kubepods-burstable-pod${uid//-/_}.slice:cri-containerd:$(printf %064x "$i")/cgroup.procs"
-		exec curl -sS --max-time 20 -o /dev/null -w '%header{x-pod}\n' -H "$tag" "$B1/id"
+		exec curl -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}\n' -H "$tag" "$B1/id"
 	) >"$LWT_TMP/asked"
 	expect_like "host pods: a client of that pod" 'b1\[*' "$(cat "$LWT_TMP/asked")"
 done

@@ -49,7 +49,7 @@ for port in 8081 8082; do
 		done
 	done
 	# Many at once over the gateway's pool.
-	in_pod client curl -sS -Z --parallel-max 16 --max-time 60 -o /dev/null -w '%{http_code} %header{x-pod}\n' \
+	in_pod client curl -sS -Z --parallel-max 16 --max-time $((60 * LWT_SLOW)) -o /dev/null -w '%{http_code} %header{x-pod}\n' \
 		-H 'x-user: xiaoming' "$url/size/100000?[1-200]" >"$LWT_TMP/many"
 	expect_eq "gateway at $port: in parallel" 200 "$(grep -c "^200 $gray" "$LWT_TMP/many" || true)"
 done

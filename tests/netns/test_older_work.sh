@@ -11,7 +11,7 @@ pod_ns early
 exec_pod early python3 "$LWT_ROOT/tests/netns/clients/middle.py" "$LWT_PORT" "${POD_IP[b1]}:$LWT_PORT" 2>"$LWT_TMP/early.log" &
 POD_PID[early]=$!
 wait_port early "$LWT_PORT"
-call() { req client -m 60 ${2:+-H "$2"} "http://${POD_IP[early]}:$LWT_PORT$1" | sed 's/\[.*//'; }
+call() { req client -m $((60 * LWT_SLOW)) ${2:+-H "$2"} "http://${POD_IP[early]}:$LWT_PORT$1" | sed 's/\[.*//'; }
 has() { grep -q "^has $1$" "$LWT_TMP/early.log"; }
 # later NAME [HEADER]: a request that a worker holds; its answer will be in $LWT_TMP/NAME.
 later() {

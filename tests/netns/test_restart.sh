@@ -135,9 +135,9 @@ for i in 1 2 3; do
 	expect_like "taken over: tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 	expect_like "taken over: base" '200 b1\[*' "$(hold_get '' /id)"
 done
-got=$(timeout 10 "$LANEWAY" status --socket "$OLD_SOCKET") && fail "the first agent still says that it steers"
+got=$(timeout $((10 * LWT_SLOW)) "$LANEWAY" status --socket "$OLD_SOCKET") && fail "the first agent still says that it steers"
 [[ $got == *"another agent has taken over"* ]] || fail "the first agent does not say why: $got"
-if timeout 10 "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --take-over \
+if timeout $((10 * LWT_SLOW)) "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --take-over \
 	--socket "$LWT_TMP/third.sock" 2>"$LWT_TMP/third.log"; then
 	fail "while the first agent lives, nobody takes over from the second"
 fi

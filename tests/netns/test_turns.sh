@@ -17,7 +17,7 @@ mkfifo "$LWT_TMP/end"
 exec_pod client "$TURNS" ask "${POD_IP[m]}:$LWT_PORT" <"$LWT_TMP/end" >"$LWT_TMP/turns" &
 asking=$!
 exec {END}>"$LWT_TMP/end"
-canary=$(req client -m 300 "http://${POD_IP[m]}:$LWT_PORT/calls/$N")
+canary=$(req client -m $((300 * LWT_SLOW)) "http://${POD_IP[m]}:$LWT_PORT/calls/$N")
 exec {END}>&-
 wait $asking || fail "the client of the lane"
 say "$N calls of a base request beside $(<"$LWT_TMP/turns") requests of the lane: $canary in the lane"

@@ -12,10 +12,13 @@ int lw_native(struct __sk_buff *skb)
 	return lw_stream_trim(skb);
 }
 
-/* Steered packets that wait on their way into a socket; -1: it takes none. */
+/*
+ * Steered packets that wait on their way into a socket; -1: it takes none. One that has been taken from the queue, as 6.1 does first, is
+ * not in the socket before whoever brings it there lets go of the mutex (sk_psock_backlog()). So that is looked at last.
+ */
 static __always_inline int lw_queued(__u64 sk)
 {
-	__u64 psock = sk ? lw_psock_of(sk) : 0;
+	__u64 psock = sk ? lw_psock_of(sk) : 0, owner = 0;
 	__u32 n = 0;
 
 	if (!psock)
@@ -23,7 +26,11 @@ static __always_inline int lw_queued(__u64 sk)
 	bpf_probe_read_kernel(&n, sizeof(n),
 			      (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_skb) +
 				      bpf_core_field_offset(struct sk_buff_head, qlen));
-	return n;
+	/* a kernel with PREEMPT_RT has another kind of mutex */
+	if (!n && bpf_core_field_exists(struct sk_psock, work_mutex) && bpf_core_field_exists(struct mutex, owner))
+		bpf_probe_read_kernel(&owner, sizeof(owner), (void *)psock + bpf_core_field_offset(struct sk_psock, work_mutex) +
+								     bpf_core_field_offset(struct mutex, owner));
+	return n ? n : !!owner;
 }
 
 /*

@@ -142,10 +142,17 @@ struct tcp_skb_cb {
 	__u32 seq;
 };
 
+struct mutex {
+	struct {
+		__s64 counter;
+	} owner;
+};
+
 struct sk_psock {
 	struct sk_buff_head ingress_skb;
 	struct list_head ingress_msg;
 	unsigned long state;
+	struct mutex work_mutex;
 };
 
 struct sk_msg {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Clients that give their calls to the kernel (io_uring), have it send without a copy (MSG_ZEROCOPY), or throw away what they get
- * (MSG_TRUNC): what works without the product works with it.
+ * (MSG_TRUNC): what works without the product works with it, or is refused and does no harm (docs/limits.md).
  */
 #include <arpa/inet.h>
 #include <errno.h>

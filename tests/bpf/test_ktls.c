@@ -175,8 +175,7 @@ static void records_before_the_key(void **state)
 	assert_true(has_key(b, TLS_TX, 2));
 	lab_send(b, "first");
 	/* is it there? */
-	assert_int_equal(
-		poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, lab_patience_ms(5000)), 1);
+	assert_int_equal(poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, lab_patience_ms(5000)), 1);
 	if (may_use_tls(c) && has_key(c, TLS_RX, 2)) {
 		lab_expect(c, "first");
 		lab_send(b, "second");

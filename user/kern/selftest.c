@@ -68,7 +68,7 @@ static const struct test {
 	TEST("half-close", "behind the client's end of file the own peer still answers", 0),
 	TEST("eof-native", "the own peer's end of file comes behind its bytes", 0),
 	TEST("eof-steered", "an end of file that follows another pod's bytes comes behind them", 0),
-	TEST("notice", "who asks FIONREAD is seen to, and can be kept out", 0),
+	TEST("notice", "who asks FIONREAD is noticed, and can be kept out", 0),
 #undef TEST
 };
 #define NTESTS (sizeof(tests) / sizeof(tests[0]))

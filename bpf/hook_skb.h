@@ -12,13 +12,9 @@ int lw_native(struct __sk_buff *skb)
 	return lw_stream_trim(skb);
 }
 
-/*
- * Steered packets that wait on their way into a socket; -1: it takes none. One that has been taken from the queue, as 6.1 does first, is
- * not in the socket before whoever brings it there lets go of the mutex (sk_psock_backlog()). So that is looked at last.
- */
-static __always_inline int lw_queued(__u64 sk)
+/* Steered packets in the queue before a socket; -1: it takes none. */
+static __always_inline int lw_queue_len(__u64 psock)
 {
-	__u64 psock = sk ? lw_psock_of(sk) : 0, owner = 0;
 	__u32 n = 0;
 
 	if (!psock)
@@ -26,6 +22,18 @@ static __always_inline int lw_queued(__u64 sk)
 	bpf_probe_read_kernel(&n, sizeof(n),
 			      (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_skb) +
 				      bpf_core_field_offset(struct sk_buff_head, qlen));
+	return n;
+}
+
+/*
+ * Steered packets that wait on their way into a socket; -1: it takes none. One that has been taken from the queue, as 6.1 does first, is
+ * not in the socket before whoever brings it there lets go of the mutex (sk_psock_backlog()). So that is looked at last.
+ */
+static __always_inline int lw_queued(__u64 sk)
+{
+	__u64 psock = sk ? lw_psock_of(sk) : 0, owner = 0;
+	int n = lw_queue_len(psock);
+
 	/* a kernel with PREEMPT_RT has another kind of mutex */
 	if (!n && bpf_core_field_exists(struct sk_psock, work_mutex) && bpf_core_field_exists(struct mutex, owner))
 		bpf_probe_read_kernel(&owner, sizeof(owner), (void *)psock + bpf_core_field_offset(struct sk_psock, work_mutex) +
@@ -235,7 +243,7 @@ int lw_reply(struct __sk_buff *skb)
 		struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
 
 		up->looked = up->bytes;
-		if (f && lw_queued(f->sk) > LW_BACKLOG_MAX && up->port) {
+		if (f && lw_queue_len(f->sk ? lw_psock_of(f->sk) : 0) > LW_BACKLOG_MAX && up->port) {
 			__sync_fetch_and_or(&up->flags, LW_UP_RELAY);
 			lw_emit(LW_EVENT_RELAY, down, cookie, NULL, NULL);
 			return SK_PASS;

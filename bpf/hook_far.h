@@ -30,6 +30,25 @@ static __always_inline int lw_far_pass(struct sk_msg_md *msg, __u64 cookie)
 	return lw_redirected(msg) ? bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, 0) : SK_PASS;
 }
 
+/*
+ * Is all that took the connection in the downstream socket's queue by now? TCP acknowledges bytes before lw_reply gets them
+ * (tcp_rcv_established()), and where the upstream socket was locked, as by a client that sends on it, that is done by a thread, which others may
+ * run beside, or in the middle of. So: all acknowledged, then that socket at rest, then nothing on its way into the other.
+ */
+static __always_inline int lw_wire_is_through(struct lw_up *up, __u64 cookie, const struct tcp_sock *tp, const struct lw_flow *f)
+{
+	const struct lw_far *far = bpf_map_lookup_elem(&lw_fars, &cookie);
+
+	if (!far || tp->write_seq != tp->snd_una)
+		return 0;
+	/* atomic, its result used: what comes next is not read before */
+	if (!(__sync_fetch_and_and(&up->flags, ~LW_UP_RESP_WIRE) & LW_UP_RESP_WIRE) || lw_is_held(far->up_sk) || lw_queued(f->sk)) {
+		__sync_fetch_and_or(&up->flags, LW_UP_RESP_WIRE);
+		return 0;
+	}
+	return 1;
+}
+
 SEC("sk_msg")
 int lw_far_msg(struct sk_msg_md *msg)
 {
@@ -69,12 +88,8 @@ int lw_far_msg(struct sk_msg_md *msg)
 		/* a response begins, and if nobody asked for it lw_reply will know what to do */
 		if (up->resp_seq == up->req_seq)
 			goto wire;
-		if (up->flags & LW_UP_RESP_WIRE) {
-			/* all has arrived, and is in the downstream socket's queue by now */
-			if (tp->write_seq != tp->snd_una || lw_queued(f->sk))
-				return lw_far_pass(msg, cookie);
-			__sync_fetch_and_and(&up->flags, ~LW_UP_RESP_WIRE);
-		}
+		if ((up->flags & LW_UP_RESP_WIRE) && !lw_wire_is_through(up, cookie, tp, f))
+			return lw_far_pass(msg, cookie);
 	}
 	if (up->flags & LW_UP_RESP_WIRE)
 		return lw_far_pass(msg, cookie);

@@ -83,12 +83,32 @@ struct sock {
 	void *sk_user_data;
 	struct {
 		int owned;
+		struct {
+			struct {
+				struct {
+					struct {
+						int counter;
+					} val;
+				} raw_lock;
+			} rlock;
+		} slock;
 	} sk_lock;
 	struct {
 		struct {
 			int counter;
 		} rmem_alloc;
 	} sk_backlog;
+};
+
+/* with PREEMPT_RT */
+struct sock___rt {
+	struct {
+		struct {
+			struct {
+				struct task_struct *owner;
+			} lock;
+		} slock;
+	} sk_lock;
 };
 
 struct socket {

@@ -46,6 +46,21 @@ static __always_inline int lw_is_locked(__u64 sk)
 	return owned;
 }
 
+/* Or the kernel, which has something for it? What lies on a way into the socket is there once nobody has locked it. */
+static __always_inline int lw_is_held(__u64 sk)
+{
+	__u64 owner = 0;
+	int val = 0;
+
+	if (bpf_core_field_exists(struct sock___rt, sk_lock.slock.lock.owner))
+		bpf_probe_read_kernel(&owner, sizeof(owner),
+				      (void *)sk + bpf_core_field_offset(struct sock___rt, sk_lock.slock.lock.owner));
+	else if (bpf_core_field_exists(struct sock, sk_lock.slock.rlock.raw_lock.val))
+		bpf_probe_read_kernel(&val, sizeof(val),
+				      (void *)sk + bpf_core_field_offset(struct sock, sk_lock.slock.rlock.raw_lock.val.counter));
+	return lw_is_locked(sk) || val || owner;
+}
+
 /* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
 #define LW_USER_DATA_MASK (~7ull)
 

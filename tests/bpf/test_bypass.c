@@ -5,9 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/tcp.h>
-#include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,10 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -28,6 +23,7 @@
 #include "kern/internal.h"
 #include "lw_lanes.skel.h"
 #include "laneway/reasons.h"
+#include "locked.h"
 #include "turns.h"
 #include "two_pods.h"
 
@@ -481,51 +477,6 @@ static int count_fars(void)
 
 /* ---- sockets that their applications keep locked ---- */
 
-/* Another thread sends bytes that are not there (userfaultfd): the kernel keeps its socket locked while it waits for them. */
-struct held {
-	int fd, uffd;
-	void *memory;
-	pthread_t thread;
-};
-
-static void *send_nothing(void *arg)
-{
-	struct held *h = arg;
-
-	(void)send(h->fd, h->memory, 16, MSG_NOSIGNAL);
-	return NULL;
-}
-
-static void hold(struct held *h, int fd)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct uffd_msg fault;
-	long page = sysconf(_SC_PAGESIZE);
-
-	h->fd = fd;
-	h->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	assert_true(h->uffd >= 0);
-	assert_int_equal(ioctl(h->uffd, UFFDIO_API, &api), 0);
-	h->memory = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	range.range.start = (uintptr_t)h->memory;
-	range.range.len = (uint64_t)page;
-	assert_int_equal(ioctl(h->uffd, UFFDIO_REGISTER, &range), 0);
-	assert_int_equal(pthread_create(&h->thread, NULL, send_nothing, h), 0);
-	assert_int_equal(read(h->uffd, &fault, sizeof(fault)), sizeof(fault));
-}
-
-static void let_go(struct held *h)
-{
-	long page = sysconf(_SC_PAGESIZE);
-	struct uffdio_zeropage zero = { .range = { (uintptr_t)h->memory, (uint64_t)page } };
-
-	assert_int_equal(ioctl(h->uffd, UFFDIO_ZEROPAGE, &zero), 0);
-	pthread_join(h->thread, NULL);
-	munmap(h->memory, (size_t)page);
-	close(h->uffd);
-}
-
 struct sending {
 	int fd;
 	const char *text;
@@ -555,6 +506,7 @@ static bool is_sent(int fd, const char *text, int locked)
 		poll(NULL, 0, 1);
 	sent = __atomic_load_n(&s.done, __ATOMIC_ACQUIRE);
 	let_go(&h);
+	joined(&h);
 	pthread_join(thread, NULL);
 	return sent;
 }

@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@
 
 #define WAIT_MS lab_patience_ms(5000)
 #define GRAY 1
+#define AGENT_FDS 1024 /* more than an agent of the lab has */
 
 static struct lab {
 	char cgroup[256], bpffs[64];
@@ -657,6 +659,28 @@ unsigned int lab_bound_to(int fd)
 	} while (lw_clock_ns() < until);
 	CHECK(false, "wait for an upstream socket");
 	return 0;
+}
+
+int lab_upstream(int fd)
+{
+	int agent = (int)syscall(SYS_pidfd_open, lab.agent, 0), found = -1;
+	struct lw_flow f;
+
+	CHECK(agent >= 0, "open the agent");
+	CHECK(lab_flow(fd, &f), "find the flow");
+	for (int i = 0; found < 0 && i < AGENT_FDS; i++) {
+		uint64_t cookie = 0;
+		socklen_t len = sizeof(cookie);
+
+		found = (int)syscall(SYS_pidfd_getfd, agent, i, 0);
+		if (found >= 0 && (getsockopt(found, SOL_SOCKET, SO_COOKIE, &cookie, &len) || cookie != f.ups[f.up].up)) {
+			close(found);
+			found = -1;
+		}
+	}
+	close(agent);
+	CHECK(found >= 0, "find the upstream socket");
+	return found;
 }
 
 struct living {

@@ -113,5 +113,7 @@ uint64_t lab_count_evidence(unsigned int evidence);
 bool lab_flow(int fd, struct lw_flow *ret);
 /* Waits until its last request has an upstream socket; the last byte of that one's address. */
 unsigned int lab_bound_to(int fd);
+/* A descriptor of the upstream socket that its last request has, the agent's own one; for close(). */
+int lab_upstream(int fd);
 /* Until the kernel has noticed that all its upstream sockets were ended by their pods: a FIN takes its time on a busy machine. */
 void lab_wait_ups_ended(int fd);

@@ -12,50 +12,6 @@ int lw_native(struct __sk_buff *skb)
 	return lw_stream_trim(skb);
 }
 
-/* Steered packets in the queue before a socket; -1: it takes none. */
-static __always_inline int lw_queue_len(__u64 psock)
-{
-	__u32 n = 0;
-
-	if (!psock)
-		return -1;
-	bpf_probe_read_kernel(&n, sizeof(n),
-			      (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_skb) +
-				      bpf_core_field_offset(struct sk_buff_head, qlen));
-	return n;
-}
-
-/*
- * Steered packets that wait on their way into a socket; -1: it takes none. One that has been taken from the queue, as 6.1 does first, is
- * not in the socket before whoever brings it there lets go of the mutex (sk_psock_backlog()). So that is looked at last.
- */
-static __always_inline int lw_queued(__u64 sk)
-{
-	__u64 psock = sk ? lw_psock_of(sk) : 0, owner = 0;
-	int n = lw_queue_len(psock);
-
-	/* a kernel with PREEMPT_RT has another kind of mutex */
-	if (!n && bpf_core_field_exists(struct sk_psock, work_mutex) && bpf_core_field_exists(struct mutex, owner))
-		bpf_probe_read_kernel(&owner, sizeof(owner), (void *)psock + bpf_core_field_offset(struct sk_psock, work_mutex) +
-								     bpf_core_field_offset(struct mutex, owner));
-	return n ? n : !!owner;
-}
-
-/*
- * Likewise, but 0 once an end of file has gone into the socket's queue: sk_psock_backlog() takes that empty packet for a
- * hard error, leaves it where it is and stops for good.
- */
-#define LW_PSOCK_TX_ENABLED 1ul
-static __always_inline int lw_backlogged(__u64 sk)
-{
-	__u64 psock = sk ? lw_psock_of(sk) : 0;
-	unsigned long state = LW_PSOCK_TX_ENABLED;
-
-	if (psock)
-		bpf_probe_read_kernel(&state, sizeof(state), (void *)psock + bpf_core_field_offset(struct sk_psock, state));
-	return state & LW_PSOCK_TX_ENABLED ? lw_queued(sk) : 0;
-}
-
 /* Of a response head, bytes looked at in one piece. */
 #define LW_REPLY_WINDOW 2048
 #define LW_REPLY_STEPS 32768

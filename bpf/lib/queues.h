@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+/*
+ * Where bytes lie that a socket's application has not read, and who has locked it: read from the kernel's own structures, and only what a
+ * wrong answer could not hurt. A socket is an address; one that has been freed answers anything.
+ */
+
+static __always_inline __u32 lw_rmem(__u64 sk)
+{
+	__u32 n = 0;
+
+	bpf_probe_read_kernel(&n, sizeof(n),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_backlog.rmem_alloc.counter));
+	return n;
+}
+
+/*
+ * An upstream socket that is gone is no longer in lw_up_socks, but the pod's end of it may be in lw_far_socks yet: by
+ * then the pod's end has got the FIN. An address that has been freed answers anything: then the socket is in no map either.
+ */
+static __always_inline int lw_is_established(__u64 sk)
+{
+	__u8 state = 0;
+
+	bpf_probe_read_kernel(&state, sizeof(state),
+			      (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_state));
+	return state == BPF_TCP_ESTABLISHED;
+}
+
+/* Is an application within a system call that has locked the socket? */
+static __always_inline int lw_is_locked(__u64 sk)
+{
+	int owned = 0;
+
+	bpf_probe_read_kernel(&owned, sizeof(owned), (void *)sk + bpf_core_field_offset(struct sock, sk_lock.owned));
+	return owned;
+}
+
+/* Or the kernel, which has something for it? What lies on a way into the socket is there once nobody has locked it. */
+static __always_inline int lw_is_held(__u64 sk)
+{
+	__u64 owner = 0;
+	int val = 0;
+
+	if (bpf_core_field_exists(struct sock___rt, sk_lock.slock.lock.owner))
+		bpf_probe_read_kernel(&owner, sizeof(owner),
+				      (void *)sk + bpf_core_field_offset(struct sock___rt, sk_lock.slock.lock.owner));
+	else if (bpf_core_field_exists(struct sock, sk_lock.slock.rlock.raw_lock.val))
+		bpf_probe_read_kernel(&val, sizeof(val),
+				      (void *)sk + bpf_core_field_offset(struct sock, sk_lock.slock.rlock.raw_lock.val.counter));
+	return lw_is_locked(sk) || val || owner;
+}
+
+/* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
+#define LW_USER_DATA_MASK (~7ull)
+
+static __always_inline __u64 lw_psock_of(__u64 sk)
+{
+	__u64 psock = 0;
+
+	bpf_probe_read_kernel(&psock, sizeof(psock), (void *)sk + bpf_core_field_offset(struct sock, sk_user_data));
+	return psock & LW_USER_DATA_MASK;
+}
+
+/* Has all been read that was put into the socket's queue past TCP, or by its verdict? */
+static __always_inline int lw_queue_is_empty(__u64 sk)
+{
+	__u64 psock = lw_psock_of(sk), head, first = 0;
+
+	if (!psock)
+		return 0;
+	head = psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
+	bpf_probe_read_kernel(&first, sizeof(first), (void *)head);
+	return first == head;
+}
+
+#define LW_TCP_FIELD(sk, field)                                                                      \
+	({                                                                                           \
+		__u32 value_ = 0;                                                                    \
+		bpf_probe_read_kernel(&value_, sizeof(value_),                                       \
+				      (void *)(sk) + bpf_core_field_offset(struct tcp_sock, field)); \
+		value_;                                                                              \
+	})
+
+/* Steered packets in the queue before a socket; -1: it takes none. */
+static __always_inline int lw_queue_len(__u64 psock)
+{
+	__u32 n = 0;
+
+	if (!psock)
+		return -1;
+	bpf_probe_read_kernel(&n, sizeof(n),
+			      (void *)psock + bpf_core_field_offset(struct sk_psock, ingress_skb) +
+				      bpf_core_field_offset(struct sk_buff_head, qlen));
+	return n;
+}
+
+/*
+ * Steered packets that wait on their way into a socket; -1: it takes none. One that has been taken from the queue, as 6.1 does first, is
+ * not in the socket before whoever brings it there lets go of the mutex (sk_psock_backlog()). So that is looked at last.
+ */
+static __always_inline int lw_queued(__u64 sk)
+{
+	__u64 psock = sk ? lw_psock_of(sk) : 0, owner = 0;
+	int n = lw_queue_len(psock);
+
+	/* a kernel with PREEMPT_RT has another kind of mutex */
+	if (!n && bpf_core_field_exists(struct sk_psock, work_mutex) && bpf_core_field_exists(struct mutex, owner))
+		bpf_probe_read_kernel(&owner, sizeof(owner), (void *)psock + bpf_core_field_offset(struct sk_psock, work_mutex) +
+								     bpf_core_field_offset(struct mutex, owner));
+	return n ? n : !!owner;
+}
+
+/*
+ * Likewise, but 0 once an end of file has gone into the socket's queue: sk_psock_backlog() takes that empty packet for a
+ * hard error, leaves it where it is and stops for good.
+ */
+#define LW_PSOCK_TX_ENABLED 1ul
+static __always_inline int lw_backlogged(__u64 sk)
+{
+	__u64 psock = sk ? lw_psock_of(sk) : 0;
+	unsigned long state = LW_PSOCK_TX_ENABLED;
+
+	if (psock)
+		bpf_probe_read_kernel(&state, sizeof(state), (void *)psock + bpf_core_field_offset(struct sk_psock, state));
+	return state & LW_PSOCK_TX_ENABLED ? lw_queued(sk) : 0;
+}

@@ -168,6 +168,12 @@ struct mutex {
 	} owner;
 };
 
+struct mutex___rt {
+	struct {
+		struct task_struct *owner;
+	} rtmutex;
+};
+
 struct sk_psock {
 	struct sk_buff_head ingress_skb;
 	struct list_head ingress_msg;

@@ -156,7 +156,8 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 		return LW_BUSY_OPAQUE;
 	if (up->frame.state == LW_FRAME_LOST)
 		return LW_BUSY_LOST;
-	return up->req_seq != up->resp_seq;
+	/* answered, but by more than the client has read: the answer to what comes now could overtake the end of it */
+	return up->req_seq != up->resp_seq || (up->flags & LW_UP_RELAY ? !lw_queue_is_empty(f->sk) : lw_is_waiting(f->sk));
 }
 
 /*

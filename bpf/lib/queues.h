@@ -95,33 +95,63 @@ static __always_inline int lw_queue_len(__u64 psock)
 	return n;
 }
 
-/*
- * Steered packets that wait on their way into a socket; -1: it takes none. One that has been taken from the queue, as 6.1 does first, is
- * not in the socket before whoever brings it there lets go of the mutex (sk_psock_backlog()). So that is looked at last.
- */
-static __always_inline int lw_queued(__u64 sk)
+/* Whoever brings packets of that queue into the socket (sk_psock_backlog()); 0: nobody is at it. */
+static __always_inline __u64 lw_queue_worker(__u64 psock)
 {
-	__u64 psock = sk ? lw_psock_of(sk) : 0, owner = 0;
-	int n = lw_queue_len(psock);
+	void *mutex = (void *)psock + bpf_core_field_offset(struct sk_psock, work_mutex);
+	__u64 owner = 0;
 
-	/* a kernel with PREEMPT_RT has another kind of mutex */
-	if (!n && bpf_core_field_exists(struct sk_psock, work_mutex) && bpf_core_field_exists(struct mutex, owner))
-		bpf_probe_read_kernel(&owner, sizeof(owner), (void *)psock + bpf_core_field_offset(struct sk_psock, work_mutex) +
-								     bpf_core_field_offset(struct mutex, owner));
-	return n ? n : !!owner;
+	if (!psock || !bpf_core_field_exists(struct sk_psock, work_mutex))
+		return 0;
+	if (bpf_core_field_exists(struct mutex___rt, rtmutex.owner))
+		bpf_probe_read_kernel(&owner, sizeof(owner), mutex + bpf_core_field_offset(struct mutex___rt, rtmutex.owner));
+	else if (bpf_core_field_exists(struct mutex, owner))
+		bpf_probe_read_kernel(&owner, sizeof(owner), mutex + bpf_core_field_offset(struct mutex, owner));
+	return owner;
 }
 
 /*
- * Likewise, but 0 once an end of file has gone into the socket's queue: sk_psock_backlog() takes that empty packet for a
- * hard error, leaves it where it is and stops for good.
+ * Steered packets that wait on their way into a socket; -1: it takes none. One that has been taken from the queue, as 6.1 does first, is
+ * not in the socket before its worker is gone. So that is looked at last.
  */
-#define LW_PSOCK_TX_ENABLED 1ul
-static __always_inline int lw_backlogged(__u64 sk)
+static __always_inline int lw_queued(__u64 sk)
 {
 	__u64 psock = sk ? lw_psock_of(sk) : 0;
+	int n = lw_queue_len(psock);
+
+	return n ? n : !!lw_queue_worker(psock);
+}
+
+/*
+ * An end of file that has gone into the socket's queue: sk_psock_backlog() takes that empty packet for a hard error, leaves it where it is and
+ * stops for good.
+ */
+#define LW_PSOCK_TX_ENABLED 1ul
+static __always_inline int lw_queue_has_ended(__u64 psock)
+{
 	unsigned long state = LW_PSOCK_TX_ENABLED;
 
 	if (psock)
 		bpf_probe_read_kernel(&state, sizeof(state), (void *)psock + bpf_core_field_offset(struct sk_psock, state));
-	return state & LW_PSOCK_TX_ENABLED ? lw_queued(sk) : 0;
+	return !(state & LW_PSOCK_TX_ENABLED);
+}
+
+/* As lw_queued(), but 0 once the queue has ended. */
+static __always_inline int lw_backlogged(__u64 sk)
+{
+	return lw_queue_has_ended(sk ? lw_psock_of(sk) : 0) ? 0 : lw_queued(sk);
+}
+
+/*
+ * Do bytes wait before a socket that its application is yet to get? Not those of a packet that is in the socket already, and for a moment
+ * still in the queue, as of 6.2: who has read all there is may ask in that moment. In it the worker is at it, and nothing is unread.
+ */
+static __always_inline int lw_is_waiting(__u64 sk)
+{
+	__u64 psock = sk ? lw_psock_of(sk) : 0;
+
+	if (lw_queue_len(psock) <= 0 || lw_queue_has_ended(psock) || (lw_queue_worker(psock) && lw_queue_is_empty(sk)))
+		return 0;
+	/* without a worker: it may have taken the last of them out just now */
+	return lw_queue_len(psock) > 0;
 }

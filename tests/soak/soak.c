@@ -411,7 +411,7 @@ static bool one(struct client *c, uint64_t n)
 	size_t head_len, body_len = 0;
 	struct answer a;
 	uint64_t took;
-	int r = 0;
+	int r = 0, last_tag;
 
 	c->requests++;
 	c->since_us = now_us();
@@ -490,6 +490,7 @@ static bool one(struct client *c, uint64_t n)
 	for (uint64_t most = atomic_load(&count[tag].slowest_us);
 	     took > most && !atomic_compare_exchange_weak(&count[tag].slowest_us, &most, took);)
 		;
+	last_tag = c->last_tag;
 	c->last_tag = tag;
 	gray = strstr(a.pod, opt.mark) != NULL;
 	snprintf(want, sizeof(want), "%s", tag ? opt.tag : "");
@@ -523,7 +524,9 @@ static bool one(struct client *c, uint64_t n)
 	if (c->start != c->end) {
 		atomic_fetch_add(&count[tag].wrong_bytes, 1);
 		note(c, tag, "wrong", "bytes");
-		report("wrong: %s: %zu bytes after the answer\n", id, c->end - c->start);
+		report("wrong: %s to target %d, tag %d, request %u of its connection, the one before with tag %d: %zu bytes after the answer: %.*s\n%.200s\n", id,
+		       c->target, tag, c->requests, last_tag, c->end - c->start, (int)(c->end - c->start > 200 ? 200 : c->end - c->start),
+		       c->in + c->start, head);
 		return false;
 	}
 	return !a.close && !close;

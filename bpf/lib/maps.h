@@ -189,18 +189,17 @@ struct {
 } lw_hops_lost SEC(".maps");
 
 /*
- * Room for one head. A program may be preempted by another task's on the same CPU, so each run claims
- * a slot of its own; none free: the head is not looked at.
+ * Room for one head. A program may be preempted by another task's on the same CPU, so each run claims a slot of its own: one of its CPU's,
+ * which are behind the spare ones, or of those. None free: the head is not looked at. The agent makes it as large as the machine has CPUs.
  */
-#define LW_SCRATCH_SLOTS 4
 struct lw_scratch {
 	__u32 busy;
 	__u32 pad;
 	struct lw_head head;
 };
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LW_SCRATCH_SLOTS);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LW_SCRATCH_SPARE + LW_SCRATCH_CPU);
 	__type(key, __u32);
 	__type(value, struct lw_scratch);
 } lw_scratch SEC(".maps");

@@ -142,18 +142,32 @@ __noinline int lw_trace_is_none(const struct lw_trace_key *key)
 	return !key || lw_trace_is_zeros(key);
 }
 
+static __always_inline struct lw_scratch *lw_scratch_claim(__u32 k)
+{
+	struct lw_scratch *s = bpf_map_lookup_elem(&lw_scratch, &k);
+
+	return s && __sync_val_compare_and_swap(&s->busy, 0, 1) == 0 ? s : NULL;
+}
+
+/* -1: none is free. */
+__noinline int lw_scratch_find(void)
+{
+	__u32 i, first = LW_SCRATCH_SPARE + bpf_get_smp_processor_id() * LW_SCRATCH_CPU;
+
+	for (i = 0; i < LW_SCRATCH_CPU; i++)
+		if (lw_scratch_claim(first + i))
+			return first + i;
+	for (i = 0; i < LW_SCRATCH_SPARE; i++)
+		if (lw_scratch_claim(i))
+			return i;
+	return -1;
+}
+
 static __always_inline struct lw_scratch *lw_scratch_take(void)
 {
-	struct lw_scratch *s;
-	__u32 i, k;
+	__u32 k = lw_scratch_find();
 
-	for (i = 0; i < LW_SCRATCH_SLOTS; i++) {
-		k = i;
-		s = bpf_map_lookup_elem(&lw_scratch, &k);
-		if (s && __sync_val_compare_and_swap(&s->busy, 0, 1) == 0)
-			return s;
-	}
-	return NULL;
+	return bpf_map_lookup_elem(&lw_scratch, &k);
 }
 
 static __always_inline void lw_scratch_put(struct lw_scratch *s)

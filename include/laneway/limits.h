@@ -45,6 +45,9 @@
 
 /* A request or response head. Longer: the connection becomes opaque. Power of two. */
 #define LW_HEAD_MAX 16384
+/* Heads looked at at once: by tasks that take one CPU from one another, and beyond those of all CPUs together. More: not looked at, opaque. */
+#define LW_SCRATCH_CPU 4
+#define LW_SCRATCH_SPARE 32
 /* Times a head may arrive in a further piece before the connection becomes opaque. */
 #define LW_HEAD_PIECES_MAX 256
 /* Requests outstanding (pipelined) on one upstream socket. More: opaque. */

@@ -32,7 +32,7 @@
 	X(MIXED_UNREAD, "mixed-unread", "the process works on requests that were not seen arriving: base") \
 	X(ELSEWHERE, "elsewhere", "another process of its pod works for a lane; whether it is for that cannot be told: base") \
 	X(STEPS, "steps", "too many entry rules for one request: base")                        \
-	X(SCRATCH, "scratch", "no scratch buffer free on this CPU: opaque")                  \
+	X(SCRATCH, "scratch", "no scratch buffer free: opaque")                              \
 	X(PUSH, "push", "the header could not be put on the request")                          \
 	X(OPAQUE_NOT_HTTP, "opaque-not-http", "not HTTP/1.x")                                  \
 	X(OPAQUE_MALFORMED, "opaque-malformed", "framing in doubt")                            \

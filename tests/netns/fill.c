@@ -7,7 +7,7 @@
  *                      in new ones until it is told anything; then says how many
  *   fill drop MAP      says "ready", and takes every entry out again and again until it is told anything; then says how many. As if
  *                      they were pushed out at once
- *   fill busy MAP      in an array of places that programs take for themselves: takes them all, on each CPU
+ *   fill busy MAP [N]  in an array of places that programs take for themselves: takes them all, or those from number N on
  *   fill ring MAP      in a ring buffer: events that mean nothing, until there is no room; then says "ready"
  * MAP is a path below the agent's bpffs. Keys are random, values zero.
  */
@@ -153,9 +153,9 @@ static int drop(void)
 }
 
 /* Whether a place is taken stands in its first four bytes. */
-static void take_places(uint32_t yes)
+static void take_places(uint32_t from, uint32_t yes)
 {
-	for (uint32_t key = 0; key < info.max_entries; key++) {
+	for (uint32_t key = from; key < info.max_entries; key++) {
 		union bpf_attr attr = { .map_fd = (uint32_t)map, .key = (uintptr_t)&key, .value = (uintptr_t)value };
 
 		if (bpf(BPF_MAP_LOOKUP_ELEM, &attr))
@@ -167,12 +167,12 @@ static void take_places(uint32_t yes)
 	}
 }
 
-static int busy(void)
+static int busy(uint32_t from)
 {
-	take_places(1);
+	take_places(from, 1);
 	ready();
 	(void)getchar();
-	take_places(0);
+	take_places(from, 0);
 	return 0;
 }
 
@@ -235,14 +235,16 @@ int main(int argc, char **argv)
 {
 	static const char *const hows[] = { "full", "churn", "drop", "busy", "ring" };
 	union bpf_attr attr = {};
+	uint32_t n;
 	size_t how = 0;
 
 	while (argc > 1 && how < 5 && strcmp(argv[1], hows[how]))
 		how++;
-	if (argc < 3 || argc > (how ? 3 : 4) || how == 5) {
-		fputs("usage: fill full|churn|drop|busy|ring MAP\n       fill full MAP N\n", stderr);
+	if (argc < 3 || argc > (how == 0 || how == 3 ? 4 : 3) || how == 5) {
+		fputs("usage: fill full|churn|drop|busy|ring MAP\n       fill full|busy MAP N\n", stderr);
 		return 2;
 	}
+	n = argc == 4 ? (uint32_t)strtoul(argv[3], NULL, 0) : 0;
 	attr.pathname = (uintptr_t)argv[2];
 	map = (int)bpf(BPF_OBJ_GET, &attr);
 	if (map < 0)
@@ -258,13 +260,13 @@ int main(int argc, char **argv)
 	make_value();
 	switch (how) {
 	case 0:
-		return full(argc == 4 ? (uint32_t)strtoul(argv[3], NULL, 0) : info.max_entries);
+		return full(argc == 4 ? n : info.max_entries);
 	case 1:
 		return churn();
 	case 2:
 		return drop();
 	case 3:
-		return busy();
+		return busy(n);
 	default:
 		return ring();
 	}

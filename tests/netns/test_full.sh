@@ -137,6 +137,14 @@ odd
 expect_eq "stats: with room again" "1 2" "$(by_reason opaque-malformed) $(counted opaque-malformed)"
 as_before "stats"
 
+# More at work on a CPU than have room there, which tasks that take it from one another can be: there is room for some more.
+look scratch
+fills busy scratch "$(awk '$2 == "LW_SCRATCH_SPARE" { print $3 }' "$LWT_ROOT/include/laneway/limits.h")"
+base "scratch of all CPUs"
+lane "scratch of all CPUs" c1gray
+expect_eq "scratch of all CPUs: none went without" 0 "$(more scratch)"
+filled
+
 # No scratch: the head is not looked at, and the connection follows its own peer from there on: also one whose last request was in
 # the canary.
 hold client "${POD_IP[b2]}" "$LWT_PORT"

@@ -236,12 +236,15 @@ static int choose_mode(struct lw_kern *kern)
 
 static int load(struct lw_kern *kern)
 {
-	int r;
+	int r, cpus = libbpf_num_possible_cpus();
 
+	if (cpus < 0)
+		return cpus;
 	kern->adopts = lw_adopt_can(kern, kern->cgroup);
 	kern->skel = lw_lanes_bpf__open();
 	if (!kern->skel)
 		return -errno;
+	(void)bpf_map__set_max_entries(kern->skel->maps.lw_scratch, LW_SCRATCH_SPARE + (uint32_t)cpus * LW_SCRATCH_CPU);
 	bpf_program__set_autoload(kern->skel->progs.lw_setsockopt, kern->mode == LW_KERN_MODE_VERDICT);
 	r = kern->adopts ? lw_adopt_open(kern) : 0;
 	if (!r)

@@ -178,6 +178,43 @@ static void what_is_acknowledged_is_not_overtaken(void **state)
 		assert_true(early > 0);
 }
 
+/*
+ * The end of an upstream connection comes in one packet with the response, and the thread that looks at it, as it had locked the socket, is held up
+ * between the two: the client gets its response, and no reset.
+ */
+static void an_end_is_not_before_what_it_ends(void **state)
+{
+	(void)state;
+	late->bss->late_ns = 60 * LW_NS_PER_MS;
+	/* the agent learns of the end in two ways, and has to learn of it in one of them first */
+	for (int i = 0; i < 60; i++) {
+		struct held client, upstream;
+		int c, b, g, u, one = 1;
+
+		open_gray(&c, &b, &g);
+		lab_send(c, GRAY_REQUEST);
+		lab_expect(g, GRAY_TAGGED);
+		u = lab_upstream(c);
+		hold(&client, c);
+		hold(&upstream, u);
+		assert_int_equal(setsockopt(g, IPPROTO_TCP, TCP_CORK, &one, sizeof(one)), 0);
+		lab_send(g, OK(4, "last"));
+		close(g);
+		let_go(&client);
+		joined(&client);
+		late->bss->verdict_sk = upstream_address(c);
+		let_go(&upstream);
+		joined(&upstream);
+		late->bss->verdict_sk = 0;
+		lab_expect(c, OK(4, "last"));
+		base_turn(c, b);
+		close(c);
+		close(b);
+		close(u);
+	}
+	late->bss->late_ns = LATE_NS;
+}
+
 /* Sends data on fd, which somebody reads at some time. */
 struct answer {
 	int fd;
@@ -298,6 +335,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(what_is_acknowledged_is_not_overtaken, two_pods_clean),
+		cmocka_unit_test_teardown(an_end_is_not_before_what_it_ends, two_pods_clean),
 		cmocka_unit_test_teardown(what_waits_is_not_overtaken, two_pods_clean),
 		cmocka_unit_test_teardown(what_has_been_read_waits_no_more, two_pods_clean),
 	};

@@ -209,10 +209,16 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	struct lw_flow flow;
 	struct lw_up state;
 	int r = 0;
+	char c;
 
 	(void)events;
 	/* thousands end in one turn where a client drops all it has */
 	lw_kern_heartbeat(ups->kern);
+	/*
+	 * The kernel tells of an end before the bytes that came in one packet with it go on (tcp_data_queue()). Where that is done by a thread that
+	 * had locked the socket, it may be made to wait for its processor in between; this waits for it.
+	 */
+	(void)recv(u->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 	/* an end of the agent's own making: lw_reply has sent its FIN on, but not in mode msg */
 	if ((u->far >= 0 && lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) || !lw_upstream_state(ups, u, &state) ||
 	    (state.flags & LW_UP_ORPHAN) || lw_upstream_flow(ups, u->down, &flow)) {

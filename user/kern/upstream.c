@@ -214,16 +214,22 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	(void)events;
 	/* thousands end in one turn where a client drops all it has */
 	lw_kern_heartbeat(ups->kern);
-	/*
-	 * The kernel tells of an end before the bytes that came in one packet with it go on (tcp_data_queue()). Where that is done by a thread that
-	 * had locked the socket, it may be made to wait for its processor in between; this waits for it.
-	 */
-	(void)recv(u->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 	/* an end of the agent's own making: lw_reply has sent its FIN on, but not in mode msg */
 	if ((u->far >= 0 && lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) || !lw_upstream_state(ups, u, &state) ||
 	    (state.flags & LW_UP_ORPHAN) || lw_upstream_flow(ups, u->down, &flow)) {
 		lw_upstream_close(ups, u);
 		return;
+	}
+	/*
+	 * The kernel tells of an end before the bytes that came in one packet with it go on (tcp_data_queue()). Where that is done by a thread that
+	 * had locked the socket, it may be made to wait for its processor in between: this waits for it, where a response is missing.
+	 */
+	if (state.req_seq != state.resp_seq) {
+		(void)recv(u->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+		if (!lw_upstream_state(ups, u, &state)) {
+			lw_upstream_close(ups, u);
+			return;
+		}
 	}
 	if (!lw_upstream_ends_downstream(&state)) {
 		if (state.req_seq != state.resp_seq) {

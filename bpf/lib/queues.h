@@ -101,7 +101,7 @@ static __always_inline __u64 lw_queue_worker(__u64 psock)
 	void *mutex = (void *)psock + bpf_core_field_offset(struct sk_psock, work_mutex);
 	__u64 owner = 0;
 
-	if (!psock || !bpf_core_field_exists(struct sk_psock, work_mutex))
+	if (!psock)
 		return 0;
 	if (bpf_core_field_exists(struct mutex___rt, rtmutex.owner))
 		bpf_probe_read_kernel(&owner, sizeof(owner), mutex + bpf_core_field_offset(struct mutex___rt, rtmutex.owner));

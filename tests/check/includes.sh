@@ -79,7 +79,7 @@ done < <(includes tests '"')
 # Every file says under which licence it is.
 while read -r file; do
 	case $file in
-	bpf/* | include/* | *.bpf.c) want='GPL-2.0-only OR BSD-2-Clause' ;;
+	bpf/* | include/* | *.bpf.[ch]) want='GPL-2.0-only OR BSD-2-Clause' ;;
 	*) want='Apache-2.0' ;;
 	esac
 	sed -n 1,3p "$file" | grep -F "SPDX-License-Identifier: $want" >/dev/null ||

@@ -38,6 +38,16 @@ if "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BP
 	fail "a second agent beside the first should refuse"
 fi
 expect_like "the first still steers" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+
+# One that is stopped is taken for gone after a second; when it goes on it says how long that was, and that neither work nor the machine kept it.
+kill -STOP "$AGENT_PID"
+is_stale() { who client "$B1/id" -H "$tag" | grep -q '^b1\['; }
+until_ok 10 "a tagged request on a connection of its own to follow its peer" is_stale
+kill -CONT "$AGENT_PID"
+until_ok 10 "the agent to say that it was away" grep -q 'agent gave no sign of life' "$LWT_TMP/agent.log"
+away=$(sed -n 's/.* no sign of life for \([0-9]*\) ms (it worked \([0-9]*\) ms of it, waited \([0-9]*\) ms .*/\1 \2 \3/p' "$LWT_TMP/agent.log" | tail -n 1)
+read -r away worked waited <<<"$away"
+[ "$away" -ge 1000 ] && [ $((worked + waited)) -lt $((away / 2)) ] || fail "of $away ms that it was stopped it worked $worked ms and waited $waited ms"
 agent_stop
 expect_eq "SIGTERM leaves in the cgroup" "" "$(attached || true)"
 expect_eq "SIGTERM leaves on devices" "" "$(on_devices || true)"

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/clock.h"
 #include "kern/kern.h"
 #include "kern/notice.h"
 #include "kern/reads.h"
@@ -15,6 +16,15 @@
 #define LW_LINK_PIN "link_"
 #define LW_TO_POD_PIN "prog_to_pod"
 #define LW_KERN_ATTACHED 24
+/* Without a sign of life for longer the agent is taken for gone. It beats ten times as often. */
+#define LW_HEARTBEAT_MAX_NS LW_NS_PER_SEC
+
+/* What the agent has had of the machine until some moment, in nanoseconds. */
+struct lw_share {
+	uint64_t at_ns;
+	bool known;
+	uint64_t worked_ns, waited_ns; /* on a processor, and ready for one */
+};
 
 struct lw_kern {
 	struct lw_lanes_bpf *skel;
@@ -54,7 +64,7 @@ struct lw_kern {
 	uint64_t in_force_ns;
 	bool beats; /* this process serves what the programs hand over, and says so; others only look */
 	uint64_t beat_ns; /* the last sign of life */
-	uint64_t worked_at_ns, worked_ns; /* processor time at some beat not long before it */
+	struct lw_share share; /* at some beat not long before it */
 };
 
 /* wait.c: what waiting needs. 0 or -errno; closed by lw_wait_close() in any case. */

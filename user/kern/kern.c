@@ -24,8 +24,6 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-/* The agent beats ten times as often. */
-#define HEARTBEAT_MAX_NS LW_NS_PER_SEC
 /* A fixed buffer ends the kernel's own tuning: only where it is no less than that would reach. The kernel doubles them. */
 #define DOWN_RCVBUF (4u << 20)
 #define DOWN_SNDBUF (2u << 20)
@@ -345,7 +343,7 @@ static void configure(struct lw_kern *kern)
 	kern->config->flags = (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) | (o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
 			      (o->no_bypass ? 0 : LW_CONF_BYPASS) | (o->pod_evidence ? LW_CONF_POD_EVIDENCE : 0) |
 			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
-	kern->config->heartbeat_max_ns = HEARTBEAT_MAX_NS;
+	kern->config->heartbeat_max_ns = LW_HEARTBEAT_MAX_NS;
 	kern->config->other_pid = (__u32)kern->other;
 	kern->config->down_rcvbuf = down_buffer("rmem_max", DOWN_RCVBUF, "large steered responses are slow");
 	kern->config->down_sndbuf = down_buffer("wmem_max", DOWN_SNDBUF,
@@ -545,36 +543,6 @@ void lw_kern_take_punts(struct lw_kern *kern, bool yes)
 		return;
 	flags = kern->config->flags & ~LW_CONF_NO_PUNT;
 	__atomic_store_n(&kern->config->flags, yes ? flags : flags | LW_CONF_NO_PUNT, __ATOMIC_RELEASE);
-}
-
-/* Says whose doing it was that requests found no agent: its own, or that of a machine which gave it no processor. */
-static void was_away(const struct lw_kern *kern, uint64_t now, uint64_t worked)
-{
-	lw_warn("no sign of life for %llu ms, of which the agent worked %llu ms: requests without an upstream socket %s (agent-stale)",
-		(unsigned long long)((now - kern->beat_ns) / 1000000), (unsigned long long)((worked - kern->worked_ns) / 1000000),
-		kern->fail_closed ? "were refused" : "followed their own peers");
-}
-
-static void beat(struct lw_kern *kern)
-{
-	uint64_t now = lw_clock_ns(), worked;
-
-	__atomic_store_n(&kern->config->heartbeat_ns, now, __ATOMIC_RELEASE);
-	/* it beats with every punt, and asking for the processor's time is a system call */
-	if (now - kern->worked_at_ns > HEARTBEAT_MAX_NS / 20) {
-		worked = lw_clock_worked_ns();
-		if (kern->beat_ns && now - kern->beat_ns > HEARTBEAT_MAX_NS)
-			was_away(kern, now, worked);
-		kern->worked_at_ns = now;
-		kern->worked_ns = worked;
-	}
-	kern->beat_ns = now;
-}
-
-void lw_kern_heartbeat(struct lw_kern *kern)
-{
-	if (kern->config && kern->beats)
-		beat(kern);
 }
 
 void lw_kern_close(struct lw_kern **kern_)

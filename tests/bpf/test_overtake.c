@@ -48,13 +48,25 @@ static int teardown(void **state)
 	return two_pods_stop(state);
 }
 
+static uint64_t patience(void)
+{
+	return lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;
+}
+
+static void a_little_later(uint64_t until)
+{
+	assert_true(lw_clock_ns() < until);
+	poll(NULL, 0, 1);
+}
+
 /* A connection with an upstream connection to the gray pod. On one processor who holds others up may have left none to the agent. */
 static void open_gray(int *c, int *b, int *g)
 {
 	const struct lw_config *conf = lab_kern()->config;
+	uint64_t until = patience();
 
 	while (lw_clock_ns() - __atomic_load_n(&conf->heartbeat_ns, __ATOMIC_ACQUIRE) > conf->heartbeat_max_ns / 2)
-		poll(NULL, 0, 1);
+		a_little_later(until);
 	open_pair(LAB_BASE, base, c, b);
 	*g = -1;
 	gray_turn(*c, gray, g);
@@ -113,9 +125,11 @@ static bool final_response_comes_early(size_t size)
 	hold(&client, c);
 	/* the first of them tell the upstream socket what window to expect, the last does not come unexpected */
 	for (int i = 0; i < 3; i++) {
+		uint64_t until = patience();
+
 		lab_send(g, INTERIM);
 		while (!is_acknowledged(g))
-			poll(NULL, 0, 1);
+			a_little_later(until);
 	}
 	hold(&upstream, u);
 	lab_send(g, INTERIM);
@@ -306,6 +320,7 @@ static void what_has_been_read_waits_no_more(void **state)
 	(void)state;
 	open_gray(&c, &b, &g);
 	for (int i = 0; i < 5; i++) {
+		uint64_t until = patience();
 		struct held client;
 		size_t n = 0;
 
@@ -318,8 +333,11 @@ static void what_has_been_read_waits_no_more(void **state)
 		lab_send(g, text);
 		let_go(&client);
 		joined(&client);
-		for (ssize_t k; n < sizeof(text) - 1; n += k > 0 ? (size_t)k : 0)
+		/* it never sleeps: the turn is to come as soon as the last byte is there */
+		for (ssize_t k; n < sizeof(text) - 1; n += k > 0 ? (size_t)k : 0) {
 			k = recv(c, got + n, sizeof(text) - 1 - n, MSG_DONTWAIT);
+			assert_true(lw_clock_ns() < until);
+		}
 		assert_string_equal(got, text);
 		base_turn(c, b);
 		late->bss->worker_sk = 0;

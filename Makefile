@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make help` lists the targets. Everything generated is below $(BUILD).
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 BUILD ?= build
 # One name for one folder: what depends on what is noted by name.
 override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
@@ -275,8 +275,8 @@ FORMATTED := $(wildcard user/base/*.[ch] user/daemon/*.[ch]) $(patsubst %,user/c
 check: ## layers, format, warnings of gcc and clang, the kernel programs' stack
 	tests/check/includes.sh
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
-	$(MAKE) --no-print-directory CC=gcc OBJ=$(BUILD)/check-gcc objects
-	$(MAKE) --no-print-directory CC=$(CLANG) OBJ=$(BUILD)/check-clang objects
+	$(MAKE) --no-print-directory -j$(shell nproc) CC=gcc OBJ=$(BUILD)/check-gcc objects
+	$(MAKE) --no-print-directory -j$(shell nproc) CC=$(CLANG) OBJ=$(BUILD)/check-clang objects
 	tests/check/stack.py $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)
 
 # ---- packages: name=what shows that it is there (a command, or a file) ----

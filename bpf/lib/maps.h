@@ -19,8 +19,8 @@ struct {
 } lw_config SEC(".maps");
 
 /*
- * The state, two generations. Agent writes the idle one, programs read the one in force. Full: the agent
- * refuses the new state and keeps the old.
+ * The state, two generations. Agent writes the idle one, programs read the one in force. Full: what does not
+ * fit is left out, and said; a write that fails all the same leaves the state in force as it is.
  */
 #define LW_STATE_MAP(name_, key_, value_, max_)                                                  \
 	struct {                                                                               \

@@ -81,14 +81,14 @@ int lw_bind(struct lw_bind_args *args)
 }
 
 SEC("syscall")
-int lw_up_opaque(struct lw_opaque_args *args)
+int lw_up_mark(struct lw_up_mark_args *args)
 {
 	__u64 c = args->up;
-	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &c);
+	struct lw_up *up = lw_up_of(c);
 
 	if (!up)
 		return 1;
-	__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
+	__sync_fetch_and_or(&up->flags, args->flags);
 	return 0;
 }
 

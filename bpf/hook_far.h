@@ -70,7 +70,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	if (!st || st->role != LW_ROLE_FAR || !tp)
 		return SK_PASS;
 	cookie = st->cookie;
-	up = bpf_map_lookup_elem(&lw_ups, &cookie);
+	up = lw_up_of(cookie);
 	if (!up)
 		return lw_far_pass(msg, cookie);
 	/* see lw_msg: keeps the map, and with it the bytes that its sockets have not read */

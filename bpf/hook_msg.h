@@ -208,7 +208,7 @@ int lw_msg(struct sk_msg_md *msg)
 
 		if (f->route == LW_ROUTE_UP) {
 			__u64 c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
-			struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &c);
+			struct lw_up *up = lw_up_of(c);
 
 			seq = f->sent_seq;
 			if (up && up->sk && !(up->flags & LW_UP_DEAD)) {
@@ -231,6 +231,12 @@ int lw_msg(struct sk_msg_md *msg)
 		return lw_forward(msg, f, &r);
 	}
 	if (f->frame.state == LW_FRAME_HEAD) {
+		/*
+		 * Its own peer has closed it, which the application has yet to see: the request is to fail as it does without us, and be asked
+		 * again on another connection. A pod of a lane would do what it asks, and nobody would read the answer.
+		 */
+		if (sk->state == BPF_TCP_CLOSE_WAIT && lw_is_over(f, &r))
+			return lw_to_peer(msg, r.cookie);
 		/* the next request is the own peer's; what is none, and one in front of which an answer is due, ends where it began */
 		if ((r.flags & LW_CONF_STOPPED) && lw_is_over(f, &r))
 			return lw_to_peer(msg, r.cookie);

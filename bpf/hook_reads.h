@@ -2,8 +2,9 @@
 #pragma once
 /*
  * Which requests a thread, and a process, has read and not yet answered: read when the bytes up to the end of its head
- * have gone to the application, answered with the next bytes the application sends on that connection. What is read on a
- * connection whose requests are not known counts as unknown, for as long as the connection lasts.
+ * have gone to the application, answered with the next bytes the application sends on that connection, but for interim responses and the rest of the
+ * answer before. What is read on a connection whose requests are not known counts as unknown, until one is known again (LW_ACC_STICKY) or the
+ * connection ends (LW_ACC_FOR_GOOD).
  *
  * A process whose answers come from the threads that read the requests, one at a time, while its other threads read or
  * answer requests of any lane, is taken to work like that (lw_task.proven); the first answer by another thread, or the

@@ -160,7 +160,7 @@ int lw_reply(struct __sk_buff *skb)
 
 	if (lw_stream_trim(skb) != SK_PASS)
 		return SK_DROP;
-	up = bpf_map_lookup_elem(&lw_ups, &cookie);
+	up = lw_up_of(cookie);
 	if (!up)
 		return SK_PASS;
 	if (up->flags & LW_UP_ORPHAN)

@@ -168,7 +168,7 @@ static __always_inline void lw_down_closed(__u64 cookie)
 		if (!c)
 			continue;
 		any = 1;
-		up = bpf_map_lookup_elem(&lw_ups, &c);
+		up = lw_up_of(c);
 		if (up)
 			__sync_fetch_and_or(&up->flags, LW_UP_ORPHAN);
 	}
@@ -183,7 +183,7 @@ static __always_inline void lw_down_closed(__u64 cookie)
 
 static __always_inline void lw_up_closed(__u64 cookie)
 {
-	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &cookie);
+	struct lw_up *up = lw_up_of(cookie);
 
 	if (!up || (up->flags & LW_UP_DEAD))
 		return;

@@ -31,7 +31,7 @@ static __noinline int lw_guard(const struct lw_tuple *t, const struct lw_config 
 	if (f->route == LW_ROUTE_PEER)
 		return LW_TC_OK;
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
-	up = bpf_map_lookup_elem(&lw_ups, &c);
+	up = lw_up_of(c);
 	if (up) /* where responses are not followed any more its end is the connection's */
 		due = !(up->flags & LW_UP_DEAD) &&
 		      (up->req_seq != up->resp_seq || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));

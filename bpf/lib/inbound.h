@@ -384,6 +384,9 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 	bpf_loop(LW_IN_STEPS, lw_in_step_cb, &run, 0);
 	if (r->left && in->state == LW_IN_FOLLOWED)
 		in->state = LW_IN_LOST;
+	/* another CPU was at the same bytes at the same time, which were sent twice: what of it has been noted twice, nobody knows */
+	else if (in->state == LW_IN_FOLLOWED && in->next != end)
+		in->state = LW_IN_GAP;
 	/* numbers go round: what is further back the application has read */
 	if (in->next - in->from > LW_IN_BEHIND)
 		in->from = in->next - LW_IN_BEHIND;

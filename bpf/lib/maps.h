@@ -114,7 +114,7 @@ struct {
 	__type(value, __u64);
 } lw_punt_sock SEC(".maps");
 
-/* lw_sockops makes and deletes, lw_msg writes, the agent and lw_guard read. Full: not enrolled, counted. */
+/* lw_sockops makes and deletes, lw_msg writes, lw_bind, lw_guard and lw_notice a field or two each, the agent reads. Full: not enrolled, counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_FLOWS);
@@ -122,7 +122,7 @@ struct {
 	__type(value, struct lw_flow);
 } lw_flows SEC(".maps");
 
-/* Agent makes and deletes, programs write. Full: the agent opens no more. */
+/* Agent makes and, some time after the socket, deletes, programs write. Full: the agent opens no more. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_UPSTREAMS);

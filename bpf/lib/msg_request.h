@@ -149,7 +149,7 @@ static __always_inline int lw_send_up(struct sk_msg_md *msg, struct lw_flow *f, 
 				      struct lw_decision *d, const struct lw_plan *plan)
 {
 	__u64 c = f->ups[plan->i].up;
-	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &c);
+	struct lw_up *up = lw_up_of(c);
 	__u32 bit;
 	int how;
 
@@ -165,10 +165,12 @@ static __always_inline int lw_send_up(struct sk_msg_md *msg, struct lw_flow *f, 
 	bit = 1u << (up->req_seq & (LW_PIPELINE_MAX - 1));
 	if (plan->modify && lw_modify(msg, f, r, h, d))
 		return SK_DROP;
-	if (h->scan.flags & LW_SCAN_IS_HEAD)
+	if (r->head & LW_RUN_IS_HEAD)
 		up->head_bits |= bit;
 	else
 		up->head_bits &= ~bit;
+	if (r->head & LW_RUN_CLOSES)
+		__sync_fetch_and_or(&up->flags, LW_UP_CLOSING);
 	up->req_seq++;
 	if (f->flags & LW_FLOW_OPAQUE)
 		__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
@@ -231,7 +233,7 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 
 	if (lw_plan_lane(f, r, h, &d, &plan) || lw_plan_route(f, r, &plan))
 		return -1;
-	r->head = 1 + !!(h->scan.flags & LW_SCAN_IS_HEAD);
+	r->head = LW_RUN_HEAD | (h->scan.flags & LW_SCAN_IS_HEAD ? LW_RUN_IS_HEAD : 0) | (lw_scan_closes(&h->scan) ? LW_RUN_CLOSES : 0);
 	f->punt_bytes = 0;
 	if (plan.route == LW_ROUTE_UP) {
 		v = lw_send_up(msg, f, r, h, &d, &plan);

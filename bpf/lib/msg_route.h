@@ -15,7 +15,7 @@ __noinline int lw_release(struct lw_flow *f, __u64 cookie, __u32 i)
 		return 0;
 	fu = &f->ups[i & (LW_FLOW_UPS - 1)];
 	c = fu->up;
-	up = bpf_map_lookup_elem(&lw_ups, &c);
+	up = lw_up_of(c);
 	if (up)
 		__sync_fetch_and_or(&up->flags, LW_UP_ORPHAN);
 	lw_emit(LW_EVENT_UP_RELEASED, cookie, c, f, fu);
@@ -63,6 +63,12 @@ __noinline int lw_still_endpoint(struct lw_flow *f, __u32 slot, __u32 i)
 	return c.found;
 }
 
+/* Is a response due from ups[i]? busy: one is, on the route of the last request (enum lw_busy). */
+static __always_inline int lw_is_answering(const struct lw_flow *f, __u32 busy, __u32 i)
+{
+	return busy && f->route != LW_ROUTE_PEER && f->up == i;
+}
+
 /* Brings what the flow remembers of the state to this generation. */
 __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 {
@@ -104,7 +110,7 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 	for (i = 0; i < LW_FLOW_UPS; i++) {
 		struct lw_flow_up *fu = &f->ups[i];
 
-		if (!fu->up || (busy && f->up == i))
+		if (!fu->up || lw_is_answering(f, busy, i))
 			continue;
 		if (!lw_still_endpoint(f, r->slot, i))
 			lw_release(f, r->cookie, i);
@@ -137,7 +143,7 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 		return !(r->flags & LW_CONF_NATIVE_VERDICT) && r->copied_seq != r->rcv_nxt;
 	}
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
-	up = bpf_map_lookup_elem(&lw_ups, &c);
+	up = lw_up_of(c);
 	if (f->route == LW_ROUTE_PUNT && f->punt) {
 		/* it was bound, and has ended: with it the agent has given up what it had of the request yet */
 		if (c && !up)
@@ -168,7 +174,7 @@ static __always_inline void lw_give_up(struct lw_flow *f, struct lw_run *r)
 {
 	__u64 c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 
-	if (bpf_map_lookup_elem(&lw_ups, &c))
+	if (lw_up_of(c))
 		lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_RESPONSE_LOST);
 	lw_release(f, r->cookie, f->up);
 	f->punt = 0;
@@ -218,9 +224,9 @@ __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u
 		struct lw_up *up;
 
 		if (c) {
-			up = bpf_map_lookup_elem(&lw_ups, &c);
+			up = lw_up_of(c);
 			if (!up || (up->flags & LW_UP_DEAD) ||
-			    ((f->ups[i].lane == LW_LANE_ONCE || up->agent != r->agent) && !(busy && f->up == i))) {
+			    ((f->ups[i].lane == LW_LANE_ONCE || up->agent != r->agent) && !lw_is_answering(f, busy, i))) {
 				lw_release(f, r->cookie, i);
 				c = 0;
 			} else if (up->agent != r->agent) {
@@ -280,9 +286,14 @@ __noinline int lw_take(struct lw_flow *f, struct lw_run *r, __u32 i)
 		c = p->up[k];
 		if (!c || __sync_val_compare_and_swap(&p->up[k], c, 0) != c)
 			continue;
-		up = bpf_map_lookup_elem(&lw_ups, &c);
+		up = lw_up_of(c);
 		if (!up || (up->flags & LW_UP_DEAD) || up->down)
 			continue;
+		/* the pool is gone, and what it was in is another's now: nobody may have this one, the agent is to close it */
+		if (up->self != c || up->netns != key.netns || up->port != key.port || !lw_addr_equal(&up->addr, &key.addr)) {
+			lw_up_closed(c);
+			continue;
+		}
 		if (up->agent != r->agent) {
 			/* an earlier agent's, which is to find it unused */
 			__sync_fetch_and_or(&up->flags, LW_UP_DEAD);

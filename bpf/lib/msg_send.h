@@ -4,6 +4,13 @@
  * lw_msg: where bytes of a send go, the own peer, an upstream socket or the agent, and what of them has gone; request bodies.
  */
 
+/* Of a request head. */
+enum lw_run_head {
+	LW_RUN_HEAD = 1 << 0,
+	LW_RUN_IS_HEAD = 1 << 1, /* its method is HEAD */
+	LW_RUN_CLOSES = 1 << 2, /* the connection ends with its answer, whether or not that says so (RFC 9112, 9.6) */
+};
+
 /* One run of the program. Plain data, so that functions checked by themselves can take it. */
 struct lw_run {
 	__u64 cookie;
@@ -16,7 +23,7 @@ struct lw_run {
 	__u32 write_seq; /* of the downstream socket */
 	__u32 rcv_nxt;
 	__u32 copied_seq;
-	__u32 head; /* the message starts with a request head */
+	__u32 head; /* enum lw_run_head of the one that the message starts with; 0: with none */
 	__u32 hop_lanes; /* requests of these lanes are traced */
 	__u32 agent; /* lw_config.agent */
 };
@@ -165,7 +172,8 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	p.lane = fu->lane;
 	p.len = r->n + r->grown;
 	p.pid = f->pid;
-	p.flags = (r->head == 2 ? LW_PUNT_IS_HEAD : 0) | (f->flags & LW_FLOW_OPAQUE ? LW_PUNT_OPAQUE : 0);
+	p.flags = (r->head & LW_RUN_IS_HEAD ? LW_PUNT_IS_HEAD : 0) | (r->head & LW_RUN_CLOSES ? LW_PUNT_CLOSES : 0) |
+		  (f->flags & LW_FLOW_OPAQUE ? LW_PUNT_OPAQUE : 0);
 
 	if (bpf_msg_push_data(msg, 0, sizeof(p), 0))
 		return SK_DROP;
@@ -208,7 +216,7 @@ enum lw_to_up {
 };
 __noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u64 cookie, __u32 first)
 {
-	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &cookie);
+	struct lw_up *up = lw_up_of(cookie);
 
 	if (!f || !r || !up || (up->flags & LW_UP_DEAD))
 		return LW_TO_UP_LOST;
@@ -255,7 +263,7 @@ __noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_ru
 	if (f->route == LW_ROUTE_UP) {
 		c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 		how = lw_to_up(msg, f, r, c, 0);
-		up = bpf_map_lookup_elem(&lw_ups, &c);
+		up = lw_up_of(c);
 		if (how == LW_TO_UP_LOST || !up) {
 			/* half a request is at a pod that is gone: there is nowhere right for the rest */
 			lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_UP_LOST);

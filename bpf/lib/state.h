@@ -194,6 +194,17 @@ static __always_inline int lw_addr_equal(const struct lw_addr *a, const struct l
 }
 
 /*
+ * The row of an upstream socket; NULL: there is none any more. One that has been closed keeps it for a while: a program may be at work on it, and the
+ * kernel gives a row that is deleted to the next socket at once.
+ */
+static __always_inline struct lw_up *lw_up_of(__u64 cookie)
+{
+	struct lw_up *up = bpf_map_lookup_elem(&lw_ups, &cookie);
+
+	return up && !(up->flags & LW_UP_GONE) ? up : NULL;
+}
+
+/*
  * Whose downstream socket is it? 0: nobody's, or the element is another upstream socket's by now: a map's elements are
  * used again at once when the agent deletes one, and a program may be held up between its look-up and its reads.
  */

@@ -419,11 +419,12 @@ enum lw_up_flags {
 	LW_UP_ORPHAN = 1 << 1, /* its downstream socket is gone: late bytes are dropped */
 	LW_UP_TUNNEL = 1 << 2, /* 101, or CONNECT: bytes both ways from here on */
 	LW_UP_OPAQUE = 1 << 3, /* its downstream socket is opaque on this route: responses are not followed */
-	LW_UP_CLOSING = 1 << 4, /* the last response said that the connection ends with it */
+	LW_UP_CLOSING = 1 << 4, /* the last request, or response, said that the connection ends with it */
 	LW_UP_RELAY = 1 << 6, /* its reader is slow: bytes stay here, and the agent takes them over at the reader's pace */
 	LW_UP_FIN_SENT = 1 << 5, /* its end of file has been sent on to the downstream socket */
 	LW_UP_REQ_WIRE = 1 << 7, /* bytes of requests have gone over the connection, and may not have been read yet */
 	LW_UP_RESP_WIRE = 1 << 8, /* likewise of responses */
+	LW_UP_GONE = 1 << 9, /* the agent has closed it: as good as no row, which it soon is */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
@@ -650,7 +651,7 @@ struct lw_event {
 	struct lw_addr addr;
 	__u16 port;
 	__u16 lane;
-	__u32 flags;
+	__u32 pad;
 };
 
 /* ---- ring buffer lw_hops: what `laneway trace` shows, while somebody does ---- */
@@ -706,9 +707,11 @@ struct lw_bind_args {
 	__u64 bytes; /* written since the last call: they wait in the agent no more */
 };
 #define LW_LANE_ONCE 0xffff
-/* lw_up_opaque: sets LW_UP_OPAQUE. 0, or 1: no such upstream socket */
-struct lw_opaque_args {
+/* lw_up_mark: sets flags. 0, or 1: no such upstream socket */
+struct lw_up_mark_args {
 	__u64 up;
+	__u32 flags; /* enum lw_up_flags */
+	__u32 pad;
 };
 /* lw_backlog: steered packets that wait on their way into a downstream socket; -1: no such flow */
 struct lw_backlog_args {
@@ -737,6 +740,7 @@ struct lw_punt {
 enum lw_punt_flags {
 	LW_PUNT_IS_HEAD = 1 << 0, /* the request is a HEAD */
 	LW_PUNT_OPAQUE = 1 << 1, /* the connection has become opaque on this route */
+	LW_PUNT_CLOSES = 1 << 2, /* the request says that the connection ends with its answer */
 };
 
 LW_ASSERT_SIZE(struct lw_dest_key, 24);

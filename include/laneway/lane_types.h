@@ -40,7 +40,7 @@ struct lw_baggage {
 /* Behind the longest head: what is loaded there in one piece may begin anywhere in it. */
 #define LW_HEAD_BEHIND 2048
 
-/* A head and all that is known of it. Scratch: one at a time a CPU. */
+/* A head and all that is known of it. Scratch: a few a CPU (LW_SCRATCH_CPU). */
 struct lw_head {
 	struct lw_scan scan;
 	struct lw_captures caps;

@@ -40,10 +40,10 @@
 	X(OPAQUE_PIECES, "opaque-pieces", "head in too many pieces")                           \
 	X(OPAQUE_PIPELINED, "opaque-pipelined", "next request for another route before the response ended") \
 	X(OPAQUE_UPGRADE, "opaque-upgrade", "Upgrade or CONNECT")                              \
-	X(OPAQUE_PARTIAL, "opaque-partial", "a chunked body was sent in part")                 \
+	X(OPAQUE_PARTIAL, "opaque-partial", "more went out than was followed")                 \
 	X(OPAQUE_RESPONSE, "opaque-response", "responses are not followed any more on its route")     \
 	X(RESPONSE_LOST, "response-lost", "the exchange before it could not be followed to its end: its upstream socket is given up") \
-	X(UP_LOST, "up-lost", "the upstream socket closed before the response ended")          \
+	X(UP_LOST, "up-lost", "the upstream socket closed in the middle of a request")          \
 	X(FLOWS_FULL, "flows-full", "no room for another flow: not enrolled")                  \
 	X(ENROL, "enrol", "the kernel refused the socket: not enrolled")                       \
 	X(FOREIGN, "foreign", "another product's programs are on the socket: left alone")       \

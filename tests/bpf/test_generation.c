@@ -148,6 +148,28 @@ static void draining_pod_gets_no_new_request(void **state)
 	close(b);
 }
 
+/* Nor where the first request behind the change was a base one, in front of which another is due on the own peer. */
+static void draining_pod_behind_pipelined_base_requests(void **state)
+{
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
+	lab_send(c, BASE_REQUEST);
+	lab_expect(b, BASE_REQUEST);
+	lab_publish(&drained_state);
+	lab_send(c, BASE_REQUEST);
+	lab_expect(b, BASE_REQUEST);
+	lab_send(b, OK(1, "1") OK(1, "2"));
+	lab_expect(c, OK(1, "1") OK(1, "2"));
+	turn(c, b, GRAY_REQUEST, GRAY_TAGGED, OK(0, ""));
+	lab_expect_eof(g);
+	close(g);
+	close(c);
+	close(b);
+}
+
 /* With the second pod of the lane: the next request goes there, on the same connection. */
 static void next_pod_takes_over(void **state)
 {
@@ -316,7 +338,10 @@ static void what_an_old_pod_sends_is_base(void **state)
 		{ .ip = GRAY2, .lane = 1, .terminating = true, .old = true },
 		{ 0 },
 	};
-	static const struct lab_pod before[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, { .ip = GRAY2, .lane = 1 }, { 0 } };
+	/* not ready: it is the client here, and is to get no request */
+	static const struct lab_pod before[] = {
+		{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, { .ip = GRAY2, .lane = 1, .unready = true }, { 0 },
+	};
 	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
 	static const struct lab_state s_before = { .pods = before, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
 	static const char plain[] = "GET /p HTTP/1.1\r\n\r\n";
@@ -348,6 +373,7 @@ int main(void)
 		cmocka_unit_test_teardown(lane_closes_and_opens, clean),
 		cmocka_unit_test_teardown(running_request_finishes, clean),
 		cmocka_unit_test_teardown(draining_pod_gets_no_new_request, clean),
+		cmocka_unit_test_teardown(draining_pod_behind_pipelined_base_requests, clean),
 		cmocka_unit_test_teardown(next_pod_takes_over, clean),
 		cmocka_unit_test_teardown(draining_peer_gets_no_new_request, clean),
 		cmocka_unit_test_teardown(address_of_a_new_pod, clean),

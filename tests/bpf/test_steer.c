@@ -5,6 +5,8 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +32,8 @@
 #define BASE_REQUEST "GET /a HTTP/1.1\r\nHost: w\r\n\r\n"
 #define GRAY_REQUEST "GET /b HTTP/1.1\r\nHost: w\r\nUser-Agent: xiaoming\r\n\r\n"
 /* the tag goes in front of the other fields; blanks fill its line to a multiple of 8 */
-#define GRAY_TAGGED "GET /b HTTP/1.1\r\nx-mse-tag:        gray\r\nHost: w\r\nUser-Agent: xiaoming\r\n\r\n"
+#define TAG "x-mse-tag:        gray\r\n"
+#define GRAY_TAGGED "GET /b HTTP/1.1\r\n" TAG "Host: w\r\nUser-Agent: xiaoming\r\n\r\n"
 #define OK(body_len, body) "HTTP/1.1 200 OK\r\nContent-Length: " #body_len "\r\n\r\n" body
 
 static int setup(void **state)
@@ -768,38 +771,93 @@ static void half_close_by_the_client(void **state)
 	close(c);
 }
 
-/* A response that announces the end of its connection brings it, behind its last byte; others do not. */
+/* A response that announces the end of its connection brings it, behind its last byte, and so does one to a request that asked for it; others do not. */
 static void announced_close_ends_the_connection(void **state)
 {
 	static const struct {
 		const char *response;
 		bool closes;
+		const char *request, *tagged;
 	} rows[] = {
-		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nconnection: x, Close\r\n\r\nok", true },
-		{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true },
-		{ "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", false },
-		{ "HTTP/1.1 200 OK\r\nConnection: closed\r\nContent-Length: 2\r\n\r\nok", false },
-		{ "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", false },
+		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true, GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nconnection: x, Close\r\n\r\nok", true, GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true, GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", false, GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nConnection: closed\r\nContent-Length: 2\r\n\r\nok", false, GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", false, GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, "GET / HTTP/1.0\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET / HTTP/1.0\r\n" TAG "User-Agent: xiaoming\r\n\r\n" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, "GET / HTTP/1.1\r\nConnection: close\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" TAG "Connection: close\r\nUser-Agent: xiaoming\r\n\r\n" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false, "GET / HTTP/1.0\r\nConnection: keep-alive\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET / HTTP/1.0\r\n" TAG "Connection: keep-alive\r\nUser-Agent: xiaoming\r\n\r\n" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false, "GET / HTTP/1.1\r\nX: close\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" TAG "X: close\r\nUser-Agent: xiaoming\r\n\r\n" },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		int c, b, g;
+	/* as the first request of its upstream socket, and as the second, which no agent has in its hands */
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t row = i / 2;
+		int c, b, g = -1;
 
 		open_pair(&c, &b);
-		lab_send(c, GRAY_REQUEST);
-		g = lab_accept_request(gray);
-		lab_expect(g, GRAY_TAGGED);
-		lab_send(g, rows[i].response);
+		if (i % 2)
+			gray_turn(c, &g);
+		lab_send(c, rows[row].request);
+		if (g < 0)
+			g = lab_accept_request(gray);
+		lab_expect(g, rows[row].tagged);
+		lab_send(g, rows[row].response);
 		close(g);
-		lab_expect(c, rows[i].response);
-		if (rows[i].closes)
+		lab_expect(c, rows[row].response);
+		if (rows[row].closes)
 			lab_expect_eof(c);
 		else
 			base_turn(c, b);
 		close(c);
 		close(b);
+	}
+}
+
+/*
+ * The own peer has closed the connection, and the client, which has not seen it, asks for the lane: as without us it gets no answer, and no pod has done
+ * what it asked.
+ */
+static void own_peer_has_closed(void **state)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	int c, b, g = -1;
+	struct lw_flow f;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		open_pair(&c, &b);
+		g = -1;
+		if (i)
+			gray_turn(c, &g);
+		close(b);
+		for (int ms = 0; ms < lab_patience_ms(5000); ms++) {
+			assert_int_equal(getsockopt(c, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+			if (info.tcpi_state == BPF_TCP_CLOSE_WAIT)
+				break;
+			poll(NULL, 0, 1);
+		}
+		assert_int_equal(info.tcpi_state, BPF_TCP_CLOSE_WAIT);
+		assert_true(lab_flow(c, &f));
+		assert_int_equal(f.requests, i);
+		lab_send(c, GRAY_REQUEST);
+		/* for no pod: it is not so much as looked at */
+		if (lab_flow(c, &f))
+			assert_int_equal(f.requests, i);
+		lab_expect_eof(c);
+		/* its upstream socket goes with the connection, and no byte has come there */
+		if (i)
+			lab_expect_eof(g);
+		close(c);
+		if (i)
+			close(g);
 	}
 }
 
@@ -1290,6 +1348,7 @@ int main(void)
 		cmocka_unit_test_teardown(upgrade_stays_on_its_route, two_pods_clean),
 		cmocka_unit_test_teardown(connect_is_a_tunnel_at_once, two_pods_clean),
 		cmocka_unit_test_teardown(end_of_file_ends_the_response, two_pods_clean),
+		cmocka_unit_test_teardown(own_peer_has_closed, two_pods_clean),
 		cmocka_unit_test_teardown(announced_close_ends_the_connection, two_pods_clean),
 		cmocka_unit_test_teardown(pipelined_behind_a_punt, two_pods_clean),
 		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, two_pods_clean),

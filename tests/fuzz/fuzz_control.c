@@ -106,17 +106,10 @@ bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)
 	return addr->ip[15] == 7;
 }
 
-void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg)
-{
-	(void)kern;
-	cb("sockops", "theirs", true, arg);
-}
-
 void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg)
 {
 	(void)devices;
-	(void)cb;
-	(void)arg;
+	cb("sockops", "theirs", true, arg);
 }
 
 const char *const *lw_kern_attached(const struct lw_kern *kern)

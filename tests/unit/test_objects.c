@@ -247,6 +247,34 @@ static void regular_expressions_of_one_object_have_a_bound(void **state)
 	lw_model_free(&model);
 }
 
+/* Nor all of one match, which has room for thirty. */
+static void regular_expressions_of_one_match_have_a_bound(void **state)
+{
+	struct lw_test_findings findings = {};
+	const struct lw_k8s_route *route;
+	struct lw_model *model;
+	char yaml[8192];
+	size_t len;
+
+	(void)state;
+	assert_int_equal(lw_model_new(&model), 0);
+	len = (size_t)snprintf(yaml, sizeof(yaml),
+			       "%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n      - matches:\n        - headers:\n",
+			       ROLLOUT_BETA);
+	for (int i = 0; i < 16; i++)
+		len += (size_t)snprintf(yaml + len, sizeof(yaml) - len, "          - {name: h%d, value: '(a?b?c?d?){%d}', type: RegularExpression}\n", i,
+					300 - i);
+	(void)snprintf(yaml + len, sizeof(yaml) - len, "        - headers: [{name: user, value: me}]\nstatus: {phase: Progressing}\n");
+	lw_test_load(model, yaml, &findings);
+	assert_int_equal(findings.count, 1);
+	assert_non_null(strstr(findings.text, "take too long to compile: those from here on are refused"));
+	route = &lw_model_at(model, LW_K8S_ROLLOUT, 0)->rollout.steps[0].route;
+	assert_int_equal(route->nmatches, 2);
+	assert_non_null(route->matches[0].refused);
+	assert_null(route->matches[1].refused);
+	lw_model_free(&model);
+}
+
 static void the_rest_of_a_list_is_read(void **state)
 {
 	struct lw_test_findings findings = {};
@@ -655,6 +683,7 @@ int main(void)
 		cmocka_unit_test(each_flaw_is_told),
 		cmocka_unit_test(an_empty_match_of_v1alpha1_is_not_all_requests),
 		cmocka_unit_test(regular_expressions_of_one_object_have_a_bound),
+		cmocka_unit_test(regular_expressions_of_one_match_have_a_bound),
 		cmocka_unit_test(the_rest_of_a_list_is_read),
 		cmocka_unit_test(a_pod_as_kubectl_prints_it),
 		cmocka_unit_test(services),

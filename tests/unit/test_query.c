@@ -116,15 +116,10 @@ int lw_kern_each_kept(struct lw_kern *kern,
 	return 0;
 }
 
-void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg)
-{
-	(void)kern;
-	cb("sockops", "theirs", false, arg);
-}
-
 void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg)
 {
 	(void)devices;
+	cb("sockops", "theirs", false, arg);
 	for (int i = 0; i < 3; i++)
 		cb("tc egress", "theirs", i == 2, arg);
 }

@@ -306,7 +306,6 @@ static void make(const struct row *row, struct objects *o)
 	}
 	rollout->status.phase = or_else(row->phase, "Progressing");
 	rollout->status.reason = or_else(row->reason, "InRolling");
-	rollout->status.has_release = true;
 	rollout->status.step = row->step < 0 ? 0 : row->step == 0 ? 1 : row->step;
 	rollout->status.step_state = or_else(row->state, "StepPaused");
 	rollout->status.pod_template_hash = or_else(row->canary, "new");

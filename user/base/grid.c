@@ -43,19 +43,6 @@ void lw_grid_free(struct lw_grid **grid)
 	*grid = NULL;
 }
 
-static void make_plain(char *s)
-{
-	while (*s) {
-		size_t len = lw_str_shown_len(s);
-
-		if (len == 0) {
-			*s++ = '?';
-			continue;
-		}
-		s += len;
-	}
-}
-
 void lw_grid_cell(struct lw_grid *grid, const char *format, ...)
 {
 	va_list args;
@@ -80,7 +67,7 @@ void lw_grid_cell(struct lw_grid *grid, const char *format, ...)
 	va_end(args);
 	if (grid->failed)
 		return;
-	make_plain(cell);
+	lw_str_make_plain(cell);
 	grid->cells[grid->ncells++] = cell;
 }
 

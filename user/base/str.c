@@ -75,6 +75,18 @@ size_t lw_str_utf8_len(const char *s)
 	return len;
 }
 
+void lw_str_make_plain(char *s)
+{
+	while (*s) {
+		size_t len = lw_str_shown_len(s);
+
+		if (len == 0)
+			*s++ = '?';
+		else
+			s += len;
+	}
+}
+
 size_t lw_str_shown_len(const char *s)
 {
 	size_t len = lw_str_utf8_len(s);

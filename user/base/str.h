@@ -28,5 +28,8 @@ void lw_str_json(const char *s, char *dst, size_t size);
  */
 size_t lw_str_shown_len(const char *s);
 
+/* '?' for what lw_str_shown_len() says a terminal may not show. */
+void lw_str_make_plain(char *s);
+
 /* Length of the valid UTF-8 character at s (1..4), 0 if there is none. s is terminated. */
 size_t lw_str_utf8_len(const char *s);

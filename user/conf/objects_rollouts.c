@@ -158,23 +158,24 @@ static bool refuse_costly(struct lw_fields *fields, struct lw_k8s_match *match)
  */
 static void check_match(struct lw_fields *fields, struct lw_k8s_match *match)
 {
-	struct lw_rules_cond conds[2 * LIST_MAX + 1];
+	struct lw_rules_cond cond;
 	struct lw_rules_entry entry = {
-		.conds = conds, .nconds = match->n, .weight_pct = 100, .lane = 1
+		.conds = &cond, .nconds = 1, .weight_pct = 100, .lane = 1
 	};
-	size_t work = lw_regex_work();
 	char err[200];
-	int r;
+	int r = 0;
 
-	if (fields->failed)
-		return;
-	if (fields->regex_work > REGEX_WORK_MAX && refuse_costly(fields, match))
-		return;
-	for (size_t i = 0; i < match->n; i++)
-		conds[i] = (struct lw_rules_cond){ match->conds[i].subject, match->conds[i].op,
-						   match->conds[i].name, match->conds[i].value };
-	r = lw_rules_check(&entry, err, sizeof(err));
-	fields->regex_work += lw_regex_work() - work;
+	/* one by one: a match alone has room for thirty costly ones */
+	for (size_t i = 0; r == 0 && !fields->failed && i < match->n; i++) {
+		size_t work = lw_regex_work();
+
+		if (fields->regex_work > REGEX_WORK_MAX && refuse_costly(fields, match))
+			return;
+		cond = (struct lw_rules_cond){ match->conds[i].subject, match->conds[i].op,
+					       match->conds[i].name, match->conds[i].value };
+		r = lw_rules_check(&entry, err, sizeof(err));
+		fields->regex_work += lw_regex_work() - work;
+	}
 	if (r == -EINVAL)
 		lw_fields_flaw(fields, err);
 	else if (r < 0)
@@ -515,7 +516,6 @@ static void read_status(struct lw_fields *fields, struct json_object *root,
 	to->phase = lw_fields_string(fields, status, "phase", false);
 	to->reason = read_reason(fields, status);
 	release = lw_fields_map(fields, status, key, false);
-	to->has_release = release;
 	inner = lw_fields_enter(fields, release, key);
 	to->step = (int32_t)lw_fields_int(fields, release, "currentStepIndex", 0, INT32_MAX, 0);
 	to->step_state = lw_fields_string(fields, release, "currentStepState", false);

@@ -169,8 +169,7 @@ struct lw_k8s_rollout {
 		int64_t observed_generation; /* 0: not told */
 		const char *phase;
 		const char *reason; /* of condition Progressing where it is True, else "" */
-		bool has_release; /* canaryStatus or blueGreenStatus is there; the rest is from it
-				   */
+		/* of canaryStatus or blueGreenStatus */
 		int32_t step; /* currentStepIndex */
 		const char *step_state;
 		const char *pod_template_hash;

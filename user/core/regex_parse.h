@@ -12,7 +12,6 @@ struct lw_regex_set;
 #define LW_REGEX_INF UINT16_MAX
 
 enum lw_regex_kind {
-	LW_REGEX_EMPTY,
 	LW_REGEX_SET, /* one byte out of sets[set] */
 	LW_REGEX_BOL,
 	LW_REGEX_EOL,

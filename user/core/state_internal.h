@@ -188,11 +188,6 @@ struct lw_state_builder {
 	struct lw_state last; /* the last build */
 };
 
-/* A finding, and one about an object: "ORIGIN: Kind ns/name: text". */
-void lw_state_report(struct lw_state *state, enum lw_severity severity,
-		     const struct lw_k8s_object *object, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
-
 /* state_build.c. A finding; about an object: "ORIGIN: Kind ns/name: text". They are told when the build is through. */
 void lw_state_say(struct lw_state *state, enum lw_severity severity, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -304,12 +304,10 @@ int lw_agent_begin(struct agent *agent)
 		lw_error("put the first state in force: %s", strerror(-r));
 		return r;
 	}
-	if (o->devices) {
-		r = lw_devices_start(agent->kern, o->devices, &agent->devices);
-		if (r < 0) {
-			lw_error("attach to the devices: %s", strerror(-r));
-			return r;
-		}
+	r = lw_devices_start(agent->kern, o->devices, &agent->devices);
+	if (r < 0) {
+		lw_error("attach to the devices: %s", strerror(-r));
+		return r;
 	}
 	if (lw_kern_mode(agent->kern) == LW_KERN_MODE_NONE)
 		lw_warn("no way of enrolling sockets is safe on this kernel: not steering; see laneway status");

@@ -329,7 +329,6 @@ static void add_others(const struct lw_query *q, struct json_object *data)
 {
 	struct json_object *array = lw_json_new_array(data, "others");
 
-	lw_others_each_cgroup(q->kern, on_other, array);
 	lw_devices_each_other(q->devices, on_other, array);
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/cleanup.h"
+#include "base/str.h"
 #include "daemon/json.h"
 
 static const struct {
@@ -19,14 +21,20 @@ static const struct {
 static void print_row(struct lw_show_trace *show, const char *const cells[LW_SHOW_TRACE_COLUMNS])
 {
 	for (int i = 0; i < LW_SHOW_TRACE_COLUMNS; i++) {
-		int len = (int)strlen(cells[i]);
+		/* names of objects come from elsewhere */
+		_cleanup_free_ char *cell = strdup(cells[i]);
+		int len;
 
+		if (!cell)
+			continue;
+		lw_str_make_plain(cell);
+		len = (int)strlen(cell);
 		if (len > show->widths[i])
 			show->widths[i] = len;
 		if (i + 1 < LW_SHOW_TRACE_COLUMNS)
-			(void)printf("%-*s  ", show->widths[i], cells[i]);
+			(void)printf("%-*s  ", show->widths[i], cell);
 		else
-			(void)puts(cells[i]);
+			(void)puts(cell);
 	}
 }
 

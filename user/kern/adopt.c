@@ -167,9 +167,10 @@ static int forget_inbound(struct lw_kern *kern)
 	return 0;
 }
 
-static struct lw_left left_maps(const struct lw_kern *kern)
+static struct lw_left left_maps(struct lw_kern *kern)
 {
 	return (struct lw_left){
+		.kern = kern,
 		.flows = bpf_map__fd(kern->skel->maps.lw_flows),
 		.ups = bpf_map__fd(kern->skel->maps.lw_ups),
 		.streams = bpf_map__fd(kern->skel->maps.lw_streams),
@@ -245,7 +246,7 @@ void lw_kern_other_gone(struct lw_kern *kern)
 		return;
 	}
 	if (kern->old_dir)
-		lw_leftover_end(kern->old_dir, !kern->fail_closed);
+		lw_leftover_end(kern->old_dir, !kern->fail_closed, kern);
 	lw_kern_end_old(kern);
 }
 

@@ -35,7 +35,8 @@ struct other {
 
 /*
  * What is asked of devices takes the kernel's one lock for all of them (rtnl_lock()), which is held for as long as hundreds of pods take
- * to end: so a thread of its own asks, and nobody waits for it longer than LOOK_MS.
+ * to end, and what is asked of cgroups that of all cgroups (cgroup_mutex): so a thread of its own asks, and nobody waits for it longer than
+ * LOOK_MS.
  */
 #define LOOK_MS 300
 
@@ -79,10 +80,11 @@ static void add(struct lw_devices *d, int ifindex, const char *name)
 	dev->link = bpf_link_create(prog, ifindex, LW_TCX_EGRESS, NULL);
 	if (dev->link < 0) {
 		dev->link = -1;
-		r = lw_filter_attach(prog, ifindex);
+		/* there is one filter, and another agent's build has it from now on */
+		r = __atomic_load_n(&d->kern->superseded, __ATOMIC_ACQUIRE) && !d->kern->shared ? -EBUSY : lw_filter_attach(prog, ifindex);
 	}
 	if (r) {
-		lw_log(r == -ENODEV ? LW_LOG_DEBUG : LW_LOG_WARN, /* it has gone meanwhile */
+		lw_log(r == -ENODEV || r == -EBUSY ? LW_LOG_DEBUG : LW_LOG_WARN, /* it has gone meanwhile, or is another agent's */
 		       "attach to device '%s': %s, closes of its pods' peers are not kept back", name, strerror(-r));
 		(void)lw_bytemap_remove(&d->devices, &key, 1);
 		free(dev);
@@ -201,6 +203,9 @@ static void look(struct lw_devices *d, uint64_t asked, bool main)
 {
 	struct look look = { .kern = d->kern, .main = main };
 
+	if (main)
+		lw_kern_heartbeat(d->kern);
+	lw_others_each_cgroup(d->kern, note_other, &look);
 	lw_bytemap_filter(&d->devices, look_at, &look);
 	(void)pthread_mutex_lock(&d->lock);
 	free(d->others);
@@ -250,7 +255,7 @@ static int copy_patterns(struct lw_devices *d, const char *const *patterns)
 {
 	size_t n = 0;
 
-	while (patterns[n])
+	while (patterns && patterns[n])
 		n++;
 	d->patterns = calloc(n + 1, sizeof(*d->patterns));
 	if (!d->patterns)
@@ -289,9 +294,11 @@ int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct l
 	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->wake < 0)
 		return -errno;
-	add_all(d, true);
+	if (d->patterns[0]) {
+		add_all(d, true);
+		r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on %zu devices at start, and on those that come)", d->devices.count);
+	}
 	look(d, 0, true);
-	r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on %zu devices at start, and on those that come)", d->devices.count);
 	if (!r)
 		r = lw_thread_start(run, d, &d->thread);
 	if (r)

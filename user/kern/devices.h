@@ -13,7 +13,7 @@
 struct lw_devices;
 
 /*
- * patterns: fnmatch(3) ones, NULL-terminated; not kept. 0 or -errno. A device that cannot be attached to is
+ * patterns: fnmatch(3) ones, NULL-terminated; not kept. NULL: of no device. 0 or -errno. A device that cannot be attached to is
  * warned of and left. With LW_KERN_MODE_NONE there is nothing to do and *ret is NULL.
  */
 int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct lw_devices **ret);
@@ -21,7 +21,7 @@ int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct l
 void lw_devices_stop(struct lw_devices **devices);
 
 /*
- * Programs of others on the egress of these devices; as they were when they were last asked for, where the kernel does not tell at
+ * Programs of others on the hooks of our cgroup, and on the egress of these devices; as they were when they were last asked for, where the kernel does not tell at
  * once. Takes NULL.
  */
 void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg);

@@ -487,8 +487,8 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 
 void lw_kern_supersede(struct lw_kern *kern, bool shared)
 {
-	kern->superseded = true;
 	kern->shared = shared;
+	__atomic_store_n(&kern->superseded, true, __ATOMIC_RELEASE); /* the thread of devices looks */
 	/* whoever follows takes away what is pinned of them, and begins to count anew */
 	if (shared)
 		lw_reads_stop(&kern->reads);

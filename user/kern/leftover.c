@@ -38,7 +38,7 @@ static bool unfinished(const struct lw_flow *f, int ups, uint32_t agent)
 
 	if (f->route == LW_ROUTE_PEER)
 		return false;
-	known = !bpf_map_lookup_elem(ups, &fu->up, &up);
+	known = !bpf_map_lookup_elem(ups, &fu->up, &up) && !(up.flags & LW_UP_GONE);
 	if (agent && (f->punt ? (f->punt_to & 1) == (agent & 1) : known && up.agent == agent))
 		return false;
 	if (f->punt || f->frame.state != LW_FRAME_HEAD || (f->flags & LW_FLOW_OPAQUE))
@@ -67,7 +67,7 @@ static int reset_one(const void *key, const void *value, void *arg)
 }
 
 /* Resets who waits for what does not come any more. With its connection a flow goes: not from key to key (lw_rows_each()). */
-static void reset_unfinished(int flows, int ups, uint32_t agent)
+static void reset_unfinished(struct lw_kern *kern, int flows, int ups, uint32_t agent)
 {
 	_cleanup_(lw_netns_free) struct lw_netns *ns = NULL;
 	struct walk w = { .flows = flows, .ups = ups, .agent = agent };
@@ -75,13 +75,13 @@ static void reset_unfinished(int flows, int ups, uint32_t agent)
 	if (lw_netns_new(&ns))
 		return;
 	w.ns = ns;
-	(void)lw_rows_each(NULL, flows, sizeof(uint64_t), sizeof(struct lw_flow), reset_one, &w);
+	(void)lw_rows_each(kern, flows, sizeof(uint64_t), sizeof(struct lw_flow), reset_one, &w);
 	lw_aside_settle(LW_LOCKS_PATIENCE_MS);
 	if (w.n)
 		lw_info("reset %zu connections whose request or response ended with an earlier agent", w.n);
 }
 
-void lw_leftover_end(const char *pin_dir, bool stop)
+void lw_leftover_end(const char *pin_dir, bool stop, struct lw_kern *kern)
 {
 	_cleanup_close_ int config = open_pin(pin_dir, "config", sizeof(struct lw_config));
 	_cleanup_close_ int flows = open_pin(pin_dir, "flows", sizeof(struct lw_flow));
@@ -95,7 +95,7 @@ void lw_leftover_end(const char *pin_dir, bool stop)
 		c.flags |= LW_CONF_STOPPED;
 		(void)bpf_map_update_elem(config, &zero, &c, BPF_ANY);
 	}
-	reset_unfinished(flows, ups, 0);
+	reset_unfinished(kern, flows, ups, 0);
 }
 
 void lw_leftover_retire(const struct lw_left *left)
@@ -104,9 +104,10 @@ void lw_leftover_retire(const struct lw_left *left)
 	struct lw_up up;
 	int r;
 
-	reset_unfinished(left->flows, left->ups, left->agent);
+	reset_unfinished(left->kern, left->flows, left->ups, left->agent);
 	r = bpf_map_get_next_key(left->ups, NULL, &next);
 	while (!r) {
+		lw_kern_heartbeat(left->kern);
 		key = next;
 		at = &key;
 		r = bpf_map_get_next_key(left->ups, at, &next); /* before the key may go */

@@ -85,7 +85,7 @@ int lw_kern_cleanup(const char *bpffs)
 
 		if (asprintf(&dir, "%s/%s", bpffs ? bpffs : "/sys/fs/bpf", dirs[i]) < 0)
 			return -ENOMEM;
-		lw_leftover_end(dir, true);
+		lw_leftover_end(dir, true, NULL);
 		r = lw_kern_unpin(dir, "");
 		if (r < 0)
 			return r;
@@ -104,7 +104,7 @@ int lw_pins_put_aside(struct lw_kern *kern, const char *bpffs)
 	}
 	if (!access(kern->pin_dir, F_OK)) {
 		/* a start that did not get as far as lw_kern_end_old(), or an agent that both have gone behind */
-		lw_leftover_end(kern->old_dir, true);
+		lw_leftover_end(kern->old_dir, true, kern);
 		r = lw_kern_unpin(kern->old_dir, "");
 		if (r >= 0 && rename(kern->pin_dir, kern->old_dir))
 			r = -errno;
@@ -116,7 +116,7 @@ int lw_pins_put_aside(struct lw_kern *kern, const char *bpffs)
 	if (kern->other)
 		return 0;
 	/* who waits for an answer of that agent is told now, in any case */
-	lw_leftover_end(kern->old_dir, !kern->fail_closed);
+	lw_leftover_end(kern->old_dir, !kern->fail_closed, kern);
 	if (!kern->fail_closed)
 		lw_kern_end_old(kern);
 	return 0;

@@ -261,7 +261,7 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 		int r = lw_upstream_enter(ups, u);
 
 		if (!r)
-			r = lw_upstream_bind(ups, u, p->down, p->first.flags & LW_PUNT_IS_HEAD, LW_FRAME_HEAD);
+			r = lw_upstream_bind(ups, u, p->down, p->first.flags, LW_FRAME_HEAD);
 		if (!r)
 			r = bind_down(ups, p, u, 0, 0);
 		if (!r) {

@@ -20,6 +20,8 @@
 #define LOOK_SECONDS 0.005
 /* So often for this many at once; where there are more, each is looked at more seldom. A look is a call into the kernel. */
 #define LOOK_MANY 128
+/* Moved in one turn: a client that has become quick again, with a pod that is quick, would have the agent to itself. */
+#define PUMP_ROUNDS 16
 
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
@@ -38,6 +40,10 @@ static double look_again(const struct lw_upstreams *ups)
 
 void lw_relay_unlink(struct upstream *u)
 {
+	ev_io_stop(u->ups->loop, &u->relay->room);
+	free(u->rest);
+	u->rest = NULL;
+	u->rest_len = 0;
 	u->ups->relays--;
 	u->relay->relay_of = NULL;
 	u->relay = NULL;
@@ -92,11 +98,67 @@ static void ended(struct lw_upstreams *ups, struct upstream *u)
 	lw_upstream_ended(ups, u);
 }
 
+static void on_room(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct upstream *u = w->data;
+
+	(void)loop;
+	(void)events;
+	lw_relay_pump(u->ups, u);
+}
+
+/* 0: all of it is on its way; 1: as much as there was room for, the rest is kept, and sent when there is room; or -errno. */
+static int send_on(struct lw_upstreams *ups, struct upstream *u, const char *data, size_t len)
+{
+	char *rest;
+
+	/* the near end's verdict takes everything at once, as a rule: but what comes by loopback can be late, as on any way */
+	while (len) {
+		ssize_t n = send(u->relay->far, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	if (len) {
+		rest = malloc(len);
+		if (!rest)
+			return -ENOMEM;
+		memcpy(rest, data, len);
+		free(u->rest);
+		u->rest = rest;
+		ev_io_stop(ups->loop, &u->io);
+		if (!ev_is_active(&u->relay->room)) {
+			ev_io_init(&u->relay->room, on_room, u->relay->far, EV_WRITE);
+			u->relay->room.data = u;
+			ev_io_start(ups->loop, &u->relay->room);
+		}
+	} else {
+		free(u->rest);
+		u->rest = NULL;
+		ev_io_stop(ups->loop, &u->relay->room);
+	}
+	u->rest_len = len;
+	return len ? 1 : 0;
+}
+
 void lw_relay_pump(struct lw_upstreams *ups, struct upstream *u)
 {
-	for (;;) {
-		ssize_t n, sent = 0;
+	for (int i = 0; i < PUMP_ROUNDS; i++) {
+		ssize_t n;
+		int r;
 
+		lw_kern_heartbeat(ups->kern);
+		r = u->rest ? send_on(ups, u, u->rest, u->rest_len) : 0;
+		if (r > 0)
+			return;
+		if (r < 0) {
+			give_up(ups, u, "send on", -r);
+			return;
+		}
 		if (lw_upstream_backlog(ups, u->down) > BACKLOG_LOW) {
 			ev_io_stop(ups->loop, &u->io);
 			ev_timer_stop(ups->loop, &u->timer);
@@ -113,15 +175,13 @@ void lw_relay_pump(struct lw_upstreams *ups, struct upstream *u)
 			ended(ups, u);
 			return;
 		}
-		/* the near end's verdict takes everything at once: this does not wait */
-		while (sent < n) {
-			ssize_t k = send(u->relay->far, ups->relay_buf + sent, (size_t)(n - sent), MSG_NOSIGNAL);
-
-			if (k < 0) {
-				give_up(ups, u, "send on", errno);
-				return;
-			}
-			sent += k;
+		r = send_on(ups, u, ups->relay_buf, (size_t)n);
+		if (r > 0)
+			return;
+		if (r < 0) {
+			give_up(ups, u, "send on", -r);
+			return;
 		}
 	}
+	lw_upstream_watch(u); /* what there is more comes in the next turn */
 }

@@ -91,6 +91,12 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	/* until the other one is at work what programs hand over is ours */
+	if (ups->kern->beats && ups->kern->config->agent == ups->kern->number)
+		lw_kern_heartbeat(ups->kern);
+	else
+		ups->kern->beats = false;
+	lw_gone_forget(ups, false);
 	look.n = 0;
 	look.skip = ups->retire_at;
 	lw_bytemap_filter(&ups->by_cookie, collect, &look);
@@ -109,7 +115,6 @@ void lw_upstreams_retire(struct lw_upstreams *ups)
 	ups->retired_ns = lw_clock_ns();
 	ev_io_stop(ups->loop, &ups->ring_io);
 	ev_timer_stop(ups->loop, &ups->heartbeat);
-	ups->kern->beats = false;
 	ev_timer_stop(ups->loop, &ups->tick);
 	ev_timer_init(&ups->retire, on_look, 0., LOOK_SECONDS);
 	ups->retire.data = ups;

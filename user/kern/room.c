@@ -33,7 +33,7 @@ void lw_room_count_others(struct lw_upstreams *ups)
 
 static bool is_full(const struct lw_upstreams *ups, size_t keep)
 {
-	return ups->by_cookie.count + ups->others >= LW_MAX_UPSTREAMS - keep;
+	return ups->by_cookie.count + ups->ngone + ups->others >= LW_MAX_UPSTREAMS - keep;
 }
 
 /* fd is new, and so the lowest that was free. */

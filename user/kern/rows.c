@@ -71,8 +71,9 @@ struct each_up {
 static int on_up_row(const void *key, const void *value, void *arg)
 {
 	const struct each_up *each = arg;
+	const struct lw_up *up = value;
 
-	return each->cb(*(const uint64_t *)key, value, each->arg);
+	return up->flags & LW_UP_GONE ? 0 : each->cb(*(const uint64_t *)key, value, each->arg);
 }
 
 int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)

@@ -29,6 +29,8 @@
 #define CONNECT_PEER_SECONDS 3.5
 /* From the end of an upstream socket to what follows from it: its last bytes are through by then. */
 #define END_SECONDS 0.005
+/* For a connection of our own to ourselves. */
+#define PAIR_MS 500
 /* Each of its two. The kernel doubles it, and by itself would let the second grow to tcp_rmem[2]: a slow reader's share. */
 #define BUFFER_BYTES (4 << 20)
 
@@ -129,8 +131,14 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 	} else if (u->state == UPSTREAM_BOUND) {
 		unlink_down(ups, u);
 	}
-	if (u->relay_of)
-		lw_relay_unlink(u->relay_of);
+	if (u->relay_of) {
+		struct upstream *of = u->relay_of;
+
+		/* by itself, as somebody has ended the loopback connection: the client's response ends with it */
+		lw_relay_unlink(of);
+		ev_timer_stop(ups->loop, &of->timer);
+		lw_upstream_watch(of);
+	}
 	if (u->relay)
 		lw_relay_unlink(u);
 	ev_io_stop(ups->loop, &u->io);
@@ -139,10 +147,9 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 		lw_ends_forget(ups->ends, u->ending, u->down);
 	if (is_cut_off(ups, u))
 		(void)setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
-	/* first: elements are used again at once, and its programs may be at work on this one */
 	(void)lw_close(u->fd);
 	(void)lw_close(u->far);
-	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_ups), &u->cookie);
+	lw_gone_add(ups, u->cookie);
 	/* its verdict makes this row anew, as long as there is a socket */
 	(void)bpf_map_delete_elem(bpf_map__fd(s->maps.lw_streams), &u->cookie);
 	(void)lw_bytemap_remove(&ups->by_cookie, &key, 1);
@@ -339,7 +346,7 @@ int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u)
 	return 0;
 }
 
-int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head,
+int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, uint32_t punt,
 		     enum lw_frame_state frame)
 {
 	struct lw_up state = {
@@ -350,9 +357,9 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		.port = u->key.port,
 		.lane = u->lane,
 		.req_seq = 1,
-		.head_bits = is_head,
+		.head_bits = !!(punt & LW_PUNT_IS_HEAD),
 		.agent = ups->kern->number,
-		.flags = LW_UP_REQ_WIRE, /* the agent writes the first request */
+		.flags = LW_UP_REQ_WIRE /* the agent writes the first request */ | (punt & LW_PUNT_CLOSES ? LW_UP_CLOSING : 0),
 		.frame.state = (__u8)frame,
 	};
 
@@ -366,9 +373,9 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 
 void lw_upstream_opaque(struct lw_upstreams *ups, const struct upstream *u)
 {
-	struct lw_opaque_args args = { .up = u->cookie };
+	struct lw_up_mark_args args = { .up = u->cookie, .flags = LW_UP_OPAQUE };
 
-	(void)lw_kern_call(ups->kern->skel->progs.lw_up_opaque, &args, sizeof(args));
+	(void)lw_kern_call(ups->kern->skel->progs.lw_up_mark, &args, sizeof(args));
 }
 
 /* Tells the pod that has this address in the state in force from others; 0: there is none. */
@@ -517,19 +524,28 @@ int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, ui
 
 int lw_tcp_pair(int ret[2])
 {
+	/* loopback takes microseconds; where its packets are dropped (conntrack is full, a firewall) connect() would try for minutes */
+	const struct timeval patience = { .tv_usec = PAIR_MS * 1000 };
 	_cleanup_close_ int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), a = -1, b = -1;
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(sa);
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, from = {}, us = {};
+	socklen_t len = sizeof(sa), from_len, us_len = sizeof(us);
 
 	if (l < 0 || bind(l, (struct sockaddr *)&sa, sizeof(sa)) || listen(l, 1) ||
-	    getsockname(l, (struct sockaddr *)&sa, &len))
+	    getsockname(l, (struct sockaddr *)&sa, &len) || setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
 		return -errno;
 	a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (a < 0 || connect(a, (struct sockaddr *)&sa, len))
+	if (a < 0 || setsockopt(a, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
 		return -errno;
-	b = accept4(l, NULL, NULL, SOCK_CLOEXEC);
-	if (b < 0)
-		return -errno;
+	if (connect(a, (struct sockaddr *)&sa, len) || getsockname(a, (struct sockaddr *)&us, &us_len))
+		return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
+	/* whoever looks for open ports may have been quicker */
+	do {
+		(void)lw_close(b);
+		from_len = sizeof(from);
+		b = accept4(l, (struct sockaddr *)&from, &from_len, SOCK_CLOEXEC);
+		if (b < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	} while (from.sin_port != us.sin_port || from.sin_addr.s_addr != us.sin_addr.s_addr);
 	ret[0] = TAKE_FD(a);
 	ret[1] = TAKE_FD(b);
 	return 0;
@@ -552,7 +568,7 @@ int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, u
 	u->far = pair[1];
 	r = lw_upstream_enter(ups, u);
 	if (!r)
-		r = lw_upstream_bind(ups, u, down, false, frame);
+		r = lw_upstream_bind(ups, u, down, 0, frame);
 	if (r) {
 		lw_upstream_close(ups, u);
 		return r;
@@ -598,7 +614,7 @@ bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *
 		return false;
 	/* a relay's near end, which is through with all that it was given: what is yet to come waits at the other's */
 	if (u->far >= 0 && (state.flags & LW_UP_OPAQUE))
-		return u->relay_of && recv(u->relay_of->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+		return u->relay_of && (u->relay_of->rest || recv(u->relay_of->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
 	if (state.req_seq != state.resp_seq || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
 		return true;
 	return flow->route != LW_ROUTE_PEER && flow->ups[flow->up % LW_FLOW_UPS].up == u->cookie &&

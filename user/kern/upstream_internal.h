@@ -44,15 +44,24 @@ struct upstream {
 	uint64_t pod; /* whose address it was as it was opened (pod_at()); 0: of the own peer, it does not matter */
 	struct upstream *relay; /* a connection of the agent's own: what is read from fd goes on by it */
 	struct upstream *relay_of; /* the other way round */
+	char *rest; /* read from fd, and not sent on yet: relay's far end had no room */
+	size_t rest_len;
 	bool relayed; /* relay has been set once */
 	struct pool *pool; /* while CONNECTING or READY for one */
 	struct punt *punt; /* the request it was opened for, until that is on its way */
-	ev_io room; /* its rest waits for room */
+	ev_io room; /* the rest of punt, or of a relay's bytes, waits for room */
 	uint64_t down; /* while BOUND */
 	struct upstream *next; /* of the same downstream socket */
 	uint64_t since_ns; /* READY */
 	ev_io io;
 	ev_timer timer;
+};
+
+/* A row that is kept for a while. More are deleted at once. */
+#define LW_GONE_MAX 8192
+struct lw_gone {
+	uint64_t cookie;
+	uint64_t at_ns;
 };
 
 struct lw_upstreams {
@@ -88,6 +97,9 @@ struct lw_upstreams {
 	size_t punt_held; /* bytes of all requests in punts */
 	char *relay_buf;
 	unsigned int relays; /* upstream sockets whose bytes the agent moves */
+	/* gone.c: a ring, the oldest at gone_at */
+	struct lw_gone gone[LW_GONE_MAX];
+	size_t gone_at, ngone;
 };
 
 /* upstream.c */
@@ -98,8 +110,11 @@ struct upstream *lw_upstream_get(struct lw_upstreams *ups, uint64_t cookie);
 struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u, struct lw_up *buf);
 int lw_upstream_flow(struct lw_upstreams *ups, uint64_t down, struct lw_flow *ret);
 int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u);
-/* The socket belongs to down from here on: its verdict sends what comes to it there. frame: where its responses stand. */
-int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, bool is_head,
+/*
+ * The socket belongs to down from here on: its verdict sends what comes to it there. punt: enum lw_punt_flags of its first request. frame: where
+ * its responses stand.
+ */
+int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, uint32_t punt,
 		     enum lw_frame_state frame);
 /* One whose other end, ret->far, the agent itself holds; bound to down. */
 int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, uint64_t down, enum lw_frame_state frame,
@@ -125,6 +140,12 @@ void lw_upstream_ended(struct lw_upstreams *ups, struct upstream *u);
 void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u);
 /* The downstream socket of that upstream socket has been shut down, or has not; of lw_ends_new(). arg: lw_upstreams. */
 void lw_upstream_on_eof(void *arg, uint64_t cookie, int r);
+
+/* gone.c */
+/* The socket of that row has been closed. */
+void lw_gone_add(struct lw_upstreams *ups, uint64_t cookie);
+/* Deletes rows that no program can be at work on any more, or all. */
+void lw_gone_forget(struct lw_upstreams *ups, bool all);
 
 /* pool.c */
 /* u, opened for its pool, is connected. */

@@ -103,6 +103,7 @@ static void on_heartbeat(struct ev_loop *loop, ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	lw_kern_heartbeat(ups->kern);
+	lw_gone_forget(ups, false);
 }
 
 /* The ring of events may have been full: what those that were lost would have said is read from the maps. */
@@ -320,6 +321,7 @@ void lw_upstreams_stop(struct lw_upstreams **ups_)
 			lw_upstream_close(ups, all.at[i]);
 		}
 	} while (all.n);
+	lw_gone_forget(ups, true);
 	lw_aside_settle(LW_LOCKS_PATIENCE_MS);
 	lw_ends_free(&ups->ends);
 	lw_pools_free(ups);

@@ -345,6 +345,11 @@ static void set_credentials(struct lw_http *http, CURL *easy)
 	const struct lw_kube_config *config = http->config;
 
 	set_pem(easy, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, &config->ca);
+	/* the cluster's own is the only one: no certificate of the machine's other authorities is its API server's */
+	if (config->ca.file || config->ca.data)
+		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	/* a file of it is read anew with each connection, as it is rotated */
+	(void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0l);
 	set_pem(easy, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, &config->cert);
 	set_pem(easy, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, &config->key);
 	if (config->insecure) {

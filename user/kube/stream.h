@@ -17,8 +17,8 @@ enum lw_stream_mode {
 };
 
 /*
- * An object longer than this is no Kubernetes object: etcd takes 1.5 MiB. It bounds time, too: the parser looks at a
- * token that spans chunks from its start again with each.
+ * etcd takes objects of 1.5 MiB. One that is longer here is made of little but characters that an API server writes as six (\u003c): it is
+ * refused. For this bounds time, too: the parser looks at a token that spans chunks from its start again with each.
  */
 #define LW_STREAM_OBJECT_MAX (4u << 20)
 /* Of what is kept, and of all there is. */

@@ -563,9 +563,12 @@ void lw_watch_end(struct lw_watch *watch, uint64_t now_ns, const char *trouble, 
 	} else if (trouble || watch->status == 0) {
 		end_cut(watch, now_ns, trouble ? trouble : "no answer");
 	} else {
-		ended = lw_stream_end(watch->stream) == 0;
+		ended = watch->stream && lw_stream_end(watch->stream) == 0;
 		if (listing && (!ended || end_of_list(watch) < 0)) {
-			end_cut(watch, now_ns, watch->message[0] ? watch->message : lw_stream_error(watch->stream));
+			end_cut(watch, now_ns,
+				watch->message[0] ? watch->message :
+				watch->stream	  ? lw_stream_error(watch->stream) :
+						    "out of memory");
 		} else if (!listing && !watch->any && now_ns - watch->begun_ns < SHORT_NS) {
 			end_cut(watch, now_ns, "the server ended it at once");
 		} else {

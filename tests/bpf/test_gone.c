@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An upstream socket is closed while a program is at work on its row: what that writes comes to no other socket's (user/kern/gone.c).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "base/clock.h"
+#include "kern/internal.h"
+#include "late_reader.skel.h"
+#include "lw_lanes.skel.h"
+#include "turns.h"
+#include "two_pods.h"
+
+#define ROUNDS 12
+#define OTHERS 4
+
+static struct late_reader_bpf *late;
+
+static int setup(void **state)
+{
+	(void)state;
+	late = late_reader_bpf__open_and_load();
+	assert_non_null(late);
+	assert_int_equal(late_reader_bpf__attach(late), 0);
+	late->bss->late_ns = 1500 * LW_NS_PER_MS;
+	return two_pods_start(&(struct lab_options){ 0 });
+}
+
+static int teardown(void **state)
+{
+	late_reader_bpf__destroy(late);
+	return two_pods_stop(state);
+}
+
+static bool is_late(void)
+{
+	return __atomic_load_n(&late->bss->began, __ATOMIC_ACQUIRE) > __atomic_load_n(&late->bss->ended, __ATOMIC_ACQUIRE);
+}
+
+/* The program is held up as it is about to follow it. */
+static void *send_response(void *arg)
+{
+	int g = *(int *)arg;
+
+	late->bss->sender = (int)gettid();
+	(void)send(g, OK(0, ""), sizeof(OK(0, "")) - 1, MSG_NOSIGNAL);
+	return NULL;
+}
+
+/* A port at which nothing waits in a pool: what is asked there gets sockets, and rows, of its own. */
+static int listen_at(const char *ip, uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = inet_addr(ip) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, OTHERS), 0);
+	return fd;
+}
+
+static bool is_there(uint64_t up)
+{
+	struct lw_up row;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_ups), &up, &row) && !(row.flags & LW_UP_GONE);
+}
+
+/* True: its row was let go of while the program was at work on it, and others were opened. */
+static bool is_closed_meanwhile(uint16_t port)
+{
+	struct linger reset = { .l_onoff = 1 };
+	int at_base = listen_at(LAB_BASE, port), at_gray = listen_at(LAB_GRAY, port);
+	int c, b, g, next[OTHERS], own[OTHERS], to[OTHERS];
+	bool closed, ended = false;
+	struct lw_flow f;
+	pthread_t pod;
+	uint64_t up;
+
+	open_pair(LAB_BASE, base, &c, &b);
+	for (int i = 0; i < OTHERS; i++) {
+		next[i] = lab_connect(LAB_BASE, port);
+		own[i] = lab_accept(at_base, next[i]);
+	}
+	lab_send(c, GRAY_REQUEST);
+	g = lab_accept_request(gray);
+	lab_expect(g, GRAY_TAGGED);
+	/* an answer that came by the connection, as the agent carried the first request, would have the next take it, too */
+	lab_send(g, OK(4, "gray"));
+	lab_expect(c, OK(4, "gray"));
+	gray_turn(c, gray, &g);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	assert_true(lab_flow(c, &f));
+	up = f.ups[f.up & (LW_FLOW_UPS - 1)].up;
+	assert_int_equal(pthread_create(&pod, NULL, send_response, &g), 0);
+	while (!is_late() && !ended)
+		ended = !pthread_tryjoin_np(pod, NULL);
+	assert_int_equal(setsockopt(c, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+	close(c);
+	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; is_there(up);) {
+		assert_true(lw_clock_ns() < until);
+		poll(NULL, 0, 1);
+	}
+	for (int i = 0; i < OTHERS; i++) {
+		lab_send(next[i], GRAY_REQUEST);
+		to[i] = lab_accept_request(at_gray);
+		lab_expect(to[i], GRAY_TAGGED);
+	}
+	closed = is_late();
+	while (is_late())
+		poll(NULL, 0, 1);
+	if (!ended)
+		assert_int_equal(pthread_join(pod, NULL), 0);
+	for (int i = 0; i < OTHERS; i++) {
+		lab_send(to[i], OK(4, "gray"));
+		lab_expect(next[i], OK(4, "gray"));
+		base_turn(next[i], own[i]);
+		close(next[i]);
+		close(own[i]);
+		close(to[i]);
+	}
+	close(b);
+	close(g);
+	lab_drain(at_base);
+	lab_drain(at_gray);
+	close(at_base);
+	close(at_gray);
+	return closed;
+}
+
+static void a_row_is_not_used_again_at_once(void **state)
+{
+	int closed = 0;
+
+	(void)state;
+	for (int i = 0; i < ROUNDS; i++)
+		closed += is_closed_meanwhile((uint16_t)(LAB_PORT + 1 + i));
+	print_message("brought about in %d of %d\n", closed, ROUNDS);
+	/* one processor, which nobody takes from another within the kernel: it does not come about */
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		assert_true(closed > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(a_row_is_not_used_again_at_once, two_pods_clean),
+	};
+
+	if (getenv("LAB_TEST"))
+		cmocka_set_test_filter(getenv("LAB_TEST"));
+	return cmocka_run_group_tests_name("gone", tests, setup, teardown);
+}

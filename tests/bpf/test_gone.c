@@ -139,14 +139,16 @@ static bool is_closed_meanwhile(uint16_t port)
 
 static void a_row_is_not_used_again_at_once(void **state)
 {
+	/* of one processor, which nobody takes from another within the kernel, it does not come about */
+	const bool may = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	const int rounds = may ? ROUNDS : 1;
 	int closed = 0;
 
 	(void)state;
-	for (int i = 0; i < ROUNDS; i++)
+	for (int i = 0; i < rounds; i++)
 		closed += is_closed_meanwhile((uint16_t)(LAB_PORT + 1 + i));
-	print_message("brought about in %d of %d\n", closed, ROUNDS);
-	/* one processor, which nobody takes from another within the kernel: it does not come about */
-	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+	print_message("brought about in %d of %d\n", closed, rounds);
+	if (may)
 		assert_true(closed > 0);
 }
 

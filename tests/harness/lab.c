@@ -311,6 +311,7 @@ static void agent_child(int ready, const struct lab_options *options)
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* as the agent itself does (agent.c) */
 	if (lw_upstreams_start(lab.kern, loop, &(struct lw_upstreams_options){ .fail_closed = options->fail_closed }, &ups))
 		_exit(1);
 	if (options->guard && lw_devices_start(lab.kern, guarded, &devices))

@@ -18,6 +18,8 @@ mine=$(nice)
 [ "$mine" != 0 ] || mine=-10
 expect_eq "it goes before others" "$mine" "$(awk '{ print $19 }' "/proc/$AGENT_PID/stat")"
 
+expect_eq "nobody locks its memory to make huge pages of it" 0 "$(awk '/^THP_enabled:/ { print $2 }' "/proc/$AGENT_PID/status")"
+
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "with the agent" '200 b1\[*' "$(hold_get '' /id)"
 expect_like "with the agent, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
@@ -41,6 +43,14 @@ expect_like "the first still steers" 'c1gray\[*' "$(who client "$B1/id" -H "$tag
 
 # One that is stopped is taken for gone after a second; when it goes on it says how long that was, and that neither work nor the machine kept it.
 kill -STOP "$AGENT_PID"
+# what is handed to it before that waits for it
+taken_for_gone() {
+	local beat up
+	beat=$(bpftool -j map dump pinned "$LWT_BPFFS/laneway/config" | jq '.[0].formatted.value.heartbeat_ns')
+	read -r up _ </proc/uptime
+	awk -v beat="$beat" -v up="$up" 'BEGIN { exit !(up * 1e9 - beat > 1.1e9) }'
+}
+until_ok 10 "its last sign of life to be old" taken_for_gone
 is_stale() { who client "$B1/id" -H "$tag" | grep -q '^b1\['; }
 until_ok 10 "a tagged request on a connection of its own to follow its peer" is_stale
 kill -CONT "$AGENT_PID"

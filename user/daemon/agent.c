@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -405,6 +406,11 @@ static void go_first(void)
 {
 	if (getpriority(PRIO_PROCESS, 0) == 0)
 		(void)setpriority(PRIO_PROCESS, 0, NICE);
+	/*
+	 * The kernel's khugepaged makes huge pages of a process's memory while it has that locked (mmap_lock), and at the lowest priority there is: on a
+	 * busy machine whoever needs a page waits for it, for seconds. There is little to be had of them here.
+	 */
+	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
 int lw_agent_run(const struct lw_agent_options *options)

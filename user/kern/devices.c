@@ -354,6 +354,7 @@ void lw_devices_each_other(struct lw_devices *d, lw_other_cb cb, void *arg)
 
 	if (!d)
 		return;
+	lw_kern_heartbeat(d->kern); /* several may ask in one turn */
 	(void)pthread_mutex_lock(&d->lock);
 	asked = ++d->looks_asked;
 	wake(d);

@@ -225,7 +225,11 @@ __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u
 
 		if (c) {
 			up = lw_up_of(c);
-			if (!up || (up->flags & LW_UP_DEAD) ||
+			/* another connection's, which ended as the agent gave it that one: what it was in is this one's now */
+			if (up && up->down != r->cookie) {
+				f->ups[i].up = 0;
+				c = 0;
+			} else if (!up || (up->flags & LW_UP_DEAD) ||
 			    ((f->ups[i].lane == LW_LANE_ONCE || up->agent != r->agent) && !lw_is_answering(f, busy, i))) {
 				lw_release(f, r->cookie, i);
 				c = 0;

@@ -1020,6 +1020,35 @@ static void element_of_another(void **state)
 	close(g);
 }
 
+/* Likewise that of a connection, to which the agent gives an upstream socket as it ends: who has it now does not use that one. */
+static void upstream_socket_of_another(void **state)
+{
+	int fd = bpf_map__fd(lab_kern()->skel->maps.lw_flows), c[2], b[2], g[2] = { -1, -1 }, other = -1;
+	uint64_t down;
+	socklen_t len = sizeof(down);
+	struct lw_flow f[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		open_pair(&c[i], &b[i]);
+		gray_turn(c[i], &g[i]);
+		assert_true(lab_flow(c[i], &f[i]));
+	}
+	f[1].ups[f[1].up & (LW_FLOW_UPS - 1)].up = f[0].ups[f[0].up & (LW_FLOW_UPS - 1)].up;
+	assert_int_equal(getsockopt(c[1], SOL_SOCKET, SO_COOKIE, &down, &len), 0);
+	assert_int_equal(bpf_map_update_elem(fd, &down, &f[1], BPF_EXIST), 0);
+	gray_turn(c[1], &other);
+	lab_expect_nothing(g[0]);
+	gray_turn(c[0], &g[0]);
+	for (int i = 0; i < 2; i++) {
+		base_turn(c[i], b[i]);
+		close(c[i]);
+		close(b[i]);
+		close(g[i]);
+	}
+	close(other);
+}
+
 static void refused_gray_falls_back(void **state)
 {
 	int c, b;
@@ -1360,6 +1389,7 @@ int main(void)
 		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, two_pods_clean),
 		cmocka_unit_test_teardown(surplus_ends_its_connection, two_pods_clean),
 		cmocka_unit_test_teardown(element_of_another, two_pods_clean),
+		cmocka_unit_test_teardown(upstream_socket_of_another, two_pods_clean),
 		cmocka_unit_test_teardown(refused_gray_falls_back, two_pods_clean),
 		cmocka_unit_test_teardown(big_bodies_in_part, two_pods_clean),
 		cmocka_unit_test_teardown(many_chunks, two_pods_clean),

@@ -21,7 +21,7 @@ int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct l
 void lw_devices_stop(struct lw_devices **devices);
 
 /*
- * Programs of others on the hooks of our cgroup, and on the egress of these devices; as they were when they were last asked for, where the kernel does not tell at
- * once. Takes NULL.
+ * Programs of others on the hooks of our cgroup, and on the egress of these devices; as they were when they were last asked for, where
+ * the kernel does not tell at once. Takes NULL.
  */
 void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg);

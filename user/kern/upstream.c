@@ -359,7 +359,8 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		.req_seq = 1,
 		.head_bits = !!(punt & LW_PUNT_IS_HEAD),
 		.agent = ups->kern->number,
-		.flags = LW_UP_REQ_WIRE /* the agent writes the first request */ | (punt & LW_PUNT_CLOSES ? LW_UP_CLOSING : 0),
+		/* the agent writes the first request */
+		.flags = LW_UP_REQ_WIRE | (punt & LW_PUNT_CLOSES ? LW_UP_CLOSING : 0),
 		.frame.state = (__u8)frame,
 	};
 

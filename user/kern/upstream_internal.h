@@ -57,7 +57,7 @@ struct upstream {
 	ev_timer timer;
 };
 
-/* A row that is kept for a while. More are deleted at once. */
+/* A row that is kept for a while. Where there are more the oldest go earlier. */
 #define LW_GONE_MAX 8192
 struct lw_gone {
 	uint64_t cookie;

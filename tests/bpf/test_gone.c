@@ -13,37 +13,18 @@
 
 #include <bpf/bpf.h>
 
-#include "base/clock.h"
 #include "kern/internal.h"
-#include "late_reader.skel.h"
+#include "late.h"
 #include "lw_lanes.skel.h"
 #include "turns.h"
-#include "two_pods.h"
 
 #define ROUNDS 12
 #define OTHERS 4
 
-static struct late_reader_bpf *late;
-
 static int setup(void **state)
 {
 	(void)state;
-	late = late_reader_bpf__open_and_load();
-	assert_non_null(late);
-	assert_int_equal(late_reader_bpf__attach(late), 0);
-	late->bss->late_ns = 1500 * LW_NS_PER_MS;
-	return two_pods_start(&(struct lab_options){ 0 });
-}
-
-static int teardown(void **state)
-{
-	late_reader_bpf__destroy(late);
-	return two_pods_stop(state);
-}
-
-static bool is_late(void)
-{
-	return __atomic_load_n(&late->bss->began, __ATOMIC_ACQUIRE) > __atomic_load_n(&late->bss->ended, __ATOMIC_ACQUIRE);
+	return late_start(1500 * LW_NS_PER_MS);
 }
 
 /* The program is held up as it is about to follow it. */
@@ -106,10 +87,8 @@ static bool is_closed_meanwhile(uint16_t port)
 		ended = !pthread_tryjoin_np(pod, NULL);
 	assert_int_equal(setsockopt(c, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
 	close(c);
-	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; is_there(up);) {
-		assert_true(lw_clock_ns() < until);
-		poll(NULL, 0, 1);
-	}
+	for (uint64_t until = patience(); is_there(up);)
+		a_little_later(until);
 	for (int i = 0; i < OTHERS; i++) {
 		lab_send(next[i], GRAY_REQUEST);
 		to[i] = lab_accept_request(at_gray);
@@ -160,5 +139,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("gone", tests, setup, teardown);
+	return cmocka_run_group_tests_name("gone", tests, setup, late_stop);
 }

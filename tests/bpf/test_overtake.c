@@ -20,43 +20,19 @@
 #include "base/clock.h"
 #include "kern/internal.h"
 #include "laneway/reasons.h"
-#include "late_reader.skel.h"
+#include "late.h"
 #include "locked.h"
 #include "lw_lanes.skel.h"
 #include "turns.h"
-#include "two_pods.h"
 
 #define LATE_NS (500 * LW_NS_PER_MS)
 #define N 3000000
 #define INTERIM "HTTP/1.1 102 Processing\r\n\r\n"
 
-static struct late_reader_bpf *late;
-
 static int setup(void **state)
 {
 	(void)state;
-	late = late_reader_bpf__open_and_load();
-	assert_non_null(late);
-	assert_int_equal(late_reader_bpf__attach(late), 0);
-	late->bss->late_ns = LATE_NS;
-	return two_pods_start(&(struct lab_options){ 0 });
-}
-
-static int teardown(void **state)
-{
-	late_reader_bpf__destroy(late);
-	return two_pods_stop(state);
-}
-
-static uint64_t patience(void)
-{
-	return lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;
-}
-
-static void a_little_later(uint64_t until)
-{
-	assert_true(lw_clock_ns() < until);
-	poll(NULL, 0, 1);
+	return late_start(LATE_NS);
 }
 
 /* A connection with an upstream connection to the gray pod. On one processor who holds others up may have left none to the agent. */
@@ -80,11 +56,6 @@ static bool is_acknowledged(int fd)
 
 	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
 	return !i.tcpi_unacked && !i.tcpi_notsent_bytes;
-}
-
-static bool is_late(void)
-{
-	return __atomic_load_n(&late->bss->began, __ATOMIC_ACQUIRE) > __atomic_load_n(&late->bss->ended, __ATOMIC_ACQUIRE);
 }
 
 static uint64_t upstream_address(int c)
@@ -360,5 +331,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("overtake", tests, setup, teardown);
+	return cmocka_run_group_tests_name("overtake", tests, setup, late_stop);
 }

@@ -12,9 +12,14 @@
 
 #define GONE_NS (2 * LW_NS_PER_SEC)
 
+static void delete_row(struct lw_upstreams *ups, uint64_t cookie)
+{
+	(void)bpf_map_delete_elem(bpf_map__fd(ups->kern->skel->maps.lw_ups), &cookie);
+}
+
 static void forget_oldest(struct lw_upstreams *ups)
 {
-	(void)bpf_map_delete_elem(bpf_map__fd(ups->kern->skel->maps.lw_ups), &ups->gone[ups->gone_at].cookie);
+	delete_row(ups, ups->gone[ups->gone_at].cookie);
 	ups->gone_at = (ups->gone_at + 1) % LW_GONE_MAX;
 	ups->ngone--;
 }
@@ -24,8 +29,10 @@ void lw_gone_add(struct lw_upstreams *ups, uint64_t cookie)
 	struct lw_up_mark_args args = { .up = cookie, .flags = LW_UP_GONE | LW_UP_DEAD | LW_UP_ORPHAN };
 	struct lw_gone *gone;
 
-	if (lw_kern_call(ups->kern->skel->progs.lw_up_mark, &args, sizeof(args)))
-		return; /* there is none */
+	if (lw_kern_call(ups->kern->skel->progs.lw_up_mark, &args, sizeof(args))) {
+		delete_row(ups, cookie); /* there is none, or it cannot be marked */
+		return;
+	}
 	if (ups->ngone == LW_GONE_MAX)
 		forget_oldest(ups);
 	gone = &ups->gone[(ups->gone_at + ups->ngone++) % LW_GONE_MAX];

@@ -13,14 +13,6 @@
 
 #include "laneway/abi.h"
 
-/* One header, cookie or query condition as its object has it. */
-struct lw_listing_cond {
-	enum lw_subject subject;
-	enum lw_op op;
-	const char *name; /* "" for a path */
-	const char *value;
-};
-
 /* One alternative that leads into a lane. */
 struct lw_listing_rule {
 	const char *source; /* "TrafficRouting default/mse-traffic match 1" */
@@ -30,9 +22,6 @@ struct lw_listing_rule {
 	const char *lane_name;
 	const char
 		*workload; /* whose destinations it guards: "default/Deployment/spring-cloud-a" */
-	const struct lw_listing_cond *conds; /* all must hold */
-	size_t nconds;
-	unsigned weight_pct; /* used when nconds is 0 */
 };
 
 enum lw_listing_route {

@@ -188,8 +188,6 @@ static void list_rule(struct list *list, const struct lw_state_workload *workloa
 		      const struct lw_state_entry *entry)
 {
 	struct lw_listing_rule *to = &list->rules[list->nrules++];
-	const struct lw_k8s_match *match = NULL;
-	struct lw_listing_cond *conds;
 
 	*to = (struct lw_listing_rule){
 		.source = dup(list, entry->source),
@@ -197,23 +195,8 @@ static void list_rule(struct list *list, const struct lw_state_workload *workloa
 		.lane = entry->lane,
 		.lane_name = dup(list, lw_state_lane_name(list->state, entry->lane)),
 		.workload = dup(list, workload->full_name),
-		.weight_pct = 100,
 	};
 	list->failed |= !to->text;
-	if (entry->match == SIZE_MAX)
-		to->weight_pct = (unsigned int)entry->route->weight_pct;
-	else
-		match = &entry->route->matches[entry->match];
-	to->nconds = match ? match->n : 0;
-	conds = array(list, to->nconds, sizeof(conds[0]));
-	for (size_t i = 0; conds && i < to->nconds; i++)
-		conds[i] = (struct lw_listing_cond){
-			.subject = match->conds[i].subject,
-			.op = match->conds[i].op,
-			.name = dup(list, match->conds[i].name),
-			.value = dup(list, match->conds[i].value),
-		};
-	to->conds = conds;
 }
 
 static void list_rules(struct list *list)

@@ -9,7 +9,7 @@
  *   b3               ID-span-sampled                  B3, single header; "0", "1" and "d" have no id
  *   x-b3-traceid     ID                               B3, several headers
  *   sw8              1-ID-segment-...                 SkyWalking, cross process propagation v3
- *   uber-trace-id    ID:span:parent:flags             Jaeger
+ *   uber-trace-id    ID:span:parent:flags             Jaeger; some of its clients write a colon as %3A
  *   x-request-id     ID
  *
  * One of zeros alone is none, see lw_trace_is_zeros().
@@ -55,7 +55,7 @@ static __always_inline int lw_trace_id(struct lw_head *head, __u32 i, struct lw_
 		if (k >= n)
 			break;
 		c = LW_AT(head, off + k);
-		if (end && c == end)
+		if (end && (c == end || (c == '%' && end == ':')))
 			break;
 		if (k < LW_TRACE_ID_LEN)
 			key->id[k] = c;

@@ -281,7 +281,7 @@ static int find_trace(void *arg, const struct lw_trace_key *key, struct lw_trace
 	if (arg)
 		return *(int *)arg;
 	if (memcmp(&key->pod, &client, sizeof(client)) || strncmp(key->id, TRACE(""), strlen(TRACE(""))) ||
-	    strlen(key->id) != 32)
+	    strnlen(key->id, sizeof(key->id)) != 32)
 		return -ENOENT;
 	ret->lane = (unsigned)strtoul(key->id + strlen(TRACE("")), NULL, 16);
 	return 0;
@@ -367,6 +367,8 @@ static void test_traces(void **state)
 	assert_false(r->tasks);
 	r = LEARNED("uber-trace-id: " TRACE("09") ":1:0:1");
 	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	check_trace(r, 0, LW_HDR_UBER_TRACE_ID, LW_EXPLAIN_TRACE_CLOSED, TRACE("09"));
+	r = LEARNED("uber-trace-id: " TRACE("09") "%3A1%3A0%3A1");
 	check_trace(r, 0, LW_HDR_UBER_TRACE_ID, LW_EXPLAIN_TRACE_CLOSED, TRACE("09"));
 	r = LEARNED("X-Request-ID: " TRACE("10"));
 	check(r, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);

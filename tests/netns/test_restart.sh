@@ -41,6 +41,12 @@ for i in 1 2 3; do
 	expect_like "restarted: tagged, on the connection of before" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 	expect_like "restarted: base, on the connection of before" '200 b1\[*' "$(hold_get '' "/size/$i")"
 done
+# the rows of sockets that it closes are kept for a while, as by the agent that has loaded all programs (gone.c)
+is_kept() {
+	who client "$B1/id" -H "$tag" >/dev/null
+	bpftool -j map dump pinned "$LWT_BPFFS/laneway/ups" | jq -e 'any(.[].formatted.value; .flags % 1024 >= 512)'
+}
+until_ok 20 "the row of a closed socket to be kept" is_kept
 hold_end
 until_ok 5 "the flow to go with its connection" eval '[ "$(flows)" = 0 ]'
 agent_kill

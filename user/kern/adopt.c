@@ -16,9 +16,7 @@
 #include "kern/leftover.h"
 #include "kern/record.h"
 
-/* What the agent runs itself, or attaches to devices that come and go; all others are attached already. */
 #define TO_POD "lw_to_pod"
-static const char *const own[] = { TO_POD, "lw_pool_put", "lw_pool_drop", "lw_bind", "lw_up_opaque", "lw_backlog", "lw_unseen" };
 static const char *const hooks[] = { "connect4", "connect6", "getpeername4", "getpeername6", "sockops", "setsockopt" };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -79,15 +77,10 @@ int lw_adopt_open(struct lw_kern *kern)
 	 */
 	if (!kern->options.beside)
 		kern->to_pod = open_in(kern, "", LW_TO_POD_PIN);
-	bpf_object__for_each_program(prog, kern->skel->obj) {
-		bool wanted = false;
-
-		for (size_t i = 0; i < COUNT(own); i++)
-			wanted |= !strcmp(bpf_program__name(prog), own[i]);
-		if (kern->to_pod >= 0 && !strcmp(bpf_program__name(prog), TO_POD))
-			wanted = false;
-		bpf_program__set_autoload(prog, wanted);
-	}
+	/* what the agent runs itself, or attaches to devices that come and go; all others are attached already */
+	bpf_object__for_each_program(prog, kern->skel->obj)
+		bpf_program__set_autoload(prog, bpf_program__type(prog) == BPF_PROG_TYPE_SYSCALL ||
+							(kern->to_pod < 0 && !strcmp(bpf_program__name(prog), TO_POD)));
 	bpf_object__for_each_map(map, kern->skel->obj) {
 		_cleanup_close_ int fd = -1;
 

@@ -35,6 +35,7 @@ enum lw_config_flags {
 	LW_CONF_INBOUND = 1 << 7, /* a lane is open: requests that arrive at pods are read */
 	LW_CONF_READS = 1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
 	LW_CONF_OLDER = 1 << 9, /* lw_older is not empty */
+	LW_CONF_TCP_SHORT = 1 << 13, /* TCP has next to no memory left: nothing is enrolled, and steered bytes keep to TCP */
 	LW_CONF_POD_EVIDENCE = 1 << 12, /* what all of a pod is working on is evidence for those of its processes that read no requests */
 };
 
@@ -65,6 +66,7 @@ enum lw_keep {
 	LW_KEEP_FIONREAD = 1 << 0, /* asks ioctl(FIONREAD) */
 	LW_KEEP_SPLICE = 1 << 1, /* reads with splice(2) */
 	LW_KEEP_NAME = 1 << 2, /* is on the list of programs */
+	LW_KEEP_MEMORY = 1 << 3, /* not for what it does: TCP has next to no memory left (LW_CONF_TCP_SHORT) */
 };
 
 /* Key of lw_kept_names, as in /proc/PID/comm, zeros behind. Value: __u32, LW_KEEP_NAME. */
@@ -122,6 +124,7 @@ enum lw_pod_flags {
 	LW_POD_LOCAL = 1 << 2, /* on this node */
 	LW_POD_UNTRUSTED = 1 << 3, /* tags on its requests count for nothing, and are taken off */
 	LW_POD_OLD = 1 << 4, /* of the version that all are taken off: its lane is for what it is sent, what it sends is base's */
+	LW_POD_BASE = 1 << 5, /* of a lane, and takes base requests, too: its step replaces all pods */
 };
 /* Of what a pod sends by itself. */
 #define lw_pod_own_lane(pod) ((pod)->flags & LW_POD_OLD ? 0 : (pod)->lane)
@@ -314,7 +317,12 @@ enum lw_role {
 	LW_ROLE_DOWN = 1,
 	LW_ROLE_UP = 2,
 	LW_ROLE_FAR = 3, /* a pod's end of an upstream connection, on this node */
-	LW_ROLE_CHOSEN = 4, /* not enrolled, but a pod was chosen for it: `asked` is what the application knows */
+	LW_ROLE_CHOSEN = 4, /* not enrolled, but a pod may have been chosen for it */
+};
+/* Of what connect did. */
+enum lw_sk_flags {
+	LW_SK_CHOSEN = 1 << 0, /* it put a pod in place of `asked`, which is what the application knows */
+	LW_SK_UNKNOWN = 1 << 1, /* it left that to others, who may have chosen a canary: nobody knows which pod it is */
 };
 /* lw_sk: sk_storage of every socket that takes part; of a downstream socket what connect knew. */
 struct lw_sk {
@@ -327,6 +335,8 @@ struct lw_sk {
 	__u32 workload;
 	__u32 group;
 	__u64 host_pod; /* of who connected, if that is a pod of the host network; 0: its address tells */
+	__u32 flags; /* enum lw_sk_flags */
+	__u32 pad;
 };
 
 /* Where the framing of one direction stands; shared code in http.h. */
@@ -406,8 +416,9 @@ struct lw_flow {
 	/* written by others while lw_msg writes flags */
 	__u8 fin_held; /* 1: the own peer has closed; tc kept that back while a response was due */
 	__u8 noticed; /* enum lw_keep: the application has done what this kernel gets wrong: opaque from the next request on */
-	__u16 pad3;
-	__u16 peer_lane; /* lane of the own peer */
+	__u8 peer_unknown; /* 1: LW_SK_UNKNOWN */
+	__u8 peer_base; /* 1: as of gen, the own peer takes base requests as well as its lane's (LW_POD_BASE) */
+	__u16 peer_lane; /* lane of the own peer; LW_LANE_ONCE: it is for no new request */
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */
 	__u64 punt_bytes; /* of the request, punted and not written to its upstream socket yet, as far as the agent has said */
@@ -717,6 +728,17 @@ struct lw_up_mark_args {
 struct lw_backlog_args {
 	__u64 down;
 };
+/* lw_leave: of a downstream socket that is to be left to TCP, as that is short of memory. 0: done, 1: not, or no such flow */
+enum lw_leave {
+	LW_LEAVE_ASK, /* its next head takes the own peer; 0: that was said before, and nothing of it is under way elsewhere */
+	LW_LEAVE_NOT, /* it was asked, and may stay */
+	LW_LEAVE_LEFT, /* it is in lw_down_socks no more */
+};
+struct lw_leave_args {
+	__u64 down;
+	__u32 what; /* enum lw_leave */
+	__u32 pad;
+};
 /* lw_unseen: of the pod in the network namespace of that cookie not all requests are seen being read (lw_at_unseen), for good */
 struct lw_unseen_args {
 	__u64 netns;
@@ -752,5 +774,5 @@ LW_ASSERT_SIZE(struct lw_event, 56);
 LW_ASSERT_SIZE(struct lw_hop, 96 + LW_HOP_LINE + LW_HOP_TRACE);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
-LW_ASSERT_SIZE(struct lw_sk, 56);
+LW_ASSERT_SIZE(struct lw_sk, 64);
 LW_ASSERT_SIZE(struct lw_up, 176);

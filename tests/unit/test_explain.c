@@ -30,6 +30,7 @@
 #define UNREADY_POD "10.0.0.4"
 #define LEAVING_POD "10.0.0.5"
 #define OLD_POD "10.0.0.6" /* of a blue-green release that is being finished */
+#define BOTH_POD "10.0.0.7" /* of a lane, and takes base requests: its step replaces all pods */
 #define CLIENT "10.0.9.9"
 #define SOURCE "TrafficRouting default/mse-traffic"
 
@@ -109,6 +110,7 @@ static void build(struct fixture *f, const struct lw_rules_entry *entries, size_
 	put_pod(f, UNREADY_POD, GRAY, "default/a-unready", 0);
 	put_pod(f, LEAVING_POD, GRAY, "default/a-leaving", LW_POD_READY | LW_POD_TERMINATING);
 	put_pod(f, OLD_POD, EMPTY, "default/a-old", LW_POD_READY | LW_POD_TERMINATING | LW_POD_OLD);
+	put_pod(f, BOTH_POD, GRAY, "default/a-both", LW_POD_READY | LW_POD_BASE);
 	put_group(f, 0, base, N(base));
 	put_group(f, GRAY, gray, N(gray));
 	assert_int_equal(lw_image_seal(f->image), 0);
@@ -504,6 +506,19 @@ static void test_leaving(void **state)
 	check_endpoint(r, 0, BASE_POD, 1234, "default/a-1", true);
 }
 
+/* Where a step replaces all pods, who is connected to one stays with it. */
+static void test_both(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, CLIENT, BOTH_POD, 1234, "/", NULL);
+
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	assert_int_equal(r->endpoints_total, 1);
+	check_endpoint(r, 0, BOTH_POD, 1234, "default/a-both", false);
+	r = ask(*state, CLIENT, BOTH_POD, 1234, "/", "x-mse-tag: gray");
+	check(r, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	check_endpoint(r, 0, BOTH_POD, 1234, "default/a-both", false);
+}
+
 /* What it sends is base's: the canaries of other workloads are not for it. */
 static void test_old(void **state)
 {
@@ -654,6 +669,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_work, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaving, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_both, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_understood, setup, teardown),

@@ -29,12 +29,14 @@ struct row {
 	const char *canary, *stable; /* NULL: "new", "old" */
 	const char *hash, *rollout_hash;
 	const char *finalising; /* NULL: none */
+	bool failed; /* condition Succeeded is False */
 	/* the TrafficRouting; shared_phase NULL: not bound */
 	const char *shared_phase;
 	const char *finalizer; /* NULL: of this Rollout; "": none */
 	bool shared_missing, shared_no_rule;
 	/* what was remembered */
 	int previous_step;
+	bool unrouted;
 	const char *remembered_stable;
 	/* what must come out */
 	enum lw_listing_route route;
@@ -60,8 +62,18 @@ static const struct row rows[] = {
 	{ "phase Terminating", CANARY, "ww", .phase = "Terminating", .route = PLAIN },
 	{ "phase Disabling", CANARY, "ww", .phase = "Disabling", .route = PLAIN },
 	{ "phase Disabled", CANARY, "ww", .phase = "Disabled", .route = PLAIN },
-	{ "Healthy with state frozen in StepPaused after a rollback", CANARY, "ww",
+	{ "Healthy, state frozen in StepPaused", CANARY, "ww",
 	  .phase = "Healthy", .step = 2, .route = PLAIN, .canary_hash = "" },
+	{ "Healthy after a rollback: the abandoned version's pods may live on", CANARY, "ww",
+	  .phase = "Healthy", .reason = "", .failed = true, .step = 2, .route = STABLE, .canary_hash = "new",
+	  .stable_hash = "" },
+	{ "rolled back, and the phase is yet to follow", PARTITION, "ww", .reason = "", .failed = true, .step = 2,
+	  .route = STABLE, .canary_hash = "new" },
+	{ "Healthy after a rollback in batches: the hashes are one", PARTITION, "ww", .phase = "Healthy", .reason = "",
+	  .failed = true, .canary = "old", .route = PLAIN, .canary_hash = "" },
+	{ "disabled after a rollback", CANARY, "ww", .phase = "Disabled", .reason = "", .failed = true, .route = PLAIN },
+	{ "rolled back, and the next release begins", CANARY, "ww", .reason = "Initializing", .failed = true, .route = STABLE,
+	  .canary_hash = "" },
 
 	/* Reasons. */
 	{ "reason InRolling", CANARY, "ww", .route = LANE, .own_step = 1, .canary_hash = "new",
@@ -109,6 +121,11 @@ static const struct row rows[] = {
 	  .route = LANE, .own_step = 1 },
 	{ "step 2 StepTrafficRouting: its own", CANARY, "wm", .step = 2,
 	  .state = "StepTrafficRouting", .route = LANE, .own_step = 2 },
+	{ "step 2 StepReady by an edit of the plan", CANARY, "wm", .step = 2, .state = "StepReady", .previous_step = 1,
+	  .unrouted = true, .route = LANE, .own_step = 1 },
+	{ "step 1 StepReady by an edit of the plan", CANARY, "wm", .state = "StepReady", .unrouted = true, .route = STABLE },
+	{ "step 3 StepUpgrade, jumped to before any step was ready", CANARY, "www", .step = 3, .state = "StepUpgrade",
+	  .previous_step = -1, .route = STABLE, .canary_hash = "" },
 	{ "step 2 StepReady: its own", CANARY, "wm", .step = 2, .state = "StepReady", .route = LANE,
 	  .own_step = 2 },
 	{ "Completed, still InRolling: the last step's", CANARY, "wm", .step = 2,
@@ -217,12 +234,12 @@ static const struct row rows[] = {
 	  .shared_rule = true },
 	{ "bound, finalizer is another's", CANARY, "-", .no_service = true,
 	  .shared_phase = "Progressing", .finalizer = "progressing.rollouts.kruise.io/web-2",
-	  .route = PLAIN },
+	  .route = STABLE },
 	{ "bound, no finalizer", CANARY, "-", .no_service = true, .shared_phase = "Progressing",
-	  .finalizer = "", .route = PLAIN },
+	  .finalizer = "", .route = STABLE },
 	{ "bound, the controller's own finalizer only", CANARY, "-", .no_service = true,
 	  .shared_phase = "Progressing", .finalizer = "rollouts.kruise.io/trafficrouting",
-	  .route = PLAIN },
+	  .route = STABLE },
 	{ "bound, TrafficRouting Healthy still", CANARY, "-", .no_service = true,
 	  .shared_phase = "Healthy", .route = STABLE },
 	{ "bound, TrafficRouting Initial", CANARY, "-", .no_service = true,
@@ -230,9 +247,9 @@ static const struct row rows[] = {
 	{ "bound, TrafficRouting has no phase yet", CANARY, "-", .no_service = true,
 	  .shared_phase = "", .route = STABLE },
 	{ "bound, TrafficRouting Finalizing", CANARY, "-", .no_service = true,
-	  .shared_phase = "Finalizing", .route = PLAIN },
+	  .shared_phase = "Finalizing", .route = STABLE },
 	{ "bound, TrafficRouting Terminating", CANARY, "-", .no_service = true,
-	  .shared_phase = "Terminating", .route = PLAIN },
+	  .shared_phase = "Terminating", .route = STABLE },
 	{ "bound, TrafficRouting not there", CANARY, "-", .no_service = true,
 	  .shared_phase = "Progressing", .shared_missing = true, .route = STABLE },
 	{ "bound, Initializing: the finalizer comes before any pod", CANARY, "-",
@@ -306,6 +323,7 @@ static void make(const struct row *row, struct objects *o)
 	}
 	rollout->status.phase = or_else(row->phase, "Progressing");
 	rollout->status.reason = or_else(row->reason, "InRolling");
+	rollout->status.failed = row->failed;
 	rollout->status.step = row->step < 0 ? 0 : row->step == 0 ? 1 : row->step;
 	rollout->status.step_state = or_else(row->state, "StepPaused");
 	rollout->status.pod_template_hash = or_else(row->canary, "new");
@@ -329,6 +347,7 @@ static void check_row(const struct row *row)
 {
 	struct lw_model_memory memory = {
 		.previous_step = row->previous_step,
+		.unrouted = row->unrouted,
 		.stable = (char *)row->remembered_stable,
 	};
 	struct lw_rollout_decision d;
@@ -430,7 +449,9 @@ struct version {
 	const char *state;
 	const char *reason; /* NULL: InRolling */
 	const char *revision; /* NULL: the same */
+	const char *plan; /* the status' rolloutHash; NULL: "h1" */
 	int previous; /* what must be remembered once this version has come */
+	bool unrouted; /* likewise */
 };
 
 static void remember_all(const char *name, const struct version *versions, size_t n)
@@ -448,11 +469,14 @@ static void remember_all(const char *name, const struct version *versions, size_
 
 		make(&row, &now);
 		now.rollout.rollout.status.update_revision = or_else(versions[i].revision, "r1");
+		now.rollout.rollout.status.rollout_hash = or_else(versions[i].plan, "h1");
 		if (i > 0)
 			lw_rollout_remember(&before.rollout, &now.rollout, &memory);
 		if (memory.previous_step != versions[i].previous)
 			fail_msg("%s: version %zu: %d remembered, not %d", name, i,
 				 memory.previous_step, versions[i].previous);
+		if (memory.unrouted != versions[i].unrouted)
+			fail_msg("%s: version %zu: unrouted %d", name, i, memory.unrouted);
 		before = now;
 	}
 	free(memory.stable);
@@ -474,7 +498,29 @@ static void the_step_jumped_from_is_remembered(void **state)
 	static const struct version early[] = {
 		{ 1, "StepUpgrade", .previous = 0 },
 		{ 3, "StepUpgrade", .previous = -1 }, /* nothing was routed */
-		{ 4, "StepUpgrade", .previous = -1 },
+		{ 4, "StepUpgrade", .previous = 3 }, /* the next one is no jump: step 3 was ready, and nobody saw it */
+	};
+	/* The plan is edited while a step's pods are made, so that the next step is the current one: its own route is never written. */
+	static const struct version skipped[] = {
+		{ 1, "StepPaused", .previous = 0 },
+		{ 2, "BeforeStepUpgrade", .previous = 1 },
+		{ 2, "StepUpgrade", .previous = 1 },
+		{ 2, "StepReady", .plan = "h2", .previous = 1, .unrouted = true },
+		{ 3, "BeforeStepUpgrade", .plan = "h2", .previous = 1 },
+		{ 3, "StepPaused", .plan = "h2", .previous = 1 },
+		{ 4, "StepUpgrade", .plan = "h2", .previous = 3 },
+	};
+	/* Likewise, and nobody saw that it was ready. */
+	static const struct version skipped_unseen[] = {
+		{ 1, "StepPaused", .previous = 0 },
+		{ 2, "StepUpgrade", .previous = 1 },
+		{ 3, "BeforeStepUpgrade", .plan = "h2", .previous = 1 },
+	};
+	static const struct version ready[] = {
+		{ 1, "StepPaused", .previous = 0 },
+		{ 2, "StepUpgrade", .previous = 1 },
+		{ 2, "StepReady", .previous = 1 },
+		{ 3, "BeforeStepUpgrade", .previous = 2 },
 	};
 	/* Its plan is edited, and the same step begins anew. */
 	static const struct version edited[] = {
@@ -505,6 +551,9 @@ static void the_step_jumped_from_is_remembered(void **state)
 	ALL(forward);
 	ALL(back);
 	ALL(early);
+	ALL(skipped);
+	ALL(skipped_unseen);
+	ALL(ready);
 	ALL(edited);
 	ALL(newer);
 	ALL(unseen);

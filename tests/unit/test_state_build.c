@@ -673,6 +673,61 @@ static void with_no_stable_pod_left_base_is_all(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.3:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 3);
+	/* who is connected to one stays with it */
+	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_BASE);
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", "", "", PORT_HTTP(8080));
+	build(f);
+	assert_false(pod(f, "10.0.0.3")->flags & LW_POD_BASE);
+}
+
+/* A rollback counts as over while pods of the abandoned version live: nobody is sent to them. */
+static void abandoned_version_gets_nothing(void **state)
+{
+	static const char rolled_back[] =
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{matches: [{headers: [{name: user, value: me}]}]}]}}},"
+		" status: {phase: Healthy, conditions: [{type: Succeeded, status: \"False\"}, {type: Progressing, status: \"False\", reason: Completed}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}";
+	struct fixture *f = *state;
+
+	add_web(f);
+	lw_test_load(f->model, rolled_back, NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "");
+	assert_true(dest(f, "10.9.0.1", 80)->flags & LW_DEST_UNPINNED);
+	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_TERMINATING);
+	/* with the last of them it is over */
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-3"));
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+	/* and where there are no others: somebody has taken it up again, without a release */
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "", PORT_HTTP(8080));
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-1"));
+	assert_true(lw_model_remove(f->model, LW_K8S_POD, "default", "web-2"));
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
+}
+
+/* A Deployment that was between two versions when a canary of a third came: both are base. */
+static void main_deployment_of_two_versions_is_base(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_pod(f, "web", "older", "web-4", "{ip: 10.0.0.4}", "", "", PORT_HTTP(8080));
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 5%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+	build(f);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.4:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
 /* Of the other styles the old version's pods are there to the end: between two of them canaries are not for everybody. */
@@ -1616,6 +1671,40 @@ static void several_lanes_at_once(void **state)
 	assert_true(lw_state_has_followed(f->builder));
 }
 
+/* Two releases in one lane: what one of them sets is no tag of the other's, which names the configured header. */
+static void configured_header_is_the_tag(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
+	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db", "", "");
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {trafficRoutings:"
+		     " [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set: [{name: x-canary, value: \"1\"}]}}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
+		     " {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		     NULL);
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: entry, finalizers:"
+		     " [progressing.rollouts.kruise.io/db]}, spec: {objectRef: [{service: web}], strategy: {matches: [{headers: [{name: user,"
+		     " value: me}]}], requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}}}, status: {phase: Progressing}}",
+		     NULL);
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db, annotations:"
+		     " {rollouts.kruise.io/trafficrouting: entry}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: db},"
+		     " strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing, conditions: [{type: Progressing,"
+		     " status: \"True\", reason: InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused,"
+		     " podTemplateHash: new, stableRevision: old}}}",
+		     NULL);
+	build(f);
+	assert_int_equal(f->listing->nlanes, 1);
+	assert_string_equal(f->listing->lanes[0].tag_header, "x-mse-tag");
+	assert_string_equal(f->listing->lanes[0].tag_value, "gray");
+	assert_non_null(strstr(f->findings.text, "sets \"x-canary: 1\" for lane gray, which TrafficRouting default/entry tags \"x-mse-tag: gray\""));
+}
+
 /* web in release in a lane of its own, zebra, with a step that sets these headers; beside what release/ has, in gray. */
 static void load_lane_that_sets(struct fixture *f, const char *headers)
 {
@@ -2014,6 +2103,8 @@ int main(void)
 		T(a_finished_release_is_left_alone),
 		T(blue_green_ends_with_all_on_the_new),
 		T(with_no_stable_pod_left_base_is_all),
+		T(abandoned_version_gets_nothing),
+		T(main_deployment_of_two_versions_is_base),
 		T(without_a_stable_pod_canaries_stay_canaries),
 		T(only_ready_pods_take_requests),
 		T(local_pods_come_first),
@@ -2039,6 +2130,7 @@ int main(void)
 		T(lanes_run_out),
 		T(lanes_of_an_earlier_builder_keep_their_numbers),
 		T(several_lanes_at_once),
+		T(configured_header_is_the_tag),
 		T(a_tag_of_two_lanes_is_the_first_ones),
 		T(a_lane_without_a_tag_is_entered_by_nobody),
 		T(a_guessed_tag_is_told),

@@ -479,27 +479,31 @@ static void read_strategy(struct lw_fields *fields, struct json_object *spec, bo
 	lw_fields_leave(fields, outer);
 }
 
-/* Reason of condition Progressing where it is True. */
-static const char *read_reason(struct lw_fields *fields, struct json_object *status)
+static void read_conditions(struct lw_fields *fields, struct json_object *status, struct lw_k8s_rollout *rollout)
 {
 	struct lw_fields_mark outer, inner;
 	struct json_object *array;
-	const char *reason = "";
 	size_t n;
+
+	rollout->status.reason = "";
 
 	array = lw_fields_array(fields, status, "conditions", CONDITIONS_MAX, &n);
 	outer = lw_fields_enter(fields, array, "conditions");
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
 
+		const char *type, *is;
+
 		inner = lw_fields_enter_index(fields, item, i);
-		if (strcmp(lw_fields_string(fields, item, "type", true), "Progressing") == 0 &&
-		    strcmp(lw_fields_string(fields, item, "status", true), "True") == 0)
-			reason = lw_fields_string(fields, item, "reason", false);
+		type = lw_fields_string(fields, item, "type", true);
+		is = lw_fields_string(fields, item, "status", true);
+		if (strcmp(type, "Progressing") == 0 && strcmp(is, "True") == 0)
+			rollout->status.reason = lw_fields_string(fields, item, "reason", false);
+		else if (strcmp(type, "Succeeded") == 0)
+			rollout->status.failed = strcmp(is, "False") == 0;
 		lw_fields_leave(fields, inner);
 	}
 	lw_fields_leave(fields, outer);
-	return reason;
 }
 
 static void read_status(struct lw_fields *fields, struct json_object *root,
@@ -514,7 +518,7 @@ static void read_status(struct lw_fields *fields, struct json_object *root,
 	to->observed_generation =
 		lw_fields_int(fields, status, "observedGeneration", 0, INT64_MAX, 0);
 	to->phase = lw_fields_string(fields, status, "phase", false);
-	to->reason = read_reason(fields, status);
+	read_conditions(fields, status, rollout);
 	release = lw_fields_map(fields, status, key, false);
 	inner = lw_fields_enter(fields, release, key);
 	to->step = (int32_t)lw_fields_int(fields, release, "currentStepIndex", 0, INT32_MAX, 0);

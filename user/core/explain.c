@@ -89,6 +89,7 @@ struct explain {
 	struct lw_head head;
 	const struct lw_dest *dest;
 	unsigned peer_lane; /* of the pod the connection itself goes to */
+	bool peer_base; /* which takes base requests, too */
 	bool peer_leaves; /* it takes no new request */
 };
 
@@ -231,7 +232,7 @@ static unsigned route(const struct explain *e, unsigned lane, enum lw_reason *re
 		target = 0;
 		*reason = LW_REASON_NO_ENDPOINT;
 	}
-	if (target == e->peer_lane && !e->peer_leaves)
+	if ((target == e->peer_lane || (!target && e->peer_base)) && !e->peer_leaves)
 		return target;
 	if (!group_count(e, target)) {
 		*reason = LW_REASON_NO_ENDPOINT;
@@ -559,11 +560,15 @@ static void explain_dest(struct explain *e)
 	}
 	e->ret->known = true;
 	if (e->dest->flags & LW_DEST_SERVICE) {
-		line(e, "%s is a Service's: the connection itself goes to a base pod", addr);
+		line(e, (e->dest->flags & LW_DEST_UNPINNED) && !group_count(e, 0) ?
+			"%s is a Service's that has canaries among its pods, and no base pod that is ready: which one the connection goes to is not known" :
+			"%s is a Service's: the connection itself goes to a base pod", addr);
 		return;
 	}
-	if (pod && pod->workload == e->dest->workload)
+	if (pod && pod->workload) {
 		e->peer_lane = pod->lane;
+		e->peer_base = pod->lane && (pod->flags & LW_POD_BASE);
+	}
 	/* as lw_refresh() */
 	e->peer_leaves = e->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING));
 	line(e, "%s is pod %s in lane %s%s", addr, pod ? pod->name : "", lane_name(e->peer_lane),

@@ -169,6 +169,7 @@ struct lw_k8s_rollout {
 		int64_t observed_generation; /* 0: not told */
 		const char *phase;
 		const char *reason; /* of condition Progressing where it is True, else "" */
+		bool failed; /* condition Succeeded is False: the last release was rolled back */
 		/* of canaryStatus or blueGreenStatus */
 		int32_t step; /* currentStepIndex */
 		const char *step_state;

@@ -23,6 +23,9 @@ struct lw_model_memory {
 	 * pkg/controller/rollout/rollout_status.go doStepJump). 0: not seen; -1: none was.
 	 */
 	int previous_step;
+	/* The step is StepReady by an edit of the plan, from within its upgrade: its route was never written (rollout_status.go
+	 * handleRolloutPlanChanged). */
+	bool unrouted;
 	/* Last version whose plan the controller had taken up; NULL while it is the current one, or
 	 * none was seen. */
 	const struct lw_k8s_object *adopted;

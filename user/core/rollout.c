@@ -71,6 +71,17 @@ static bool is_routed(const char *state)
 	       eq(state, "StepPaused") || eq(state, "StepReady") || eq(state, "Completed");
 }
 
+static bool plan_has_changed(const struct lw_k8s_rollout *prev, const struct lw_k8s_rollout *next)
+{
+	return !eq(prev->status.rollout_hash, next->status.rollout_hash);
+}
+
+/* Step k was not seen to be ready, but k + 1 has begun, which is no jump (doStepJump()): it was. */
+static bool was_ready_unseen(const struct lw_k8s_rollout *prev, const struct lw_k8s_rollout *next)
+{
+	return next->status.step == prev->status.step + 1 && !plan_has_changed(prev, next) && is_upgrading(prev->status.step_state);
+}
+
 void lw_rollout_remember(const struct lw_k8s_object *prev_object,
 			 const struct lw_k8s_object *next_object, struct lw_model_memory *memory)
 {
@@ -89,14 +100,22 @@ void lw_rollout_remember(const struct lw_k8s_object *prev_object,
 	if (!is_rolling(prev) || !is_rolling(next) ||
 	    !eq(prev->status.update_revision, next->status.update_revision)) {
 		memory->previous_step = 0;
-	} else if (prev->status.step != next->status.step ||
-		   (is_routed(prev->status.step_state) && is_upgrading(next->status.step_state))) {
+		memory->unrouted = false;
+		return;
+	}
+	if (prev->status.step != next->status.step ||
+	    (is_routed(prev->status.step_state) && is_upgrading(next->status.step_state))) {
 		/* the plan was edited, and the same step begins anew: its route stays until then */
-		if (is_routed(prev->status.step_state))
+		if ((is_routed(prev->status.step_state) && !memory->unrouted) || was_ready_unseen(prev, next))
 			memory->previous_step = prev->status.step;
 		else if (memory->previous_step == 0)
 			memory->previous_step = prev->status.step > 1 ? prev->status.step - 1 : -1;
+		memory->unrouted = false;
 	}
+	if (!eq(next->status.step_state, "StepReady"))
+		memory->unrouted = false;
+	else if (is_upgrading(prev->status.step_state) && plan_has_changed(prev, next))
+		memory->unrouted = true;
 }
 
 /* Partition style, and the step leaves no pod of the old version. Percentages are rounded up, as upstream does. */
@@ -133,7 +152,7 @@ static void decide_step(const struct lw_k8s_rollout *rollout, const struct lw_k8
 	const struct lw_k8s_step *step = &plan->steps[current - 1];
 
 	d->base_is_all = replaces_all(plan, step, pods);
-	if (is_upgrading(state) || d->base_is_all)
+	if (is_upgrading(state) || (memory && memory->unrouted) || d->base_is_all)
 		in_force = step_before(plan, current, memory);
 
 	if (in_force == 0 && d->base_is_all) {
@@ -219,7 +238,8 @@ static void decide_shared(const struct lw_k8s_object *object, const struct lw_k8
 		/* the finalizer would not let it go: it is malformed, or has been left out */
 		decide(d, LW_LISTING_STABLE, "TrafficRouting %.60s is not there", name);
 	} else if (!is_held_by(shared, object->meta.name)) {
-		decide(d, LW_LISTING_PLAIN, "TrafficRouting %.60s does not carry its finalizer",
+		/* it was put there before its pods were made: somebody has taken it away, or what takes it away is yet to be seen */
+		decide(d, LW_LISTING_STABLE, "TrafficRouting %.60s does not carry its finalizer",
 		       name);
 	} else if (eq(phase, "Progressing")) {
 		decide(d, LW_LISTING_LANE, "it is in TrafficRouting %.60s, which is Progressing",
@@ -229,8 +249,19 @@ static void decide_shared(const struct lw_k8s_object *object, const struct lw_k8
 	} else if (eq(phase, "") || eq(phase, "Initial") || eq(phase, "Healthy")) {
 		decide(d, LW_LISTING_STABLE, "TrafficRouting %.60s is not Progressing yet", name);
 	} else {
-		decide(d, LW_LISTING_PLAIN, "TrafficRouting %.60s is %.20s", name, phase);
+		/* of another Rollout's release, or it was deleted in the middle of this one, whose canaries go on */
+		decide(d, LW_LISTING_STABLE, "TrafficRouting %.60s is %.20s", name, phase);
 	}
+}
+
+/* No step of this release has been through its upgrade: podTemplateHash may be the release before's. */
+static bool is_early(const struct lw_k8s_rollout *rollout, const struct lw_model_memory *memory)
+{
+	int previous = memory ? memory->previous_step : 0;
+
+	if (is_routed(rollout->status.step_state) && !(memory && memory->unrouted))
+		return false;
+	return previous <= 0 && (rollout->status.step <= 1 || previous < 0);
 }
 
 static void decide_rolling(const struct lw_k8s_object *object, const struct lw_k8s_object *shared,
@@ -270,6 +301,19 @@ static bool has_hash_label(const struct lw_k8s_rollout *rollout)
 	       eq(rollout->workload_kind, "ReplicaSet") || eq(rollout->workload_kind, "CloneSet");
 }
 
+/*
+ * Rolled back, and taken for over at once (rollout_progressing.go): pods of the abandoned version may live on, of an extra Deployment that is
+ * yet to be collected, or of one that is being rolled back natively.
+ */
+bool lw_rollout_is_abandoned(const struct lw_k8s_object *object)
+{
+	const __auto_type status = &object->rollout.status;
+
+	return status->failed && !has_text(status->reason) && (eq(status->phase, "Healthy") || eq(status->phase, "Progressing")) &&
+	       has_text(status->pod_template_hash) && has_text(status->stable_revision) &&
+	       !eq(status->pod_template_hash, status->stable_revision);
+}
+
 void lw_rollout_decide(const struct lw_k8s_object *object, const struct lw_k8s_object *shared,
 		       const struct lw_model_memory *memory, size_t pods,
 		       struct lw_rollout_decision *d)
@@ -286,12 +330,16 @@ void lw_rollout_decide(const struct lw_k8s_object *object, const struct lw_k8s_o
 	if (!has_text(rollout->service) && !has_text(rollout->traffic_routing)) {
 		decide(d, LW_LISTING_PLAIN,
 		       "it has no trafficRoutings and is bound to no TrafficRouting");
+	} else if (lw_rollout_is_abandoned(object)) {
+		/* of what is neither version nothing is known: there may be a newer one that is no release */
+		d->stable_hash = "";
+		d->leftovers = true;
+		decide(d, LW_LISTING_STABLE, "it was rolled back, and pods of the abandoned version are left");
 	} else if (!eq(phase, "Progressing")) {
 		decide(d, LW_LISTING_PLAIN, "its phase is %.20s, not Progressing",
 		       has_text(phase) ? phase : "not told");
 	} else if (is_rolling(rollout)) {
-		if (rollout->status.step <= 1 && !is_routed(rollout->status.step_state) &&
-		    !(memory && memory->previous_step > 0))
+		if (is_early(rollout, memory))
 			d->canary_hash = "";
 		decide_rolling(object, shared, memory, pods, d);
 	} else if (eq(reason, "Initializing")) {

@@ -185,6 +185,8 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 
 		if (pod->out || (value.flags & LW_POD_UNTRUSTED ? !untrusted : untrusted))
 			continue;
+		if (value.lane && lw_state_role(pod) == LW_STATE_CANARY && lw_state_base_is_all(pod))
+			value.flags |= LW_POD_BASE;
 		lw_state_pod_name(meta, value.name);
 		for (size_t i = 0; i < pod->model->nips; i++) {
 			struct lw_pod_key key = { .addr = pod->model->ips[i] };

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "core/state_internal.h"
 
 static bool eq(const char *a, const char *b)
@@ -48,6 +49,8 @@ static void sort_roles(struct lw_state_workload *workload)
 		.stable = lw_model_text_hash(workload->decision.stable_hash),
 	};
 	enum lw_listing_route route = workload->decision.route;
+	/* all pods of the Deployment itself are the old version's, also where it was between two of them as the release began */
+	bool extra_only = workload->rollout && workload->rollout->rollout.style == LW_K8S_STYLE_CANARY;
 	bool stable_seen = false, canary_serves = false;
 
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
@@ -71,7 +74,7 @@ static void sort_roles(struct lw_state_workload *workload)
 		/* Of neither revision. That is only believed where there are stable pods besides.
 		 */
 		if (pod->role == LW_STATE_BASE &&
-		    (pod->extra || (stable_seen && revision && revision != revisions.stable)))
+		    (pod->extra || (stable_seen && !extra_only && revision && revision != revisions.stable)))
 			pod->role = LW_STATE_DRAIN;
 		if (route == LW_LISTING_NEW)
 			pod->role = pod->role == LW_STATE_CANARY ? LW_STATE_BASE : LW_STATE_DRAIN;
@@ -203,6 +206,14 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 	sort_roles(workload);
 	count_roles(workload);
 	name_lanes(state, workload);
+	if (decision->leftovers && (!workload->draining || !workload->base_ready)) {
+		const char *why = workload->draining ? "it was rolled back, and pods of the abandoned version are all that are ready" :
+						       "it was rolled back";
+
+		unsort(workload);
+		decision->route = LW_LISTING_PLAIN;
+		(void)lw_str_copy(decision->why, sizeof(decision->why), why);
+	}
 	if (decision->route == LW_LISTING_PLAIN)
 		return 0;
 	if (decision->route == LW_LISTING_LANE && workload->canary == 0) {

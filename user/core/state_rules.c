@@ -23,6 +23,11 @@ static const struct lw_k8s_pair *tag_of(const struct lw_state_builder *builder,
 	return route->modifier.nset > 0 ? &route->modifier.set[0] : NULL;
 }
 
+static bool is_configured(const struct lw_state *state, const char *header)
+{
+	return strcasecmp(header, state->builder->tag_header) == 0;
+}
+
 static void tag_lane(struct lw_state *state, uint16_t id, const struct lw_k8s_route *route,
 		     const struct lw_k8s_object *from)
 {
@@ -35,12 +40,21 @@ static void tag_lane(struct lw_state *state, uint16_t id, const struct lw_k8s_ro
 		lane->tag_header = tag->key;
 		lane->tag_value = tag->value;
 		lane->tag_from = from;
-		if (route->modifier.nset > 1 && strcasecmp(tag->key, state->builder->tag_header) != 0)
+		if (route->modifier.nset > 1 && !is_configured(state, tag->key))
 			lw_state_report(
 				state, LW_FINDING_WARNING, from,
 				"sets %zu headers, none of them \"%s\": the first, \"%s: %s\", is the tag of lane %s; who sends it enters the lane",
 				route->modifier.nset, state->builder->tag_header, tag->key, tag->value,
 				lw_state_lane_name(state, id));
+	} else if (is_configured(state, tag->key) && !is_configured(state, lane->tag_header)) {
+		/* that one was a guess */
+		lw_state_report(state, LW_FINDING_WARNING, lane->tag_from,
+				"sets \"%s: %s\" for lane %s, which %s %s/%s tags \"%s: %s\": that one is the tag", lane->tag_header,
+				lane->tag_value, lw_state_lane_name(state, id), lw_k8s_kind_name(from->kind), from->meta.ns,
+				from->meta.name, tag->key, tag->value);
+		lane->tag_header = tag->key;
+		lane->tag_value = tag->value;
+		lane->tag_from = from;
 	} else if (strcasecmp(lane->tag_header, tag->key) != 0 ||
 		   strcmp(lane->tag_value, tag->value) != 0) {
 		lw_state_report(

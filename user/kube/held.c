@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "conf/objects.h"
+#include "core/rollout.h"
 #include "kube/member.h"
 #include "kube/selector.h"
 
@@ -108,6 +109,18 @@ bool lw_kube_is_in_release(const struct lw_k8s_object *object)
 {
 	return lw_k8s_routes_traffic(object) &&
 	       strcmp(object->rollout.status.phase, "Progressing") == 0;
+}
+
+bool lw_kube_has_leftovers(const struct lw_source_kube *source, const struct lw_k8s_object *object)
+{
+	static const char *const labels[] = { "pod-template-hash", "controller-revision-hash" };
+
+	if (!lw_k8s_routes_traffic(object) || !lw_rollout_is_abandoned(object))
+		return false;
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+		if (lw_model_labelled(source->o.model, object->meta.ns, labels[i], object->rollout.status.pod_template_hash, NULL))
+			return true;
+	return false;
 }
 
 /* What was found in an object holds no longer. */
@@ -283,7 +296,7 @@ static void gone(const char *ns, const char *name, void *arg)
 		free(follow->selector);
 		follow->selector = NULL;
 	}
-	if (follow->kind != LW_K8S_POD)
+	if (follow->kind != LW_K8S_POD || source->leftovers)
 		lw_kube_replan(source);
 	if (follow->kind == LW_K8S__MAX)
 		return;

@@ -90,7 +90,7 @@ static void need_entry(struct lw_source_kube *source, struct needs *needs, const
 		(void)need_objects(source, needs, LW_K8S_POD, "v1", ns, "pods", labels);
 }
 
-/* Wants what belongs to a Rollout that is in release, or may be (enrol_ahead). */
+/* Wants what belongs to a Rollout that is in release, has been (leftovers), or may be (enrol_ahead). */
 static struct needs plan_release(struct lw_source_kube *source, const struct lw_k8s_object *rollout)
 {
 	const struct lw_k8s_rollout *spec = &rollout->rollout;
@@ -192,7 +192,7 @@ void lw_kube_plan(struct lw_source_kube *source)
 	uint64_t now = lw_clock_ns();
 	bool roots, passing, own, releasing = false, complete = true;
 
-	source->replan = false;
+	source->replan = source->leftovers = false;
 	for (struct lw_kube_follow *follow = source->follows; follow; follow = follow->next)
 		follow->wanted = false;
 	plan_roots(source, &roots);
@@ -206,9 +206,13 @@ void lw_kube_plan(struct lw_source_kube *source)
 	for (struct lw_kube_held *held = source->rollouts; held; held = held->next) {
 		const struct lw_k8s_object *rollout = lw_kube_newest(source, held);
 		struct needs needs;
+		bool leftovers;
 
-		if (!rollout || !(source->o.enrol_ahead ? lw_k8s_routes_traffic(rollout) :
-							  lw_kube_is_in_release(rollout)))
+		if (!rollout)
+			continue;
+		leftovers = lw_kube_has_leftovers(source, rollout);
+		source->leftovers |= leftovers;
+		if (!(source->o.enrol_ahead ? lw_k8s_routes_traffic(rollout) : lw_kube_is_in_release(rollout) || leftovers))
 			continue;
 		needs = plan_release(source, rollout);
 		if (!lw_kube_is_in_release(rollout)) {

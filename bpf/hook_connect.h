@@ -176,6 +176,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 		st->workload = dest->workload;
 		st->group = dest->group;
 		st->role = kept ? LW_ROLE_CHOSEN : LW_ROLE_DOWN;
+		st->flags = dest->flags & LW_DEST_UNPINNED ? LW_SK_UNKNOWN : 0;
 	} else {
 		/* no memory, or more of it than net.core.optmem_max lets one socket have: not enrolled, and it sees which pod it has */
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_ENROL);
@@ -187,6 +188,8 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	ep = lw_choose(conf->flags, slot, dest->group, 0, bpf_get_netns_cookie(ctx));
 	if (!ep)
 		return 0;
+	if (st)
+		st->flags = LW_SK_CHOSEN;
 	*addr = ep->addr;
 	if (ep->port)
 		*port = ep->port;
@@ -228,7 +231,10 @@ int lw_connect6(struct bpf_sock_addr *ctx)
 	return 1;
 }
 
-/* The address the application asked for, if connect chose another. */
+/*
+ * The address the application asked for, if connect chose another. Where it did not, somebody else may have, who answers this by himself:
+ * to say here what came to our connect would undo that.
+ */
 static __always_inline struct lw_sk *lw_asked(struct bpf_sock_addr *ctx)
 {
 	struct lw_sk *st;
@@ -236,7 +242,7 @@ static __always_inline struct lw_sk *lw_asked(struct bpf_sock_addr *ctx)
 	if (!ctx->sk)
 		return NULL;
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
-	return st && (st->role == LW_ROLE_DOWN || st->role == LW_ROLE_CHOSEN) ? st : NULL;
+	return st && (st->role == LW_ROLE_DOWN || st->role == LW_ROLE_CHOSEN) && (st->flags & LW_SK_CHOSEN) ? st : NULL;
 }
 
 SEC("cgroup/getpeername4")

@@ -88,6 +88,10 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FOREIGN);
 		return;
 	}
+	if (conf && (conf->flags & LW_CONF_TCP_SHORT)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_TCP_MEMORY);
+		return;
+	}
 	if (lw_is_zero_copy(sk)) {
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_ZEROCOPY);
 		return;
@@ -110,6 +114,7 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 	f.pid = st->pid;
 	f.workload = st->workload;
 	f.group = st->group;
+	f.peer_unknown = !!(st->flags & LW_SK_UNKNOWN);
 	f.since_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&lw_flows, &cookie, &f, BPF_ANY)) {
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FLOWS_FULL);

@@ -98,6 +98,8 @@ struct sock {
 			int counter;
 		} rmem_alloc;
 	} sk_backlog;
+	int sk_wmem_queued;
+	int sk_sndbuf;
 };
 
 /* with PREEMPT_RT */

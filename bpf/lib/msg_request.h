@@ -78,7 +78,7 @@ static __always_inline int lw_plan_route(struct lw_flow *f, struct lw_run *r, st
 {
 	plan->route = LW_ROUTE_PEER;
 	plan->i = 0;
-	if (plan->target != f->peer_lane || plan->fin_held) {
+	if (!lw_peer_serves(f, plan->target) || plan->fin_held) {
 		__u32 found = lw_find_up(f, r, plan->target, plan->busy), room = found >> 8;
 
 		found &= 0xff;
@@ -204,7 +204,7 @@ static __always_inline int lw_send_punt(struct sk_msg_md *msg, struct lw_flow *f
 static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
 					struct lw_decision *d, struct lw_plan *plan)
 {
-	if (plan->target != f->peer_lane && (r->flags & LW_CONF_FAIL_CLOSED)) {
+	if (!lw_peer_serves(f, plan->target) && (r->flags & LW_CONF_FAIL_CLOSED)) {
 		plan->reason = LW_REASON_REFUSED;
 		lw_decided(f, r, h, d, plan);
 		return SK_DROP;

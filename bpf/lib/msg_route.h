@@ -69,6 +69,12 @@ static __always_inline int lw_is_answering(const struct lw_flow *f, __u32 busy, 
 	return busy && f->route != LW_ROUTE_PEER && f->up == i;
 }
 
+/* Is the own peer a pod for requests to this lane's? 0: base. */
+static __always_inline int lw_peer_serves(const struct lw_flow *f, __u32 lane)
+{
+	return lane == f->peer_lane || (!lane && f->peer_base);
+}
+
 /* Brings what the flow remembers of the state to this generation. */
 __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 {
@@ -96,11 +102,15 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 	f->entry = w ? w->entry : 0;
 	if (w)
 		f->workload_hash = w->name_hash;
+	/* of whichever workload: a Service may have pods of several */
 	pod = lw_pod_of(r->slot, &f->peer);
-	f->peer_lane = pod && pod->workload == f->workload ? pod->lane : 0;
+	f->peer_lane = pod && pod->workload ? pod->lane : 0;
+	f->peer_base = f->peer_lane && (pod->flags & LW_POD_BASE);
 	/* a canary that is leaving takes no new request of anybody; a base pod's clients are its own matter */
-	if (f->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))
+	if (f->peer_unknown || (f->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))) {
 		f->peer_lane = LW_LANE_ONCE;
+		f->peer_base = 0;
+	}
 	pod = lw_client_pod(r->slot, f);
 	f->own_lane = pod ? lw_pod_own_lane(pod) : 0;
 	/* what a pod asks itself, as the command of a hook that ends it may, is no other's to do, whether it is ready or leaves */
@@ -210,9 +220,16 @@ __noinline int lw_doubt(struct lw_flow *f, struct lw_run *r)
 }
 
 /*
- * Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. One that an earlier
- * agent opened is let go, once no response is due on it: that agent is about to end, or has ended.
+ * Is ups[i], on which no response is due, for no further request? One was for a single one; that of an earlier agent goes, as that is about
+ * to end, or has ended; and where the pod has answered without reading, there may be no room for a whole head.
  */
+static __always_inline int lw_is_spent(const struct lw_flow *f, const struct lw_run *r, const struct lw_up *up, __u32 i)
+{
+	return f->ups[i].lane == LW_LANE_ONCE || up->agent != r->agent ||
+	       ((up->flags & LW_UP_REQ_WIRE) && up->sk && !lw_takes_a_head(up->sk));
+}
+
+/* Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. */
 __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 busy)
 {
 	__u32 i, found = LW_FLOW_UPS, room = LW_FLOW_UPS;
@@ -229,8 +246,7 @@ __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u
 			if (up && up->down != r->cookie) {
 				f->ups[i].up = 0;
 				c = 0;
-			} else if (!up || (up->flags & LW_UP_DEAD) ||
-			    ((f->ups[i].lane == LW_LANE_ONCE || up->agent != r->agent) && !lw_is_answering(f, busy, i))) {
+			} else if (!up || (up->flags & LW_UP_DEAD) || (!lw_is_answering(f, busy, i) && lw_is_spent(f, r, up, i))) {
 				lw_release(f, r->cookie, i);
 				c = 0;
 			} else if (up->agent != r->agent) {

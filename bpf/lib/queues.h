@@ -51,6 +51,22 @@ static __always_inline int lw_is_held(__u64 sk)
 	return lw_is_locked(sk) || val || owner;
 }
 
+/*
+ * Will the socket take a whole head, altered or not? One that is altered must not be taken in part: what of it has gone is counted
+ * with what was put in (tcp_bpf_send_verdict()), and who sends the rest again does not know of that. The kernel adds to what
+ * waits until it is more than the buffer (sk_stream_memory_free()).
+ */
+static __always_inline int lw_takes_a_head(__u64 sk)
+{
+	int queued = 0, limit = 0;
+
+	bpf_probe_read_kernel(&queued, sizeof(queued), (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
+	if (!queued)
+		return 1;
+	bpf_probe_read_kernel(&limit, sizeof(limit), (void *)sk + bpf_core_field_offset(struct sock, sk_sndbuf));
+	return limit - queued > 2 * LW_HEAD_MAX;
+}
+
 /* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */
 #define LW_USER_DATA_MASK (~7ull)
 

@@ -53,7 +53,8 @@
 	X(KEPT_POD, "kept-pod", "its pod's annotation says so: not enrolled")                  \
 	X(FIN_HELD, "fin-held", "the own peer's close was kept back while a response was due") \
 	X(BAGGAGE, "baggage", "the request's baggage is malformed or full: the lane goes on by its tag alone") \
-	X(KEPT_ZEROCOPY, "kept-zerocopy", "it has asked for SO_ZEROCOPY, whose completions an enrolled socket gets wrong: not enrolled")
+	X(KEPT_ZEROCOPY, "kept-zerocopy", "it has asked for SO_ZEROCOPY, whose completions an enrolled socket gets wrong: not enrolled") \
+	X(TCP_MEMORY, "tcp-memory", "TCP has next to no memory left: not enrolled, or left to it from here on")
 
 /* Up to here a reason is what became of a request, each of which is counted with one; the others are counted besides. */
 #define LW_REASON_LAST_OUTCOME LW_REASON_STEPS

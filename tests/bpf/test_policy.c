@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "kern/internal.h"
 #include "kern/upstream_internal.h"
@@ -300,6 +301,90 @@ static void service_without_an_agent(void **state)
 	assert_int_equal(is_given_a_pod(LW_LAST_CHOICE_NS), 0);
 }
 
+/*
+ * No base pod was ready, so the node chose, a canary as it happened; nobody knows which pod it is. Base requests follow it for as long as
+ * there is no other, and not for the connection's life.
+ */
+static void pod_that_nobody_knows(void **state)
+{
+	static const struct lab_pod unready[] = { { .ip = LAB_BASE, .unready = true }, { .ip = LAB_GRAY, .lane = 1 }, {} };
+	static const struct lab_pod ready[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
+	static const char *const vips[] = { LAB_VIP, NULL };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
+	struct lab_state s = { .pods = unready, .lanes = lanes, .vips = vips, .unpinned = true };
+	int node, c, chosen, b = -1, one = 1;
+
+	(void)state;
+	start(&(struct lab_options){ .state = &s });
+	node = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(node, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(node, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(node, 8), 0);
+	c = lab_connect(LAB_VIP, LAB_VIP_PORT);
+	chosen = lab_accept(node, c);
+	base_turn(c, chosen);
+	assert_int_equal(lab_count(LW_REASON_NO_ENDPOINT), 1);
+	s.pods = ready;
+	lab_publish(&s);
+	lane_turn(c, base, &b, BASE_REQUEST, BASE_REQUEST);
+	lab_expect_nothing(chosen);
+	close(c);
+	close(chosen);
+	close(b);
+	close(node);
+}
+
+/* A step that replaces all pods: they are the lane's, and base's. Base needs nobody for what its own peer serves. */
+static void pods_of_a_lane_that_serve_base(void **state)
+{
+	static const struct lab_pod pods[] = { { .ip = LAB_GRAY, .lane = 1, .base_too = true }, {} };
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
+	static const struct lab_state s = { .pods = pods, .lanes = lanes };
+	struct lw_flow f;
+	int gray, c, g;
+
+	(void)state;
+	start(&(struct lab_options){ .fail_closed = true, .no_agent = true, .state = &s });
+	gray = lab_listen(LAB_GRAY);
+	open_pair(LAB_GRAY, gray, &c, &g);
+	base_turn(c, g);
+	assert_true(lab_flow(c, &f));
+	assert_int_equal(f.route, LW_ROUTE_PEER);
+	assert_int_equal(lab_count(LW_REASON_REFUSED), 0);
+	close(c);
+	close(g);
+	close(gray);
+}
+
+/* A Service has pods of two workloads, and counts as the first one's: the other's canary gets no base request of its clients either. */
+static void canary_of_another_workload(void **state)
+{
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .workload = LAB_WORKLOAD + 1 }, {} };
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
+	static const struct lab_state s = { .pods = pods, .lanes = lanes };
+	struct lw_dest_key own = {}, other = {};
+	int gray, c, g, b = -1, dests;
+	struct lw_dest dest;
+
+	(void)state;
+	start(&(struct lab_options){ .state = &s });
+	dests = bpf_map__fd(lab_kern()->skel->maps.lw_dests);
+	own.slot = other.slot = lab_kern()->config->generation & 1;
+	assert_int_equal(lw_addr_parse(LAB_BASE, &own.addr), 0);
+	assert_int_equal(lw_addr_parse(LAB_GRAY, &other.addr), 0);
+	assert_int_equal(bpf_map_lookup_elem(dests, &own, &dest), 0);
+	assert_int_equal(bpf_map_update_elem(dests, &other, &dest, BPF_EXIST), 0);
+	gray = lab_listen(LAB_GRAY);
+	open_pair(LAB_GRAY, gray, &c, &g);
+	lane_turn(c, base, &b, BASE_REQUEST, BASE_REQUEST);
+	lab_expect_nothing(g);
+	close(c);
+	close(g);
+	close(b);
+	close(gray);
+}
+
 /* The lane has no ready pod: base is right then, also where misses are refused. */
 static void no_gray_pod(const struct lab_options *options)
 {
@@ -379,6 +464,9 @@ int main(void)
 		cmocka_unit_test_teardown(open_with_an_agent_just_killed_follows_the_peer, teardown),
 		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, teardown),
 		cmocka_unit_test_teardown(service_without_an_agent, teardown),
+		cmocka_unit_test_teardown(pod_that_nobody_knows, teardown),
+		cmocka_unit_test_teardown(pods_of_a_lane_that_serve_base, teardown),
+		cmocka_unit_test_teardown(canary_of_another_workload, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base_when_closed, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base_without_an_agent, teardown),

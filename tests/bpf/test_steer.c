@@ -988,6 +988,42 @@ static void surplus_ends_its_connection(void **state)
 	close(next);
 }
 
+/*
+ * A pod that answers what it has not read: its connection is full. A head that it took in part, or not at all, would come a second time
+ * without what was put in.
+ */
+static void full_upstream_socket_gets_no_head(void **state)
+{
+	static const char head[] = "POST /p HTTP/1.1\r\nHost: w\r\nx-mse-tag: gray\r\nContent-Length: 3000000\r\n\r\n";
+	char *body = lab_noise(3000000, 7);
+	int c, b, g = -1, next = -1, up, small = 4096, middle = 100000;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	/* more than goes past its connection, of which the pod reads nothing */
+	assert_int_equal(setsockopt(g, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	lab_send(c, head);
+	lab_send_n(c, body, 3000000);
+	lab_send(g, OK(4, "gray"));
+	lab_expect(c, OK(4, "gray"));
+	up = lab_upstream(c);
+	assert_int_equal(setsockopt(up, SOL_SOCKET, SO_SNDBUF, &middle, sizeof(middle)), 0);
+	close(up);
+	assert_int_equal(send(c, GRAY_REQUEST, strlen(GRAY_REQUEST), MSG_DONTWAIT), strlen(GRAY_REQUEST));
+	next = lab_accept_request(gray);
+	lab_expect(next, GRAY_TAGGED);
+	lab_send(next, OK(4, "gray"));
+	lab_expect(c, OK(4, "gray"));
+	gray_turn(c, &next);
+	base_turn(c, b);
+	close(c);
+	close(b);
+	close(g);
+	close(next);
+	free(body);
+}
+
 static int find_bound(uint64_t cookie, const struct lw_up *up, void *arg)
 {
 	if (!up->down)
@@ -1388,6 +1424,7 @@ int main(void)
 		cmocka_unit_test_teardown(idle_upstream_may_close, two_pods_clean),
 		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, two_pods_clean),
 		cmocka_unit_test_teardown(surplus_ends_its_connection, two_pods_clean),
+		cmocka_unit_test_teardown(full_upstream_socket_gets_no_head, two_pods_clean),
 		cmocka_unit_test_teardown(element_of_another, two_pods_clean),
 		cmocka_unit_test_teardown(upstream_socket_of_another, two_pods_clean),
 		cmocka_unit_test_teardown(refused_gray_falls_back, two_pods_clean),

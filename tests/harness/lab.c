@@ -111,7 +111,8 @@ static void put_pod(struct lw_image *image, const struct lab_pod *p)
 	struct lw_dest dest = { .workload = pod.workload, .group = group_of(pod.workload) };
 
 	pod.flags = (p->unready ? 0 : LW_POD_READY) | (p->terminating ? LW_POD_TERMINATING : 0) | (p->local ? LW_POD_LOCAL : 0) |
-		    (p->untrusted ? LW_POD_UNTRUSTED : 0) | (p->old ? LW_POD_OLD : 0);
+		    (p->untrusted ? LW_POD_UNTRUSTED : 0) | (p->old ? LW_POD_OLD : 0) |
+		    (p->base_too ? LW_POD_BASE : 0);
 	put(image, LW_TABLE_PODS, &pk, &pod);
 	put(image, LW_TABLE_DESTS, &dk, &dest);
 }
@@ -128,7 +129,7 @@ static void put_groups(struct lw_image *image, const struct lab_state *s, uint32
 				struct lw_endpoint_key ek = { .group = gk.group, .lane = lane, .idx = group.count };
 				struct lw_endpoint ep = { .addr = addr(p->ip), .port = vip ? LAB_PORT : 0, .flags = LW_POD_READY };
 
-				if (workload_of(p) != workload || p->lane != lane || p->local != local || !serves(p))
+				if (workload_of(p) != workload || (p->lane != lane && !(p->base_too && !lane)) || p->local != local || !serves(p))
 					continue;
 				put(image, LW_TABLE_ENDPOINTS, &ek, &ep);
 				group.count++;

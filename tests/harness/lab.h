@@ -31,6 +31,7 @@ struct lab_pod {
 	uint32_t uid; /* 0: the last byte of ip */
 	uint32_t workload; /* 0: LAB_WORKLOAD */
 	bool untrusted, old;
+	bool base_too; /* of its lane, and takes base requests */
 };
 /* Lane id: its place in the list, from 1. */
 struct lab_lane {

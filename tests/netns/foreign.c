@@ -5,10 +5,12 @@
  *   foreign sockets CGROUP    every connection made below CGROUP enters a sockhash with an sk_msg program, as soon as
  *                             it is established; at the end: "messages N", how many that program has seen
  *   foreign connect CGROUP    a program at connect4 that lets everything pass, beside others
+ *   foreign balancer CGROUP SERVICE POD   connections to the address SERVICE go to POD, and getpeername says SERVICE
  *   foreign alone CGROUP      the same, but tolerates no other beside it
  *   foreign tc PATH           a classifier that says "accept, and no further program", pinned at PATH for tc(8)
  *   foreign tcx DEVICE        the same, attached to the egress of DEVICE
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -32,6 +34,8 @@
 #define LOAD32(d, s, o) INSN(BPF_LDX | BPF_MEM | BPF_W, d, s, o, 0)
 #define STORE32(d, s, o) INSN(BPF_STX | BPF_MEM | BPF_W, d, s, o, 0)
 #define JUMP_IF(d, i, o) INSN(BPF_JMP | BPF_JEQ | BPF_K, d, 0, o, i)
+#define JUMP_IF32(d, i, o) INSN(BPF_JMP32 | BPF_JEQ | BPF_K, d, 0, o, i)
+#define SET32(d, i) INSN(BPF_ALU | BPF_MOV | BPF_K, d, 0, 0, i)
 #define CALL(f) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, f)
 #define MAP(d, fd) INSN(BPF_LD | BPF_IMM | BPF_DW, d, BPF_PSEUDO_MAP_FD, 0, fd), INSN(0, 0, 0, 0, 0)
 #define ADD_TO(d, s, o) INSN(BPF_STX | BPF_ATOMIC | BPF_DW, d, s, o, BPF_ADD)
@@ -159,6 +163,31 @@ static int at_connect(const char *path, uint32_t flags)
 	return 0;
 }
 
+/* In place of the address `from` the program's context is to have `to`. */
+static int replace(const char *name, uint32_t attach, in_addr_t from, in_addr_t to)
+{
+	const int16_t at = offsetof(struct bpf_sock_addr, user_ip4);
+	const struct bpf_insn insns[] = {
+		LOAD32(2, 1, at), JUMP_IF32(2, (int32_t)from, 2), SET(0, 1), END, SET32(2, (int32_t)to), STORE32(1, 2, at), SET(0, 1), END,
+	};
+
+	return LOAD(name, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attach, insns);
+}
+
+static int balancer(const char *path, const char *service, const char *pod)
+{
+	int cgroup = open_cgroup(path), there, back;
+
+	there = replace("foreign_there", BPF_CGROUP_INET4_CONNECT, inet_addr(service), inet_addr(pod));
+	back = replace("foreign_back", BPF_CGROUP_INET4_GETPEERNAME, inet_addr(pod), inet_addr(service));
+	attach_to(there, cgroup, BPF_CGROUP_INET4_CONNECT, BPF_F_ALLOW_MULTI);
+	attach_to(back, cgroup, BPF_CGROUP_INET4_GETPEERNAME, BPF_F_ALLOW_MULTI);
+	wait_for_the_end();
+	detach_from(there, cgroup, BPF_CGROUP_INET4_CONNECT);
+	detach_from(back, cgroup, BPF_CGROUP_INET4_GETPEERNAME);
+	return 0;
+}
+
 static int classifier(const char *path, const char *device)
 {
 	const struct bpf_insn accept[] = { SET(0, 0), END };
@@ -186,6 +215,8 @@ int main(int argc, char **argv)
 		return sockets(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "connect"))
 		return at_connect(argv[2], BPF_F_ALLOW_MULTI);
+	if (argc == 5 && !strcmp(argv[1], "balancer"))
+		return balancer(argv[2], argv[3], argv[4]);
 	if (argc == 3 && !strcmp(argv[1], "alone"))
 		return at_connect(argv[2], 0);
 	if (argc == 3 && !strcmp(argv[1], "tc"))

@@ -3,7 +3,7 @@
 # Beside other eBPF products: what they have is left alone, counted, and shown. (foreign.c stands for them.)
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/foreign.sh"
-need jq
+need jq python3
 setup
 two_pods
 tag='x-mse-tag: gray'
@@ -28,6 +28,21 @@ expect_like "steered all the same" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")
 expect_eq "a metric" 1 "$(lw metrics | grep -c '^laneway_other_programs{where="cgroup/connect4",program="foreign_connect",before="true"} 1$')"
 foreign_end
 expect_eq "when it has gone" "" "$(others foreign_connect)"
+agent_stop
+
+# Another product has put a pod in place of a Service's address before our connect: what it says to getpeername stands.
+foreign balancer "$LWT_CGROUP" "${APP_VIP[web]}" "${POD_IP[b1]}"
+agent_start
+peer() {
+	in_pod client python3 -c 'import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+s.sendall(b"GET /id HTTP/1.1\r\nHost: w\r\nConnection: close\r\n" + (sys.argv[3] + "\r\n" if sys.argv[3] else "").encode() + b"\r\n")
+pod = s.recv(65536).decode().lower().partition("x-pod: ")[2].partition("[")[0]
+print(pod, *s.getpeername())' "$1" "$LWT_PORT" "$2"
+}
+expect_eq "a Service that another product balances, base" "b1 ${APP_VIP[web]} $LWT_PORT" "$(peer "${APP_VIP[web]}" "")"
+expect_eq "a Service that another product balances, with the tag" "c1gray ${APP_VIP[web]} $LWT_PORT" "$(peer "${APP_VIP[web]}" "$tag")"
+foreign_end
 agent_stop
 
 # Sockets that carry another's sk_msg program, which were there first: not enrolled, counted, and their program sees all they send.

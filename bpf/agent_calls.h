@@ -102,6 +102,32 @@ int lw_backlog(struct lw_backlog_args *args)
 }
 
 SEC("syscall")
+int lw_leave(struct lw_leave_args *args)
+{
+	__u64 down = args->down;
+	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
+
+	if (!f)
+		return 1;
+	if (args->what == LW_LEAVE_LEFT) {
+		lw_count(f->workload_hash, 0, LW_EVIDENCE_NONE, LW_REASON_TCP_MEMORY);
+		lw_down_closed(down);
+		return 0;
+	}
+	if (args->what == LW_LEAVE_NOT) {
+		f->noticed &= ~LW_KEEP_MEMORY;
+		return 0;
+	}
+	if (!(f->noticed & LW_KEEP_MEMORY)) {
+		f->noticed |= LW_KEEP_MEMORY;
+		return 1;
+	}
+	/* a piece of a head is held back in what the socket loses; and so is what of a response has not been read */
+	return f->route != LW_ROUTE_PEER || f->punt || f->pieces || f->fin_held ||
+	       (f->sk && (!lw_queue_is_empty(f->sk) || lw_queued(f->sk)));
+}
+
+SEC("syscall")
 int lw_unseen(struct lw_unseen_args *args)
 {
 	lw_unseen_add(args->netns, 1);

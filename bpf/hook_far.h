@@ -95,7 +95,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 		return lw_far_pass(msg, cookie);
 	if (lw_queue_is_empty(f->sk))
 		up->passed_resp = 0;
-	if (up->passed_resp + c.len > LW_BYPASS_MAX || lw_is_locked(f->sk))
+	if (up->passed_resp + c.len > LW_BYPASS_MAX || lw_is_locked(f->sk) || (conf->flags & LW_CONF_TCP_SHORT))
 		goto wire;
 	nk.slot = conf->generation & 1;
 	c.names = bpf_map_lookup_elem(&lw_names, &nk);

@@ -88,7 +88,8 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 
 	if (f->noticed) {
 		lw_doubt(f, r);
-		lw_opaque(f, f->noticed & LW_KEEP_FIONREAD ? LW_REASON_KEPT_FIONREAD : LW_REASON_KEPT_SPLICE);
+		lw_opaque(f, f->noticed & LW_KEEP_FIONREAD ? LW_REASON_KEPT_FIONREAD :
+			     f->noticed & LW_KEEP_SPLICE ? LW_REASON_KEPT_SPLICE : LW_REASON_TCP_MEMORY);
 		return lw_forward(msg, f, r);
 	}
 	s = lw_scratch_take();

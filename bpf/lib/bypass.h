@@ -10,6 +10,9 @@
  * And they know no window. So no more than LW_BYPASS_MAX bytes may be waiting to be read; what comes on top, and all after
  * it up to the end of that request or response, takes the upstream connection, where TCP holds the sender back.
  *
+ * Where the kernel has no memory left for TCP they would be taken in part, and nobody told how much (bpf_tcp_ingress()): before it comes to
+ * that they take the connection (LW_CONF_TCP_SHORT).
+ *
  * Nor does TCP wait for the receiver's lock as the bypass does (bpf_tcp_ingress()), which an application keeps for as long as bytes
  * that it sends are not there. Where it is taken the bytes take the connection, too.
  */

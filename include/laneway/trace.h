@@ -31,7 +31,7 @@ static __always_inline int lw_trace_id(struct lw_head *head, __u32 i, struct lw_
 	const struct lw_capture *cap = &head->caps.at[i & (LW_CAPTURES - 1)];
 	__u32 off = cap->value, n = cap->value_len, k, skip = lw_trace_skip(cap->header);
 	__u64 hash = 14695981039346656037ull; /* FNV-1a */
-	__u8 end = 0, c;
+	int end = 0, or_end = 0, c;
 
 	if (cap->header < LW_HDR_TRACE_FIRST || cap->header > LW_HDR_TRACE_LAST)
 		return 0;
@@ -39,10 +39,11 @@ static __always_inline int lw_trace_id(struct lw_head *head, __u32 i, struct lw_
 	case LW_HDR_TRACEPARENT:
 	case LW_HDR_B3:
 	case LW_HDR_SW8:
-		end = '-';
+		end = or_end = '-';
 		break;
 	case LW_HDR_UBER_TRACE_ID:
 		end = ':';
+		or_end = '%';
 		break;
 	default:
 		break;
@@ -55,11 +56,12 @@ static __always_inline int lw_trace_id(struct lw_head *head, __u32 i, struct lw_
 		if (k >= n)
 			break;
 		c = LW_AT(head, off + k);
-		if (end && (c == end || (c == '%' && end == ':')))
+		/* one branch, as Linux 6.1's verifier follows each of them behind each byte: either end is this byte */
+		if (end && (c - end) * (c - or_end) == 0)
 			break;
 		if (k < LW_TRACE_ID_LEN)
-			key->id[k] = c;
-		hash = (hash ^ c) * 1099511628211ull;
+			key->id[k] = (char)c;
+		hash = (hash ^ (__u64)c) * 1099511628211ull;
 	}
 	if (k < LW_TRACE_ID_MIN)
 		return 0;

@@ -57,6 +57,7 @@ for suite in $VM_SUITES; do
 	soak) set -- tests/soak/soak.sh ;;
 	demo) set -- tests/demo/demo.sh ;;
 	modules) set -- tests/vm/modules.sh ;;
+	memory) set -- tests/vm/memory.sh ;;
 	hardened) set -- tests/vm/hardened.sh ;;
 	# what the harness makes of a guest that breaks down can be tried: SUITES=panic, SUITES=hang, SUITES=warn
 	panic) echo c >/proc/sysrq-trigger ;;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the suites on other kernels under qemu, one guest a kernel, and prints a table. Exit 0 if nothing failed.
 #   KERNELS   names of tests/vm/kernels, packages, folders or images (see kernel.sh); default: all of tests/vm/kernels
-#   SUITES    selftest demo bpf netns soak modules hardened (default: all); VM_BPF, VM_NETNS: which tests of these two
+#   SUITES    selftest demo bpf netns soak modules memory hardened (default: all); VM_BPF, VM_NETNS: which tests of these two
 #   VM_APPEND more of the kernel's command line
 #   VM_GUESTS guests of a kernel at once, which share its tests (1)
 #   VM_ACCEL  kvm or tcg (tried out: accel.sh); VM_SLOW: by how much deadlines are stretched (10 without KVM)
@@ -10,7 +10,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-: "${BUILD:=build}" "${KERNELS:=$(awk '!/^#/ && NF { print $1 }' "$here/kernels")}" "${SUITES:=selftest demo bpf netns soak modules hardened}"
+: "${BUILD:=build}" "${KERNELS:=$(awk '!/^#/ && NF { print $1 }' "$here/kernels")}" "${SUITES:=selftest demo bpf netns soak modules memory hardened}"
 : "${VM_GUESTS:=1}" "${VM_CACHE:=$BUILD/vm}" "${VM_BPF=$(echo "$BUILD"/tests/bpf/test_*)}" "${VM_NETNS=$(echo tests/netns/test_*.sh)}"
 mkdir -p "$VM_CACHE"
 VM_CACHE=$(realpath "$VM_CACHE") BUILD=$(realpath "$BUILD")

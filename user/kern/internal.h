@@ -64,6 +64,7 @@ struct lw_kern {
 	uint64_t in_force_ns;
 	bool beats; /* this process serves what the programs hand over, and says so; others only look */
 	uint64_t beat_ns; /* the last sign of life */
+	bool tcp_short; /* LW_CONF_TCP_SHORT */
 	struct lw_share share; /* at some beat not long before it */
 };
 
@@ -103,6 +104,8 @@ int lw_pins_put_aside(struct lw_kern *kern, const char *bpffs);
 int lw_kern_unpin(const char *dir, const char *prefix);
 /* Takes away what an earlier agent has left, now that we decide. */
 void lw_kern_end_old(struct lw_kern *kern);
+/* tcp_memory.c: looks how much memory TCP has left, and acts by it. Of the agent that decides. */
+void lw_tcp_memory_tick(struct lw_kern *kern);
 /* kept_out.c: whom this kernel would hurt is not enrolled: by name, and by what a process does. 0, or -errno with one line logged. */
 int lw_kept_out_start(struct lw_kern *kern);
 /* libbpf's own messages are for debugging. */

@@ -178,6 +178,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 	s.bound = ++ups->ticks % SWEEP_TICKS == 0 || s.n == SWEEP_MAX;
 	s.n = 0;
 	lw_room_tick(ups, s.bound);
+	lw_tcp_memory_tick(ups->kern);
 	lw_bytemap_filter(&ups->by_cookie, sweep_one, &s);
 	for (size_t i = 0; i < s.n; i++)
 		end_stale(ups, s.stale[i]);

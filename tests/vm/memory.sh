@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# TCP runs out of memory (net.ipv4.tcp_mem), as many connections that nobody reads hold it: base requests pass as without an agent.
+. "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
+grep -q laneway.guest= /proc/cmdline || fail "in a guest only: it takes TCP's memory from the whole machine"
+need jq python3
+setup
+two_pods
+tag='x-mse-tag: gray'
+TCP_MEM=/proc/sys/net/ipv4/tcp_mem
+was=$(cat "$TCP_MEM")
+trap 'code=$?; echo "$was" >"$TCP_MEM"; teardown $code' EXIT
+
+cat >"$LWT_TMP/hog.py" <<'END'
+import signal, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+kept = []
+for _ in range(12):
+    client = socket.create_connection(listener.getsockname())
+    kept += [client, listener.accept()[0]]
+    client.setblocking(False)
+    try:
+        while True:
+            client.send(bytes(65536))
+    except BlockingIOError:
+        pass
+open(sys.argv[1], "w").close()
+signal.pause()
+END
+python3 "$LWT_TMP/hog.py" "$LWT_TMP/hogs" &
+until_ok 60 "TCP's memory to be taken" test -e "$LWT_TMP/hogs"
+used() { awk '/^TCP:/ { for (i = 1; i < NF; i++) if ($i == "mem") print $(i + 1) }' /proc/net/sockstat; }
+said() { grep -q "$1" "$LWT_TMP/agent.log"; }
+flows() { lw flows -o json | jq .total; }
+
+agent_start
+expect_like "before" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "before, on a connection that stays" '200 c1gray\[*' "$(hold_get "$tag" /id)"
+expect_like "before, base" '200 b1\[*' "$(hold_get '' /id)"
+hold_send "$tag" "/slow/$((LWT_SLOW > 3 ? 3500 : 1000 * LWT_SLOW))"
+until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 3)"'
+
+# little is left: what is under way ends, and then the connection is a plain one
+echo "$(($(used) / 2)) $(($(used) * 3 / 4)) $(($(used) * 20 / 19))" >"$TCP_MEM"
+until_ok 10 "word of it" said 'warn: TCP has .* of the .* pages that net.ipv4.tcp_mem lets it have'
+expect_like "what was under way" '200 c1gray\[*' "$(hold_read)"
+if [ "$(jq -r .mode "$LWT_TMP/json")" = msg ]; then
+	expect_like "the next one" '200 b1\[*' "$(hold_get "$tag" /id)"
+	until_ok 20 "the connection to be left to TCP" eval '[ "$(flows)" = 0 ]'
+	expect_like "the one behind it" '200 b1\[*' "$(hold_get "$tag" /id)"
+fi
+expect_like "a new connection, base" 'b1\[*' "$(who client "$B1/id")"
+expect_like "a new connection is not steered" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
+[ "$(counted tcp-memory)" -ge 2 ] || fail "counted: $(lw stats)"
+
+# nothing is left: TCP gives every socket something all the same
+echo "100 200 300" >"$TCP_MEM"
+if [ "$(jq -r .mode "$LWT_TMP/json")" = msg ]; then
+	for i in 1 2 3 4 5; do
+		expect_like "without memory, on the connection that stays" '200 b1\[*' "$(hold_get '' /id)"
+	done
+fi
+expect_like "without memory, a new connection" 'b1\[*' "$(who client "$B1/id")"
+
+echo "$was" >"$TCP_MEM"
+until_ok 10 "word of the end of it" said 'TCP has memory again'
+expect_like "again" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
+hold_end
+agent_stop
+say ok

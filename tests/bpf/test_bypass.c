@@ -591,5 +591,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("bypass", tests, setup, two_pods_stop);
+	return !!cmocka_run_group_tests_name("bypass", tests, setup, two_pods_stop);
 }

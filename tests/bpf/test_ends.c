@@ -148,5 +148,5 @@ int main(void)
 		cmocka_unit_test(none),
 	};
 
-	return cmocka_run_group_tests_name("ends", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("ends", tests, NULL, NULL);
 }

@@ -592,5 +592,5 @@ int main(void)
 		cmocka_unit_test_setup(no_lane_no_reading, fresh),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return !!cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -222,5 +222,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("ktls", tests, setup, two_pods_stop);
+	return !!cmocka_run_group_tests_name("ktls", tests, setup, two_pods_stop);
 }

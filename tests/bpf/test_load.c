@@ -154,5 +154,5 @@ int main(void)
 	};
 
 	libbpf_set_print(quiet);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,5 +98,5 @@ int main(void)
 		cmocka_unit_test(one_that_is_not_found_is_not_looked_for_again),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

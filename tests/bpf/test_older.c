@@ -114,5 +114,5 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(no_room_for_all) };
 
-	return cmocka_run_group_tests_name("older", tests, setup, teardown);
+	return !!cmocka_run_group_tests_name("older", tests, setup, teardown);
 }

@@ -475,5 +475,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }

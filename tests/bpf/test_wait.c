@@ -91,5 +91,5 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(waits_for_what_runs) };
 
-	return cmocka_run_group_tests_name("wait", tests, setup, teardown);
+	return !!cmocka_run_group_tests_name("wait", tests, setup, teardown);
 }

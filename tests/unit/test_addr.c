@@ -156,5 +156,5 @@ int main(void)
 		cmocka_unit_test(test_sockaddr),
 	};
 
-	return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("addr", tests, NULL, NULL);
 }

@@ -220,5 +220,5 @@ int main(void)
 		cmocka_unit_test(too_many_are_refused),
 	};
 
-	return cmocka_run_group_tests_name("aside", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("aside", tests, NULL, NULL);
 }

@@ -336,5 +336,5 @@ int main(void)
 		cmocka_unit_test_teardown(test_blocks, teardown),
 	};
 
-	return cmocka_run_group_tests_name("baggage", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("baggage", tests, NULL, NULL);
 }

@@ -443,5 +443,5 @@ int main(void)
 		cmocka_unit_test(test_lock),
 	};
 
-	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("control", tests, NULL, NULL);
 }

@@ -677,5 +677,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 	};
 
-	return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("explain", tests, NULL, NULL);
 }

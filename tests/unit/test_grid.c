@@ -74,5 +74,5 @@ int main(void)
 		cmocka_unit_test(test_hostile),
 	};
 
-	return cmocka_run_group_tests_name("grid", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("grid", tests, NULL, NULL);
 }

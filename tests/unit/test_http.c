@@ -696,5 +696,5 @@ int main(void)
 		cmocka_unit_test(test_skip),	     cmocka_unit_test(test_long_head),
 	};
 
-	return cmocka_run_group_tests_name("http", tests, setup, NULL);
+	return !!cmocka_run_group_tests_name("http", tests, setup, NULL);
 }

@@ -103,5 +103,5 @@ int main(void)
 		cmocka_unit_test(one_of_long_ago_is_read),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

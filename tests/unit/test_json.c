@@ -95,5 +95,5 @@ int main(void)
 		cmocka_unit_test(test_findings),
 	};
 
-	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

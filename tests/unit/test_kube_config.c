@@ -262,5 +262,5 @@ int main(void)
 		TEST(kubeconfig), TEST(bad_kubeconfigs), TEST(token), TEST(pod), TEST(base64), TEST(selectors),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

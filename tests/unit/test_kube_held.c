@@ -220,5 +220,5 @@ int main(void)
 		T(a_flaw_is_an_error_of_an_object_that_counts),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

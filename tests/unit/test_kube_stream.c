@@ -288,5 +288,5 @@ int main(void)
 		cmocka_unit_test(test_all_that_is_read),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

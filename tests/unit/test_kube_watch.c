@@ -411,5 +411,5 @@ int main(void)
 		TEST(backoff), TEST(forget),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -429,5 +429,5 @@ int main(void)
 		cmocka_unit_test_teardown(test_steps, teardown),
 	};
 
-	return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("lane", tests, NULL, NULL);
 }

@@ -207,5 +207,5 @@ int main(void)
 		cmocka_unit_test_teardown(test_full_pipe, reset),
 	};
 
-	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -117,5 +117,5 @@ int main(void)
 		cmocka_unit_test(takes_nothing_for_granted),
 	};
 
-	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }

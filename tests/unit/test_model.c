@@ -288,5 +288,5 @@ int main(void)
 		T(the_plan_in_force_is_kept_while_another_waits),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

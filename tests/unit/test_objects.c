@@ -695,5 +695,5 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_in_a_traffic_routing),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

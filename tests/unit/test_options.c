@@ -137,7 +137,7 @@ int main(void)
 	if (fd < 0)
 		return 1;
 	(void)close(fd);
-	r = cmocka_run_group_tests(tests, NULL, NULL);
+	r = !!cmocka_run_group_tests(tests, NULL, NULL);
 	(void)unlink(path);
 	return r;
 }

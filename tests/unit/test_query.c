@@ -621,5 +621,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
 	};
 
-	return cmocka_run_group_tests_name("query", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("query", tests, NULL, NULL);
 }

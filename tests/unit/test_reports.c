@@ -336,5 +336,5 @@ int main(void)
 		cmocka_unit_test(names_and_times),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

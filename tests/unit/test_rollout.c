@@ -625,5 +625,5 @@ int main(void)
 		cmocka_unit_test(an_edited_plan_waits_until_it_is_taken_up),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -820,5 +820,5 @@ int main(void)
 		T(test_thousand_workloads),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -535,5 +535,5 @@ int main(void)
 		T(what_cannot_be_opened),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

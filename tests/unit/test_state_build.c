@@ -2147,5 +2147,5 @@ int main(void)
 		T(findings_are_told_again),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,5 +257,5 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(builds_that_follow_make_the_same) };
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

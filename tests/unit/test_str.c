@@ -97,5 +97,5 @@ int main(void)
 		cmocka_unit_test(test_json),
 	};
 
-	return cmocka_run_group_tests_name("str", tests, NULL, NULL);
+	return !!cmocka_run_group_tests_name("str", tests, NULL, NULL);
 }

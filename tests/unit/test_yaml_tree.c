@@ -325,5 +325,5 @@ int main(void)
 		cmocka_unit_test(the_reader_may_stop),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return !!cmocka_run_group_tests(tests, NULL, NULL);
 }

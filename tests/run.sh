@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests named on the command line, one after the other, and prints "ok", "FAIL" or "skip"
 # and the name of each. A test is a program; exit 0 is ok, 77 skip, 78 not applicable, anything else failure.
-#   LW_NO_SKIP=1        a skip is a failure
+# Of one that passes, cases that it left out are named: it has printed "SKIP: REASON", or "n/a: REASON" where this kernel has no such thing.
+#   LW_NO_SKIP=1        a skip is a failure, that of a case too
 #   LW_MODE             the agent's mode on this kernel; only if it is known to be "none" may a test be not applicable ("n/a")
 #   LW_TEST_TIMEOUT     seconds a test may take (300)
 # A test below bpf/, netns/, faults/, kube/, deploy/ or demo/ also fails when the kernel complained while it ran.
@@ -18,7 +19,7 @@ passed=0 failed=0 skipped=0
 . tests/kernel_log.sh
 
 run_one() {
-	local test=$1 name log status=0 mark='' bad='' start=$SECONDS
+	local test=$1 name log status=0 mark='' bad='' skips='' lacks='' start=$SECONDS
 	name=$(basename "$(dirname "$test")")/$(basename "${test%.sh}")
 	log=$logs/${name//\//-}.log
 
@@ -53,12 +54,20 @@ run_one() {
 		return
 	fi
 
+	if [ "$status" = 0 ]; then
+		skips=$(reasons SKIP)
+		lacks=$(reasons n/a)
+		[ "$skips$lacks" != "" ] || ! grep -q '^\[  SKIPPED \] ' "$log" || skips="cases, without a reason"
+		[ -z "$skips" ] || [ "$LW_NO_SKIP" != 1 ] || status=cases
+	fi
+
 	case $status in
 	0)
 		passed=$((passed + 1))
-		echo "ok $name ($((SECONDS - start)) s)"
+		echo "ok $name ($((SECONDS - start)) s${skips:+; skipped: $skips}${lacks:+; not applicable: $lacks})"
 		return
 		;;
+	cases) echo "FAIL $name (skipped, and LW_NO_SKIP is set: $skips)" ;;
 	77) echo "FAIL $name (skipped, and LW_NO_SKIP is set)" ;;
 	78) echo "FAIL $name (says that it is not applicable, but LW_MODE is not none)" ;;
 	124 | 137) echo "FAIL $name (took longer than $LW_TEST_TIMEOUT s, or was killed)" ;;
@@ -68,6 +77,9 @@ run_one() {
 	failed=$((failed + 1))
 	tail -n 60 "$log" | sed 's/^/    /'
 }
+
+# reasons WORD: what the test that just ran gave as reasons for leaving out cases.
+reasons() { sed -n "s,^$1: ,,p" "$log" | sort -u | paste -sd ';'; }
 
 for t in "$@"; do
 	run_one "$t"

@@ -1259,26 +1259,29 @@ static void answers_do_not_mix(void **state)
 /* One request a connection: the pool fills with demand, and its sockets are each used once. */
 static void pool_serves_connections_in_a_row(void **state)
 {
-	uint64_t punted = lab_count(LW_REASON_POOL_EMPTY);
-	int used = 0;
+	enum { N = 200 };
+	uint64_t before = lab_count(LW_REASON_POOL_EMPTY), punted, used[N];
 
 	(void)state;
-	for (int i = 0; i < 200; i++) {
-		int c, b, g;
+	for (int i = 0; i < N; i++) {
+		struct lw_flow f;
+		int c, b, g = -1;
 
 		open_pair(&c, &b);
-		lab_send(c, GRAY_REQUEST);
-		g = lab_accept_request(gray);
-		lab_expect(g, GRAY_TAGGED);
-		lab_send(g, OK(4, "gray"));
-		lab_expect(c, OK(4, "gray"));
+		gray_turn(c, &g);
+		assert_true(lab_flow(c, &f));
+		used[i] = f.ups[f.up].up;
+		assert_true(used[i]);
+		for (int k = 0; k < i; k++)
+			assert_true(used[i] != used[k]);
 		close(c);
 		close(b);
 		close(g);
-		used++;
 	}
-	assert_int_equal(used, 200);
-	print_message("%d connections, %d by the agent\n", used, (int)(lab_count(LW_REASON_POOL_EMPTY) - punted));
+	punted = lab_count(LW_REASON_POOL_EMPTY) - before;
+	print_message("%d connections, %d by the agent\n", N, (int)punted);
+	/* a handful, while the pool learns what is asked of it; more where an agent has little of a slow machine */
+	assert_true(punted < N / 2);
 }
 
 /* Marks the sockets that wait in pools as ended, as lw_sockops does. How many; cookies of the first n in marked. */

@@ -429,6 +429,7 @@ static void doubt_is_opaque(void **state)
 static void doubt_behind_a_doubtful_response(void **state)
 {
 	static const char doubtful[] = "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok";
+	uint64_t lost = lab_count(LW_REASON_RESPONSE_LOST);
 	int c, b, g = -1;
 
 	(void)state;
@@ -440,6 +441,7 @@ static void doubt_behind_a_doubtful_response(void **state)
 	lab_expect(c, doubtful);
 	lab_send(c, "GET / HTTP/1.1\r\nno field\r\n\r\n");
 	lab_expect(b, "GET / HTTP/1.1\r\nno field\r\n\r\n");
+	assert_int_equal(lab_count(LW_REASON_RESPONSE_LOST), lost + 1);
 	(void)send(g, "late", 4, MSG_NOSIGNAL);
 	lab_send(b, OK(4, "base"));
 	lab_expect(c, OK(4, "base"));
@@ -631,6 +633,38 @@ static void upgrade_stays_on_its_route(void **state)
 	lab_send(g, OK(2, "no"));
 	lab_expect(c, OK(2, "no"));
 	base_turn(c, b);
+	close(c);
+	close(b);
+	close(g);
+}
+
+/* Another protocol may say what looks like a request, even one of base: it is for who speaks that protocol. */
+static void request_in_a_tunnel(void **state)
+{
+	static const char upgrade[] = "GET /ws HTTP/1.1\r\nx-mse-tag: gray\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+	static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+	uint64_t before = lab_count(LW_REASON_OPAQUE_RESPONSE);
+	struct lw_flow f;
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(&c, &b);
+	gray_turn(c, &g);
+	lab_send(c, upgrade);
+	lab_expect(g, upgrade);
+	lab_send(g, switching);
+	lab_expect(c, switching);
+	for (int i = 0; i < 2; i++) {
+		lab_send(c, BASE_REQUEST);
+		lab_expect(g, BASE_REQUEST);
+	}
+	lab_expect_nothing(b);
+	lab_send(g, OK(4, "gray"));
+	lab_expect(c, OK(4, "gray"));
+	assert_true(lab_flow(c, &f));
+	assert_true(f.flags & LW_FLOW_OPAQUE);
+	assert_int_equal(f.reason, LW_REASON_OPAQUE_RESPONSE);
+	assert_int_equal(lab_count(LW_REASON_OPAQUE_RESPONSE), before + 1);
 	close(c);
 	close(b);
 	close(g);
@@ -1334,15 +1368,44 @@ static void ended_socket_of_the_pool_is_passed_over(void **state)
 	}
 }
 
+static void begin_a_body(int *c, int *b, int *g)
+{
+	static const char half[] = "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 8\r\n\r\nhalf";
+
+	*g = -1;
+	open_pair(c, b);
+	/* or the request would be with the agent, not on an upstream socket */
+	gray_turn(*c, g);
+	lab_send(*c, half);
+	lab_expect(*g, half);
+}
+
+/* Its upstream socket has gone with the agent whose it was, in the middle of a request: there is nowhere right for the rest. */
+static void rest_of_a_body_is_refused(int c, int b, int g)
+{
+	uint64_t before = lab_count(LW_REASON_UP_LOST);
+
+	lab_expect_eof(g);
+	close(g);
+	lab_wait_ups_ended(c);
+	assert_int_equal(send(c, "rest", 4, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(lab_count(LW_REASON_UP_LOST), before + 1);
+	lab_expect_nothing(b);
+	close(c);
+	close(b);
+}
+
 static void base_goes_on_without_the_agent(void **state)
 {
 	uint64_t redirects;
-	int c, b, g = -1;
+	int c, b, g = -1, half_c, half_b, half_g;
 
 	(void)state;
 	open_pair(&c, &b);
 	gray_turn(c, &g);
 	base_turn(c, b);
+	begin_a_body(&half_c, &half_b, &half_g);
 	lab_kill_agent();
 	redirects = lab_count(LW_REASON_REDIRECT);
 	lab_expect_eof(g);
@@ -1357,6 +1420,7 @@ static void base_goes_on_without_the_agent(void **state)
 	assert_true(lab_count(LW_REASON_REDIRECT) > redirects);
 	close(c);
 	close(b);
+	rest_of_a_body_is_refused(half_c, half_b, half_g);
 	open_pair(&c, &b);
 	base_turn(c, b);
 	close(c);
@@ -1414,6 +1478,7 @@ int main(void)
 		cmocka_unit_test_teardown(head_over_16k_is_opaque, two_pods_clean),
 		cmocka_unit_test_teardown(pipelining, two_pods_clean),
 		cmocka_unit_test_teardown(upgrade_stays_on_its_route, two_pods_clean),
+		cmocka_unit_test_teardown(request_in_a_tunnel, two_pods_clean),
 		cmocka_unit_test_teardown(connect_is_a_tunnel_at_once, two_pods_clean),
 		cmocka_unit_test_teardown(end_of_file_ends_the_response, two_pods_clean),
 		cmocka_unit_test_teardown(own_peer_has_closed, two_pods_clean),

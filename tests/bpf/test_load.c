@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "kern/internal.h"
+#include "lw_notice.skel.h"
 #include "lw_reads.skel.h"
 #include "lw_selftest.skel.h"
 
@@ -108,6 +109,14 @@ static struct bpf_object *open_lanes(void)
 	return bpf_object__open_mem(elf, size, NULL);
 }
 
+static struct bpf_object *open_notice(void)
+{
+	size_t size;
+	const void *elf = lw_notice_bpf__elf_bytes(&size);
+
+	return bpf_object__open_mem(elf, size, NULL);
+}
+
 static struct bpf_object *open_selftest(void)
 {
 	size_t size;
@@ -136,6 +145,16 @@ static void test_selftest(void **state)
 	load_each(open_selftest, "lw_selftest", NULL);
 }
 
+/*
+ * Also those that the agent would not use here: the hook of all system calls is for kernels that cannot attach the others, which
+ * are none of those that are tested.
+ */
+static void test_notice(void **state)
+{
+	(void)state;
+	load_each(open_notice, "lw_notice", NULL);
+}
+
 /* What pods have read and answered: see user/kern/reads.c */
 static void test_reads(void **state)
 {
@@ -149,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_notice),
 		cmocka_unit_test(test_selftest),
 		cmocka_unit_test(test_reads),
 	};

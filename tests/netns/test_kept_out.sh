@@ -3,7 +3,7 @@
 # Clients that this kernel would hurt are not enrolled: by name, and by what a process was seen to do. Their requests follow
 # their own connections, and each is shown with its reason; nobody else is touched.
 . "$(dirname "$0")/lib.sh"
-need python3 jq
+need python3 jq bpftool
 setup
 two_pods
 tag='x-mse-tag: gray'
@@ -88,8 +88,14 @@ for what in fionread splice; do
 done
 agent_stop
 
-# Without a cheap hook nobody watches unless asked to.
+# The programs that the agent has, of those that the kernel has.
+programs() {
+	bpftool -j prog show | jq -r --argjson of "[$(sed -n 's/^prog_id:[[:space:]]*//p' "/proc/$AGENT_PID/fdinfo/"* | sort -u | paste -sd ,)]" \
+		'.[] | select(.id | IN($of[])) | .name'
+}
+# Without a cheap hook nobody watches unless asked to: not one by which all system calls are slower.
 agent_start
+expect_eq "the agent's programs, of these two" lw_msg "$(programs | awk '/^lw_msg$|^lw_enter_splice$/' | sort -u | paste -sd ' ')"
 expect_like "steered" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 agent_stop
 say ok

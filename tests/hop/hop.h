@@ -37,6 +37,7 @@ struct options {
 	const char *forward[LISTS_MAX];
 	const char *registry;
 	int nlisten, nnext, nforward, threads;
+	int ids; /* where the X-Id of each request goes, a line each; -1: nowhere */
 	long idle_ms;
 	bool as_asked;
 };

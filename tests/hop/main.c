@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +14,7 @@
 
 #include "pattern.h"
 
-struct options opt = { .name = "A", .color = "", .threads = 1 };
+struct options opt = { .name = "A", .color = "", .threads = 1, .ids = -1 };
 
 void die(const char *what)
 {
@@ -55,12 +56,14 @@ static void usage(FILE *out)
 {
 	fputs("usage: hop --listen [IP]:PORT ... [--name A] [--color gray] [--config base] [--ip SHOWN]\n"
 	      "           [--next IP:PORT ... | --registry FILE] [--forward HEADER ...] [--idle MS] [--threads N] [--as-asked]\n"
+	      "           [--ids FILE]\n"
 	      "       hop --pattern N [--seed S]      writes the body of /size/N?seed=S to standard output\n"
 	      "\n"
 	      "--next may be given several times: the pods of the next service, asked in turn over\n"
 	      "connections kept alive; --registry names a file of such lines, read again when it changes.\n"
 	      "--forward names a header that is handed on; the first is the tag.\n"
 	      "--as-asked asks the next service for the same target; without it, for \"/\".\n"
+	      "--ids adds each request's X-Id to a file, which several pods may share.\n"
 	      "--idle closes a connection that has been quiet between requests for so long.\n"
 	      "\n"
 	      "/              the example's line, with the next hop's behind it\n"
@@ -84,7 +87,7 @@ int main(int argc, char **argv)
 		{ "listen", 1, 0, 'l' },  { "name", 1, 0, 'n' },    { "color", 1, 0, 'c' },   { "config", 1, 0, 'C' },
 		{ "next", 1, 0, 'x' },	  { "forward", 1, 0, 'f' }, { "threads", 1, 0, 't' }, { "idle", 1, 0, 'i' },
 		{ "pattern", 1, 0, 'p' }, { "seed", 1, 0, 's' },    { "ip", 1, 0, 'a' },      { "help", 0, 0, 'h' },
-		{ "registry", 1, 0, 'r' }, { "as-asked", 0, 0, 'A' },
+		{ "registry", 1, 0, 'r' }, { "as-asked", 0, 0, 'A' }, { "ids", 1, 0, 'I' },
 		{ 0 },
 	};
 	uint64_t pattern = UINT64_MAX, seed = 0;
@@ -107,6 +110,11 @@ int main(int argc, char **argv)
 			break;
 		case 'r': opt.registry = optarg; break;
 		case 'A': opt.as_asked = true; break;
+		case 'I':
+			opt.ids = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+			if (opt.ids < 0)
+				die(optarg);
+			break;
 		case 'n': opt.name = optarg; break;
 		case 'c': opt.color = optarg; break;
 		case 'C': opt.config = optarg; break;

@@ -121,6 +121,8 @@ static bool conn_head(struct conn *c)
 	}
 	buf_drop(&c->in, len);
 	c->deadline = 0;
+	if (opt.ids >= 0 && c->id[0] && dprintf(opt.ids, "%s\n", c->id) < 0)
+		die("write an id");
 	if (c->expect && !c->http10 && (c->chunked || c->body_left))
 		buf_printf(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 	c->state = STATE_BODY;

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""load.py STOPFILE PORT IP...: requests over kept and fresh connections until STOPFILE exists; every answer must
-be whole and the asker's own, and a request with neither tag nor rule must not be answered by the canary, unless
-it was sent to the canary's address at a time when no lane was open (the last IP is the canary's).
-In a slow guest (LW_SLOW) each thread rests between requests: six that never do leave nothing for the test beside them."""
+"""load.py STOPFILE WEIGHTS PORT IP...: requests over kept and fresh connections until STOPFILE exists; every answer must
+be whole and the asker's own, and a request with neither tag nor rule must not be answered by the canary (the last IP), but by
+a weight, which gives it the tag. WEIGHTS is a file that gets a byte before a weight can be in force, and one once none is any more.
+Each request has an X-Id of its own. In a slow guest (LW_SLOW) each thread rests between requests: six that never do leave
+nothing for the test beside them."""
 import os
 import random
 import sys
@@ -11,9 +12,14 @@ import time
 
 from wire import Wire, pattern
 
-stop, port, ips = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+stop, weights, port, ips = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
 errors, total, lock = [], [0], threading.Lock()
 REST = (int(os.environ.get("LW_SLOW", 1)) - 1) / 50  # seconds
+
+
+def changes():
+    """Odd: a weight may be in force."""
+    return os.path.getsize(weights) if os.path.exists(weights) else 0
 
 
 def work(n):
@@ -27,14 +33,14 @@ def work(n):
             wire = wires.get(ip)
             if wire is None or rng.random() < 0.1:
                 wire = wires[ip] = Wire(ip, port)
-            body = pattern(size, count)
+            body, before = pattern(size, count), changes()
             if rng.random() < 0.5:
                 r = wire.request("GET", f"/size/{size}?seed={count}", [f"X-Id: {ident}"], tag)
             else:
                 r = wire.request("POST", "/echo", [f"X-Id: {ident}"], tag, body)
             if (r.status, r.headers.get("x-id"), r.body) != (200, ident, body):
                 raise ValueError(f"wrong answer: {r.status} {r.headers} {len(r.body)} of {size}")
-            weighted = r.headers.get("x-lane-seen") == "gray"
+            weighted = r.headers.get("x-lane-seen") == "gray" and (before % 2 or changes() != before)
             if not tag and r.lane == "gray" and not weighted:
                 raise ValueError(f"an untagged request was answered by {r.pod}")
         except Exception as error:  # noqa: BLE001 any failure is the finding

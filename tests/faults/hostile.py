@@ -49,14 +49,14 @@ def one_answer(sock, buf):
 
 
 def recorded(mark):
-    """[(pod, bytes)] of the connections that have the case's bytes."""
-    got = []
+    """[(pod, file, bytes)] of the connections that have the case's bytes, and of those that have others. An empty one may wait in a pool."""
+    got, strays = [], []
     for path in glob.glob(f"{folder}/*"):
         with open(path, "rb") as f:
             data = f.read()
-        if mark in data:
-            got.append((os.path.basename(path).split(".")[0], path, data))
-    return got
+        if data:
+            (got if mark in data else strays).append((os.path.basename(path).split(".")[0], path, data))
+    return got, strays
 
 
 def run(case, how, n):
@@ -93,7 +93,10 @@ def run(case, how, n):
             faults.append(f"{name}: no answer: {head!r}")
         elif f"X-Case: {n}-{how}\r\n" not in head:
             faults.append(f"{name}: another's answer: {head!r}")
-    got = recorded(mark)
+    got, strays = recorded(mark)
+    for pod, _, data in strays:
+        # half a body that a second pod got, too: only the pod of its head has the mark
+        faults.append(f"{name}: {pod} got {len(data)} bytes that are not for it: {data[:100]!r}")
     where = case.where
     pods = {"canary": "c", "peer": "b"}
     everything = b"".join(parts)
@@ -133,10 +136,8 @@ def run(case, how, n):
             if os.path.getsize(path):
                 with open(path, "rb") as f:
                     print("   ", os.path.basename(path), f.read()[:500])
-    # an empty file's connection may be one that waits in a pool
-    for path in glob.glob(f"{folder}/*"):
-        if os.path.getsize(path):
-            os.unlink(path)
+    for _, path, _ in got + strays:
+        os.unlink(path)
 
 
 def split(sends):

@@ -64,9 +64,13 @@ load_for() {
 	load_wait "$name"
 }
 load_wait() {
-	local pid
+	local pid f
 	for pid in ${LOAD_PIDS[$1]}; do
 		wait "$pid" || true # what it found is in its figures
+	done
+	# one that has died has none, and would be missing from the sum
+	for f in ${LOAD_FILES[$1]}; do
+		jq -es 'length == 1 and (.[0] | type) == "object"' "$f" >/dev/null || { load_dump; fail "$1: no figures in $(basename "$f")"; }
 	done
 	# shellcheck disable=SC2086
 	jq -s --arg name "$1" 'def add_up: reduce .[] as $o ({}; reduce ($o | keys[]) as $k (.;

@@ -192,11 +192,10 @@ test-vm: ## the tests on other kernels, under qemu; KERNEL=, SUITE= and T= pick;
 	$(vm_ready)
 	@$(call vm,$(call pick,$(BPFTEST_BIN)),$(call pick,$(NETNS)))
 test-vm-ci: KERNEL ?= 6.1-oldest
-test-vm-ci: SUITE ?= selftest demo bpf netns modules memory hardened
+test-vm-ci: SUITE ?= selftest demo bpf modules memory hardened
 test-vm-ci: ## what of it a change must pass: a few tests on the oldest kernel
 	$(vm_ready)
-	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)),$(filter $(patsubst %,\
-		tests/netns/%.sh,$(VM_CI_TESTS)),$(NETNS)))
+	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)))
 test-kube: ## against a real kube-apiserver, which the first run builds; root
 	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS) $(DEPLOY_DEPS)'
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES) $(RENDER)

@@ -81,6 +81,11 @@ run_one() {
 # reasons WORD: what the test that just ran gave as reasons for leaving out cases.
 reasons() { sed -n "s,^$1: ,,p" "$log" | sort -u | paste -sd ';'; }
 
+# a name that nothing has, T=name, must not look like a success
+if [ $# = 0 ]; then
+	failed=1
+	echo "FAIL run/nothing (no test of that name)"
+fi
 for t in "$@"; do
 	run_one "$t"
 done

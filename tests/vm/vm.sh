@@ -12,6 +12,18 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 : "${BUILD:=build}" "${KERNELS:=$(awk '!/^#/ && NF { print $1 }' "$here/kernels")}" "${SUITES:=selftest demo bpf netns soak modules memory hardened}"
 : "${VM_GUESTS:=1}" "${VM_CACHE:=$BUILD/vm}" "${VM_BPF=$(echo "$BUILD"/tests/bpf/test_*)}" "${VM_NETNS=$(echo tests/netns/test_*.sh)}"
+# of T=name, one of the two lists may have nothing, but not both
+tests='' lists=0
+for suite in $SUITES; do
+	case $suite in
+	bpf) tests+=$VM_BPF lists=1 ;;
+	netns) tests+=$VM_NETNS lists=1 ;;
+	esac
+done
+if [ "$lists" = 1 ] && [ -z "${tests// /}" ]; then
+	printf 'FAIL run/nothing (no test of that name)\n0 passed, 1 failed\n'
+	exit 1
+fi
 mkdir -p "$VM_CACHE"
 VM_CACHE=$(realpath "$VM_CACHE") BUILD=$(realpath "$BUILD")
 # the guest sees this machine's root at the same paths

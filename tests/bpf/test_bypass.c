@@ -355,47 +355,66 @@ static void addresses_prove_nothing(void **state)
 	close(g);
 }
 
+struct again {
+	int c;
+	uint64_t up; /* what it has had its answer by */
+	volatile bool ready;
+	volatile bool sent; /* the pod's send is through */
+	bool raced; /* it was not when it mattered */
+};
+
 /* A client that asks again in the very moment that it has an answer, while the pod is still at work on its send. */
 static void *ask_again(void *arg)
 {
 	static char got[256];
-	int c = *(int *)arg;
+	struct again *a = arg;
 	ssize_t n;
 
 	do
-		n = recv(c, got, sizeof(OK(4, "gray")) - 1, MSG_DONTWAIT);
+		n = recv(a->c, got, sizeof(OK(4, "gray")) - 1, MSG_DONTWAIT);
 	while (n < 0 && errno == EAGAIN);
-	if (n != sizeof(OK(4, "gray")) - 1 || send(c, GRAY_REQUEST, sizeof(GRAY_REQUEST) - 1, MSG_NOSIGNAL) < 0)
+	if (n != sizeof(OK(4, "gray")) - 1 || send(a->c, GRAY_REQUEST, sizeof(GRAY_REQUEST) - 1, MSG_NOSIGNAL) < 0)
 		return NULL;
-	n = recv(c, got, sizeof(got) - 1, 0);
+	a->raced = !a->sent;
+	n = recv(a->c, got, sizeof(got) - 1, 0);
 	got[n > 0 ? n : 0] = 0;
 	return got;
 }
 
-/* Bytes behind an answer are no answer to the request that comes before the pod's send is through. That is so in one of 80. */
+/*
+ * Bytes behind an answer are no answer to the request that comes before the pod's send is through. That is so in one of 80, where
+ * there is more than one CPU; how often is told, as it cannot be made sure.
+ */
 static void surplus_is_no_answer(void **state)
 {
+	enum { N = 400 };
+	int raced = 0;
+
 	(void)state;
-	for (int i = 0; i < 400; i++) {
-		int c, b, g, next;
+	for (int i = 0; i < N; i++) {
+		struct again a = { 0 };
+		int b, g, next;
 		pthread_t client;
 		void *got;
 
-		open_gray(&c, &b, &g);
-		lab_send(c, GRAY_REQUEST);
+		open_gray(&a.c, &b, &g);
+		lab_send(a.c, GRAY_REQUEST);
 		lab_expect(g, GRAY_TAGGED);
-		assert_int_equal(pthread_create(&client, NULL, ask_again, &c), 0);
+		assert_int_equal(pthread_create(&client, NULL, ask_again, &a), 0);
 		usleep(200); /* it is at it */
 		lab_send(g, OK(4, "gray") "JUNK!");
+		a.sent = true;
 		next = lab_accept_request(gray);
 		lab_expect(next, GRAY_TAGGED);
 		lab_send(next, OK(5, "other"));
 		assert_int_equal(pthread_join(client, &got), 0);
 		assert_non_null(got);
 		assert_string_equal(got, OK(5, "other"));
-		close_all(c, b, g);
+		raced += a.raced;
+		close_all(a.c, b, g);
 		close(next);
 	}
+	print_message("asked before the send was through: %d of %d\n", raced, N);
 }
 
 static void only_on(cpu_set_t *was, int policy)
@@ -410,37 +429,35 @@ static void only_on(cpu_set_t *was, int policy)
 	assert_int_equal(sched_setscheduler(0, policy, &(struct sched_param){ 0 }), 0);
 }
 
-struct again {
-	int c;
-	uint64_t up; /* what it has had its answer by */
-	volatile bool ready;
-	bool gone;
-};
-
 /* As ask_again(), on the pod's CPU, which it does not give back before its upstream socket is gone. */
 static void *ask_again_alone(void *arg)
 {
 	int ups = bpf_map__fd(lab_kern()->skel->maps.lw_ups);
 	struct again *a = arg;
+	bool gone = false;
 	struct lw_up up;
 
 	only_on(NULL, SCHED_OTHER);
 	a->ready = true;
 	lab_expect(a->c, OK(4, "gray"));
 	lab_send(a->c, GRAY_REQUEST);
-	for (int i = 0; i < 100000 && !a->gone; i++)
-		a->gone = bpf_map_lookup_elem(ups, &a->up, &up) != 0;
+	for (int i = 0; i < 100000 && !gone; i++)
+		gone = bpf_map_lookup_elem(ups, &a->up, &up) != 0;
+	a->raced = gone && !a->sent;
 	return NULL;
 }
 
 /*
  * What is behind an answer may be looked at when the agent has closed the socket already: the client does not get it. Brought about only
- * where the kernel lets another thread run within a send, as 6.12's does and one without preemption does not.
+ * where the kernel lets another thread run within a send, as 6.12's does and one without preemption does not: how often is told.
  */
 static void surplus_comes_too_late(void **state)
 {
+	enum { N = 20 };
+	int raced = 0;
+
 	(void)state;
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < N; i++) {
 		struct again a = { 0 };
 		struct lw_flow flow;
 		pthread_t client;
@@ -459,6 +476,7 @@ static void surplus_comes_too_late(void **state)
 			(void)sched_yield();
 		/* its end is refused where there is nobody to take it any more */
 		(void)send(g, OK(4, "gray") "JUNK!", sizeof(OK(4, "gray") "JUNK!") - 1, MSG_NOSIGNAL);
+		a.sent = true;
 		assert_int_equal(pthread_join(client, NULL), 0);
 		assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }), 0);
 		assert_int_equal(sched_setaffinity(0, sizeof(was), &was), 0);
@@ -466,9 +484,11 @@ static void surplus_comes_too_late(void **state)
 		lab_expect(next, GRAY_TAGGED);
 		lab_send(next, OK(5, "other"));
 		lab_expect(a.c, OK(5, "other"));
+		raced += a.raced;
 		close_all(a.c, b, g);
 		close(next);
 	}
+	print_message("the socket was gone before the send was through: %d of %d\n", raced, N);
 }
 
 static int count_fars(void)

@@ -51,7 +51,7 @@ taken_for_gone() {
 	awk -v beat="$beat" -v up="$up" 'BEGIN { exit !(up * 1e9 - beat > 1.1e9) }'
 }
 until_ok 10 "its last sign of life to be old" taken_for_gone
-is_stale() { who client "$B1/id" -H "$tag" | grep -q '^b1\['; }
+is_stale() { [[ $(who client "$B1/id" -H "$tag") == 'b1['* ]]; }
 until_ok 10 "a tagged request on a connection of its own to follow its peer" is_stale
 kill -CONT "$AGENT_PID"
 until_ok 10 "the agent to say that it was away" grep -q 'agent gave no sign of life' "$LWT_TMP/agent.log"

@@ -12,7 +12,7 @@ agent_start
 gray() { expect_like "$1" 'c1gray\[*' "$(who client "http://${POD_IP[b1]}:$LWT_PORT/id" -H 'x-mse-tag: gray')"; }
 # Our program on the device, by a link or a filter.
 is_attached() {
-	cat "/proc/$AGENT_PID/fdinfo/"* 2>/dev/null | grep -qx "ifindex:[[:space:]]*$index" || tc filter show dev "$device" egress | grep -q lw_to_pod
+	grep -qsx "ifindex:[[:space:]]*$index" "/proc/$AGENT_PID/fdinfo/"* || [[ $(tc filter show dev "$device" egress) == *lw_to_pod* ]]
 }
 
 # a device that it is to be told of, once the lock is taken

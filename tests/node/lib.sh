@@ -155,11 +155,21 @@ node_setup() {
 node_is_ready() { k get node node-1 -o json | jq -e '(.spec.taints // [] | length == 0) and any(.status.conditions[]; .type == "Ready" and .status == "True")'; }
 
 # What runs in containers is in cgroups of its own.
+node_procs() { find "${NODE_CGROUPS[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u; }
+# node_pid WORDS: the one process of a container with these in its command line.
+node_pid() {
+	local pid found=()
+	for pid in $(node_procs); do
+		[[ $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") != *"$1"* ]] || found+=("$pid")
+	done
+	[ ${#found[@]} = 1 ] || fail "one process expected with '$1', found: ${found[*]:-none}"
+	echo "${found[0]}"
+}
 node_kill() {
 	local pids=1 end=$((SECONDS + 30 * LWT_SLOW))
 	while [ -n "$pids" ]; do
 		[ "$SECONDS" -lt "$end" ] || { say "processes that do not end: $pids" >&2 && return; }
-		pids=$(find "${NODE_CGROUPS[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
+		pids=$(node_procs)
 		# shellcheck disable=SC2086
 		[ -z "$pids" ] || { kill -9 $pids 2>/dev/null && sleep 0.02; }
 	done

@@ -52,7 +52,7 @@ running deployment/web
 running deployment/middle
 running deployment/client
 # A process in the client's pod, as far as it matters here: in its network namespace. Its cgroup is the test's, below the agent's.
-client=$(pgrep -f -- "--name $(pod_of client)")
+client=$(node_pid "--name $(pod_of client)")
 in_client() { nsenter --net="/proc/$client/ns/net" "$@"; }
 get() { in_client curl -sS --max-time $((20 * LWT_SLOW)) "$@"; }
 from() { get -o /dev/null -w '%header{x-pod}\n' "$@" | sed 's/\[.*//'; }
@@ -113,7 +113,7 @@ END
 found() { ask status -o json | jq -e '.host_pods | .pods == 2 and .found == 2'; }
 until_ok 30 "its cgroup to be found" found
 # as_hostnet COMMAND...: in its cgroup.
-as_hostnet() { (echo $BASHPID >"$(cgroup2_root)$(sed -n 's/^0:://p' "/proc/$(pgrep -f -- '--name hostnet')/cgroup")/cgroup.procs" && exec "$@"); }
+as_hostnet() { (echo $BASHPID >"$(cgroup2_root)$(sed -n 's/^0:://p' "/proc/$(node_pid '--name hostnet')/cgroup")/cgroup.procs" && exec "$@"); }
 node_asks=(nsenter --net="/run/netns/$(ns_of node)" curl -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}' -H "$tag" "http://$VIP/id")
 expect_like "a process of the node, tagged" 'web-canary-*' "$("${node_asks[@]}")"
 expect_like "one of the pod, which is kept out" "web-$stable-*" "$(as_hostnet "${node_asks[@]}")"
@@ -165,7 +165,7 @@ restarts() { k -n laneway get pods -o 'jsonpath={.items[0].status.containerStatu
 
 say "the agent is killed: the kubelet starts it again"
 load_begins
-kill -9 "$(pgrep -f '^laneway agent --kube|/laneway agent --kube')"
+kill -9 "$(node_pid 'laneway agent --kube')"
 until_ok 60 "its next start" eval '[ "$(restarts)" = 1 ]'
 running -n laneway daemonset/laneway
 lane_again
@@ -179,7 +179,7 @@ old=$(agent)
 # to the end: kubectl's logs stop as soon as the pod is on its way out
 # shellcheck disable=SC2016
 on_node bash -c 'exec tail -n +1 -f --pid="$1" -q /var/log/pods/laneway_"$2"_*/laneway/*.log' - \
-	"$(pgrep -f '^laneway agent --kube|/laneway agent --kube')" "$old" >"$LWT_TMP/last.log" &
+	"$(node_pid 'laneway agent --kube')" "$old" >"$LWT_TMP/last.log" &
 tail=$!
 k -n laneway delete pod "$old" >/dev/null
 wait "$tail"

@@ -19,14 +19,20 @@ B1=http://${POD_IP[b1]}:$LWT_PORT tag='x-mse-tag: gray'
 # Two connections held, one bound to each canary pod; then c1 drains with a request running.
 hold client "${POD_IP[b0]}" "$LWT_PORT"
 until_ok 10 "a request at c1" eval '[[ $(hold_get "$tag" /id) == "200 c1gray"* ]]'
-hold_send "$tag" /slow/1200
+hold_send "$tag" "/slow/$((1200 * LWT_SLOW))"
 bound() { [ "$(lw flows -o json | jq '[.flows[] | select(.lane == "gray" and .pod == "default/c1" and .requests > 1)] | length')" -ge 1 ]; }
 until_ok 5 "the slow request to be under way" bound
+# from here on it takes as long as it is needed to
+kill -STOP "${POD_PID[c1]}"
+runs() { ! read -t 0 -u "${HOLD[0]}"; }
+runs || fail "the slow request was answered before c1 drained"
 POD_DELETED=1 put_pod c1
 state_sync
 for i in 1 2 3 4 5 6 7 8; do
 	expect_like "a new request while c1 drains" 'c2gray\[*' "$(who client "$B1/id" -H "$tag")"
 done
+runs || fail "the slow request has ended while its pod could not answer"
+kill -CONT "${POD_PID[c1]}"
 expect_like "the running request at c1" '200 c1gray\[*' "$(hold_read)"
 expect_like "the next one on that connection" '200 c2gray\[*' "$(hold_get "$tag" /id)"
 hold_end

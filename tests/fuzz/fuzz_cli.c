@@ -5,6 +5,7 @@
  * command line that is wrong gets its one line and the way on, and nothing on standard output.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,7 @@ static const struct lw_cmd *find(const char *name)
 {
 	static const struct lw_cmd *const commands[] = {
 		&lw_cmd_agent, &lw_cmd_check, &lw_cmd_status,  &lw_cmd_lanes,	&lw_cmd_endpoints,
-		&lw_cmd_flows, &lw_cmd_stats, &lw_cmd_metrics, &lw_cmd_explain, &lw_cmd_cleanup,
+		&lw_cmd_flows, &lw_cmd_stats, &lw_cmd_metrics, &lw_cmd_explain, &lw_cmd_trace, &lw_cmd_cleanup,
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -86,15 +87,18 @@ static const struct lw_cmd *find(const char *name)
 static void run(const struct lw_cmd *cmd, int argc, char **argv)
 {
 	FILE *out = stdout, *err = stderr;
+	sigset_t signals;
 	char *said = NULL, *complained = NULL;
 	size_t nsaid, ncomplained;
 	enum lw_exit code;
 
 	stdout = open_memstream(&said, &nsaid);
 	stderr = open_memstream(&complained, &ncomplained);
-	require(stdout && stderr);
+	require(stdout && stderr && sigprocmask(SIG_SETMASK, NULL, &signals) == 0);
 	optind = 0;
 	code = cmd->run(cmd, argc, argv);
+	/* trace takes SIGINT and SIGTERM for itself */
+	require(sigprocmask(SIG_SETMASK, &signals, NULL) == 0);
 	(void)fclose(stdout);
 	(void)fclose(stderr);
 	stdout = out;

@@ -18,6 +18,10 @@ err() { cat "$LWT_TMP/err"; }
 
 commands='agent check status lanes endpoints flows stats metrics explain trace cleanup'
 exits 0 "help of version" "$LANEWAY" help version
+for cmd in version --version; do
+	exits 0 "$cmd" "$LANEWAY" $cmd
+	expect_like "$cmd" 'laneway [0-9]*.[0-9]*' "$(out)"
+done
 exits 0 "help" "$LANEWAY" help
 for cmd in $commands; do
 	expect_like "help names $cmd" "*  $cmd *" "$(out)"

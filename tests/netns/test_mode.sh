@@ -6,6 +6,8 @@
 need bpftool jq
 setup
 two_pods
+alone=0
+"$LANEWAY" agent --self-test >"$LWT_TMP/alone" 2>&1 || alone=$?
 agent_start_any
 mode=$(jq -r .mode "$LWT_TMP/json") code=$STATUS_CODE
 # those that concern only clients that can be kept out do not count
@@ -14,6 +16,7 @@ fionread=$(jq -r .kept_out.fionread "$LWT_TMP/json")
 attached=$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/')
 pins=$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)
 tag='x-mse-tag: gray'
+expect_eq "agent --self-test" "$([ "$mode" = none ] && echo 4 || echo 0) $mode" "$alone $(sed -n 's/^mode \([a-z]*\): .*/\1/p' "$LWT_TMP/alone")"
 
 case $mode in
 msg)

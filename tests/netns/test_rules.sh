@@ -79,4 +79,12 @@ expect base "$U/size/100"
 expect gray -H 'x-user: xiaoming' "$U/status/200"
 expect base -H 'x-user: xiaoming!' "$U/status/200"
 expect base -H 'x-user: xiaoming' "$U/status/300"
+
+# Likewise by word of explain.
+would() { lw explain --from "${POD_IP[client]}" --to "${POD_IP[b1]}:$LWT_PORT" -o json "$@" | jq -r .lane; }
+expect_eq "explain, without a path" base "$(would)"
+for row in 'gray /id?user=li' 'gray /id/x?a=b&user=li' 'base /id?user=liu' 'base /idx?user=li' 'gray /size/10?user=x' 'base /size/100'; do
+	expect_eq "explain --path ${row#* }" "${row% *}" "$(would --path "${row#* }")"
+done
+expect_eq "explain --path, and a header" gray "$(would --path /status/200 -H 'x-user: xiaoming')"
 say ok

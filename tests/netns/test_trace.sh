@@ -86,6 +86,19 @@ kill -9 "${TRACER[killed]}"
 ends killed 137
 until_ok 5 "the flag to be off after a kill" flag_is 0
 
+# One of four: of 1,000 in a row 250, give or take what chance never does.
+trace sampled -o json --base --sample 4
+req client -o /dev/null "$B1/id?[1-1000]"
+trace mark --lane gray
+who client "$B1/mark" -H "$gray" >"$LWT_TMP/who"
+until_ok 5 "the hop behind them" has_lines mark 2
+for name in mark sampled; do
+	kill -INT "${TRACER[$name]}"
+	ends $name 0
+done
+expect_like "a sample loses nothing" "laneway trace: * hops; lost: 0 to a full ring, 0 to a slow reader" "$(cat "$LWT_TMP/sampled.err")"
+[ "$(lines sampled)" -ge 150 ] && [ "$(lines sampled)" -le 350 ] || fail "--sample 4 told of $(lines sampled) of 1,000"
+
 # One that has been stopped holds nobody up, and is told what it has missed.
 trace stopped -o json --base
 kill -STOP "${TRACER[stopped]}"

@@ -31,7 +31,8 @@ run_one() {
 		;;
 	esac
 
-	timeout --kill-after=10 "$LW_TEST_TIMEOUT" "$test" >"$log" 2>&1 </dev/null || status=$?
+	# what a test cleans up behind itself may take it as long as teardown() in tests/netns/lib.sh waits for things
+	timeout --kill-after=$((60 * ${LW_SLOW:-1})) "$LW_TEST_TIMEOUT" "$test" >"$log" 2>&1 </dev/null || status=$?
 	if [ -n "$mark" ]; then
 		bad=$(kernel_complaints_since "$mark")
 	fi

@@ -115,12 +115,12 @@ kernel_complaints() {
 	kernel_complaints_since "$LWT_MARK"
 }
 
-# Reads the lists without a child of its own, which would be in them.
+# Reads the lists without a child of its own, which would be in them. 1: some do not end.
 cgroup_kill() {
 	local pid left=1 pids more end=$((SECONDS + 30 * LWT_SLOW))
 	while [ "$left" = 1 ]; do
 		# what the kernel does not let go is no reason to hang
-		[ "$SECONDS" -lt "$end" ] || { say "processes that do not end: ${pids[*]} ${more[*]}" >&2 && return; }
+		[ "$SECONDS" -lt "$end" ] || { say "FAIL: processes that do not end: ${pids[*]} ${more[*]}" >&2 && return 1; }
 		left=0
 		mapfile -t pids <"$LWT_CGROUP/cgroup.procs"
 		mapfile -t more <"$LWT_CGROUP_TOP/out/cgroup.procs"
@@ -132,7 +132,7 @@ cgroup_kill() {
 }
 
 teardown() {
-	local status=$1 ns complaints tries
+	local status=$1 ns complaints end left=0
 	trap - EXIT
 	trap '' INT TERM HUP PIPE
 	set +e
@@ -148,7 +148,7 @@ teardown() {
 	if [ -n "$AGENT_PID" ] && kill -TERM "$AGENT_PID" 2>/dev/null; then
 		timeout $((5 * LWT_SLOW)) tail --pid="$AGENT_PID" -f /dev/null
 	fi
-	cgroup_kill
+	cgroup_kill || left=1
 	rm -rf "${LWT_BPFFS:?}/laneway" 2>/dev/null
 	umount "$LWT_BPFFS"
 	for ns in $(ip netns list | awk -v p="lwt$$-" 'index($1, p) == 1 { print $1 }'); do
@@ -163,13 +163,13 @@ teardown() {
 	fi
 	echo $$ >"$LWT_CGROUP_HOME/cgroup.procs"
 	# What was killed may still be ending, and is then in no list any more; a test may have made some of its own.
-	for tries in {1..500}; do
-		find "$LWT_CGROUP_TOP" -depth -type d -exec rmdir {} \; 2>/dev/null
-		[ -d "$LWT_CGROUP_TOP" ] || break
+	end=$((SECONDS + 10 * LWT_SLOW))
+	while find "$LWT_CGROUP_TOP" -depth -type d -exec rmdir {} \; 2>/dev/null; [ -d "$LWT_CGROUP_TOP" ] && [ "$SECONDS" -lt "$end" ]; do
 		sleep 0.02
 	done
-	[ "$tries" -lt 500 ] || say "$LWT_CGROUP_TOP is still in use" >&2
+	[ ! -d "$LWT_CGROUP_TOP" ] || { left=1 && say "FAIL: $LWT_CGROUP_TOP is still in use" >&2; }
 	rm -rf "$LWT_TMP"
+	case $left$status in 10 | 177 | 178) status=1 ;; esac
 	exit "$status"
 }
 

@@ -168,14 +168,14 @@ node_pid() {
 node_kill() {
 	local pids=1 end=$((SECONDS + 30 * LWT_SLOW))
 	while [ -n "$pids" ]; do
-		[ "$SECONDS" -lt "$end" ] || { say "processes that do not end: $pids" >&2 && return; }
+		[ "$SECONDS" -lt "$end" ] || { say "FAIL: processes that do not end: $pids" >&2 && return 1; }
 		pids=$(node_procs)
 		# shellcheck disable=SC2086
 		[ -z "$pids" ] || { kill -9 $pids 2>/dev/null && sleep 0.02; }
 	done
 }
 node_teardown() {
-	local status=$1 tries
+	local status=$1 end left=0
 	trap '' INT TERM HUP PIPE
 	set +e
 	disown -a
@@ -188,15 +188,18 @@ node_teardown() {
 		[ -z "${LWT_KEEP:-}" ] || cp -r "$NODE"/*.log "$LWT_KEEP"
 	fi
 	kill -9 "${NODE_PIDS[@]}" 2>/dev/null
-	node_kill
+	node_kill || left=1
 	[ -z "$NODE_HOLDER" ] || kill -9 "$NODE_HOLDER" 2>/dev/null
-	cgroup_kill
-	for tries in {1..500}; do
-		find "${NODE_CGROUPS[@]}" -depth -type d -exec rmdir {} \; 2>/dev/null
-		[ -n "$(find "${NODE_CGROUPS[@]}" -maxdepth 0 2>/dev/null)" ] || break
+	cgroup_kill || left=1
+	# where it did not come to that: or find would look here
+	[ ${#NODE_CGROUPS[@]} -gt 0 ] || NODE_CGROUPS=("$NODE/none")
+	in_use() { find "${NODE_CGROUPS[@]}" -maxdepth 0 2>/dev/null; }
+	end=$((SECONDS + 10 * LWT_SLOW))
+	while find "${NODE_CGROUPS[@]}" -depth -type d -exec rmdir {} \; 2>/dev/null; [ -n "$(in_use)" ] && [ "$SECONDS" -lt "$end" ]; do
 		sleep 0.02
 	done
-	[ "$tries" -lt 500 ] || say "still in use: $(find "${NODE_CGROUPS[@]}" -maxdepth 0 2>/dev/null)" >&2
+	[ -z "$(in_use)" ] || { left=1 && say "FAIL: still in use: $(in_use)" >&2; }
 	sed 's/ *= */=/' <<<"$NODE_WERE" | xargs -n1 sysctl -qw
+	case $left$status in 10 | 177 | 178) status=1 ;; esac
 	teardown "$status"
 }

@@ -92,7 +92,7 @@ guest() {
 		VM_SUITES=$(printf %q "$suites") VM_BPF=$(printf %q "$(share "$n" $VM_BPF)") VM_NETNS=$(printf %q "$(share "$n" $VM_NETNS)")
 	END
 	echo "== $kernel: $version, under qemu; the log: $out"
-	VM_IDLE=${VM_IDLE:-$((${LW_TEST_TIMEOUT:-180} * slow + 120))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
+	VM_IDLE=${VM_IDLE:-$(((${LW_TEST_TIMEOUT:-180} + 60) * slow + 60))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
 	boot=$!
 	# in the background: bash answers a signal in wait, not before the end of a command
 	tail -n +1 -f --pid=$boot "$out/results" | grep --line-buffered -E '^(ok|FAIL|skip|n/a) ' &

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Who may include what. A layer includes itself and the layers listed beside it; system and library
-# headers (<...>) are free where no rule below names them.
+# headers (<...>) are free where no rule below names them. And whether every source says what its licence is.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -76,14 +76,21 @@ while IFS=: read -r file line path; do
 	esac
 done < <(includes tests '"')
 
-# Every file says under which licence it is.
+# Every source says under which licence it is: what git knows or would take, else what is there. Not data, not documents, and not the
+# chart's templates, of which only what they render is anybody's.
+sources() { git ls-files --cached --others --exclude-standard 2>/dev/null || find Makefile .ci bpf include user tests deploy -type f; }
 while read -r file; do
+	[ -f "$file" ] || continue
+	case $file in
+	*.[ch] | *.sh | *.py | *.lua | *.go | *.java | *.mjs | *.php | *.rb | *.ru | Makefile) ;;
+	*) [ "$(head -c 2 "$file" | tr -d '\0')" = '#!' ] || continue ;;
+	esac
 	case $file in
 	bpf/* | include/* | *.bpf.[ch]) want='GPL-2.0-only OR BSD-2-Clause' ;;
 	*) want='Apache-2.0' ;;
 	esac
 	sed -n 1,3p "$file" | grep -F "SPDX-License-Identifier: $want" >/dev/null ||
 		complain "$file" "no line 'SPDX-License-Identifier: $want'"
-done < <(find bpf include user tests deploy -name '*.[ch]' -o -name '*.sh' -path 'tests/*' | sort)
+done < <(sources | sort)
 
 exit "$bad"

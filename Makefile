@@ -82,7 +82,7 @@ all: user ## build/laneway
 bpf: $(SKELS) ## kernel programs and their skeletons
 user: $(BIN) ## build/laneway
 tools: $(TOOL_BIN) ## programs of the demo, the benchmark and the end-to-end tests
-objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) tests/kube/nodes.c)
+objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) $(FUZZ_SRC) tests/kube/nodes.c)
 
 # ---- kernel side ----
 define compile_bpf
@@ -352,5 +352,5 @@ help: ## this list
 .DEFAULT_GOAL := all
 
 -include $(wildcard $(BUILD)/bpf/*.d)
--include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) tests/kube/nodes.c user/daemon/main.c)
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) $(FUZZ_SRC) tests/kube/nodes.c user/daemon/main.c)
 -include $(patsubst %.c,$(SAN)/%.d,$(LIB_SRC) $(UNIT_SRC) tests/kube/nodes.c) $(patsubst %.c,$(FUZZ)/obj/%.d,$(LIB_SRC) $(FUZZ_SRC))

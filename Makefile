@@ -289,7 +289,7 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 	libcmocka-dev=/usr/include/cmocka.h libhttp-parser-dev=/usr/include/http_parser.h \
 	libpcre2-dev=/usr/include/pcre2.h liburing-dev=/usr/include/liburing.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
 	haproxy=haproxy python3=python3 nodejs=node default-jdk-headless=javac golang-go=go \
-	nftables=nft jq=jq clang-format=clang-format procps=pgrep strace=strace util-linux=nsenter libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
+	nftables=nft jq=jq clang-format=clang-format procps=pgrep strace=strace util-linux=nsenter bsdextrautils=column libclang-rt-14-dev=/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-$(ARCH).a
 # of test-vm alone
 VM_DEPS := qemu-system-x86=qemu-system-x86_64 kmod=modprobe cpio=cpio busybox-static=/bin/busybox xz-utils=xz zstd=zstd
 # of test-kube and bench-kube alone

@@ -64,7 +64,9 @@ foreign_end
 rmdir "$LWT_CGROUP/theirs"
 agent_stop
 
-# Filters on a pod's device, in front of the FIN guard.
+# Filters on a pod's device. In front of the FIN guard, but that the kernel asks tcx before any classic filter: where ours is a link
+# (6.6), no filter is.
+place=before
 device=$(device_of client)
 tcx() { "$LWT_BUILD/tests/foreign" tcx "$device" </dev/null >/dev/null 2>&1; }
 if tcx; then
@@ -74,12 +76,13 @@ if tcx; then
 	expect_like "steered all the same" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 	agent_stop
 	foreign_end
+	place=after
 fi
 foreign tc "$LWT_BPFFS/foreign_tc"
 tc qdisc add dev "$device" clsact
 tc filter add dev "$device" egress prio 7 protocol all bpf direct-action object-pinned "$LWT_BPFFS/foreign_tc"
 agent_start
-expect_eq "a classic filter" "tc egress before 1" "$(others foreign_tc)"
+expect_eq "a classic filter" "tc egress $place 1" "$(others foreign_tc)"
 expect_like "steered all the same" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 agent_stop
 expect_like "it is still there" '*foreign_tc*' "$(tc filter show dev "$device" egress)"

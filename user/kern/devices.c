@@ -194,7 +194,7 @@ static bool look_at(void *value, void *arg)
 
 	if (look->main)
 		lw_kern_heartbeat(look->kern);
-	lw_others_each_tc(look->kern, dev->ifindex, note_other, look);
+	lw_others_each_tc(look->kern, dev->ifindex, dev->link >= 0, note_other, look);
 	return true;
 }
 

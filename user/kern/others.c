@@ -42,13 +42,12 @@ static void name_of(uint32_t id, char name[BPF_OBJ_NAME_LEN])
 	name[BPF_OBJ_NAME_LEN - 1] = '\0';
 }
 
-/* target: a cgroup's descriptor, or a device's index for tcx. The programs run in the order of the list. */
+/* target: a cgroup's descriptor, or a device's index for tcx. The programs run in the order of the list. before: all run before ours. */
 static void each_queried(const struct lw_kern *kern, int target, enum bpf_attach_type type, uint32_t flags, const char *where,
-			 lw_other_cb cb, void *arg)
+			 bool before, lw_other_cb cb, void *arg)
 {
 	char name[BPF_OBJ_NAME_LEN];
 	uint32_t ids[MANY], n = MANY;
-	bool before = false;
 
 	/* a kernel without this hook says EINVAL */
 	if (bpf_prog_query(target, type, flags, NULL, ids, &n))
@@ -81,7 +80,7 @@ void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg
 	if (!kern->skel)
 		return;
 	for (size_t i = 0; i < n; i++)
-		each_queried(kern, kern->cgroup_fd, hooks[i].type, BPF_F_QUERY_EFFECTIVE, hooks[i].where, cb, arg);
+		each_queried(kern, kern->cgroup_fd, hooks[i].type, BPF_F_QUERY_EFFECTIVE, hooks[i].where, false, cb, arg);
 }
 
 /* ---- classic filters, by netlink: libbpf asks only for one whose handle is known ---- */
@@ -104,6 +103,7 @@ static uint32_t u32_of(const struct rtattr *a)
 }
 
 struct told {
+	bool tcx; /* ours is */
 	lw_other_cb cb;
 	void *arg;
 };
@@ -130,7 +130,8 @@ static void on_filter(const struct nlmsghdr *h, void *arg)
 		if (id)
 			name_of(id, name);
 	}
-	told->cb(TC_EGRESS, name, priority < LW_FILTER_PRIORITY, told->arg);
+	/* the kernel asks tcx first, and filters when all of that have let the packet go on (sch_handle_egress()) */
+	told->cb(TC_EGRESS, name, !told->tcx && priority < LW_FILTER_PRIORITY, told->arg);
 }
 
 /* side: TC_H_MIN_INGRESS or TC_H_MIN_EGRESS. 0 when all were seen, or -errno. */
@@ -185,12 +186,12 @@ bool lw_others_have_filters(int ifindex)
 	       each_filter(ifindex, TC_H_MIN_EGRESS, note_filter, &any) || any;
 }
 
-void lw_others_each_tc(const struct lw_kern *kern, int ifindex, lw_other_cb cb, void *arg)
+void lw_others_each_tc(const struct lw_kern *kern, int ifindex, bool tcx, lw_other_cb cb, void *arg)
 {
-	struct told told = { cb, arg };
+	struct told told = { tcx, cb, arg };
 
 	if (!kern->skel)
 		return;
-	each_queried(kern, ifindex, LW_TCX_EGRESS, 0, TC_EGRESS, cb, arg);
+	each_queried(kern, ifindex, LW_TCX_EGRESS, 0, TC_EGRESS, !tcx, cb, arg);
 	(void)each_filter(ifindex, TC_H_MIN_EGRESS, on_filter, &told);
 }

@@ -133,12 +133,16 @@ static void kept_out(FILE *out, struct json_object *status)
 		       habits[i][0], "noticed", lw_json_bool(kept, habits[i][1]) ? "true" : "false",
 		       NULL);
 	family(out, "laneway_kept_out_processes", "gauge",
-	       "Processes whose connections are not enrolled; their connections are in laneway_decisions_total.");
+	       "Processes that live and whose connections are not enrolled; their connections are in laneway_decisions_total.");
 	for (size_t k = 0; k < sizeof(whys) / sizeof(whys[0]); k++) {
 		int64_t n = 0;
 
-		for (size_t i = 0; i < lw_json_len(processes); i++)
-			n += strcmp(lw_json_str(lw_json_at(processes, i), "why"), whys[k]) == 0;
+		for (size_t i = 0; i < lw_json_len(processes); i++) {
+			struct json_object *p = lw_json_at(processes, i);
+
+			n += lw_json_bool(p, "alive") &&
+			     strcmp(lw_json_str(p, "why"), whys[k]) == 0;
+		}
 		sample(out, "laneway_kept_out_processes", n, "why", whys[k], NULL);
 	}
 }
@@ -148,6 +152,16 @@ static void kept_pods(FILE *out, struct json_object *status)
 	alone(out, "laneway_kept_out_pod_addresses",
 	      "Addresses of pods with annotation laneway.io/keep-out.",
 	      lw_json_int(lw_json_get(status, "kept_out"), "pod_addresses"));
+}
+
+static void devices(FILE *out, struct json_object *status)
+{
+	struct json_object *o = lw_json_get(status, "devices");
+
+	if (o)
+		alone(out, "laneway_devices",
+		      "Pods' devices with the agent's program on them. 0: no FIN guard, and requests that arrive at pods are not read.",
+		      lw_json_int(o, "attached"));
 }
 
 static void others(FILE *out, struct json_object *status)
@@ -187,6 +201,7 @@ char *lw_metrics_text(struct json_object *status, struct json_object *stats)
 	self_tests(out, status);
 	kept_out(out, status);
 	kept_pods(out, status);
+	devices(out, status);
 	others(out, status);
 	decisions(out, stats);
 	if (fclose(out)) {

@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/process.h"
 #include "base/str.h"
 #include "core/listing.h"
 #include "daemon/findings.h"
@@ -271,10 +272,9 @@ static void on_kept(const struct lw_kept_key *key, const struct lw_kept *kept, v
 	memcpy(comm, kept->comm, sizeof(kept->comm));
 	lw_json_add_int(o, "pid", key->pid);
 	lw_json_add_str(o, "program", comm);
-	lw_json_add_str(o, "why",
-			kept->why & LW_KEEP_NAME     ? "name" :
-			kept->why & LW_KEEP_FIONREAD ? "fionread" :
-						       "splice");
+	lw_json_add_str(o, "why", lw_word_keep(kept->why));
+	/* its row stays until there is no room for another */
+	lw_json_add_bool(o, "alive", lw_process_is((pid_t)key->pid, key->started));
 	lw_json_add_int(o, "connections", (int64_t)kept->connections);
 	lw_json_add_int(o, "since_ms_ago",
 			(int64_t)((lw_clock_ns() - kept->since_ns) / LW_NS_PER_MS));

@@ -233,9 +233,32 @@ static void show_host_pods(struct json_object *pods)
 		    lw_json_int(pods, "found"), n);
 }
 
+/* Those that live, or those that have ended, at most so many. How many there were. */
+static size_t show_kept(struct json_object *processes, bool alive, size_t most)
+{
+	size_t shown = 0;
+
+	for (size_t i = 0; i < lw_json_len(processes) && shown < most; i++) {
+		struct json_object *p = lw_json_at(processes, i);
+		char age[32];
+
+		if (lw_json_bool(p, "alive") != alive)
+			continue;
+		say("  ");
+		print_plain(lw_json_str(p, "program"));
+		say("[%" PRId64 "]%s, %s, since %s: %" PRId64 " connections not enrolled\n",
+		    lw_json_int(p, "pid"), alive ? "" : " (ended)", lw_json_str(p, "why"),
+		    format_age(lw_json_int(p, "since_ms_ago"), age, sizeof(age)),
+		    lw_json_int(p, "connections"));
+		shown++;
+	}
+	return shown;
+}
+
 static void show_kept_out(struct json_object *kept)
 {
 	struct json_object *processes = lw_json_get(kept, "processes");
+	size_t alive = 0, shown;
 	bool fionread = lw_json_bool(kept, "fionread"), splice = lw_json_bool(kept, "splice");
 
 	say("kept out   ");
@@ -247,21 +270,31 @@ static void show_kept_out(struct json_object *kept)
 							  " (by name only: not noticed here)");
 	if (!fionread && !splice)
 		say("nobody for what the kernel does");
-	say("; %zu processes, %" PRId64 " pod addresses\n", lw_json_len(processes),
-	    lw_json_int(kept, "pod_addresses"));
-	for (size_t i = 0; i < lw_json_len(processes) && i < KEPT_SHOWN; i++) {
-		struct json_object *p = lw_json_at(processes, i);
-		char age[32];
-
-		say("  ");
-		print_plain(lw_json_str(p, "program"));
-		say("[%" PRId64 "], %s, since %s: %" PRId64 " connections not enrolled\n",
-		    lw_json_int(p, "pid"), lw_json_str(p, "why"),
-		    format_age(lw_json_int(p, "since_ms_ago"), age, sizeof(age)),
-		    lw_json_int(p, "connections"));
-	}
+	for (size_t i = 0; i < lw_json_len(processes); i++)
+		alive += lw_json_bool(lw_json_at(processes, i), "alive");
+	say("; %zu processes", alive);
+	if (alive < lw_json_len(processes))
+		say(" (and %zu that have ended)", lw_json_len(processes) - alive);
+	say(", %" PRId64 " pod addresses\n", lw_json_int(kept, "pod_addresses"));
+	shown = show_kept(processes, true, KEPT_SHOWN);
+	(void)show_kept(processes, false, KEPT_SHOWN - shown);
 	if (lw_json_len(processes) > KEPT_SHOWN)
 		say("  and %zu more (-o json)\n", lw_json_len(processes) - KEPT_SHOWN);
+}
+
+/* Of an agent that steers: elsewhere there is nothing to be on. */
+static void show_devices(struct json_object *devices)
+{
+	int64_t n = lw_json_int(devices, "attached");
+
+	if (!devices)
+		return;
+	if (n > 0)
+		say("devices    %" PRId64 " of pods have the program that guards and reads\n", n);
+	else
+		say("devices    no device: %s: there is no FIN guard, and requests that arrive at pods are not read\n",
+		    lw_json_int(devices, "patterns") > 0 ? "none matches --device" :
+							   "--device is not given");
 }
 
 static void show_others(struct json_object *others)
@@ -305,6 +338,7 @@ void lw_show_status(struct json_object *data)
 	    lw_json_int(decisions, "other") ? " (laneway stats)" : "");
 	show_kept_out(lw_json_get(data, "kept_out"));
 	show_host_pods(lw_json_get(data, "host_pods"));
+	show_devices(lw_json_get(data, "devices"));
 	show_others(lw_json_get(data, "others"));
 	say("self-tests\n");
 	for (size_t i = 0; i < lw_json_len(tests); i++) {

@@ -42,6 +42,11 @@ const char *lw_word_route(unsigned int route)
 	return route < sizeof(names) / sizeof(*names) ? names[route] : "unknown";
 }
 
+const char *lw_word_keep(unsigned int why)
+{
+	return why & LW_KEEP_NAME ? "name" : why & LW_KEEP_FIONREAD ? "fionread" : "splice";
+}
+
 const char *lw_word_lane(const struct lw_seen *seen, unsigned int lane, char buf[16])
 {
 	const char *name = lw_seen_lane(seen, lane);

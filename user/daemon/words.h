@@ -15,6 +15,8 @@ const char *lw_word_reason(unsigned int reason);
 /* What it means; "" for a number that is none. */
 const char *lw_word_reason_help(unsigned int reason);
 const char *lw_word_route(unsigned int route);
+/* Of enum lw_keep, the first that holds: "name", "fionread", "splice". */
+const char *lw_word_keep(unsigned int why);
 /* "base", the lane's name, or "#7" for one that has not been seen. */
 const char *lw_word_lane(const struct lw_seen *seen, unsigned int lane, char buf[16]);
 /* By lw_name_hash(): "-" for 0, "#0badcafe" for one that has not been seen. */

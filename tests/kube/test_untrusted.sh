@@ -59,5 +59,7 @@ lane_closes
 expect_eq "the watch" "[1]" "$(watched app=gateway)"
 kapi DELETE "/api/v1/namespaces/edge/pods/gateway?gracePeriodSeconds=0" >/dev/null
 until_ok 20 "the pod to go" watch_holds app=gateway "[0]"
+told() { [ "$(lw status -o json | jq -r '[.source.findings[] | select(.text == "--untrusted edge/app=gateway: no pod has this label")] | length')" = 1 ]; }
+until_ok 20 "it to be told that nobody has this label now" told
 agent_stop
 say ok

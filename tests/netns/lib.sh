@@ -335,7 +335,7 @@ agent_start_any() {
 	[ -x "$LANEWAY" ] || fail "$LANEWAY is not built"
 	need jq
 	"$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --socket "$LWT_SOCKET" \
-		--device "lwv$$x*" "$@" >>"$LWT_TMP/agent.log" 2>&1 &
+		--device "${LWT_DEVICE:-lwv$$x}*" "$@" >>"$LWT_TMP/agent.log" 2>&1 &
 	AGENT_PID=$!
 	until_ok 20 "the agent's socket" agent_answers
 	STATUS_CODE=0

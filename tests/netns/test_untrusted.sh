@@ -13,6 +13,8 @@ agent_start --untrusted edge/app=gateway
 # Lines of the head as the pod that was asked saw them.
 seen() { req "$1" "${@:3}" "$2/head" | tr -d '\r' | tr 'A-Z' 'a-z' | tr -s ' ' | grep -E '^(x-mse-tag|x-user|baggage)' | sort | paste -sd ' ' || true; }
 
+findings() { lw status -o json | jq -r '[.source.findings[].text | select(startswith("--untrusted"))] | join("; ")'; }
+expect_eq "a label that no pod has" "--untrusted edge/app=gateway: no pod has this label" "$(findings)"
 expect_like "before the agent knows it" 'c1gray\[*' "$(who gateway "$B1/id" -H "$gray")"
 put gateway <<END
 apiVersion: v1
@@ -22,6 +24,7 @@ spec: {nodeName: other, containers: [{name: main}]}
 status: {phase: Running, podIPs: [{ip: ${POD_IP[gateway]}}, {ip: "${POD_IP6[gateway]}"}], conditions: [{type: Ready, status: "True"}]}
 END
 state_sync
+expect_eq "a label that a pod has" "" "$(findings)"
 expect_like "a forged tag" 'b1\[*' "$(who gateway "$B1/id" -H "$gray")"
 expect_like "a forged tag, IPv6" 'b1\[*' "$(who gateway "http://[${POD_IP6[b1]}]:$LWT_PORT/id" -H "$gray")"
 expect_like "a forged tag at the canary itself" 'b[12]\[*' "$(who gateway "$C1/id" -H "$gray")"
@@ -36,6 +39,17 @@ lw explain --from "${POD_IP[gateway]}" --to "${POD_IP[b1]}:$LWT_PORT" -H "$gray"
 expect_like "explain" "*tag*is taken off: the client is not believed*lane * base *" "$(cat "$LWT_TMP/explain")"
 "$HOP" --pattern 300000 >"$LWT_TMP/body"
 expect_eq "a body behind a forged tag" "$(sha256sum <"$LWT_TMP/body")" "$(sum gateway -H "$gray" --data-binary "@$LWT_TMP/body" "$B1/echo")"
+
+# What is kept out is not enrolled, and so nothing is taken off its requests: told.
+put gateway <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: gateway, namespace: edge, uid: gateway-$$, labels: {app: gateway}, annotations: {laneway.io/keep-out: "true"}}
+spec: {nodeName: other, containers: [{name: main}]}
+status: {phase: Running, podIPs: [{ip: ${POD_IP[gateway]}}, {ip: "${POD_IP6[gateway]}"}], conditions: [{type: Ready, status: "True"}]}
+END
+state_sync
+expect_like "kept out by annotation" '*annotation laneway.io/keep-out keeps 1 of its 1 pods out, such as edge/gateway:*not taken off' "$(findings)"
 
 del gateway
 gateway_is_gone() { [[ "$(who gateway "$B1/id" -H "$gray")" == c1gray* ]]; }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,19 +102,48 @@ bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)
 	return lw_addr_parse("192.0.2.7", &kept) == 0 && memcmp(&kept, addr, sizeof(kept)) == 0;
 }
 
+/* Of this process, by /proc, whose clock counts from boot. */
+static uint64_t own_start_ns(void)
+{
+	unsigned long long ticks = 0;
+	FILE *f = fopen("/proc/self/stat", "re");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f,
+				"%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+				" %*s %*s %*s %*s %*s %llu",
+				&ticks),
+			 1);
+	(void)fclose(f);
+	return ticks * (LW_NS_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 int lw_kern_each_kept(struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept,
 				 void *arg),
 		      void *arg)
 {
-	const struct lw_kept_key key = { .pid = 77 };
+	/* this process, and two that have ended: of one somebody else has the number */
+	const struct lw_kept_key keys[] = {
+		{ .pid = (uint32_t)getpid(), .started = own_start_ns() },
+		{ .pid = (uint32_t)getpid(), .started = 1 },
+		{ .pid = 0x7fffffff, .started = own_start_ns() },
+	};
 	const struct lw_kept kept = { .connections = 3,
 				      .why = LW_KEEP_SPLICE | LW_KEEP_FIONREAD,
 				      .comm = "sixteen bytes..!" };
 
 	(void)kern;
-	cb(&key, &kept, arg);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		cb(&keys[i], &kept, arg);
 	return 0;
+}
+
+size_t lw_devices_count(const struct lw_devices *devices, size_t *ret_patterns)
+{
+	assert_non_null(devices);
+	*ret_patterns = 4;
+	return 12;
 }
 
 void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg)
@@ -243,7 +273,7 @@ struct fixture {
 	struct lw_kern kern;
 	struct lw_image *image;
 	struct lw_listing listing;
-	struct lw_findings source, build;
+	struct lw_findings source, build, node;
 	struct lw_seen seen;
 	struct lw_query query;
 	struct ev_loop *loop;
@@ -292,6 +322,7 @@ static int setup(void **state)
 	f->kern = (struct lw_kern){ .mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 2 };
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "a.yaml:1: wrong" }, &f->source);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "odd" }, &f->build);
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "no device" }, &f->node);
 	(void)strcpy(f->dir, "/tmp/lw-query.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	f->loop = ev_loop_new(0);
@@ -310,6 +341,8 @@ static int setup(void **state)
 		.errors = 1,
 		.source_findings = &f->source,
 		.build_findings = &f->build,
+		.node_findings = &f->node,
+		.devices = (struct lw_devices *)&f->kern, /* only asked whether it is there */
 	};
 	*state = f;
 	return 0;
@@ -327,6 +360,7 @@ static int teardown(void **state)
 	lw_seen_clear(&f->seen);
 	lw_findings_clear(&f->source);
 	lw_findings_clear(&f->build);
+	lw_findings_clear(&f->node);
 	free(f);
 	return 0;
 }
@@ -375,10 +409,18 @@ static void test_status(void **state)
 	assert_false(lw_json_bool(o, "splice_noticed"));
 	assert_int_equal(lw_json_int(o, "pod_addresses"), 5);
 	o = lw_json_at(lw_json_get(o, "processes"), 0);
-	assert_int_equal(lw_json_int(o, "pid"), 77);
+	assert_int_equal(lw_json_int(o, "pid"), getpid());
+	assert_true(lw_json_bool(o, "alive"));
 	assert_int_equal(lw_json_int(o, "connections"), 3);
 	assert_string_equal(lw_json_str(o, "program"), "sixteen bytes..!");
 	assert_string_equal(lw_json_str(o, "why"), "fionread");
+	o = lw_json_get(lw_json_get(data, "kept_out"), "processes");
+	assert_int_equal(lw_json_len(o), 3);
+	assert_false(lw_json_bool(lw_json_at(o, 1), "alive"));
+	assert_false(lw_json_bool(lw_json_at(o, 2), "alive"));
+	o = lw_json_get(data, "devices");
+	assert_int_equal(lw_json_int(o, "patterns"), 4);
+	assert_int_equal(lw_json_int(o, "attached"), 12);
 	o = lw_json_get(data, "others");
 	assert_int_equal(lw_json_len(o), 3);
 	assert_string_equal(lw_json_str(lw_json_at(o, 1), "program"), "theirs");
@@ -389,8 +431,8 @@ static void test_status(void **state)
 	o = lw_json_get(data, "source");
 	assert_string_equal(lw_json_str(o, "path"), ((struct fixture *)*state)->dir);
 	assert_int_equal(lw_json_int(o, "errors"), 1);
-	assert_int_equal(lw_json_int(o, "warnings"), 1);
-	assert_int_equal(lw_json_len(lw_json_get(o, "findings")), 2);
+	assert_int_equal(lw_json_int(o, "warnings"), 2);
+	assert_int_equal(lw_json_len(lw_json_get(o, "findings")), 3);
 }
 
 static bool steering(const struct fixture *f, bool *ret_why)

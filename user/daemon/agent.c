@@ -19,6 +19,7 @@
 #include "daemon/control.h"
 #include "daemon/findings.h"
 #include "daemon/handover.h"
+#include "daemon/lookout.h"
 #include "daemon/query.h"
 #include "daemon/seen.h"
 #include "daemon/source.h"
@@ -68,6 +69,25 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	lw_agent_refresh(w->data);
+}
+
+static void on_lookout(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct agent *agent = w->data;
+	struct lw_findings found = {};
+
+	(void)loop;
+	(void)revents;
+	if (agent->successor)
+		return;
+	lw_lookout_look(&(struct lw_lookout){ .kern = agent->kern,
+					      .devices = agent->devices,
+					      .model = agent->model,
+					      .untrusted = agent->options->untrusted },
+			lw_findings_add, &found);
+	lw_findings_log(&found, &agent->node_findings);
+	lw_findings_clear(&agent->node_findings);
+	agent->node_findings = found;
 }
 
 static void on_successor(bool follows, const char *why, void *arg)
@@ -154,6 +174,7 @@ static char *on_request(const char *request, void *arg)
 		.errors = lw_source_errors(agent->source) + agent->build_findings.errors,
 		.source_findings = &agent->source_findings,
 		.build_findings = &agent->build_findings,
+		.node_findings = &agent->node_findings,
 	};
 	return lw_query_answer(&query, request);
 }
@@ -315,6 +336,7 @@ int lw_agent_begin(struct agent *agent)
 	else
 		lw_info("steering (mode %s), control socket '%s'",
 			lw_kern_mode_name(lw_kern_mode(agent->kern)), agent->socket);
+	ev_timer_start(agent->loop, &agent->lookout);
 	return 0;
 }
 
@@ -382,6 +404,7 @@ static void stop(struct agent *agent)
 		agent->locks.bpffs_fd = lw_close(agent->locks.bpffs_fd);
 	lw_kern_close(&agent->kern);
 	ev_timer_stop(agent->loop, &agent->retry);
+	ev_timer_stop(agent->loop, &agent->lookout);
 	lw_source_close(&agent->source);
 	lw_model_free(&agent->model);
 	lw_state_builder_free(&agent->builder);
@@ -390,6 +413,7 @@ static void stop(struct agent *agent)
 	lw_seen_clear(&agent->seen);
 	lw_findings_clear(&agent->source_findings);
 	lw_findings_clear(&agent->build_findings);
+	lw_findings_clear(&agent->node_findings);
 	lw_findings_clear(&agent->forgotten);
 	lw_agent_unlock(&agent->locks);
 	ev_signal_stop(agent->loop, &agent->sigterm);
@@ -441,6 +465,8 @@ int lw_agent_run(const struct lw_agent_options *options)
 	ev_signal_start(agent.loop, &agent.sighup);
 	ev_timer_init(&agent.retry, on_retry, LW_AGENT_RETRY_S, 0.);
 	agent.retry.data = &agent;
+	ev_timer_init(&agent.lookout, on_lookout, LW_AGENT_LOOKOUT_S, LW_AGENT_LOOKOUT_S);
+	agent.lookout.data = &agent;
 	ev_timer_init(&agent.place, lw_place_on_timer, 0., LW_AGENT_PLACE_S);
 	agent.place.data = &agent;
 	agent.sighup.data = agent.sigterm.data = agent.sigint.data = &agent;

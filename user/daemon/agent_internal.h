@@ -12,6 +12,8 @@
 #include "daemon/seen.h"
 
 #define LW_AGENT_RETRY_S 1.
+/* Between looks at the node, and before the first: pods that come with it have their devices by then. */
+#define LW_AGENT_LOOKOUT_S 60.
 /* Between looks whether the other agent's place is free. */
 #define LW_AGENT_PLACE_S .05
 
@@ -23,6 +25,7 @@ struct agent {
 	bool mounted; /* lw_kern_prepare() mounted the bpffs: lw_kern_close() unmounts it */
 	ev_signal sigterm, sigint, sighup;
 	ev_timer retry; /* of what failed */
+	ev_timer lookout;
 	/* Taking over, and being taken over from: docs/adr/0014. */
 	ev_timer place; /* until it is ours */
 	uint64_t alone_since_ns; /* nobody has answered from there; 0: somebody does */
@@ -40,6 +43,7 @@ struct agent {
 	struct lw_source *source;
 	struct lw_state_builder *builder;
 	struct lw_findings source_findings, build_findings;
+	struct lw_findings node_findings; /* of the last look (lookout.h) */
 	struct lw_findings
 		forgotten; /* source's, since the last refresh: one that is found again is not news */
 	uint64_t started_ns;

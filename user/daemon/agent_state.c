@@ -9,6 +9,7 @@
 #include "core/model.h"
 #include "core/state_build.h"
 #include "daemon/agent_internal.h"
+#include "daemon/untrusted.h"
 #include "kern/host_pods.h"
 #include "kern/kern.h"
 
@@ -87,6 +88,7 @@ int lw_agent_publish(struct agent *agent)
 		lw_agent_retry_later(agent);
 		return r;
 	}
+	lw_untrusted_check(agent->model, agent->options->untrusted, lw_findings_add, &found);
 	r = tell_host_pods(agent);
 	if (r < 0) {
 		lw_warn("tell pods on the host network apart: %s, retrying", strerror(-r));

@@ -12,6 +12,7 @@
 #include "daemon/json.h"
 #include "daemon/listing_json.h"
 #include "daemon/show.h"
+#include "daemon/untrusted.h"
 
 struct check {
 	struct lw_model *model;
@@ -31,16 +32,6 @@ static void check_free(struct check *check)
 	lw_image_free(&check->image);
 	lw_listing_free(&check->listing);
 	lw_findings_clear(&check->findings);
-}
-
-/* A label that no pod has is most likely misspelt, and then everybody is believed. */
-static void check_untrusted(struct check *check)
-{
-	for (size_t i = 0; check->untrusted[i]; i++)
-		if (!lw_state_untrusted_pods(check->builder, check->model, i))
-			lw_finding_emit(lw_findings_add, &check->findings, LW_FINDING_WARNING,
-					"--untrusted %s: no pod has this label",
-					check->untrusted[i]);
 }
 
 /* What is wrong about them; which they are is an agent's matter. */
@@ -71,7 +62,7 @@ static int read_state(const char *dir, const struct lw_state_options *options, s
 			   &check->image);
 	if (r < 0)
 		return r;
-	check_untrusted(check);
+	lw_untrusted_check(check->model, check->untrusted, lw_findings_add, &check->findings);
 	r = check_kept(check);
 	if (r < 0)
 		return r;
@@ -206,7 +197,8 @@ const struct lw_cmd lw_cmd_check = {
 		"      --lane-label-prefix P as for the agent\n"
 		"      --baggage             as for the agent\n"
 		"      --enrol-ahead         as for the agent\n"
-		"      --untrusted NS/L=V    as for the agent; a label that no pod has is a warning\n"
+		"      --untrusted NS/L=V    as for the agent; a label that no pod has is a warning, and so are\n"
+		"                            pods with it that are kept out by annotation\n"
 		"  -o, --output table|json   how to print (table)\n"
 		"  -h, --help                this text\n",
 	.run = run,

@@ -258,10 +258,12 @@ static void add_source(const struct lw_query *q, struct json_object *data)
 	lw_source_json(q->source, source);
 	lw_json_add_int(source, "errors", (int64_t)q->errors);
 	lw_json_add_int(source, "warnings",
-			(int64_t)(q->source_findings->warnings + q->build_findings->warnings));
+			(int64_t)(q->source_findings->warnings + q->build_findings->warnings +
+				  q->node_findings->warnings));
 	findings = lw_json_new_array(source, "findings");
 	lw_findings_json(q->source_findings, findings);
 	lw_findings_json(q->build_findings, findings);
+	lw_findings_json(q->node_findings, findings);
 }
 
 static void on_kept(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg)
@@ -325,6 +327,19 @@ static void on_other(const char *where, const char *program, bool before, void *
 	lw_json_add_int(o, "count", 1);
 }
 
+static void add_devices(const struct lw_query *q, struct json_object *data)
+{
+	struct json_object *o;
+	size_t patterns, n;
+
+	if (!q->devices)
+		return;
+	o = lw_json_new_object(data, "devices");
+	n = lw_devices_count(q->devices, &patterns);
+	lw_json_add_int(o, "patterns", (int64_t)patterns);
+	lw_json_add_int(o, "attached", (int64_t)n);
+}
+
 static void add_others(const struct lw_query *q, struct json_object *data)
 {
 	struct json_object *array = lw_json_new_array(data, "others");
@@ -383,6 +398,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	lw_json_add_int(decisions, "other", (int64_t)stats.other);
 	add_kept_out(q, data);
 	add_host_pods(q, data);
+	add_devices(q, data);
 	add_others(q, data);
 	array = lw_json_new_array(data, "selftests");
 	for (; tests->name; tests++) {

@@ -20,7 +20,7 @@ struct lw_source;
 
 struct lw_query {
 	struct lw_kern *kern;
-	struct lw_devices *devices; /* NULL: none */
+	struct lw_devices *devices; /* NULL: no program is to be on any */
 	const struct lw_host_pods *host_pods; /* NULL: none */
 	/* Of the state in force; NULL before the first. */
 	const struct lw_image *image;
@@ -31,7 +31,7 @@ struct lw_query {
 	const struct lw_source *source;
 	uint64_t started_ns;
 	size_t errors; /* that hold now */
-	const struct lw_findings *source_findings, *build_findings;
+	const struct lw_findings *source_findings, *build_findings, *node_findings;
 };
 
 /* A lw_control_handler's work: one line for the client, to be freed. */

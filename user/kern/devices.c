@@ -47,6 +47,7 @@ struct lw_devices {
 	bool running;
 	pthread_t thread;
 	struct lw_bytemap devices; /* by ifindex; the thread's, while it runs */
+	size_t count; /* of these, for others to read */
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t looked;
 	bool stop;
@@ -54,6 +55,11 @@ struct lw_devices {
 	struct other *others; /* of the last look */
 	size_t nothers;
 };
+
+static void tell_count(struct lw_devices *d)
+{
+	__atomic_store_n(&d->count, d->devices.count, __ATOMIC_RELAXED);
+}
 
 static bool wanted(const struct lw_devices *d, const char *name)
 {
@@ -85,7 +91,7 @@ static void add(struct lw_devices *d, int ifindex, const char *name)
 	}
 	if (r) {
 		lw_log(r == -ENODEV || r == -EBUSY ? LW_LOG_DEBUG : LW_LOG_WARN, /* it has gone meanwhile, or is another agent's */
-		       "attach to device '%s': %s, closes of its pods' peers are not kept back", name, strerror(-r));
+		       "attach to device '%s': %s, closes of its pods' peers are not kept back, and requests that arrive there not read", name, strerror(-r));
 		(void)lw_bytemap_remove(&d->devices, &key, 1);
 		free(dev);
 		return;
@@ -156,6 +162,7 @@ static void on_netlink(struct lw_devices *d)
 		else if (h->nlmsg_type == RTM_NEWLINK && if_indextoname((unsigned int)info->ifi_index, name))
 			add(d, info->ifi_index, name);
 	}
+	tell_count(d);
 }
 
 /* ---- others' programs ---- */
@@ -296,7 +303,8 @@ int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct l
 		return -errno;
 	if (d->patterns[0]) {
 		add_all(d, true);
-		r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on %zu devices at start, and on those that come)", d->devices.count);
+		tell_count(d);
+		r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on the devices that --device names)");
 	}
 	look(d, 0, true);
 	if (!r)
@@ -345,6 +353,14 @@ void lw_devices_stop(struct lw_devices **d_)
 		free(d->patterns[i]);
 	free(d->patterns);
 	free(d);
+}
+
+size_t lw_devices_count(const struct lw_devices *d, size_t *ret_patterns)
+{
+	*ret_patterns = 0;
+	while (d && d->patterns[*ret_patterns])
+		++*ret_patterns;
+	return d ? __atomic_load_n(&d->count, __ATOMIC_RELAXED) : 0;
 }
 
 void lw_devices_each_other(struct lw_devices *d, lw_other_cb cb, void *arg)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The FIN guard on the host side of pods' network devices: attached to every device whose name matches, also
+ * The FIN guard, and what is read of requests that arrive (bpf/hook_tc.h), on the host side of pods' network devices: attached to every device whose name matches, also
  * to those that come later. A tcx link where the kernel has them (6.6), which goes with the agent; else tc_filter.h.
  */
 #include "kern/kern.h"
@@ -19,6 +19,9 @@ struct lw_devices;
 int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct lw_devices **ret);
 /* Detaches. Takes NULL. */
 void lw_devices_stop(struct lw_devices **devices);
+
+/* How many devices the program is on now. *ret_patterns: by how many patterns. Takes NULL. */
+size_t lw_devices_count(const struct lw_devices *devices, size_t *ret_patterns);
 
 /*
  * Programs of others on the hooks of our cgroup, and on the egress of these devices; as they were when they were last asked for, where

@@ -79,7 +79,7 @@ for cmd in status lanes endpoints flows stats metrics trace 'explain --from 10.0
 done
 exits 3 "status --alive without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --alive
 exits 3 "status --wait without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --wait 0.2
-exits 4 "an agent without its folder" "$LANEWAY" agent --state "$LWT_TMP/none" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+exits 5 "an agent without its folder" "$LANEWAY" agent --state "$LWT_TMP/none" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
 exits 4 "an agent that would mount over what is there" timeout $((20 * LWT_SLOW)) "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" \
 	--socket "$LWT_SOCKET" --bpffs "$LWT_STATE"
 expect_like "an agent that would mount over what is there" "*'$LWT_STATE' is no bpffs, and no empty folder*" "$(err)"

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "core/model.h"
 #include "core/state_build.h"
+#include "daemon/agent_exit.h"
 #include "daemon/agent_internal.h"
 #include "daemon/control.h"
 #include "daemon/findings.h"
@@ -242,9 +243,7 @@ static int start_kern(struct agent *agent, bool beside)
 						       .watch_syscalls = o->watch_syscalls,
 						       .beside = beside },
 			    &agent->kern);
-	if (r < 0)
-		return r;
-	return 0;
+	return lw_agent_kern_error(r, false);
 }
 
 int lw_agent_listen(struct agent *agent)
@@ -294,7 +293,7 @@ int lw_agent_begin(struct agent *agent)
 	const struct lw_agent_options *o = agent->options;
 	int r;
 
-	r = lw_kern_begin(agent->kern, agent->other);
+	r = lw_agent_kern_error(lw_kern_begin(agent->kern, agent->other), true);
 	if (r < 0)
 		return r;
 	r = lw_hops_new(agent->kern, &agent->hops);

@@ -31,7 +31,7 @@ struct lw_agent_options {
 
 /*
  * Steers until SIGTERM or SIGINT, then takes everything away (leave_hooks: or not). SIGHUP puts the state in force anew. 0, or
- * -errno with one line logged; -EBUSY: another agent is at work.
+ * -errno with one line logged; -EBUSY: another agent is at work; -EOPNOTSUPP: the system or the kernel cannot do it.
  */
 int lw_agent_run(const struct lw_agent_options *options);
 

@@ -17,6 +17,7 @@ enum lw_exit {
 	LW_EXIT_USAGE = 2,
 	LW_EXIT_NO_AGENT = 3, /* the agent cannot be reached */
 	LW_EXIT_SYSTEM = 4, /* the system or the kernel cannot do it */
+	LW_EXIT_FAILED = 5, /* the agent has failed for another reason: another try may do better */
 };
 
 struct lw_cmd {

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "core/state_build.h"
 #include "daemon/agent.h"
+#include "daemon/agent_exit.h"
 #include "daemon/cmd.h"
 #include "daemon/options.h"
 #include "daemon/self_test.h"
@@ -38,13 +39,6 @@ static bool set_leave_hooks(struct lw_agent_options *agent, const char *text)
 	agent->daemonset_ns[ns] = '\0';
 	memcpy(agent->daemonset, text + ns + 1, name + 1);
 	return true;
-}
-
-static enum lw_exit exit_of(int r)
-{
-	if (r == 0)
-		return LW_EXIT_OK;
-	return r == -EBUSY ? LW_EXIT_NO : LW_EXIT_SYSTEM;
 }
 
 enum {
@@ -329,7 +323,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	lw_log_drop(true);
 	if (g.self_test)
 		return lw_self_test_run();
-	return exit_of(lw_agent_run(&g.agent));
+	return lw_agent_exit(lw_agent_run(&g.agent));
 }
 
 const struct lw_cmd lw_cmd_agent = {
@@ -343,7 +337,8 @@ const struct lw_cmd lw_cmd_agent = {
 		"--leave-hooks). SIGHUP puts the state in force anew. If the agent is killed, requests\n"
 		"of the base lane go on untouched; a new agent goes on with what it finds, or takes it\n"
 		"away.\n"
-		"Exit code 1: another agent is at work here.\n"
+		"Exit code 1: another agent is at work here. 4: the system or the kernel cannot do it. 5: it\n"
+		"failed for another reason, and another try may do better.\n"
 		"\n"
 		"      --state DIR           Rollout, TrafficRouting, Pod, Service, Deployment, ReplicaSet\n"
 		"      --kube                the API server of the pod the agent runs in, by its service account\n"

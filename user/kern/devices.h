@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The FIN guard, and what is read of requests that arrive (bpf/hook_tc.h), on the host side of pods' network devices: attached to every device whose name matches, also
- * to those that come later. A tcx link where the kernel has them (6.6), which goes with the agent; else tc_filter.h.
+ * The FIN guard, and what is read of requests that arrive (bpf/hook_tc.h), on the host side of pods' network devices: attached to
+ * every device whose name matches, also to those that come later. A tcx link where the kernel has them (6.6), which goes with the
+ * agent; else tc_filter.h.
  */
 #include "kern/kern.h"
 #include "kern/others.h"

@@ -225,6 +225,7 @@ static void ask(const char *request)
 	_cleanup_free_ char *reply = lw_query_answer(&query, request);
 	_cleanup_json_ struct json_object *parsed = NULL;
 
+	free(lw_query_ping(request));
 	require(reply && !strchr(reply, '\n'));
 	parsed = json_tokener_parse(reply);
 	require(parsed && json_object_is_type(parsed, json_type_object));

@@ -78,6 +78,7 @@ for cmd in status lanes endpoints flows stats metrics trace 'explain --from 10.0
 	expect_like "$cmd without an agent" "*no agent at '$LWT_SOCKET'*" "$(err)"
 done
 exits 3 "status --alive without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --alive
+exits 3 "status --brief without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --brief
 exits 3 "status --wait without an agent" "$LANEWAY" status --socket "$LWT_SOCKET" --wait 0.2
 exits 5 "an agent without its folder" "$LANEWAY" agent --state "$LWT_TMP/none" --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
 exits 4 "an agent that would mount over what is there" timeout $((20 * LWT_SLOW)) "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" \
@@ -114,6 +115,15 @@ exits 4 "check of no folder" "$LANEWAY" check "$LWT_TMP/none"
 agent_start
 exits 0 "status --alive" lw status --alive
 expect_eq "status --alive" "" "$(out)"
+exits 0 "status --brief" lw status --brief
+expect_like "status --brief" "laneway *steering   yes (mode *)" "$(out)"
+expect_eq "status --brief: lines" 2 "$(wc -l <"$LWT_TMP/out")"
+exits 0 "status --brief, as JSON" lw status --brief -o json
+expect_eq "status --brief, as JSON" "true false" "$(jq -r '"\(.steering) \(has("counts"))"' "$LWT_TMP/out")"
+exits 0 "status --brief --wait" lw status --brief --wait 5
+expect_eq "status --brief --wait: lines" 2 "$(wc -l <"$LWT_TMP/out")"
+exits 0 "status --wait" lw status --wait 5
+expect_like "status --wait: all of it" "*self-tests*" "$(out)"
 exits 0 "status" lw status
 expect_like "status" "*steering   yes*" "$(out)"
 lw status -o json >"$LWT_TMP/json"

@@ -435,6 +435,37 @@ static void test_status(void **state)
 	assert_int_equal(lw_json_len(lw_json_get(o, "findings")), 3);
 }
 
+/* What probes ask: nothing is counted or walked over for it. */
+static void test_probes(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ struct json_object *reply = NULL, *no = NULL, *pong = NULL;
+	_cleanup_free_ char *line = NULL;
+	struct json_object *data;
+
+	f->kern.error = -EIO; /* of every table */
+	reply = ask(f, "{\"cmd\":\"status\",\"brief\":true}");
+	data = lw_json_get(reply, "data");
+	assert_true(lw_json_bool(data, "steering"));
+	assert_string_equal(lw_json_str(data, "why"), "");
+	assert_string_equal(lw_json_str(data, "mode"), "msg");
+	assert_int_equal(lw_json_int(data, "generation"), 4);
+	assert_null(lw_json_get(data, "counts"));
+	assert_null(lw_json_get(data, "others"));
+	f->query.pending = true;
+	no = ask(f, "{\"cmd\":\"status\",\"brief\":true}");
+	assert_false(lw_json_bool(lw_json_get(no, "data"), "steering"));
+	assert_true(*lw_json_str(lw_json_get(no, "data"), "why") != '\0');
+
+	line = lw_query_ping("{\"cmd\":\"ping\"}");
+	assert_non_null(line);
+	pong = json_tokener_parse(line);
+	assert_non_null(lw_json_get(pong, "data"));
+	assert_null(lw_query_ping("{\"cmd\":\"status\"}"));
+	assert_null(lw_query_ping("{\"cmd\":\"lanes\",\"what\":\"ping\"}"));
+	assert_null(lw_query_ping("ping"));
+}
+
 static bool steering(const struct fixture *f, bool *ret_why)
 {
 	_cleanup_json_ struct json_object *reply = ask(f, "{\"cmd\":\"status\"}");
@@ -652,6 +683,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_probes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_steering, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stats, setup, teardown),

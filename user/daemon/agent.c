@@ -154,11 +154,15 @@ static char *on_request(const char *request, void *arg)
 {
 	struct agent *agent = arg;
 	struct lw_query query;
+	char *pong;
 	bool shared;
 	pid_t pid;
 
 	if (lw_handover_is_request(request, &pid, &shared))
 		return lw_place_give_way(agent, pid, shared);
+	pong = lw_query_ping(request);
+	if (pong)
+		return pong;
 	/* What was written to the folder before this question is part of the answer. */
 	lw_agent_refresh(agent);
 	query = (struct lw_query){

@@ -11,12 +11,19 @@
 
 #define POLL_MS 50
 
-enum { OPT_WAIT = LW_OPT_OWN, OPT_ALIVE };
+enum { OPT_WAIT = LW_OPT_OWN, OPT_ALIVE, OPT_BRIEF };
 
-static enum lw_exit finish(const struct lw_cmd_client *client, struct json_object *data)
+struct question {
+	struct lw_cmd_client client;
+	bool brief;
+};
+
+static enum lw_exit finish(const struct question *q, struct json_object *data)
 {
-	if (client->json)
+	if (q->client.json)
 		lw_show_json(data);
+	else if (q->brief)
+		lw_show_steering(data);
 	else
 		lw_show_status(data);
 	if (lw_json_bool(data, "steering"))
@@ -24,47 +31,77 @@ static enum lw_exit finish(const struct lw_cmd_client *client, struct json_objec
 	return strcmp(lw_json_str(data, "mode"), "none") == 0 ? LW_EXIT_SYSTEM : LW_EXIT_NO;
 }
 
-static struct json_object *status_request(void)
+static struct json_object *status_request(bool brief)
 {
 	struct json_object *request = lw_json_new_object(NULL, NULL);
 
 	lw_json_add_str(request, "cmd", "status");
+	if (brief)
+		lw_json_add_bool(request, "brief", true);
 	return request;
 }
 
-/* Asks until the answer is yes, cannot become yes, or the time is up. */
-static enum lw_exit wait_steering(const struct lw_cmd *cmd, const struct lw_cmd_client *client,
+/* It cannot become another answer than this. */
+static bool is_final(struct json_object *data)
+{
+	return lw_json_bool(data, "steering") || strcmp(lw_json_str(data, "mode"), "none") == 0;
+}
+
+/* Asks until the answer is yes, cannot become yes, or the time is up; briefly, and for what is printed once more. */
+static enum lw_exit wait_steering(const struct lw_cmd *cmd, const struct question *q,
 				  unsigned int wait_ms)
 {
 	uint64_t deadline_ns = lw_clock_ns() + wait_ms * LW_NS_PER_MS;
+	bool brief = true;
 
 	for (;;) {
 		_cleanup_json_ struct json_object *data = NULL;
 		struct timespec pause = { .tv_nsec = POLL_MS * LW_NS_PER_MS };
-		struct lw_cmd_client attempt = *client;
+		struct lw_cmd_client attempt = q->client;
 		uint64_t now = lw_clock_ns();
 		uint64_t left_ms = now < deadline_ns ? (deadline_ns - now) / LW_NS_PER_MS + 1 : 1;
 		char error[256];
 		int r;
 
-		if (attempt.timeout_ms > left_ms)
+		if (attempt.timeout_ms > left_ms && brief)
 			attempt.timeout_ms = (unsigned int)left_ms;
-		r = lw_cmd_try(&attempt, status_request(), &data, error, sizeof(error));
-		if (r == 0 && (lw_json_bool(data, "steering") ||
-			       strcmp(lw_json_str(data, "mode"), "none") == 0))
-			return finish(client, data);
+		r = lw_cmd_try(&attempt, status_request(brief), &data, error, sizeof(error));
+		if (r == 0 && is_final(data)) {
+			if (!brief || q->brief)
+				return finish(q, data);
+			brief = false;
+			continue;
+		}
 		if (lw_clock_ns() >= deadline_ns) {
+			if (r == 0 && brief && !q->brief) {
+				brief = false;
+				continue;
+			}
 			if (r == 0) {
-				(void)finish(client, data);
+				(void)finish(q, data);
 				lw_cmd_error(cmd, "not steering after %u ms", wait_ms);
 				return LW_EXIT_NO;
 			}
-			lw_cmd_error(cmd, "no agent at '%s' after %u ms: %s", client->socket,
+			lw_cmd_error(cmd, "no agent at '%s' after %u ms: %s", q->client.socket,
 				     wait_ms, r == -EPROTO ? error : strerror(-r));
 			return LW_EXIT_NO_AGENT;
 		}
+		brief = true;
 		(void)nanosleep(&pause, NULL);
 	}
+}
+
+/* That there is an answer is the answer, also where an agent of another version knows no such question. */
+static enum lw_exit alive(const struct lw_cmd *cmd, const struct lw_cmd_client *client)
+{
+	_cleanup_json_ struct json_object *data = NULL;
+	struct json_object *request = lw_json_new_object(NULL, NULL);
+	char error[256];
+	int r;
+
+	lw_json_add_str(request, "cmd", "ping");
+	r = lw_cmd_try(client, request, &data, error, sizeof(error));
+	return r == 0 || r == -EPROTO ? LW_EXIT_OK : lw_cmd_unreachable(cmd, client, r);
 }
 
 static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
@@ -72,11 +109,12 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	static const struct option options[] = { LW_CMD_CLIENT_LONG,
 						 { "wait", required_argument, NULL, OPT_WAIT },
 						 { "alive", no_argument, NULL, OPT_ALIVE },
+						 { "brief", no_argument, NULL, OPT_BRIEF },
 						 {} };
-	struct lw_cmd_client client = LW_CMD_CLIENT_INIT;
+	struct question q = { .client = LW_CMD_CLIENT_INIT };
 	_cleanup_json_ struct json_object *data = NULL;
 	unsigned int wait_ms = 0;
-	bool wait = false, alive = false;
+	bool wait = false, is_alive = false;
 	enum lw_exit code;
 	int opt;
 
@@ -87,27 +125,28 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 						    optarg);
 			wait = true;
 		} else if (opt == OPT_ALIVE) {
-			alive = true;
-		} else if (!lw_cmd_client_option(cmd, &client, opt, &code)) {
+			is_alive = true;
+		} else if (opt == OPT_BRIEF) {
+			q.brief = true;
+		} else if (!lw_cmd_client_option(cmd, &q.client, opt, &code)) {
 			return code;
 		}
 	}
 	if (optind < argc)
 		return lw_cmd_usage(cmd, "'%s' is one argument too many", argv[optind]);
-	if (wait && alive)
+	if (wait && is_alive)
 		return lw_cmd_usage(cmd, "--wait and --alive are two questions");
+	if (is_alive)
+		return alive(cmd, &q.client);
 	if (wait)
-		return wait_steering(cmd, &client, wait_ms);
-	code = lw_cmd_ask(cmd, &client, status_request(), &data);
-	if (code != LW_EXIT_OK)
-		return code;
-	/* that there is an answer is the answer */
-	return alive ? LW_EXIT_OK : finish(&client, data);
+		return wait_steering(cmd, &q, wait_ms);
+	code = lw_cmd_ask(cmd, &q.client, status_request(q.brief), &data);
+	return code == LW_EXIT_OK ? finish(&q, data) : code;
 }
 
 const struct lw_cmd lw_cmd_status = {
 	.name = "status",
-	.usage = "[--wait SECONDS | --alive] [-o json]",
+	.usage = "[--wait SECONDS | --alive] [--brief] [-o json]",
 	.summary = "is the agent steering, how, and by which state",
 	.help = "Prints the mode the self-tests chose, the programs attached, the generation of the\n"
 		"state in force, what was found in the state's files, and counts: rows of the maps, of which\n"
@@ -118,7 +157,10 @@ const struct lw_cmd lw_cmd_status = {
 		"Exit code: 0 when requests are steered by the current state, 1 when not (yet),\n"
 		"3 when there is no agent, 4 when no safe way of steering exists on this kernel.\n"
 		"\n"
-		"      --alive               print nothing, and leave with 0 if the agent answers at all\n"
+		"      --alive               print nothing, and leave with 0 if the agent answers at all; costs\n"
+		"                            the agent nothing, for a liveness probe\n"
+		"      --brief               the first two lines alone, which cost the agent no look at the\n"
+		"                            kernel's tables, for a readiness probe; the same exit codes\n"
 		"      --wait SECONDS        ask until the answer is yes, so long at most\n" LW_CMD_CLIENT_HELP,
 	.run = run,
 };

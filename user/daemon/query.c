@@ -28,6 +28,7 @@
 typedef int (*command)(const struct lw_query *q, struct json_object *request,
 		       struct json_object *data, const char **ret_error);
 
+#define PING "ping"
 #define HELP(id, name, help) help,
 static const char *const evidence_helps[] = { LW_EVIDENCE_LIST(HELP) };
 
@@ -359,7 +360,6 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	const char *why = "";
 	int r;
 
-	(void)request;
 	if (mode == LW_KERN_MODE_NONE)
 		why = "no way of enrolling sockets is safe on this kernel, see the self-tests";
 	else if (q->why)
@@ -382,6 +382,8 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	lw_json_add_str(data, "why", why);
 	lw_json_add_str(data, "mode", lw_kern_mode_name(mode));
 	lw_json_add_int(data, "generation", (int64_t)lw_kern_generation(q->kern));
+	if (lw_json_bool(request, "brief"))
+		return 0;
 	add_source(q, data);
 	r = add_counts(q, data);
 	if (r < 0) {
@@ -452,6 +454,21 @@ static const struct {
 	{ "status", answer_status }, { "lanes", answer_lanes }, { "endpoints", answer_endpoints },
 	{ "flows", answer_flows },   { "stats", answer_stats }, { "explain", lw_query_explain },
 };
+
+char *lw_query_ping(const char *request)
+{
+	_cleanup_json_ struct json_object *parsed = NULL, *reply = NULL;
+
+	/* nearly all are others, and need not be parsed twice */
+	if (!strstr(request, PING))
+		return NULL;
+	parsed = json_tokener_parse(request);
+	if (strcmp(lw_json_str(parsed, "cmd"), PING) != 0)
+		return NULL;
+	reply = lw_json_new_object(NULL, NULL);
+	(void)lw_json_new_object(reply, "data");
+	return strdup(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+}
 
 char *lw_query_answer(const struct lw_query *query, const char *request)
 {

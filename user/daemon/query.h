@@ -3,7 +3,7 @@
 /*
  * What the agent answers on its control socket. A request is {"cmd": NAME, ...}; the answer is
  * {"data": {...}} or {"error": "..."}. All of it is read from the kernel and the state in force at the
- * moment of asking.
+ * moment of asking. {"cmd": "status", "brief": true} has whether requests are steered, and no more than the agent has at hand.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,5 +34,10 @@ struct lw_query {
 	const struct lw_findings *source_findings, *build_findings, *node_findings;
 };
 
+/*
+ * {"cmd": "ping"}: is there anybody? Answered by the line below without a look at anything, so that to ask costs nothing. NULL: it
+ * is another request; else to be freed.
+ */
+char *lw_query_ping(const char *request);
 /* A lw_control_handler's work: one line for the client, to be freed. */
 char *lw_query_answer(const struct lw_query *query, const char *request);

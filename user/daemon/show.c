@@ -315,13 +315,8 @@ static void show_others(struct json_object *others)
 	}
 }
 
-void lw_show_status(struct json_object *data)
+void lw_show_steering(struct json_object *data)
 {
-	struct json_object *tests = lw_json_get(data, "selftests");
-	struct json_object *attached = lw_json_get(data, "attached");
-	struct json_object *source = lw_json_get(data, "source");
-	struct json_object *findings = lw_json_get(source, "findings");
-	struct json_object *decisions = lw_json_get(data, "decisions");
 	char age[32];
 
 	say("laneway    %s, pid %" PRId64 ", up %s, kernel %s\n", lw_json_str(data, "version"),
@@ -331,6 +326,17 @@ void lw_show_status(struct json_object *data)
 	    lw_json_bool(data, "steering") ? "yes" : "no", lw_json_str(data, "mode"),
 	    lw_json_int(data, "generation"), *lw_json_str(data, "why") ? ": " : "",
 	    lw_json_str(data, "why"));
+}
+
+void lw_show_status(struct json_object *data)
+{
+	struct json_object *tests = lw_json_get(data, "selftests");
+	struct json_object *attached = lw_json_get(data, "attached");
+	struct json_object *source = lw_json_get(data, "source");
+	struct json_object *findings = lw_json_get(source, "findings");
+	struct json_object *decisions = lw_json_get(data, "decisions");
+
+	lw_show_steering(data);
 	show_source(source);
 	show_counts(lw_json_get(data, "counts"));
 	say("decisions  %" PRId64 " ok, %" PRId64 " with another outcome%s\n",

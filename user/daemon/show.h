@@ -8,6 +8,8 @@
 struct json_object;
 
 void lw_show_status(struct json_object *data);
+/* Of an answer that may be brief: the agent, and whether it steers. */
+void lw_show_steering(struct json_object *data);
 void lw_show_lanes(struct json_object *data);
 void lw_show_endpoints(struct json_object *data);
 void lw_show_flows(struct json_object *data);

@@ -29,6 +29,8 @@ generation=$(status_json | jq .generation)
 api_kill
 until_ok 30 "status to say that it is away" source_says '.connected | not'
 expect_like "status" '*steering   yes*away since*the last state stays in force*' "$(lw status)"
+expect_eq "metrics" "laneway_steering 1
+laneway_source_connected 0" "$(lw metrics | grep -E '^laneway_(steering|source_connected) ')"
 expect_like "away: tagged" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 
 say "back: it goes on"

@@ -130,7 +130,7 @@ lane "stats" c1gray
 odd
 expect_eq "stats: counted by its reason" 1 "$(by_reason opaque-malformed)"
 # (Not through a pipe: grep leaves at the first match, and who still writes then has failed.)
-grep -q '^laneway_decisions_total{workload="-",lane="base",evidence="none",reason="opaque-malformed"} 1$' <<<"$(lw metrics)" ||
+grep -q '^laneway_decisions_total{workload="-",lane="base",evidence="none",reason="opaque-malformed",outcome="false"} 1$' <<<"$(lw metrics)" ||
 	fail "stats: not among the metrics"
 filled
 odd

@@ -15,7 +15,8 @@
 
 static const char status_text[] =
 	"{\"version\": \"1.2\", \"kernel\": \"6.1\", \"mode\": \"msg\", \"steering\": true, \"uptime_ms\": 65000, \"generation\": 7,"
-	" \"source\": {\"errors\": 2, \"warnings\": 1}, \"counts\": {\"lanes\": 1, \"flows\": 30},"
+	" \"source\": {\"kind\": \"kube\", \"errors\": 2, \"warnings\": 1, \"connected\": false, \"away_ms\": 90000, \"heard_ms_ago\": 95400,"
+	"  \"waiting\": 3}, \"counts\": {\"lanes\": 1, \"flows\": 30},"
 	" \"selftests\": [{\"name\": \"msg-epoll\", \"ok\": true, \"concerns\": \"\"},"
 	"  {\"name\": \"msg-fionread-steered\", \"ok\": false, \"concerns\": \"fionread\"}],"
 	" \"kept_out\": {\"fionread\": true, \"splice\": true, \"fionread_noticed\": true, \"splice_noticed\": false, \"pod_addresses\": 6,"
@@ -23,8 +24,8 @@ static const char status_text[] =
 	"  {\"why\": \"fionread\", \"alive\": true}, {\"why\": \"fionread\", \"alive\": true}]}, \"devices\": {\"patterns\": 4, \"attached\": 9},"
 	" \"others\": [{\"where\": \"tc egress\", \"program\": \"a\\\"b\\\\c\\n\", \"before\": true, \"count\": 3}]}";
 static const char stats_text[] =
-	"{\"stats\": [{\"workload\": \"shop/Deployment/web\", \"lane\": \"gray\", \"evidence\": \"tag\", \"reason\": \"ok\", \"count\": 12},"
-	" {\"workload\": \"-\", \"lane\": \"base\", \"evidence\": \"none\", \"reason\": \"kept-fionread\", \"count\": 4}]}";
+	"{\"stats\": [{\"workload\": \"shop/Deployment/web\", \"lane\": \"gray\", \"evidence\": \"tag\", \"reason\": \"ok\", \"count\": 12, \"outcome\": true},"
+	" {\"workload\": \"-\", \"lane\": \"base\", \"evidence\": \"none\", \"reason\": \"kept-fionread\", \"count\": 4, \"outcome\": false}]}";
 
 static char *text_of(const char *status, const char *stats)
 {
@@ -55,6 +56,9 @@ static void tells_what_is_there(void **state)
 	has_line(text, "laneway_steering 1");
 	has_line(text, "laneway_uptime_seconds 65");
 	has_line(text, "laneway_generation 7");
+	has_line(text, "laneway_source_connected 0");
+	has_line(text, "laneway_source_heard_seconds 95");
+	has_line(text, "laneway_rollouts_waiting 3");
 	has_line(text, "laneway_findings{severity=\"error\"} 2");
 	has_line(text, "laneway_objects{kind=\"flows\"} 30");
 	has_line(text, "laneway_selftest_ok{test=\"msg-epoll\",concerns=\"\"} 1");
@@ -67,8 +71,8 @@ static void tells_what_is_there(void **state)
 	has_line(text, "laneway_kept_out_pod_addresses 6");
 	has_line(text, "laneway_devices 9");
 	has_line(text, "laneway_other_programs{where=\"tc egress\",program=\"a\\\"b\\\\c\\n\",before=\"true\"} 3");
-	has_line(text, "laneway_decisions_total{workload=\"shop/Deployment/web\",lane=\"gray\",evidence=\"tag\",reason=\"ok\"} 12");
-	has_line(text, "laneway_decisions_total{workload=\"-\",lane=\"base\",evidence=\"none\",reason=\"kept-fionread\"} 4");
+	has_line(text, "laneway_decisions_total{workload=\"shop/Deployment/web\",lane=\"gray\",evidence=\"tag\",reason=\"ok\",outcome=\"true\"} 12");
+	has_line(text, "laneway_decisions_total{workload=\"-\",lane=\"base\",evidence=\"none\",reason=\"kept-fionread\",outcome=\"false\"} 4");
 }
 
 /* What a scraper insists on: HELP and TYPE once a family, in front of its samples, and a number at the end of each. */
@@ -99,7 +103,26 @@ static void is_well_formed(void **state)
 		assert_true(strlen(end) > 1 && strspn(end + 1, "0123456789") == strlen(end + 1));
 		samples++;
 	}
-	assert_int_equal(samples, 20);
+	assert_int_equal(samples, 23);
+}
+
+static void has_none(const char *text, const char *family)
+{
+	if (strstr(text, family))
+		fail_msg("'%s' in\n%s", family, text);
+}
+
+/* A folder is not connected to, and before the first word there is none to count from. */
+static void tells_of_an_api_server_only(void **state)
+{
+	_cleanup_free_ char *folder = text_of("{\"source\": {\"path\": \"/x\", \"gone\": false}}", "{}");
+	_cleanup_free_ char *early = text_of("{\"source\": {\"kind\": \"kube\", \"connected\": false, \"heard_ms_ago\": -1}}", "{}");
+
+	(void)state;
+	has_none(folder, "\n# TYPE laneway_source_");
+	has_none(folder, "# TYPE laneway_rollouts_waiting");
+	has_line(early, "laneway_source_connected 0");
+	has_none(early, "# TYPE laneway_source_heard_seconds");
 }
 
 /* An agent of another version leaves things out. */
@@ -116,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_what_is_there),
 		cmocka_unit_test(is_well_formed),
+		cmocka_unit_test(tells_of_an_api_server_only),
 		cmocka_unit_test(takes_nothing_for_granted),
 	};
 

@@ -89,7 +89,8 @@ static void agent(FILE *out, struct json_object *status)
 	       "The agent: its version, the kernel, and the mode that the self-tests chose.");
 	sample(out, "laneway_info", 1, "version", lw_json_str(status, "version"), "kernel",
 	       lw_json_str(status, "kernel"), "mode", lw_json_str(status, "mode"), NULL);
-	alone(out, "laneway_steering", "1 while requests are steered by what the source has now.",
+	alone(out, "laneway_steering",
+	      "1 while requests are steered by all that the source has told; how old that is laneway_source_connected and laneway_source_heard_seconds say.",
 	      lw_json_bool(status, "steering"));
 	alone(out, "laneway_uptime_seconds", "Since the agent started.",
 	      lw_json_int(status, "uptime_ms") / 1000);
@@ -106,6 +107,26 @@ static void agent(FILE *out, struct json_object *status)
 			sample(out, "laneway_objects", json_object_get_int64(value), "kind", kind,
 			       NULL);
 	}
+}
+
+/* Of an API server; a folder is always there, or the state stays. */
+static void source(FILE *out, struct json_object *status)
+{
+	struct json_object *o = lw_json_get(status, "source");
+	int64_t heard_ms = lw_json_int(o, "heard_ms_ago");
+
+	if (strcmp(lw_json_str(o, "kind"), "kube") != 0)
+		return;
+	alone(out, "laneway_source_connected",
+	      "1 while the API server can be reached. 0: the last state stays in force.",
+	      lw_json_bool(o, "connected"));
+	/* -1: nothing yet */
+	if (heard_ms >= 0)
+		alone(out, "laneway_source_heard_seconds",
+		      "Since the API server was last heard of.", heard_ms / 1000);
+	alone(out, "laneway_rollouts_waiting",
+	      "Rollouts that are not in the state yet: their workload, Services and Pods have not all come.",
+	      lw_json_int(o, "waiting"));
 }
 
 static void self_tests(FILE *out, struct json_object *status)
@@ -181,10 +202,11 @@ static void decisions(FILE *out, struct json_object *stats)
 	static const struct column columns[] = { { "workload", "workload" },
 						 { "lane", "lane" },
 						 { "evidence", "evidence" },
-						 { "reason", "reason" } };
+						 { "reason", "reason" },
+						 { "outcome", "outcome" } };
 
 	family(out, "laneway_decisions_total", "counter",
-	       "Requests, and connections that were not enrolled, by what became of them.");
+	       "Requests, each once with outcome=\"true\"; besides, connections that were not enrolled and what else befell requests, with outcome=\"false\".");
 	rows(out, "laneway_decisions_total", lw_json_get(stats, "stats"), "count", columns,
 	     COUNT(columns));
 }
@@ -198,6 +220,7 @@ char *lw_metrics_text(struct json_object *status, struct json_object *stats)
 	if (!out)
 		return NULL;
 	agent(out, status);
+	source(out, status);
 	self_tests(out, status);
 	kept_out(out, status);
 	kept_pods(out, status);

@@ -112,6 +112,8 @@ static void addresses_are_shared_across_kinds(void **state)
 	assert_int_equal(length(lw_model_same_address(model, service, 1)), 3);
 	assert_true(lw_model_remove(model, LW_K8S_POD, "x", "b"));
 	assert_int_equal(length(lw_model_same_address(model, service, 1)), 2);
+	assert_ptr_equal(lw_model_at_address(model, &service->service.ips[1]), lw_model_same_address(model, service, 1));
+	assert_null(lw_model_at_address(model, &(struct lw_addr){}));
 }
 
 /* It comes and goes with the annotation alone, which is a change of shape: no build may follow past it unseen. */

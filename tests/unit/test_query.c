@@ -29,6 +29,7 @@
 #include "kern/kern.h"
 #include "kern/learned.h"
 #include "laneway/reasons.h"
+#include "../harness/yaml_model.h"
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
 #define WORKLOAD "default/Deployment/spring-cloud-a"
@@ -521,6 +522,42 @@ static void test_flows(void **state)
 	assert_in_range(lw_json_int(flow, "age_ms"), 5000, 60000);
 }
 
+static const char *client_pod(const struct fixture *f, const char *pods, char buf[64])
+{
+	_cleanup_json_ struct json_object *reply = NULL;
+
+	lw_test_load(f->model, pods, NULL);
+	reply = ask(f, "{\"cmd\":\"flows\"}");
+	(void)snprintf(buf, 64, "%s",
+		       lw_json_str(lw_json_at(lw_json_get(lw_json_get(reply, "data"), "flows"), 0),
+				   "client_pod"));
+	return buf;
+}
+
+/* A client that is in no release is in no image; the model knows it where its address is its own. */
+static void test_client_by_model(void **state)
+{
+	struct fixture *f = *state;
+	char buf[64];
+
+	f->query.model = f->model;
+	assert_string_equal(client_pod(f, "", buf), "");
+	assert_string_equal(
+		client_pod(f,
+			   "{apiVersion: v1, kind: Pod, metadata: {name: old, namespace: edge},"
+			   " status: {phase: Succeeded, podIP: 10.0.0.7}}\n---\n"
+			   "{apiVersion: v1, kind: Pod, metadata: {name: gw, namespace: edge},"
+			   " status: {phase: Running, podIP: 10.0.0.7}}",
+			   buf),
+		"edge/gw");
+	assert_string_equal(
+		client_pod(f,
+			   "{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: edge},"
+			   " status: {phase: Running, podIP: 10.0.0.7}}",
+			   buf),
+		"");
+}
+
 static void test_stats(void **state)
 {
 	_cleanup_json_ struct json_object *reply = ask(*state, "{\"cmd\":\"stats\"}");
@@ -686,6 +723,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_probes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_steering, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_client_by_model, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_outlive_the_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kernel_errors, setup, teardown),

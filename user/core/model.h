@@ -135,6 +135,9 @@ const struct lw_model_link *lw_model_kept_out(const struct lw_model *model);
 const struct lw_model_link *lw_model_host_network(const struct lw_model *model);
 /* Pods that have no controller. */
 const struct lw_model_link *lw_model_orphans(const struct lw_model *model, const char *ns);
+/* Pods and Services that have this address. */
+const struct lw_model_link *lw_model_at_address(const struct lw_model *model,
+						const struct lw_addr *addr);
 /* Pods and Services that have the i-th address of this one, itself included. */
 const struct lw_model_link *lw_model_same_address(const struct lw_model *model,
 						  const struct lw_k8s_object *object, size_t i);

@@ -341,6 +341,15 @@ const struct lw_model_link *lw_model_orphans(const struct lw_model *model, const
 	return walk(model, &key, NULL);
 }
 
+const struct lw_model_link *lw_model_at_address(const struct lw_model *model,
+						const struct lw_addr *addr)
+{
+	struct key key;
+
+	address_key(&key, addr);
+	return walk(model, &key, NULL);
+}
+
 const struct lw_model_link *lw_model_same_address(const struct lw_model *model,
 						  const struct lw_k8s_object *object, size_t i)
 {

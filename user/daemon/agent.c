@@ -172,6 +172,7 @@ static char *on_request(const char *request, void *arg)
 		.image = agent->image,
 		.listing = agent->listing,
 		.seen = &agent->seen,
+		.model = agent->model,
 		.pending = agent->pending,
 		.why = lw_place_why_not(agent),
 		.source = agent->source,
@@ -261,7 +262,8 @@ int lw_agent_listen(struct agent *agent)
 					      .hops = &agent->hops,
 					      .image =
 						      (const struct lw_image *const *)&agent->image,
-					      .seen = &agent->seen },
+					      .seen = &agent->seen,
+					      .model = agent->model },
 		&agent->tracers);
 	if (r < 0) {
 		lw_error("start: %s", strerror(-r));

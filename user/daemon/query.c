@@ -153,7 +153,7 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	uint16_t port = flow->peer_port;
 	unsigned int route = flow->route;
 	struct json_object *o;
-	char buf[16];
+	char buf[16], client[LW_WORD_CLIENT_LEN];
 
 	if (flows->total++ >= flows->limit)
 		return 0;
@@ -166,6 +166,7 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	lw_json_add_int(o, "pid", flow->pid);
 	lw_json_add_int(o, "netns", (int64_t)flow->netns);
 	lw_json_add_addr(o, "client", &flow->client, flow->client_port);
+	lw_json_add_str(o, "client_pod", lw_word_client(q->image, q->model, &flow->client, client));
 	lw_json_add_addr(o, "asked", &flow->asked, flow->asked_port);
 	lw_json_add_addr(o, "peer", &flow->peer, flow->peer_port);
 	lw_json_add_str(o, "peer_pod", lw_word_pod(q->image, &flow->peer));

@@ -15,6 +15,7 @@ struct lw_devices;
 struct lw_host_pods;
 struct lw_kern;
 struct lw_listing;
+struct lw_model;
 struct lw_seen;
 struct lw_source;
 
@@ -25,6 +26,7 @@ struct lw_query {
 	/* Of the state in force; NULL before the first. */
 	const struct lw_image *image;
 	const struct lw_listing *listing;
+	const struct lw_model *model; /* of all that the source has told; NULL: none */
 	const struct lw_seen *seen; /* names, also of what is in force no more */
 	bool pending; /* a newer state is known and could not be put in force yet */
 	const char *why; /* it is not this agent that steers; NULL: it is */

@@ -530,9 +530,9 @@ void lw_show_flows(struct json_object *data)
 	}
 	for (size_t i = 0; i < lw_json_len(flows); i++) {
 		struct json_object *f = lw_json_at(flows, i);
-		const char *pod = lw_json_str(f, "pod");
+		const char *pod = lw_json_str(f, "pod"), *client = lw_json_str(f, "client_pod");
 
-		lw_grid_cell(grid, "%s", lw_json_str(f, "client"));
+		lw_grid_cell(grid, "%s", *client ? client : lw_json_str(f, "client"));
 		lw_grid_cell(grid, "%s", lw_json_str(f, "asked"));
 		lw_grid_cell(grid, "%s", *pod ? pod : lw_json_str(f, "endpoint"));
 		lw_grid_cell(grid, "%s", lw_json_str(f, "route"));

@@ -111,11 +111,12 @@ static struct json_object *hop_json(const struct lw_tracers *t, const struct lw_
 	struct json_object *line = lw_json_new_object(NULL, NULL);
 	struct json_object *o = lw_json_new_object(line, "hop");
 	const struct lw_image *image = *t->options.image;
-	char buf[16];
+	char buf[16], client[LW_WORD_CLIENT_LEN];
 
 	add_time(t, o, hop->at_ns);
 	add_addr(o, "client", &hop->client, hop->client_port);
-	lw_json_add_str(o, "client_pod", lw_word_pod(image, &hop->client));
+	lw_json_add_str(o, "client_pod",
+			lw_word_client(image, t->options.model, &hop->client, client));
 	lw_json_add_int(o, "pid", hop->pid);
 	lw_json_add_int(o, "connection", (int64_t)hop->down);
 	add_addr(o, "asked", &hop->asked, hop->asked_port);

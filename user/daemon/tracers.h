@@ -16,6 +16,7 @@ struct ev_loop;
 struct lw_control_stream;
 struct lw_hops;
 struct lw_image;
+struct lw_model;
 struct lw_seen;
 struct lw_tracers;
 
@@ -24,6 +25,7 @@ struct lw_tracers_options {
 	struct lw_hops *const *hops; /* *hops NULL: nothing is steered on this kernel, or not yet */
 	const struct lw_image *const *image; /* in force; *image may be NULL */
 	const struct lw_seen *seen;
+	const struct lw_model *model; /* knows clients that are in no release */
 };
 
 /* All that is named must outlive it. 0 or -ENOMEM. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/image.h"
+#include "core/model.h"
 #include "daemon/seen.h"
 #include "laneway/reasons.h"
 
@@ -79,4 +80,25 @@ const char *lw_word_pod(const struct lw_image *image, const struct lw_addr *addr
 	const struct lw_pod *pod = image ? lw_image_get(image, LW_TABLE_PODS, &key) : NULL;
 
 	return pod ? pod->name : "";
+}
+
+const char *lw_word_client(const struct lw_image *image, const struct lw_model *model,
+			   const struct lw_addr *addr, char buf[LW_WORD_CLIENT_LEN])
+{
+	const char *known = lw_word_pod(image, addr);
+	const struct lw_k8s_object *pod = NULL;
+
+	if (*known || !model)
+		return known;
+	for (const struct lw_model_link *l = lw_model_at_address(model, addr); l; l = l->next) {
+		if (!l->pod || l->pod->ended)
+			continue;
+		if (pod || l->pod->host_network)
+			return "";
+		pod = l->object;
+	}
+	if (!pod)
+		return "";
+	(void)snprintf(buf, LW_WORD_CLIENT_LEN, "%s/%s", pod->meta.ns, pod->meta.name);
+	return buf;
 }

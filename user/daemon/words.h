@@ -5,8 +5,12 @@
  */
 #include <stdint.h>
 
+/* Room for NAMESPACE/NAME, and the terminator. */
+#define LW_WORD_CLIENT_LEN 320
+
 struct lw_addr;
 struct lw_image;
+struct lw_model;
 struct lw_seen;
 
 /* "unknown" for a number that is none. */
@@ -24,3 +28,9 @@ const char *lw_word_workload_hash(const struct lw_seen *seen, uint32_t hash, cha
 /* "" for an image (NULL: none) without it: the state has moved on since. */
 const char *lw_word_workload(const struct lw_image *image, uint32_t id);
 const char *lw_word_pod(const struct lw_image *image, const struct lw_addr *addr);
+/*
+ * Of a client, which may be a pod that is in no release: as the model (NULL: none) has it then, in buf. "" where nobody, or more than one
+ * has the address, as on the host network.
+ */
+const char *lw_word_client(const struct lw_image *image, const struct lw_model *model,
+			   const struct lw_addr *addr, char buf[LW_WORD_CLIENT_LEN]);

@@ -39,6 +39,11 @@ render v1.31.2
 render v1.29.0 events=false
 [ "$(ask '[.. | .resources? | select(. == ["events"])] | length')" = 0 ] || fail "events=false: the right is still there"
 ask '.[] | select(.kind == "ConfigMap") | .data.options' | (! grep -x events) || fail "events=false: the option is still there"
+[ "$(ask '[.[] | select(.kind == "ResourceQuota")] | length')" = 0 ] || fail "a quota that was not asked for"
+render v1.29.0 resourceQuota.create=true resourceQuota.pods=500 priorityClassName=system-cluster-critical
+[ "$(ask '.[] | select(.kind == "ResourceQuota") | "\(.metadata.namespace) \(.spec.hard.pods | @json) \(.spec.scopeSelector.matchExpressions[0].values | join(","))"')" = \
+	'laneway "500" system-cluster-critical' ] || fail "resourceQuota: $(ask '.[] | select(.kind == "ResourceQuota")')"
+render v1.29.0 events=false
 sum=$(ask "$pod"'.metadata.annotations["checksum/options"]')
 render v1.29.0 events=false 'options=[log-level debug]'
 [ "$(ask '.[] | select(.kind == "ConfigMap") | .data.options')" = "log-level debug" ] || fail "options"

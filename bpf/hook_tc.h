@@ -15,13 +15,16 @@
 #define LW_TC_DROP 2 /* TC_ACT_SHOT */
 
 /* Not inlined: lw_to_pod has no stack to spare. */
-static __noinline int lw_guard(const struct lw_tuple *t, const struct lw_config *conf)
+static __noinline int lw_guard(const struct lw_packet *p, const struct lw_config *conf)
 {
-	__u64 *cookie = bpf_map_lookup_elem(&lw_tuples, t), c;
+	__u64 *cookie, c;
 	struct lw_flow *f;
 	struct lw_up *up;
 	__u32 due;
 
+	if (!p)
+		return LW_TC_OK;
+	cookie = bpf_map_lookup_elem(&lw_tuples, &p->t);
 	if (!cookie || !lw_agent_alive(conf))
 		return LW_TC_OK;
 	c = *cookie;
@@ -29,6 +32,9 @@ static __noinline int lw_guard(const struct lw_tuple *t, const struct lw_config 
 	if (!f)
 		return LW_TC_OK;
 	if (f->route == LW_ROUTE_PEER)
+		return LW_TC_OK;
+	/* the response to a request before this one once more, as its acknowledgement is late */
+	if (!(p->flags & (LW_TCP_FIN | LW_TCP_RST)) && (__s32)(p->seq - f->rcv_seq) < 0)
 		return LW_TC_OK;
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 	up = lw_up_of(c);
@@ -64,5 +70,5 @@ int lw_to_pod(struct __sk_buff *skb)
 		return LW_TC_OK;
 	if (conf->flags & LW_CONF_INBOUND)
 		lw_in_packet(skb, &r, conf);
-	return (r.p.flags & (LW_TCP_FIN | LW_TCP_RST)) || lw_begins_response(skb, &r.p) ? lw_guard(&r.p.t, conf) : LW_TC_OK;
+	return (r.p.flags & (LW_TCP_FIN | LW_TCP_RST)) || lw_begins_response(skb, &r.p) ? lw_guard(&r.p, conf) : LW_TC_OK;
 }

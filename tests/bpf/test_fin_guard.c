@@ -479,6 +479,28 @@ static void crafted_packets(void **state)
 	uncraft();
 }
 
+/* A response of before that comes once more, as its acknowledgement was late, is not the beginning of what a peer says unasked. */
+static void response_of_before_comes_again(void **state)
+{
+	struct packet p = v4("10.0.0.1", "10.0.0.2", 0, 0, ACK);
+	uint64_t down = DOWN;
+	struct lw_flow f;
+
+	(void)state;
+	memcpy(p.b + p.n, "HTTP", 4);
+	p.n += 4;
+	p.b[14 + 3] += 4;
+	craft_as("10.0.0.1", "10.0.0.2", &(struct lw_flow){ .route = LW_ROUTE_UP, .rcv_seq = 50, .ups[0] = { .up = UP } },
+		 &(struct lw_up){ .down = DOWN, .req_seq = 1 });
+	for (uint8_t seq = 0; seq <= 50; seq += 10) {
+		p.b[14 + 20 + 7] = seq;
+		verdict(&p, seq < 50 ? PASS : DROP);
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_flows), &down, &f), 0);
+		assert_int_equal(f.fin_held, seq == 50);
+	}
+	uncraft();
+}
+
 /* What is due is told by the route, and by what is known of the upstream socket. */
 static void what_is_due(void **state)
 {
@@ -542,6 +564,7 @@ int main(void)
 		cmocka_unit_test_teardown(opaque_on_an_upstream_socket, clean),
 		cmocka_unit_test_teardown(nothing_due_nothing_held, clean),
 		cmocka_unit_test_teardown(crafted_packets, clean),
+		cmocka_unit_test_teardown(response_of_before_comes_again, clean),
 		cmocka_unit_test_teardown(what_is_due, clean),
 		cmocka_unit_test_teardown(dead_agent_keeps_nothing_back, clean),
 	};

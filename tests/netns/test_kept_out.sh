@@ -28,6 +28,15 @@ expect_eq "shown" "curl name" "$(json '[.kept_out.processes[] | "\(.program) \(.
 expect_like "for people" '*0 processes (and 2 that have ended)*curl\[*\] (ended), name, since *: 1 connections not enrolled*' "$(lw status)"
 agent_stop
 
+# Who asks for the reason is told, while such a process lives.
+agent_start --keep-out python3
+hold client "${POD_IP[b1]}" "$LWT_PORT"
+expect_like "kept out by name: a connection that stays" '200 b1\[*' "$(hold_get "$tag" /id)"
+expect_like "explained" "*python3[[]$HOLD_PID] (name) is kept out:*" "$(lw explain --from "${POD_IP[client]}" --to "${POD_IP[b1]}:$LWT_PORT" -H "$tag")"
+hold_end
+expect_eq "and no longer" "" "$(lw explain --from "${POD_IP[client]}" --to "${POD_IP[b1]}:$LWT_PORT" -H "$tag" | grep "is kept out" || true)"
+agent_stop
+
 # By the annotation of the client's pod, which may come and go.
 client_pod() {
 	put pod-client <<-END

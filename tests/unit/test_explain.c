@@ -481,6 +481,20 @@ static void test_pods(void **state)
 	assert_int_equal(r->endpoints_total, 1);
 }
 
+/* One of its processes is: what is said is of the others. */
+static void test_kept_process(void **state)
+{
+	static const char *const tag[] = { "x-mse-tag: gray" };
+	struct fixture *f = *state;
+	struct lw_explain_request q = {
+		.from = addr(CLIENT), .to = addr(VIP), .to_port = 80, .headers = tag, .nheaders = 1, .kept_process = "nginx[12] (name)"
+	};
+
+	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+	check(&f->result, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	has(&f->result, "nginx[12] (name) is kept out", "other processes");
+}
+
 /* A pod that takes no new request is left for another one of its lane. */
 static void test_leaving(void **state)
 {
@@ -665,6 +679,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_traces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_work, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pods, setup, teardown),

@@ -629,6 +629,10 @@ static void explain(struct explain *e, size_t head_len)
 		return;
 	}
 
+	if (e->request->kept_process)
+		line(e, "%s is kept out: what it sends follows its own connection, untouched; what follows is of other processes there",
+		     e->request->kept_process);
+
 	reason = scan(e, head_len);
 	if (reason != LW_REASON_OK) {
 		line(e, "%s: the connection stays where it is, untouched, for good",

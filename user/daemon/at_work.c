@@ -9,6 +9,9 @@
 
 #include "base/addr.h"
 #include "base/cleanup.h"
+#include "base/process.h"
+#include "daemon/words.h"
+#include "kern/kern.h"
 #include "kern/learned.h"
 
 #define PATH_LEN 64
@@ -120,4 +123,35 @@ int lw_at_work_find(const struct lw_kern *kern, const struct lw_addr *at, struct
 	s->ret = ret;
 	lw_learned_each_process(kern, on_process, s);
 	return 0;
+}
+
+struct kept_search {
+	struct search namespaces;
+	char *text;
+	size_t size;
+};
+
+static void on_kept(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg)
+{
+	char program[sizeof(kept->comm) + 1] = "";
+	struct kept_search *s = arg;
+
+	if (*s->text || !lw_process_is((pid_t)key->pid, key->started) || is_at(&s->namespaces, (pid_t)key->pid) <= 0)
+		return;
+	memcpy(program, kept->comm, sizeof(kept->comm));
+	(void)snprintf(s->text, s->size, "%s[%u] (%s)", program, key->pid, lw_word_keep(kept->why));
+}
+
+bool lw_at_work_kept(struct lw_kern *kern, const struct lw_addr *at, char *text, size_t size)
+{
+	_cleanup_free_ struct kept_search *s = calloc(1, sizeof(*s));
+
+	*text = '\0';
+	if (!s)
+		return false;
+	s->namespaces.at = at;
+	s->text = text;
+	s->size = size;
+	(void)lw_kern_each_kept(kern, on_kept, s);
+	return *text != '\0';
 }

@@ -133,6 +133,7 @@ int lw_query_explain(const struct lw_query *q, struct json_object *request,
 	_cleanup_free_ struct lw_explain_result *result = NULL;
 	_cleanup_free_ struct lw_at_work *work = NULL;
 	uint64_t uncounted;
+	char kept[64];
 	int r;
 
 	if (!q->image) {
@@ -172,6 +173,8 @@ int lw_query_explain(const struct lw_query *q, struct json_object *request,
 	learned.nowhere = work->nowhere;
 	ask.learned = &learned;
 	ask.kept_out = lw_kern_keeps_pod(q->kern, &ask.from);
+	if (lw_at_work_kept(q->kern, &ask.from, kept, sizeof(kept)))
+		ask.kept_process = kept;
 	result = calloc(1, sizeof(*result));
 	r = result ? lw_explain(q->image, &ask, result) : -ENOMEM;
 	if (r < 0) {

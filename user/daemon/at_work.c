@@ -136,7 +136,8 @@ static void on_kept(const struct lw_kept_key *key, const struct lw_kept *kept, v
 	char program[sizeof(kept->comm) + 1] = "";
 	struct kept_search *s = arg;
 
-	if (*s->text || !lw_process_is((pid_t)key->pid, key->started) || is_at(&s->namespaces, (pid_t)key->pid) <= 0)
+	if (*s->text || !lw_process_is((pid_t)key->pid, key->started) ||
+	    is_at(&s->namespaces, (pid_t)key->pid) <= 0)
 		return;
 	memcpy(program, kept->comm, sizeof(kept->comm));
 	(void)snprintf(s->text, s->size, "%s[%u] (%s)", program, key->pid, lw_word_keep(kept->why));

@@ -118,7 +118,8 @@ bool lw_kube_has_leftovers(const struct lw_source_kube *source, const struct lw_
 	if (!lw_k8s_routes_traffic(object) || !lw_rollout_is_abandoned(object))
 		return false;
 	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
-		if (lw_model_labelled(source->o.model, object->meta.ns, labels[i], object->rollout.status.pod_template_hash, NULL))
+		if (lw_model_labelled(source->o.model, object->meta.ns, labels[i],
+				      object->rollout.status.pod_template_hash, NULL))
 			return true;
 	return false;
 }

@@ -212,7 +212,8 @@ void lw_kube_plan(struct lw_source_kube *source)
 			continue;
 		leftovers = lw_kube_has_leftovers(source, rollout);
 		source->leftovers |= leftovers;
-		if (!(source->o.enrol_ahead ? lw_k8s_routes_traffic(rollout) : lw_kube_is_in_release(rollout) || leftovers))
+		if (!(source->o.enrol_ahead ? lw_k8s_routes_traffic(rollout) :
+					      lw_kube_is_in_release(rollout) || leftovers))
 			continue;
 		needs = plan_release(source, rollout);
 		if (!lw_kube_is_in_release(rollout)) {

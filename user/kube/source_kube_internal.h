@@ -102,7 +102,8 @@ void lw_kube_note_trouble(struct lw_source_kube *source, const char *text, bool 
 /* held.c. It is in release, and can steer requests at all. */
 bool lw_kube_is_in_release(const struct lw_k8s_object *rollout);
 /* It was rolled back, and the model has pods of the abandoned version. */
-bool lw_kube_has_leftovers(const struct lw_source_kube *source, const struct lw_k8s_object *rollout);
+bool lw_kube_has_leftovers(const struct lw_source_kube *source,
+			   const struct lw_k8s_object *rollout);
 /* Takes the object into the model, and ownership of it. */
 void lw_kube_upsert(struct lw_source_kube *source, struct lw_k8s_object *object);
 /* The newest version that the server has told of; NULL: it was never well-formed. */

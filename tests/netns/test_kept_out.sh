@@ -25,7 +25,7 @@ expect_like "another program is steered" '200 c1gray\[*' "$(hold_get "$tag" /id)
 hold_end
 expect_eq "counted" 4 "$(counted kept-name)"
 expect_eq "shown" "curl name" "$(json '[.kept_out.processes[] | "\(.program) \(.why)"] | unique | join(",")')"
-expect_like "for people" '*0 processes (and 2 that have ended)*curl\[*\] (ended), name, since *: 1 connections not enrolled*' "$(lw status)"
+expect_like "for people" '*0 processes (and 4 that have ended)*curl\[*\] (ended), name, since *: 1 connections not enrolled*' "$(lw status)"
 agent_stop
 
 # Who asks for the reason is told, while such a process lives.

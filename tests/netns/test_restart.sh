@@ -165,4 +165,14 @@ hold_end
 agent_stop
 expect_eq "SIGTERM leaves in the cgroup" "" "$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/')"
 expect_eq "SIGTERM leaves pins" "" "$(find "$LWT_BPFFS" -name 'laneway*')"
+
+# In a container on a node without a bpffs, what is pinned goes with the container: said to who wants hooks to be left.
+mkdir "$LWT_TMP/empty"
+unshare --mount "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_TMP/empty" --socket "$LWT_TMP/alone.sock" \
+	--leave-hooks always 2>"$LWT_TMP/alone.log" &
+pid=$!
+until_ok 20 "word of it" grep -q "no bpffs was mounted on '$LWT_TMP/empty': the one mounted now ends with this container" "$LWT_TMP/alone.log"
+until_ok 20 "it to steer" grep -q '^info: steering' "$LWT_TMP/alone.log"
+kill -TERM $pid
+wait $pid || fail "its exit code is $?"
 say ok

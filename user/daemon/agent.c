@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -345,6 +346,15 @@ int lw_agent_begin(struct agent *agent)
 	return 0;
 }
 
+/* Is what we mount there for as long as the machine runs, and not for as long as our container does? */
+static bool mounts_last(void)
+{
+	struct stat own, first;
+
+	return !stat("/proc/self/ns/mnt", &own) && !stat("/proc/1/ns/mnt", &first) &&
+	       own.st_dev == first.st_dev && own.st_ino == first.st_ino;
+}
+
 static int start(struct agent *agent)
 {
 	const struct lw_agent_options *o = agent->options;
@@ -381,6 +391,9 @@ static int start(struct agent *agent)
 			lw_error("lock '%s': %s", lw_agent_bpffs(o->bpffs), strerror(-r));
 			return r;
 		}
+		if (o->leave_hooks && !mounts_last())
+			lw_warn("no bpffs was mounted on '%s': the one mounted now ends with this container, and no hooks can be left to the next agent (--leave-hooks); mount one on the node",
+				lw_agent_bpffs(o->bpffs));
 	}
 	if (lw_place_is_ours(agent))
 		r = lw_agent_listen(agent);

@@ -173,6 +173,11 @@ state_sync
 [ "$(lw status -o json | jq .source.errors)" -gt 0 ] || fail "status tells of no error"
 expect_like "status: findings" "*broken.yaml*" "$(lw status)"
 rm "$LWT_STATE/broken.yaml"
+state_sync
+# nor is what is nothing to the programs a new generation; SIGHUP makes one all the same
+printf 'apiVersion: v1\nkind: Pod\nmetadata: { name: unrelated, namespace: default }\nstatus: { phase: Running, podIPs: [{ ip: 10.1.2.3 }] }\n' >"$LWT_STATE/unrelated.yaml"
+state_sync
+expect_eq "the generation, with one pod more" "$generation" "$(lw status -o json | jq .generation)"
 kill -HUP "$AGENT_PID"
 newer() { [ "$(lw status -o json | jq .generation)" -gt "$generation" ]; }
 until_ok 5 "a generation after SIGHUP" newer

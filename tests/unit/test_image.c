@@ -163,6 +163,27 @@ static void a_copy_leaves_out_and_takes_in(void **state)
 	lw_image_free(&shared);
 }
 
+static void same_rows_are_the_same(void **state)
+{
+	struct lw_image *images[4];
+
+	(void)state;
+	for (uint32_t k = 0; k < 4; k++) {
+		images[k] = new_image();
+		for (uint32_t i = 0; i < 100; i++)
+			put_group(images[k], k == 1 ? 99 - i : i, 0, k == 1 ? 99 - i : i + (k == 2 && i == 50));
+		if (k == 3)
+			put_group(images[k], 100, 0, 1);
+		assert_true(lw_image_seal(images[k]) >= 0);
+	}
+	assert_true(lw_image_same(images[0], images[0]));
+	assert_true(lw_image_same(images[0], images[1]));
+	assert_false(lw_image_same(images[0], images[2])); /* a value */
+	assert_false(lw_image_same(images[0], images[3])); /* a row */
+	for (uint32_t k = 0; k < 4; k++)
+		lw_image_free(&images[k]);
+}
+
 static void the_first_row_of_a_key_stays(void **state)
 {
 	struct lw_image *image = new_image(), *copy = NULL;
@@ -239,6 +260,7 @@ int main(void)
 		cmocka_unit_test(long_keys_sort_too),
 		cmocka_unit_test(a_value_stays_with_its_key),
 		cmocka_unit_test(a_copy_leaves_out_and_takes_in),
+		cmocka_unit_test(same_rows_are_the_same),
 		cmocka_unit_test(the_first_row_of_a_key_stays),
 		cmocka_unit_test(a_full_table_is_refused),
 		cmocka_unit_test(tables_say_what_their_maps_are),

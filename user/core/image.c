@@ -347,3 +347,20 @@ const void *lw_image_get(const struct lw_image *image, enum lw_table_id id, cons
 	}
 	return NULL;
 }
+
+bool lw_image_same(const struct lw_image *a, const struct lw_image *b)
+{
+	for (enum lw_table_id t = 0; a != b && t < LW_TABLE__MAX; t++) {
+		const struct lw_table_info *info = &lw_tables[t];
+		size_t n = lw_image_rows(a, t);
+
+		if (n != lw_image_rows(b, t))
+			return false;
+		for (size_t i = 0; i < n; i++)
+			if (memcmp(lw_image_key(a, t, i), lw_image_key(b, t, i), info->key_size) != 0 ||
+			    memcmp(lw_image_value(a, t, i), lw_image_value(b, t, i),
+				   info->value_size) != 0)
+				return false;
+	}
+	return true;
+}

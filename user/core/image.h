@@ -66,5 +66,7 @@ size_t lw_image_dropped(const struct lw_image *image, enum lw_table_id table, co
 size_t lw_image_rows(const struct lw_image *image, enum lw_table_id table);
 const void *lw_image_key(const struct lw_image *image, enum lw_table_id table, size_t row);
 const void *lw_image_value(const struct lw_image *image, enum lw_table_id table, size_t row);
+/* The same rows. */
+bool lw_image_same(const struct lw_image *a, const struct lw_image *b);
 /* NULL if absent. */
 const void *lw_image_get(const struct lw_image *image, enum lw_table_id table, const void *key);

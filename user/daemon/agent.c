@@ -147,7 +147,7 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int revents)
 	(void)loop;
 	(void)revents;
 	lw_info("putting the state in force anew on SIGHUP");
-	agent->pending = true;
+	agent->pending = agent->anew = true;
 	lw_agent_refresh(agent);
 }
 

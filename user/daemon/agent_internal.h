@@ -26,6 +26,7 @@ struct agent {
 	ev_signal sigterm, sigint, sighup;
 	ev_timer retry; /* of what failed */
 	ev_timer lookout;
+	bool anew; /* the next state is put in force also if it is the one that is */
 	/* Taking over, and being taken over from: docs/adr/0014. */
 	ev_timer place; /* until it is ours */
 	uint64_t alone_since_ns; /* nobody has answered from there; 0: somebody does */

@@ -73,6 +73,7 @@ int lw_agent_publish(struct agent *agent)
 	_cleanup_(lw_image_free) struct lw_image *image = NULL;
 	_cleanup_(lw_findings_clear) struct lw_findings found = {}, before = {};
 	uint64_t begin_ns = lw_clock_ns(), in_force_us;
+	bool is_new;
 	int r;
 
 	agent->pending = true;
@@ -100,12 +101,15 @@ int lw_agent_publish(struct agent *agent)
 	agent->build_findings = found;
 	found = (struct lw_findings){};
 
-	r = lw_kern_publish(agent->kern, image);
+	/* on a busy node most changes of its pods' objects are nothing to the programs */
+	is_new = agent->anew || !lw_kern_has(agent->kern, image);
+	r = is_new ? lw_kern_publish(agent->kern, image) : 0;
 	if (r < 0) {
 		lw_warn("put the state in force: %s, retrying", strerror(-r));
 		lw_agent_retry_later(agent);
 		return r;
 	}
+	agent->anew = false;
 	in_force_us = (lw_kern_in_force_ns(agent->kern) - begin_ns) / 1000;
 	r = lw_state_list(agent->builder, &listing);
 	if (r < 0) {
@@ -120,6 +124,8 @@ int lw_agent_publish(struct agent *agent)
 	agent->pending = false;
 	lw_seen_add(&agent->seen, agent->image);
 	tell(agent);
+	if (!is_new)
+		return 0;
 	lw_info("generation %llu in force after %llu us: %zu lanes, %zu workloads, %zu addresses of pods",
 		(unsigned long long)lw_kern_generation(agent->kern),
 		(unsigned long long)in_force_us, lw_image_rows(agent->image, LW_TABLE_LANES),

@@ -80,6 +80,8 @@ int lw_kern_cleanup(const char *bpffs);
  * -errno, the old state then stays. Keeps a share of the image.
  */
 int lw_kern_publish(struct lw_kern *kern, struct lw_image *image);
+/* Is that what is in force, by our doing? */
+bool lw_kern_has(const struct lw_kern *kern, const struct lw_image *image);
 /* When the state in force became so, lw_clock_ns(). */
 uint64_t lw_kern_in_force_ns(const struct lw_kern *kern);
 uint64_t lw_kern_generation(const struct lw_kern *kern);

@@ -241,3 +241,13 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 		(void)write_slot(kern, !slot, image);
 	return 0;
 }
+
+bool lw_kern_has(const struct lw_kern *kern, const struct lw_image *image)
+{
+	uint32_t slot;
+
+	if (kern->mode == LW_KERN_MODE_NONE || !kern->config->generation || kern->config->agent != kern->number)
+		return false;
+	slot = kern->config->generation & 1;
+	return !kern->unknown[slot] && kern->slots[slot] && lw_image_same(kern->slots[slot], image);
+}

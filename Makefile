@@ -38,7 +38,7 @@ ARCH := $(shell uname -m)
 BPF_ARCH := $(or $(patsubst x86_64,x86,$(filter x86_64,$(ARCH))),$(patsubst aarch64,arm64,$(filter aarch64,$(ARCH))),$(ARCH))
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 
-PKGS := libbpf libelf zlib yaml-0.1 json-c yajl libcurl
+PKGS := libbpf libelf zlib yaml-0.1 json-c yajl libcurl libmicrohttpd
 WARN := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat-security
 # libev's ev_init() and friends cast between watcher types: -fno-strict-aliasing.
 CFLAGS ?= -O2 -g
@@ -285,7 +285,7 @@ DEPS := gcc=gcc make=make pkg-config=pkg-config clang=clang llvm=llvm-strip bpft
 	zlib1g-dev=/usr/include/zlib.h libyaml-dev=/usr/include/yaml.h \
 	libjson-c-dev=/usr/include/json-c/json.h \
 	libyajl-dev=/usr/include/yajl/yajl_parse.h \
-	libcurl4-openssl-dev=/usr/include/$(MULTIARCH)/curl/curl.h libev-dev=/usr/include/ev.h \
+	libcurl4-openssl-dev=/usr/include/$(MULTIARCH)/curl/curl.h libmicrohttpd-dev=/usr/include/microhttpd.h libev-dev=/usr/include/ev.h \
 	libcmocka-dev=/usr/include/cmocka.h libhttp-parser-dev=/usr/include/http_parser.h \
 	libpcre2-dev=/usr/include/pcre2.h liburing-dev=/usr/include/liburing.h iproute2=ip curl=curl wrk=wrk nginx-light=nginx \
 	haproxy=haproxy python3=python3 nodejs=node default-jdk-headless=javac golang-go=go \

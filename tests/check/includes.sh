@@ -21,6 +21,7 @@ declare -A only=(
 	['json-c/']="user/conf user/kube user/daemon tests"
 	['yajl/']="user/kube"
 	['curl/']="user/kube"
+	['microhttpd.h']="user/daemon"
 	['yaml.h']="user/conf tests"
 	['ev.h']="user/kern user/kube user/daemon tests"
 )

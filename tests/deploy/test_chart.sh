@@ -39,6 +39,14 @@ render v1.31.2
 render v1.29.0 events=false
 [ "$(ask '[.. | .resources? | select(. == ["events"])] | length')" = 0 ] || fail "events=false: the right is still there"
 ask '.[] | select(.kind == "ConfigMap") | .data.options' | (! grep -x events) || fail "events=false: the option is still there"
+[ "$(ask "$pod"'.spec.containers | length')" = 1 ] || fail "a container that was not asked for"
+render v1.29.0 metrics.enabled=true metrics.port=9999 metrics.podMonitor=true
+[ "$(ask "$pod"'.spec.containers[1] | "\(.args | join(" ")) \(.ports[0].name) \(.ports[0].containerPort) \(.securityContext.capabilities | tojson) \(.volumeMounts | map(.name) | join(","))"')" = \
+	'metrics --listen=0.0.0.0:9999 metrics 9999 {"drop":["ALL"]} run' ] || fail "metrics: $(ask "$pod"'.spec.containers[1]')"
+[ "$(ask '.[] | select(.kind == "PodMonitor") | .spec.podMetricsEndpoints[0].port')" = metrics ] || fail "no PodMonitor"
+render v1.29.0 metrics.enabled=true
+[ "$(ask '[.[] | select(.kind == "PodMonitor")] | length')" = 0 ] || fail "a PodMonitor that was not asked for"
+render v1.29.0
 [ "$(ask '[.[] | select(.kind == "ResourceQuota")] | length')" = 0 ] || fail "a quota that was not asked for"
 render v1.29.0 resourceQuota.create=true resourceQuota.pods=500 priorityClassName=system-cluster-critical
 [ "$(ask '.[] | select(.kind == "ResourceQuota") | "\(.metadata.namespace) \(.spec.hard.pods | @json) \(.spec.scopeSelector.matchExpressions[0].values | join(","))"')" = \

@@ -10,7 +10,6 @@
 #include "base/str.h"
 #include "daemon/cmd.h"
 #include "daemon/json.h"
-#include "daemon/metrics.h"
 #include "daemon/show.h"
 
 static struct json_object *new_request(const struct lw_cmd *cmd)
@@ -62,37 +61,6 @@ static enum lw_exit run_endpoints(const struct lw_cmd *cmd, int argc, char **arg
 static enum lw_exit run_stats(const struct lw_cmd *cmd, int argc, char **argv)
 {
 	return run_plain(cmd, argc, argv, lw_show_stats);
-}
-
-static enum lw_exit run_metrics(const struct lw_cmd *cmd, int argc, char **argv)
-{
-	_cleanup_json_ struct json_object *status = NULL, *stats = NULL;
-	static const char *const questions[] = { "status", "stats" };
-	struct json_object **answers[] = { &status, &stats };
-	struct lw_cmd_client client = LW_CMD_CLIENT_INIT;
-	_cleanup_free_ char *text = NULL;
-	enum lw_exit code;
-
-	if (!lw_cmd_client_parse(cmd, &client, argc, argv, &code))
-		return code;
-	if (client.json)
-		return lw_cmd_usage(cmd,
-				    "it prints Prometheus text; 'status' and 'stats' have -o json");
-	for (size_t i = 0; i < 2; i++) {
-		struct json_object *request = lw_json_new_object(NULL, NULL);
-
-		lw_json_add_str(request, "cmd", questions[i]);
-		code = lw_cmd_ask(cmd, &client, request, answers[i]);
-		if (code != LW_EXIT_OK)
-			return code;
-	}
-	text = lw_metrics_text(status, stats);
-	if (!text) {
-		lw_cmd_error(cmd, "out of memory");
-		return LW_EXIT_SYSTEM;
-	}
-	(void)fputs(text, stdout);
-	return LW_EXIT_OK;
 }
 
 static enum lw_exit run_flows(const struct lw_cmd *cmd, int argc, char **argv)
@@ -232,19 +200,6 @@ const struct lw_cmd lw_cmd_stats = {
 		"ambiguous went to base.\n"
 		"\n" LW_CMD_CLIENT_HELP,
 	.run = run_stats,
-};
-
-const struct lw_cmd lw_cmd_metrics = {
-	.name = "metrics",
-	.usage = "[OPTION...]",
-	.summary = "status and counters as Prometheus text",
-	.help = "For the node exporter's textfile collector, or a small server of your own, e.g.\n"
-		"  laneway metrics >laneway.prom.new && mv laneway.prom.new laneway.prom\n"
-		"\n"
-		"laneway_selftest_ok and laneway_kept_out_* say what this kernel allows and who is\n"
-		"left alone for it, laneway_decisions_total what became of requests.\n"
-		"\n" LW_CMD_SOCKET_HELP,
-	.run = run_metrics,
 };
 
 const struct lw_cmd lw_cmd_explain = {

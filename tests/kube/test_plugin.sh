@@ -68,7 +68,7 @@ expect_eq "addresses" "-n laneway b-good -c laneway -- laneway explain --from ${
 plugin --node node-2 explain --from 192.0.2.1 --to '[fd00::1]:80' >/dev/null 2>&1 || true
 expect_eq "told otherwise" "-n laneway c-good -c laneway -- laneway explain --from 192.0.2.1 --to [fd00::1]:80" "$(asked)"
 plugin trace --from b2 --count 1 >/dev/null 2>&1
-expect_eq "trace" "-n laneway b-good -c laneway -- laneway trace --count 1" "$(asked)"
+expect_eq "trace" "-n laneway b-good -c laneway -- laneway trace --from ${POD_IP[b2]} --count 1" "$(asked)"
 plugin --node node-2 metrics >/dev/null
 expect_eq "metrics" "-n laneway c-good -c laneway -- laneway metrics" "$(asked)"
 plugin explain --from b2 --to web:80 -n default -H '-n: x' >/dev/null

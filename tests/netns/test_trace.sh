@@ -86,6 +86,23 @@ kill -9 "${TRACER[killed]}"
 ends killed 137
 until_ok 5 "the flag to be off after a kill" flag_is 0
 
+# Of one client, and of one trace.
+pod_ns another
+trace whose -o json --from "${POD_IP[another]}"
+trace id -o json --base --trace-id 4bf92f3577b34da6a3ce929d0e0e4736
+for ns in client another; do
+	who $ns "$B1/$ns" -H "$gray" >"$LWT_TMP/who"
+done
+who client "$B1/traced" -H "$traceparent" >"$LWT_TMP/who"
+until_ok 5 "the hops" has_lines whose 1
+until_ok 5 "the hops" has_lines id 1
+for name in whose id; do
+	kill -INT "${TRACER[$name]}"
+	ends $name 0
+done
+expect_eq "of one client" /another "$(jq -r 'select(.hop).hop.path' "$LWT_TMP/whose.out")"
+expect_eq "of one trace" /traced "$(jq -r 'select(.hop).hop.path' "$LWT_TMP/id.out")"
+
 # One of four: of 1,000 in a row 250, give or take what chance never does.
 trace sampled -o json --base --sample 4
 req client -o /dev/null "$B1/id?[1-1000]"
@@ -120,7 +137,7 @@ lost=$(sed 's/.*lost: \([0-9]*\) to a full ring, \([0-9]*\) to .*/\1 + \2/' "$LW
 expect_eq "shown and lost" 4002 "$((shown + lost))"
 
 # Mistakes.
-for wrong in '--lane blue' '--workload nginx' '--sample 0' '--count none' 'gray'; do
+for wrong in '--lane blue' '--workload nginx' '--sample 0' '--from here' '--count none' 'gray'; do
 	# shellcheck disable=SC2086
 	! "$LANEWAY" trace --socket "$LWT_SOCKET" $wrong 2>"$LWT_TMP/err" || fail "$wrong was taken"
 	expect_like "$wrong" "laneway trace: *" "$(head -n 1 "$LWT_TMP/err")"

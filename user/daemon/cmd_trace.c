@@ -145,15 +145,26 @@ static enum lw_exit trace(struct trace *t, struct json_object *request)
 
 static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 {
-	enum { OPT_LANE = LW_OPT_OWN, OPT_BASE, OPT_WORKLOAD, OPT_SAMPLE, OPT_COUNT };
-	static const struct option options[] = { LW_CMD_CLIENT_LONG,
-						 { "lane", required_argument, NULL, OPT_LANE },
-						 { "base", no_argument, NULL, OPT_BASE },
-						 { "workload", required_argument, NULL,
-						   OPT_WORKLOAD },
-						 { "sample", required_argument, NULL, OPT_SAMPLE },
-						 { "count", required_argument, NULL, OPT_COUNT },
-						 {} };
+	enum {
+		OPT_LANE = LW_OPT_OWN,
+		OPT_BASE,
+		OPT_WORKLOAD,
+		OPT_FROM,
+		OPT_TRACE_ID,
+		OPT_SAMPLE,
+		OPT_COUNT
+	};
+	static const struct option options[] = {
+		LW_CMD_CLIENT_LONG,
+		{ "lane", required_argument, NULL, OPT_LANE },
+		{ "base", no_argument, NULL, OPT_BASE },
+		{ "workload", required_argument, NULL, OPT_WORKLOAD },
+		{ "from", required_argument, NULL, OPT_FROM },
+		{ "trace-id", required_argument, NULL, OPT_TRACE_ID },
+		{ "sample", required_argument, NULL, OPT_SAMPLE },
+		{ "count", required_argument, NULL, OPT_COUNT },
+		{}
+	};
 	struct trace t = { .cmd = cmd, .client = LW_CMD_CLIENT_INIT };
 	_cleanup_json_ struct json_object *request = lw_json_new_object(NULL, NULL);
 	enum lw_exit code;
@@ -171,6 +182,12 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			break;
 		case OPT_WORKLOAD:
 			lw_json_add_str(request, "workload", optarg);
+			break;
+		case OPT_FROM:
+			lw_json_add_str(request, "from", optarg);
+			break;
+		case OPT_TRACE_ID:
+			lw_json_add_str(request, "trace_id", optarg);
 			break;
 		case OPT_SAMPLE:
 			if (lw_str_u64(optarg, 1000000, &number) < 0 || number == 0)
@@ -198,7 +215,8 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 
 const struct lw_cmd lw_cmd_trace = {
 	.name = "trace",
-	.usage = "[--lane NAME] [--base] [--workload W] [--sample N] [--count N] [-o json]",
+	.usage =
+		"[--lane NAME] [--base] [--workload W] [--from IP] [--trace-id ID] [--sample N] [--count N] [-o json]",
 	.summary = "follow requests live as this node's pods send them, one line a hop",
 	.help = "Shows the requests of all lanes, as they are sent on: by which pod, to which address it\n"
 		"asked for, to which pod they went, in which lane, on what evidence, and what became of\n"
@@ -209,6 +227,8 @@ const struct lw_cmd lw_cmd_trace = {
 		"      --lane NAME           requests of this lane only (\"base\" for base)\n"
 		"      --base                base requests as well\n"
 		"      --workload W          requests to this workload only: ns/Kind/name, ns/name or name\n"
+		"      --from IP             requests of the client with this address only\n"
+		"      --trace-id ID         requests with this trace id only, as column TRACE shows it\n"
 		"      --sample N            one of N requests (1)\n"
 		"      --count N             end after N hops\n" LW_CMD_CLIENT_HELP "\n"
 		"Example\n"

@@ -31,6 +31,8 @@
 struct tracer {
 	struct lw_control_stream *stream; /* NULL: free */
 	struct lw_hops_filter filter;
+	struct lw_addr from; /* of the client; none: any */
+	char trace[LW_HOP_TRACE + 1]; /* id; "": any */
 	uint64_t since_ns;
 	uint64_t lost_before; /* lw_hops_lost() at its beginning */
 	uint64_t lost_reader; /* hops there was no room for */
@@ -162,9 +164,23 @@ static void tell_lost(struct lw_tracers *t, struct tracer *tracer, bool always)
 
 /* ---- the ring ---- */
 
+/* As add_trace() tells it: of a longer one, so much. */
+static bool has_trace(const struct lw_hop *hop, const char *id)
+{
+	size_t len = hop->trace_len < LW_HOP_TRACE ? hop->trace_len : LW_HOP_TRACE;
+
+	return strlen(id) == len && memcmp(hop->trace, id, len) == 0;
+}
+
 static bool wants(const struct tracer *tracer, const struct lw_hop *hop)
 {
 	const struct lw_hops_filter *f = &tracer->filter;
+
+	/* of what the kernel side tells, which knows nothing of these */
+	if ((!lw_addr_is_any(&tracer->from) &&
+	     memcmp(&tracer->from, &hop->client, sizeof(hop->client)) != 0) ||
+	    (*tracer->trace && !has_trace(hop, tracer->trace)))
+		return false;
 
 	return tracer->stream && (f->lanes >> (hop->lane & 31) & 1) &&
 	       (!f->workload || f->workload == hop->workload_hash) && hop->dice <= f->sample &&
@@ -323,6 +339,22 @@ static bool read_filter(const struct lw_tracers *t, struct json_object *request,
 	return !*workload || find_workload(t, workload, &ret->workload, err) == 0;
 }
 
+static bool read_whose(struct json_object *request, struct tracer *ret, char *err)
+{
+	const char *from = lw_json_str(request, "from"), *trace = lw_json_str(request, "trace_id");
+
+	if (*from && (lw_addr_parse(from, &ret->from) < 0 || lw_addr_is_any(&ret->from))) {
+		(void)snprintf(err, ERROR_LEN, "from is a client's IP address, not '%.64s'", from);
+		return false;
+	}
+	if (!lw_str_copy(ret->trace, sizeof(ret->trace), trace)) {
+		(void)snprintf(err, ERROR_LEN, "a trace id has no more than %d bytes here",
+			       LW_HOP_TRACE);
+		return false;
+	}
+	return true;
+}
+
 static char *refusal(const char *error)
 {
 	_cleanup_json_ struct json_object *reply = lw_json_new_object(NULL, NULL);
@@ -344,7 +376,7 @@ bool lw_tracers_begin(struct lw_tracers *tracers, struct lw_control_stream *stre
 {
 	_cleanup_json_ struct json_object *parsed = json_tokener_parse(request);
 	struct tracer *tracer = find_tracer(tracers, NULL);
-	struct lw_hops_filter filter = {};
+	struct tracer new = { .stream = stream };
 	struct json_object *answer;
 	char err[ERROR_LEN] = "";
 
@@ -356,17 +388,15 @@ bool lw_tracers_begin(struct lw_tracers *tracers, struct lw_control_stream *stre
 	else if (!tracer)
 		(void)snprintf(err, sizeof(err), "%d tracers are at work already", LW_TRACERS_MAX);
 	else
-		(void)read_filter(tracers, parsed, &filter, err);
+		(void)(read_filter(tracers, parsed, &new.filter, err) &&
+		       read_whose(parsed, &new, err));
 	if (*err) {
 		*ret_reply = refusal(err);
 		return true;
 	}
-	*tracer = (struct tracer){
-		.stream = stream,
-		.filter = filter,
-		.since_ns = lw_clock_ns(),
-		.lost_before = lw_hops_lost(tracers->options.hops[0]),
-	};
+	new.since_ns = lw_clock_ns();
+	new.lost_before = lw_hops_lost(tracers->options.hops[0]);
+	*tracer = new;
 	apply(tracers);
 	answer = lw_json_new_object(NULL, NULL);
 	(void)lw_json_new_object(answer, "data");

@@ -210,6 +210,57 @@ static void a_flaw_is_an_error_of_an_object_that_counts(void **state)
 	assert_int_equal(lw_source_kube_errors(&world->source), 1);
 }
 
+static void versioned_pod(struct world *world, uint64_t version, bool first, const char *hash, const char *phase)
+{
+	char json[256];
+
+	(void)snprintf(json, sizeof(json),
+		       "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"labels\":"
+		       "{\"pod-template-hash\":\"%s\"}},\"status\":{\"phase\":\"%s\"}}",
+		       hash, phase);
+	bring(world, 1, "p", version, first, json);
+}
+
+/* After a rollback a workload's objects are wanted for as long as pods of the abandoned version live; each change of a pod may be the end of that. */
+static void leftovers_of_a_rollback(void **state)
+{
+	static const char rolled_back[] =
+		"{\"apiVersion\":\"rollouts.kruise.io/v1beta1\",\"kind\":\"Rollout\",\"metadata\":{\"name\":\"r\",\"namespace\":\"shop\"},"
+		"\"spec\":{\"workloadRef\":{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"web\"},\"strategy\":{\"canary\":"
+		"{\"trafficRoutings\":[{\"service\":\"web\"}],\"steps\":[{\"traffic\":\"5%\"}]}}},\"status\":{\"phase\":\"Healthy\",\"conditions\":"
+		"[{\"type\":\"Succeeded\",\"status\":\"False\"},{\"type\":\"Progressing\",\"status\":\"False\",\"reason\":\"Completed\"}],"
+		"\"canaryStatus\":{\"currentStepIndex\":1,\"podTemplateHash\":\"new\",\"stableRevision\":\"old\"}}}";
+	struct world *world = *state;
+	struct lw_source_kube *source = &world->source;
+	const struct lw_k8s_object *rollout;
+
+	world->follows[0].kind = LW_K8S_ROLLOUT;
+	bring(world, 0, "r", 1, true, rolled_back);
+	rollout = lw_model_get(source->o.model, LW_K8S_ROLLOUT, "shop", "r");
+	assert_non_null(rollout);
+	assert_false(lw_kube_has_leftovers(source, rollout));
+	versioned_pod(world, 2, true, "old", "Running");
+	assert_false(lw_kube_has_leftovers(source, rollout));
+	versioned_pod(world, 3, false, "new", "Running");
+	assert_true(lw_kube_has_leftovers(source, rollout));
+	source->leftovers = true;
+	source->replan = false;
+	/* it has ended, and is kept for its logs */
+	versioned_pod(world, 4, false, "new", "Failed");
+	assert_false(lw_kube_has_leftovers(source, rollout));
+	assert_true(source->replan);
+	versioned_pod(world, 5, false, "new", "Running");
+	assert_true(lw_kube_has_leftovers(source, rollout));
+	source->replan = false;
+	gone(world, 1);
+	assert_false(lw_kube_has_leftovers(source, rollout));
+	assert_true(source->replan);
+	source->leftovers = source->replan = false;
+	versioned_pod(world, 6, true, "new", "Running");
+	gone(world, 1);
+	assert_false(source->replan);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -218,6 +269,7 @@ int main(void)
 		T(a_server_may_go_back),
 		T(rollouts_of_another_api_version_take_their_place),
 		T(a_flaw_is_an_error_of_an_object_that_counts),
+		T(leftovers_of_a_rollback),
 	};
 
 	return !!cmocka_run_group_tests(tests, NULL, NULL);

@@ -565,6 +565,7 @@ static void the_stable_revision_survives_a_reset(void **state)
 	const struct row rolling = { "rolling", PARTITION, "w", .step = 1 };
 	const struct row reset = { "reset",	 PARTITION,   "w", .reason = "Initializing",
 				   .canary = "", .stable = "" };
+	const struct row abandoned = { "abandoned", PARTITION, "w", .phase = "Healthy", .reason = "", .failed = true };
 	const struct row healthy = { "healthy", PARTITION, "w", .phase = "Healthy" };
 	struct lw_model_memory memory = {};
 	struct objects a, b;
@@ -575,6 +576,12 @@ static void the_stable_revision_survives_a_reset(void **state)
 	lw_rollout_remember(&a.rollout, &b.rollout, &memory);
 	assert_string_equal(memory.stable, "old");
 	lw_rollout_remember(&b.rollout, &b.rollout, &memory);
+	assert_string_equal(memory.stable, "old");
+	lw_rollout_remember(&b.rollout, &a.rollout, &memory);
+	assert_null(memory.stable);
+	/* One that was rolled back, whose pods may be there yet as the next one begins. */
+	make(&abandoned, &a);
+	lw_rollout_remember(&a.rollout, &b.rollout, &memory);
 	assert_string_equal(memory.stable, "old");
 	lw_rollout_remember(&b.rollout, &a.rollout, &memory);
 	assert_null(memory.stable);

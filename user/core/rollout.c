@@ -89,7 +89,8 @@ void lw_rollout_remember(const struct lw_k8s_object *prev_object,
 	bool reset =
 		eq(next->status.phase, "Progressing") && eq(next->status.reason, "Initializing");
 
-	if (reset && is_rolling(prev) && has_text(prev->status.stable_revision)) {
+	if (reset && (is_rolling(prev) || lw_rollout_is_abandoned(prev_object)) &&
+	    has_text(prev->status.stable_revision)) {
 		free(memory->stable);
 		memory->stable = strdup(prev->status.stable_revision);
 	} else if (!reset) {

@@ -117,10 +117,15 @@ bool lw_kube_has_leftovers(const struct lw_source_kube *source, const struct lw_
 
 	if (!lw_k8s_routes_traffic(object) || !lw_rollout_is_abandoned(object))
 		return false;
-	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
-		if (lw_model_labelled(source->o.model, object->meta.ns, labels[i],
-				      object->rollout.status.pod_template_hash, NULL))
-			return true;
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+		const struct lw_model_link *l =
+			lw_model_labelled(source->o.model, object->meta.ns, labels[i],
+					  object->rollout.status.pod_template_hash, NULL);
+
+		for (; l; l = l->next)
+			if (!l->pod->ended)
+				return true;
+	}
 	return false;
 }
 
@@ -279,7 +284,8 @@ static void apply(const char *ns, const char *name, uint64_t version, bool first
 	set_bad(source, held, !built || built->flawed);
 	if (!built)
 		return;
-	if (follow->kind == LW_K8S_TRAFFIC_ROUTING || follow->kind == LW_K8S_SERVICE)
+	if (follow->kind == LW_K8S_TRAFFIC_ROUTING || follow->kind == LW_K8S_SERVICE ||
+	    (follow->kind == LW_K8S_POD && source->leftovers))
 		lw_kube_replan(source);
 	if (follow->kind == LW_K8S_ROLLOUT)
 		apply_rollout(source, held, built->object);

@@ -40,12 +40,13 @@ render v1.29.0 events=false
 [ "$(ask '[.. | .resources? | select(. == ["events"])] | length')" = 0 ] || fail "events=false: the right is still there"
 ask '.[] | select(.kind == "ConfigMap") | .data.options' | (! grep -x events) || fail "events=false: the option is still there"
 [ "$(ask "$pod"'.spec.containers | length')" = 1 ] || fail "a container that was not asked for"
-render v1.29.0 metrics.enabled=true metrics.port=9999 metrics.podMonitor=true
-[ "$(ask "$pod"'.spec.containers[1] | "\(.args | join(" ")) \(.ports[0].name) \(.ports[0].containerPort) \(.securityContext.capabilities | tojson) \(.volumeMounts | map(.name) | join(","))"')" = \
-	'metrics --listen=0.0.0.0:9999 metrics 9999 {"drop":["ALL"]} run' ] || fail "metrics: $(ask "$pod"'.spec.containers[1]')"
-[ "$(ask '.[] | select(.kind == "PodMonitor") | .spec.podMetricsEndpoints[0].port')" = metrics ] || fail "no PodMonitor"
+render v1.29.0 metrics.enabled=true metrics.port=9999 metrics.serviceMonitor=true
+[ "$(ask "$pod"'.spec.containers[1] | "\(.args | join(" ")) \(.ports) \(.securityContext.capabilities | tojson) \(.volumeMounts | map(.name) | join(","))"')" = \
+	'metrics --listen=0.0.0.0:9999 null {"drop":["ALL"]} run' ] || fail "metrics: $(ask "$pod"'.spec.containers[1]')"
+[ "$(ask '.[] | select(.kind == "Service") | "\(.spec.clusterIP) \(.spec.ports[0].name) \(.spec.ports[0].targetPort)"')" = "None metrics 9999" ] || fail "no Service"
+[ "$(ask '.[] | select(.kind == "ServiceMonitor") | .spec.endpoints[0].port')" = metrics ] || fail "no ServiceMonitor"
 render v1.29.0 metrics.enabled=true
-[ "$(ask '[.[] | select(.kind == "PodMonitor")] | length')" = 0 ] || fail "a PodMonitor that was not asked for"
+[ "$(ask '[.[] | select(.kind == "ServiceMonitor")] | length')" = 0 ] || fail "a ServiceMonitor that was not asked for"
 render v1.29.0
 [ "$(ask '[.[] | select(.kind == "ResourceQuota")] | length')" = 0 ] || fail "a quota that was not asked for"
 render v1.29.0 resourceQuota.create=true resourceQuota.pods=500 priorityClassName=system-cluster-critical

@@ -142,7 +142,7 @@ on() { [ "$(devices)" = "1 $1" ]; }
 LWT_DEVICE=lwn$$x
 agent_start
 expect_eq "no device" "1 0" "$(devices)"
-expect_like "no device, for people" '*no device: none matches --device: there is no FIN guard*not read*' "$(lw status)"
+expect_like "no device, for people" '*no device: none that --device names has the program: there is no FIN guard*not read*' "$(lw status)"
 ip link add "lwn$$x1" type veth peer name p1 netns "$(ns_of client)"
 until_ok 20 "a device that comes" on 1
 expect_like "for people" '*devices    1 of pods*' "$(lw status)"

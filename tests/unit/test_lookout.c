@@ -162,7 +162,7 @@ static void test_devices(void **state)
 
 	look(&lookout, &found);
 	assert_int_equal(found.count, 1);
-	assert_non_null(strstr(found.text, "no device of this node matches --device"));
+	assert_non_null(strstr(found.text, "the program is on no device of this node that --device names"));
 	devices.count = 1;
 	look(&lookout, &found);
 	assert_int_equal(found.count, 0);

@@ -17,7 +17,9 @@ struct lw_exporter;
 /* The text, for free(); NULL: there is none, for a reason that is then in error. Called by the thread. */
 typedef char *(*lw_exporter_cb)(void *arg, char *error, size_t size);
 
-/* Port 0: any, see lw_exporter_port(). 0 or -errno. */
+/*
+ * Another of the same user may listen there as well: of two agents, of which one follows the other, each has one. Port 0: any, see lw_exporter_port(). 0 or -errno.
+ */
 int lw_exporter_start(const struct lw_addr *addr, uint16_t port, lw_exporter_cb cb, void *arg,
 		      struct lw_exporter **ret);
 uint16_t lw_exporter_port(const struct lw_exporter *exporter);

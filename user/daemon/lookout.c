@@ -73,7 +73,7 @@ void lw_lookout_look(const struct lw_lookout *lookout, lw_finding_cb cb, void *a
 	if (patterns && !n)
 		lw_finding_emit(
 			cb, arg, LW_FINDING_WARNING,
-			"no device of this node matches --device: there is no FIN guard, and requests that arrive at its pods are not read");
+			"the program is on no device of this node that --device names: there is no FIN guard, and requests that arrive at its pods are not read");
 	if (lookout->untrusted && *lookout->untrusted)
 		(void)lw_kern_each_kept(lookout->kern, on_kept, &look);
 }

@@ -293,8 +293,9 @@ static void show_devices(struct json_object *devices)
 		say("devices    %" PRId64 " of pods have the program that guards and reads\n", n);
 	else
 		say("devices    no device: %s: there is no FIN guard, and requests that arrive at pods are not read\n",
-		    lw_json_int(devices, "patterns") > 0 ? "none matches --device" :
-							   "--device is not given");
+		    lw_json_int(devices, "patterns") > 0 ?
+			    "none that --device names has the program" :
+			    "--device is not given");
 }
 
 static void show_others(struct json_object *others)

@@ -101,16 +101,34 @@ int lw_backlog(struct lw_backlog_args *args)
 	return f ? lw_backlogged(f->sk) : -1;
 }
 
+/* Is nothing of the flow under way, elsewhere than on its own connection? */
+static __always_inline int lw_is_at_rest(const struct lw_flow *f)
+{
+	struct lw_up *up;
+
+	/* a piece of a head is held back in what the socket loses; and so is what of a response has not been read */
+	if (f->punt || f->pieces || (f->sk && (!lw_queue_is_empty(f->sk) || lw_queued(f->sk))))
+		return 0;
+	if (f->route == LW_ROUTE_PEER)
+		return 1;
+	up = lw_up_of(f->ups[f->up & (LW_FLOW_UPS - 1)].up);
+	return f->frame.state == LW_FRAME_HEAD && !f->skip &&
+	       (!up || (up->req_seq == up->resp_seq && up->frame.state == LW_FRAME_HEAD &&
+			!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY))));
+}
+
 SEC("syscall")
 int lw_leave(struct lw_leave_args *args)
 {
 	__u64 down = args->down;
 	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
+	struct lw_config *conf = lw_conf();
 
-	if (!f)
+	if (!f || !conf)
 		return 1;
 	if (args->what == LW_LEAVE_LEFT) {
-		lw_count(f->workload_hash, 0, LW_EVIDENCE_NONE, LW_REASON_TCP_MEMORY);
+		if (!(f->flags & LW_FLOW_OPAQUE) || f->reason != LW_REASON_TCP_MEMORY)
+			lw_count(f->workload_hash, 0, LW_EVIDENCE_NONE, LW_REASON_TCP_MEMORY);
 		lw_down_closed(down);
 		return 0;
 	}
@@ -118,13 +136,14 @@ int lw_leave(struct lw_leave_args *args)
 		f->noticed &= ~LW_KEEP_MEMORY;
 		return 0;
 	}
+	/* its own peer is about to close, or not for its base requests */
+	if (f->fin_held || !lw_may_be_plain(f, conf->generation & 1))
+		return 1;
 	if (!(f->noticed & LW_KEEP_MEMORY)) {
 		f->noticed |= LW_KEEP_MEMORY;
 		return 1;
 	}
-	/* a piece of a head is held back in what the socket loses; and so is what of a response has not been read */
-	return f->route != LW_ROUTE_PEER || f->punt || f->pieces || f->fin_held ||
-	       (f->sk && (!lw_queue_is_empty(f->sk) || lw_queued(f->sk)));
+	return !lw_is_at_rest(f);
 }
 
 SEC("syscall")

@@ -130,6 +130,20 @@ static __always_inline int lw_may_choose(const struct lw_config *conf, const str
 	return !(dest->flags & LW_DEST_STICKY) && lw_agent_alive(conf);
 }
 
+/* Has the group a ready pod of any lane? */
+static __noinline int lw_has_canaries(__u32 slot, __u32 group)
+{
+	struct lw_group_key gk = { .slot = slot, .group = group };
+	__u32 lane;
+
+	for (lane = 1; lane < LW_MAX_LANES; lane++) {
+		gk.lane = lane;
+		if (bpf_map_lookup_elem(&lw_groups, &gk))
+			return 1;
+	}
+	return 0;
+}
+
 /*
  * *addr and *port are the destination; overwritten when a pod was chosen. Returns 1 then.
  */
@@ -176,18 +190,19 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 		st->workload = dest->workload;
 		st->group = dest->group;
 		st->role = kept ? LW_ROLE_CHOSEN : LW_ROLE_DOWN;
-		st->flags = dest->flags & LW_DEST_UNPINNED ? LW_SK_UNKNOWN : 0;
+		st->flags = 0;
 	} else {
 		/* no memory, or more of it than net.core.optmem_max lets one socket have: not enrolled, and it sees which pod it has */
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_ENROL);
 		if (!(dest->flags & LW_DEST_UNPINNED))
 			return 0;
 	}
-	if (!lw_may_choose(conf, dest))
+	ep = lw_may_choose(conf, dest) ? lw_choose(conf->flags, slot, dest->group, 0, bpf_get_netns_cookie(ctx)) : NULL;
+	if (!ep) {
+		if (st && (dest->flags & LW_DEST_UNPINNED) && lw_has_canaries(slot, dest->group))
+			st->flags = LW_SK_UNKNOWN;
 		return 0;
-	ep = lw_choose(conf->flags, slot, dest->group, 0, bpf_get_netns_cookie(ctx));
-	if (!ep)
-		return 0;
+	}
 	if (st)
 		st->flags = LW_SK_CHOSEN;
 	*addr = ep->addr;

@@ -87,6 +87,7 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 	int look, v;
 
 	if (f->noticed) {
+		f->pieces = 0;
 		lw_doubt(f, r);
 		lw_opaque(f, f->noticed & LW_KEEP_FIONREAD ? LW_REASON_KEPT_FIONREAD :
 			     f->noticed & LW_KEEP_SPLICE ? LW_REASON_KEPT_SPLICE : LW_REASON_TCP_MEMORY);

@@ -71,6 +71,23 @@ static __always_inline int lw_is_zero_copy(struct bpf_sock *sk)
 	return flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1;
 }
 
+/*
+ * May its requests take its own connection, unseen? Not where that may lead base requests to a canary, nor where a gateway's forged tags
+ * would pass.
+ */
+static __noinline int lw_may_be_plain(const struct lw_flow *f, __u32 slot)
+{
+	const struct lw_pod *pod;
+
+	if (!f || f->peer_unknown)
+		return 0;
+	pod = lw_pod_of(slot, &f->peer);
+	if (pod && pod->workload && pod->lane && !(pod->flags & LW_POD_BASE))
+		return 0;
+	pod = lw_client_pod(slot, f);
+	return !pod || !(pod->flags & LW_POD_UNTRUSTED);
+}
+
 static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *sk, struct lw_sk *st)
 {
 	__u64 cookie = st->cookie;
@@ -86,10 +103,6 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 	 */
 	if (lw_is_taken(sk)) {
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FOREIGN);
-		return;
-	}
-	if (conf && (conf->flags & LW_CONF_TCP_SHORT)) {
-		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_TCP_MEMORY);
 		return;
 	}
 	if (lw_is_zero_copy(sk)) {
@@ -115,6 +128,10 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 	f.workload = st->workload;
 	f.group = st->group;
 	f.peer_unknown = !!(st->flags & LW_SK_UNKNOWN);
+	if (conf && (conf->flags & LW_CONF_TCP_SHORT) && lw_agent_alive(conf) && lw_may_be_plain(&f, conf->generation & 1)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_TCP_MEMORY);
+		return;
+	}
 	f.since_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&lw_flows, &cookie, &f, BPF_ANY)) {
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FLOWS_FULL);

@@ -204,7 +204,8 @@ static __always_inline int lw_send_punt(struct sk_msg_md *msg, struct lw_flow *f
 static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
 					struct lw_decision *d, struct lw_plan *plan)
 {
-	if (!lw_peer_serves(f, plan->target) && (r->flags & LW_CONF_FAIL_CLOSED)) {
+	/* a base request is not refused for what its peer may be */
+	if (!lw_peer_serves(f, plan->target) && (plan->target || !f->peer_unknown) && (r->flags & LW_CONF_FAIL_CLOSED)) {
 		plan->reason = LW_REASON_REFUSED;
 		lw_decided(f, r, h, d, plan);
 		return SK_DROP;

@@ -305,7 +305,7 @@ static void service_without_an_agent(void **state)
  * No base pod was ready, so the node chose, a canary as it happened; nobody knows which pod it is. Base requests follow it for as long as
  * there is no other, and not for the connection's life.
  */
-static void pod_that_nobody_knows(void **state)
+static void pod_nobody_knows(bool closed)
 {
 	static const struct lab_pod unready[] = { { .ip = LAB_BASE, .unready = true }, { .ip = LAB_GRAY, .lane = 1 }, {} };
 	static const struct lab_pod ready[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
@@ -315,8 +315,7 @@ static void pod_that_nobody_knows(void **state)
 	struct lab_state s = { .pods = unready, .lanes = lanes, .vips = vips, .unpinned = true };
 	int node, c, chosen, b = -1, one = 1;
 
-	(void)state;
-	start(&(struct lab_options){ .state = &s });
+	start(&(struct lab_options){ .state = &s, .fail_closed = closed });
 	node = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(node, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(node, (struct sockaddr *)&a, sizeof(a)), 0);
@@ -329,9 +328,52 @@ static void pod_that_nobody_knows(void **state)
 	lab_publish(&s);
 	lane_turn(c, base, &b, BASE_REQUEST, BASE_REQUEST);
 	lab_expect_nothing(chosen);
+	/* without the agent, and without another connection to a base pod, it is the peer's again: refused for what that may be it is not */
+	lab_kill_agent();
+	close(b);
+	turn(c, chosen, BASE_REQUEST, BASE_REQUEST, OK(4, "base"));
 	close(c);
 	close(chosen);
-	close(b);
+	close(node);
+}
+
+static void pod_that_nobody_knows(void **state)
+{
+	(void)state;
+	pod_nobody_knows(false);
+}
+
+static void pod_that_nobody_knows_when_closed(void **state)
+{
+	(void)state;
+	pod_nobody_knows(true);
+}
+
+/* Likewise chosen by the node, where there are no canaries: the peer is base's. */
+static void pod_that_is_base_whichever_it_is(void **state)
+{
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE, .unready = true }, { .ip = LAB_GRAY, .lane = 1, .unready = true }, {} };
+	static const struct lab_pod ready[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
+	static const char *const vips[] = { LAB_VIP, NULL };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
+	struct lab_state s = { .pods = pods, .lanes = lanes, .vips = vips, .unpinned = true };
+	int node, c, chosen, one = 1;
+
+	(void)state;
+	start(&(struct lab_options){ .state = &s });
+	node = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(node, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(node, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(node, 8), 0);
+	c = lab_connect(LAB_VIP, LAB_VIP_PORT);
+	chosen = lab_accept(node, c);
+	base_turn(c, chosen);
+	s.pods = ready;
+	lab_publish(&s);
+	base_turn(c, chosen);
+	close(c);
+	close(chosen);
 	close(node);
 }
 
@@ -465,6 +507,8 @@ int main(void)
 		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, teardown),
 		cmocka_unit_test_teardown(service_without_an_agent, teardown),
 		cmocka_unit_test_teardown(pod_that_nobody_knows, teardown),
+		cmocka_unit_test_teardown(pod_that_nobody_knows_when_closed, teardown),
+		cmocka_unit_test_teardown(pod_that_is_base_whichever_it_is, teardown),
 		cmocka_unit_test_teardown(pods_of_a_lane_that_serve_base, teardown),
 		cmocka_unit_test_teardown(canary_of_another_workload, teardown),
 		cmocka_unit_test_teardown(no_endpoint_is_base, teardown),

@@ -38,6 +38,14 @@ expect_like "before" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "before, on a connection that stays" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 expect_like "before, base" '200 b1\[*' "$(hold_get '' /id)"
+# one whose last request was steered, and one to the canary itself, on which base requests are for others
+in_pod client python3 "$LWT_ROOT/tests/netns/clients/odd_client.py" "${POD_IP[b1]}" "$LWT_PORT" $((40 * LWT_SLOW)) \
+	GET::/id GET:gray:/id "touch:$LWT_TMP/steered" "wait:$LWT_TMP/none" GET::/id GET:gray:/id >"$LWT_TMP/last" &
+last=$!
+in_pod client python3 "$LWT_ROOT/tests/netns/clients/odd_client.py" "${POD_IP[c1]}" "$LWT_PORT" $((40 * LWT_SLOW)) \
+	GET:gray:/id "touch:$LWT_TMP/canary" "wait:$LWT_TMP/again" GET::/id GET:gray:/id >"$LWT_TMP/own" &
+own=$!
+until_ok 10 "both connections" test -e "$LWT_TMP/steered" -a -e "$LWT_TMP/canary"
 hold_send "$tag" "/slow/$((LWT_SLOW > 3 ? 3500 : 1000 * LWT_SLOW))"
 until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 3)"'
 
@@ -47,7 +55,7 @@ until_ok 10 "word of it" said 'warn: TCP has .* of the .* pages that net.ipv4.tc
 expect_like "what was under way" '200 c1gray\[*' "$(hold_read)"
 if [ "$(jq -r .mode "$LWT_TMP/json")" = msg ]; then
 	expect_like "the next one" '200 b1\[*' "$(hold_get "$tag" /id)"
-	until_ok 20 "the connection to be left to TCP" eval '[ "$(flows)" = 0 ]'
+	until_ok 20 "the connection to be left to TCP" eval '[ "$(flows)" = 1 ]'
 	expect_like "the one behind it" '200 b1\[*' "$(hold_get "$tag" /id)"
 fi
 expect_like "a new connection, base" 'b1\[*' "$(who client "$B1/id")"
@@ -56,15 +64,23 @@ expect_like "a new connection is not steered" 'b1\[*' "$(who client "$B1/id" -H 
 
 # nothing is left: TCP gives every socket something all the same
 echo "100 200 300" >"$TCP_MEM"
+: >"$LWT_TMP/none"
 if [ "$(jq -r .mode "$LWT_TMP/json")" = msg ]; then
 	for i in 1 2 3 4 5; do
 		expect_like "without memory, on the connection that stays" '200 b1\[*' "$(hold_get '' /id)"
 	done
 fi
+[ "$(jq -r .mode "$LWT_TMP/json")" != msg ] || {
+	wait $last
+	expect_eq "without memory, where the last request was steered" "b1 c1gray b1 b1" "$(sed 's/\[[^]]*\]//g' "$LWT_TMP/last")"
+}
 expect_like "without memory, a new connection" 'b1\[*' "$(who client "$B1/id")"
 
 echo "$was" >"$TCP_MEM"
 until_ok 10 "word of the end of it" said 'TCP has memory again'
+: >"$LWT_TMP/again"
+wait $own
+expect_like "again, on the canary's own address" "c1gray b[12] c1gray" "$(sed 's/\[[^]]*\]//g' "$LWT_TMP/own")"
 expect_like "again" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 hold_end
 agent_stop

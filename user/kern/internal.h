@@ -65,6 +65,7 @@ struct lw_kern {
 	bool beats; /* this process serves what the programs hand over, and says so; others only look */
 	uint64_t beat_ns; /* the last sign of life */
 	bool tcp_short; /* LW_CONF_TCP_SHORT */
+	bool tcp_looked; /* and what an earlier agent has marked for it is marked no more */
 	struct lw_share share; /* at some beat not long before it */
 };
 

@@ -4,7 +4,8 @@
  * whatever the bound (tcp_sendmsg_locked(), force_schedule), but a send that a program is to look at waits until there is memory
  * (tcp_bpf_sendmsg(), sk_msg_alloc()): of a base request, too. So before it is out nothing more is enrolled, and what is enrolled is left to TCP
  * at a moment when nothing of it is under way elsewhere: first it is told that its next request is the own peer's, then, a
- * tick later, it is taken out of its map. Not where it has a verdict program, whose queue would go with it.
+ * tick later, it is taken out of its map. Not where it has a verdict program, whose queue would go with it; nor where its own peer
+ * may be a canary, or its client is not believed (lw_may_be_plain()).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -63,6 +64,9 @@ void lw_tcp_memory_tick(struct lw_kern *kern)
 	if (!read_memory(&used, &max))
 		return;
 	is_short = used > (kern->tcp_short ? max / 4 * 3 : max / 8 * 7);
+	if (is_short == kern->tcp_short && !is_short && !kern->tcp_looked)
+		(void)lw_kern_each_flow(kern, keep_one, kern);
+	kern->tcp_looked = true;
 	if (is_short != kern->tcp_short) {
 		kern->tcp_short = is_short;
 		if (is_short) {

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${BUILD:=build}" "${VM_INSTEAD:=6.1-cloud}"
 # four to twenty minutes each there
-: "${VM_LEAVES_OUT=test_propagation_attacks test_full_agents test_tasks test_full_punts test_odd_servers test_sticky test_ahead test_full test_steps}"
+: "${VM_LEAVES_OUT=test_propagation_attacks test_full_agents test_tasks test_full_punts test_odd_servers test_sticky test_ahead test_full test_steps test_pod_evidence test_full_kept}"
 unit=() bpf=() netns=() left=()
 for test; do
 	name=$(basename "${test%.sh}")

@@ -301,6 +301,20 @@ static void service_without_an_agent(void **state)
 	assert_int_equal(is_given_a_pod(LW_LAST_CHOICE_NS), 0);
 }
 
+/* A client of the ClusterIP, whose pod the node chooses. Returns that pod's end of the connection. *ret_node: for close(). */
+static int node_chooses(int *ret_node, int *ret_client)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
+	int one = 1;
+
+	*ret_node = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(*ret_node, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(*ret_node, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(*ret_node, 8), 0);
+	*ret_client = lab_connect(LAB_VIP, LAB_VIP_PORT);
+	return lab_accept(*ret_node, *ret_client);
+}
+
 /*
  * No base pod was ready, so the node chose, a canary as it happened; nobody knows which pod it is. Base requests follow it for as long as
  * there is no other, and not for the connection's life.
@@ -311,17 +325,11 @@ static void pod_nobody_knows(bool closed)
 	static const struct lab_pod ready[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
 	static const char *const vips[] = { LAB_VIP, NULL };
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
 	struct lab_state s = { .pods = unready, .lanes = lanes, .vips = vips, .unpinned = true };
-	int node, c, chosen, b = -1, one = 1;
+	int node, c, chosen, b = -1;
 
 	start(&(struct lab_options){ .state = &s, .fail_closed = closed });
-	node = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(node, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	assert_int_equal(bind(node, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(node, 8), 0);
-	c = lab_connect(LAB_VIP, LAB_VIP_PORT);
-	chosen = lab_accept(node, c);
+	chosen = node_chooses(&node, &c);
 	base_turn(c, chosen);
 	assert_int_equal(lab_count(LW_REASON_NO_ENDPOINT), 1);
 	s.pods = ready;
@@ -356,18 +364,12 @@ static void pod_that_is_base_whichever_it_is(void **state)
 	static const struct lab_pod ready[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
 	static const char *const vips[] = { LAB_VIP, NULL };
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
 	struct lab_state s = { .pods = pods, .lanes = lanes, .vips = vips, .unpinned = true };
-	int node, c, chosen, one = 1;
+	int node, c, chosen;
 
 	(void)state;
 	start(&(struct lab_options){ .state = &s });
-	node = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(node, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	assert_int_equal(bind(node, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(node, 8), 0);
-	c = lab_connect(LAB_VIP, LAB_VIP_PORT);
-	chosen = lab_accept(node, c);
+	chosen = node_chooses(&node, &c);
 	base_turn(c, chosen);
 	s.pods = ready;
 	lab_publish(&s);

@@ -134,6 +134,19 @@ static void add_rollout(struct fixture *f, const char *reason, const char *state
 	lw_test_load(f->model, yaml, NULL);
 }
 
+/* With an extra Deployment for the canary, at its first step. */
+static void load_canary_style(struct fixture *f)
+{
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 5%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+}
+
 /* Two base pods, one canary, Service web on 10.9.0.1:80. */
 static void add_web(struct fixture *f)
 {
@@ -717,14 +730,7 @@ static void main_deployment_of_two_versions_is_base(void **state)
 
 	add_web(f);
 	add_pod(f, "web", "older", "web-4", "{ip: 10.0.0.4}", "", "", PORT_HTTP(8080));
-	lw_test_load(
-		f->model,
-		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
-		"   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 5%}]}}},"
-		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
-		NULL);
+	load_canary_style(f);
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.4:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
@@ -743,14 +749,7 @@ static void without_a_stable_pod_canaries_stay_canaries(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 2);
-	lw_test_load(
-		f->model,
-		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
-		"   enableExtraWorkloadForCanary: true, trafficRoutings: [{service: web}], steps: [{traffic: 5%}]}}},"
-		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
-		NULL);
+	load_canary_style(f);
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");

@@ -64,7 +64,7 @@ void lw_tcp_memory_tick(struct lw_kern *kern)
 	if (!read_memory(&used, &max))
 		return;
 	is_short = used > (kern->tcp_short ? max / 4 * 3 : max / 8 * 7);
-	if (is_short == kern->tcp_short && !is_short && !kern->tcp_looked)
+	if (!is_short && (kern->tcp_short || !kern->tcp_looked))
 		(void)lw_kern_each_flow(kern, keep_one, kern);
 	kern->tcp_looked = true;
 	if (is_short != kern->tcp_short) {
@@ -75,7 +75,6 @@ void lw_tcp_memory_tick(struct lw_kern *kern)
 				max, kern->mode == LW_KERN_MODE_VERDICT ? "" : ", and those that are become plain ones");
 		} else {
 			(void)__atomic_fetch_and(&kern->config->flags, ~LW_CONF_TCP_SHORT, __ATOMIC_RELEASE);
-			(void)lw_kern_each_flow(kern, keep_one, kern);
 			lw_info("TCP has memory again: new connections are steered");
 		}
 	}

@@ -139,5 +139,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return !!cmocka_run_group_tests_name("gone", tests, setup, late_stop);
+	return LATE_RUN("gone", tests, setup);
 }

@@ -331,5 +331,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return !!cmocka_run_group_tests_name("overtake", tests, setup, late_stop);
+	return LATE_RUN("overtake", tests, setup);
 }

@@ -48,6 +48,22 @@ static struct lab {
 
 static void lab_dump(void);
 
+bool lab_has_fentry(void)
+{
+	/* return 0, on a function that kernels have for trying this */
+	const struct bpf_insn program[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K }, { .code = BPF_JMP | BPF_EXIT } };
+	int id = libbpf_find_vmlinux_btf_id("bpf_fentry_test1", BPF_TRACE_FENTRY), fd = -1;
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
+
+	if (id > 0) {
+		opts.attach_btf_id = (__u32)id;
+		fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_fentry", "GPL", program, 2, &opts);
+	}
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 bool lab_counts_bytes(void)
 {
 	uint32_t noticed;

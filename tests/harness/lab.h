@@ -72,6 +72,8 @@ void lab_add_address(const char *ip);
 /* kill -9, and its sockets are closed when this returns. */
 void lab_kill_agent(void);
 
+/* Whether this kernel, or who guards it, lets fentry programs be loaded: what some tests hold others up with. */
+bool lab_has_fentry(void);
 /* Whether FIONREAD counts steered bytes on this kernel. The lab enrols sockets of who asks in any case. After lab_start(). */
 bool lab_counts_bytes(void);
 /* How long to wait for something, where ms are plenty on a machine of its own: LW_SLOW stretches it. */

@@ -67,6 +67,9 @@ int lw_bind(struct lw_bind_args *args)
 		return 0;
 	}
 	if (!args->seq) {
+		/* the own peer, or the agent's own answer: it has been counted as one that is where it was to go */
+		if (args->lane == LW_LANE_ONCE && fu->up != up)
+			lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_UNREACHABLE);
 		fu->addr = args->addr;
 		fu->port = args->port;
 		fu->lane = args->lane;

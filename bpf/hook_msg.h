@@ -99,8 +99,16 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 		lw_opaque(f, LW_REASON_SCRATCH);
 		return lw_forward(msg, f, r);
 	}
-	if (f->pieces && r->size <= f->held) {
-		/* the kernel did not hold the first piece back: it is with the own peer */
+	if (f->pieces && r->write_seq != f->held_seq) {
+		/*
+		 * The kernel has not held the first piece back, for want of room in the message (sk_msg_full()): it is with the own peer. With the
+		 * rest it could be answered there before what is due elsewhere.
+		 */
+		if (f->route != LW_ROUTE_PEER && !lw_is_over(f, r)) {
+			lw_scratch_put(s);
+			return SK_DROP;
+		}
+		f->flags &= ~LW_FLOW_CORKED;
 		f->route = LW_ROUTE_PEER;
 		lw_opaque(f, LW_REASON_OPAQUE_PIECES);
 		look = LW_LOOK_OPAQUE;
@@ -112,11 +120,12 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 		look = LW_LOOK_OPAQUE;
 	}
 	if (look == LW_LOOK_MORE) {
-		f->held = r->size;
+		f->held_seq = r->write_seq;
 		f->flags |= LW_FLOW_CORKED;
 		bpf_msg_cork_bytes(msg, r->size + 1);
 		lw_scratch_put(s);
-		return SK_PASS;
+		/* where it is not held back this is where it goes; and the socket that an earlier part went to may be gone by the next run */
+		return lw_to_peer(msg, r->cookie);
 	}
 	f->pieces = 0;
 	v = -1;
@@ -213,12 +222,11 @@ int lw_msg(struct sk_msg_md *msg)
 			struct lw_up *up = lw_up_of(c);
 
 			seq = f->sent_seq;
-			if (up && up->sk && !(up->flags & LW_UP_DEAD)) {
-				__u32 now = lw_read_write_seq(up->sk);
-
-				/* the FIN of a socket that closes with a killed agent counts as a byte; looked at after the count */
-				if (lw_is_established(up->sk))
-					seq = now;
+			if (up && up->sk) {
+				seq = lw_read_write_seq(up->sk);
+				/* its FIN counts as a byte, and behind that its address means nothing; looked at after the count */
+				if (up->flags & LW_UP_ENDED)
+					seq = up->end_seq;
 			}
 		}
 		lw_account(f, &r, seq);

@@ -188,7 +188,11 @@ int lw_reply(struct __sk_buff *skb)
 		if (c.surplus) {
 			/* the connection is not to be used again, and the client must not take this for the next answer */
 			lw_up_closed(cookie);
-			bpf_skb_change_tail(skb, c.off, 0);
+			if (bpf_skb_change_tail(skb, c.off, 0)) {
+				/* nor is it to wait for the end of this one: it is reset, as of an answer that was cut off */
+				up->resp_seq--;
+				return SK_DROP;
+			}
 		}
 	}
 	up->bytes += skb->len;

@@ -203,6 +203,18 @@ static __always_inline void lw_down_closed(__u64 cookie)
 	bpf_map_delete_elem(&lw_flows, &cookie);
 }
 
+/* An upstream socket leaves a state in which it takes bytes: how many it has taken is known from here on. Before its FIN, which counts as one. */
+static __always_inline void lw_up_ended(struct bpf_sock *sk, __u64 cookie)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct lw_up *up = lw_up_of(cookie);
+
+	if (!tp || !up || (up->flags & LW_UP_ENDED))
+		return;
+	up->end_seq = tp->write_seq;
+	__sync_fetch_and_or(&up->flags, LW_UP_ENDED);
+}
+
 static __always_inline void lw_up_closed(__u64 cookie)
 {
 	struct lw_up *up = lw_up_of(cookie);
@@ -366,11 +378,14 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 			lw_down_closed(st->cookie);
 		else if (ctx->args[1] == BPF_TCP_FIN_WAIT1 || ctx->args[1] == BPF_TCP_LAST_ACK)
 			lw_down_fin(st->cookie);
-	} else if (st->role == LW_ROLE_UP && ctx->args[1] != BPF_TCP_FIN_WAIT1 && ctx->args[1] != BPF_TCP_FIN_WAIT2) {
-		/* the other side closed it; FIN_WAIT is our own end of file, the answer is yet to come */
+	} else if (st->role == LW_ROLE_UP) {
 		__u64 up = st->cookie;
 
-		lw_up_closed(up);
+		if (ctx->args[1] != BPF_TCP_CLOSE_WAIT)
+			lw_up_ended(sk, up);
+		/* the other side closed it; FIN_WAIT is our own end of file, the answer is yet to come */
+		if (ctx->args[1] != BPF_TCP_FIN_WAIT1 && ctx->args[1] != BPF_TCP_FIN_WAIT2)
+			lw_up_closed(up);
 		if (ctx->args[1] == BPF_TCP_CLOSE)
 			bpf_map_delete_elem(&lw_fars, &up);
 	}

@@ -74,7 +74,7 @@ static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, str
 }
 
 /* Its route. -1: the connection is opaque instead, as the request would have to overtake the one before. */
-static __always_inline int lw_plan_route(struct lw_flow *f, struct lw_run *r, struct lw_plan *plan)
+static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_plan *plan)
 {
 	plan->route = LW_ROUTE_PEER;
 	plan->i = 0;
@@ -105,9 +105,10 @@ static __always_inline int lw_plan_route(struct lw_flow *f, struct lw_run *r, st
 	}
 	/*
 	 * Of a message that was held back the kernel throws away what a redirect is not for (tcp_bpf_send_verdict() frees
-	 * it all): the next request's beginning cannot wait in it for a route of its own.
+	 * it all): the next request's beginning cannot wait in it for a route of its own. To the own peer, too, it is redirected where an
+	 * earlier part of it was (lw_to_peer()).
 	 */
-	if (plan->route != LW_ROUTE_PEER && (f->flags & LW_FLOW_CORKED) && r->n < r->size) {
+	if ((plan->route != LW_ROUTE_PEER || lw_redirected(msg)) && (f->flags & LW_FLOW_CORKED) && r->n < r->size) {
 		if (!plan->busy)
 			lw_doubt(f, r);
 		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
@@ -232,15 +233,24 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 	struct lw_plan plan = {};
 	int v = LW_NOT_SENT;
 
-	if (lw_plan_lane(f, r, h, &d, &plan) || lw_plan_route(f, r, &plan))
+	if (lw_plan_lane(f, r, h, &d, &plan) || lw_plan_route(msg, f, r, &plan))
 		return -1;
 	r->head = LW_RUN_HEAD | (h->scan.flags & LW_SCAN_IS_HEAD ? LW_RUN_IS_HEAD : 0) | (lw_scan_closes(&h->scan) ? LW_RUN_CLOSES : 0);
 	f->punt_bytes = 0;
 	if (plan.route == LW_ROUTE_UP) {
 		v = lw_send_up(msg, f, r, h, &d, &plan);
-		if (v == LW_NOT_SENT)
+		if (v == LW_NOT_SENT) {
+			struct lw_config *conf = lw_conf();
+
 			lw_release(f, r->cookie, plan.i);
-	} else if (plan.route == LW_ROUTE_PUNT) {
+			/* it has ended just now; to the own peer a base request may not go, which may be a canary */
+			if (!plan.busy && conf && lw_agent_alive(conf) && !(conf->flags & LW_CONF_NO_PUNT)) {
+				plan.route = LW_ROUTE_PUNT;
+				plan.reason = LW_REASON_POOL_EMPTY;
+			}
+		}
+	}
+	if (plan.route == LW_ROUTE_PUNT) {
 		v = lw_send_punt(msg, f, r, h, &d, &plan);
 		if (v == LW_NOT_SENT)
 			plan.modify = 0;

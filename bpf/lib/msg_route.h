@@ -152,9 +152,11 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 			return LW_BUSY_YES;
 		return !(r->flags & LW_CONF_NATIVE_VERDICT) && r->copied_seq != r->rcv_nxt;
 	}
+	if (f->route == LW_ROUTE_PUNT && !f->punt)
+		f->route = LW_ROUTE_UP; /* the agent has bound it */
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 	up = lw_up_of(c);
-	if (f->route == LW_ROUTE_PUNT && f->punt) {
+	if (f->route == LW_ROUTE_PUNT) {
 		/* it was bound, and has ended: with it the agent has given up what it had of the request yet */
 		if (c && !up)
 			return LW_BUSY_LOST;

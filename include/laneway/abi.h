@@ -398,7 +398,7 @@ struct lw_flow {
 	__u8 reason; /* enum lw_reason of the last request or of opaqueness */
 	__u8 untrusted; /* as of gen: the client's pod has LW_POD_UNTRUSTED */
 	__u16 pieces; /* pieces so far of the head that is arriving */
-	__u32 held; /* bytes of it that the kernel holds back */
+	__u32 held_seq; /* write_seq of the socket as the kernel was asked to hold it back */
 	__u64 requests; /* heads seen */
 	__u64 since_ns;
 	struct lw_frame frame; /* of the request stream */
@@ -436,6 +436,7 @@ enum lw_up_flags {
 	LW_UP_REQ_WIRE = 1 << 7, /* bytes of requests have gone over the connection, and may not have been read yet */
 	LW_UP_RESP_WIRE = 1 << 8, /* likewise of responses */
 	LW_UP_GONE = 1 << 9, /* the agent has closed it: as good as no row, which it soon is */
+	LW_UP_ENDED = 1 << 10, /* it takes no bytes any more: end_seq is right */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
@@ -452,6 +453,8 @@ struct lw_up {
 	__u32 passed_req; /* bytes that took the bypass since the pod had read all of them; written by lw_msg only */
 	__u32 passed_resp; /* likewise of responses, and the downstream socket; written by lw_far_msg only */
 	__u32 agent; /* lw_config.agent of the one that opened it: no other's may be given a request */
+	__u32 end_seq; /* write_seq of the socket behind the last byte that it took; written by lw_sockops only */
+	__u32 pad;
 	__u64 bytes; /* of responses */
 	__u64 looked; /* bytes when the reader's backlog was last looked at */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
@@ -775,4 +778,4 @@ LW_ASSERT_SIZE(struct lw_hop, 96 + LW_HOP_LINE + LW_HOP_TRACE);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
 LW_ASSERT_SIZE(struct lw_sk, 64);
-LW_ASSERT_SIZE(struct lw_up, 176);
+LW_ASSERT_SIZE(struct lw_up, 184);

@@ -20,7 +20,7 @@
 #define LW_REASON_LIST(X)                                                                      \
 	X(OK, "ok", "went where its lane says")                                                \
 	X(NO_ENDPOINT, "no-endpoint", "the workload has no ready pod in the lane: base")       \
-	X(POOL_EMPTY, "pool-empty", "no upstream socket was ready; the agent carried it")      \
+	X(POOL_EMPTY, "pool-empty", "no upstream socket was ready; the agent carried it (but see unreachable)") \
 	X(AGENT_STALE, "agent-stale", "no upstream socket, and no agent that could open one: own peer")             \
 	X(NO_SOCKETS, "no-sockets", "no upstream socket, and the agent has no descriptor or room for one: own peer") \
 	X(UPS_FULL, "ups-full", "the connection already holds all the upstream sockets it may") \
@@ -54,7 +54,8 @@
 	X(FIN_HELD, "fin-held", "the own peer's close was kept back while a response was due") \
 	X(BAGGAGE, "baggage", "the request's baggage is malformed or full: the lane goes on by its tag alone") \
 	X(KEPT_ZEROCOPY, "kept-zerocopy", "it has asked for SO_ZEROCOPY, whose completions an enrolled socket gets wrong: not enrolled") \
-	X(TCP_MEMORY, "tcp-memory", "TCP has next to no memory left: not enrolled, or left to it from here on")
+	X(TCP_MEMORY, "tcp-memory", "TCP has next to no memory left: not enrolled, or left to it from here on") \
+	X(UNREACHABLE, "unreachable", "of those of pool-empty: no pod where it was to go could be reached; own peer, or refused")
 
 /* Up to here a reason is what became of a request, each of which is counted with one; the others are counted besides. */
 #define LW_REASON_LAST_OUTCOME LW_REASON_STEPS

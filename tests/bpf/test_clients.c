@@ -614,7 +614,8 @@ static void slow_reader(void **state)
 		grown = tcp_memory() - before;
 		print_message("lane %d: %zu of %d bytes taken unread, %ld bytes of memory\n", lane, out, N, grown);
 		assert_true(out < N - 1000000);
-		assert_in_range(grown, 0, 32 << 20);
+		/* the machine's, all of it: what others give back in the meantime counts as less */
+		assert_true(grown <= 32 << 20);
 		sending.data = body + out;
 		sending.n = N - out;
 		assert_int_equal(pthread_create(&t, NULL, send_pieces, &sending), 0);

@@ -68,6 +68,7 @@ static void closed_and_unreachable_is_answered_503(void **state)
 		/* the base pod has had this connection and no other */
 		lab_expect_eof(b);
 		close(b);
+		assert_int_equal(lab_count(LW_REASON_UNREACHABLE), i + 1);
 	}
 }
 
@@ -206,6 +207,9 @@ static void open_and_unreachable_falls_back(void **state)
 		base_turn(c, b);
 	}
 	assert_int_equal(lab_count(LW_REASON_UPS_FULL), 0);
+	/* each was counted as one that the agent carries, and is none that got there */
+	assert_int_equal(lab_count(LW_REASON_POOL_EMPTY), LW_FLOW_UPS + 1);
+	assert_int_equal(lab_count(LW_REASON_UNREACHABLE), LW_FLOW_UPS + 1);
 	for (int i = 0; i < LW_FLOW_UPS + 1; i++)
 		close(b2[i]);
 	close(c);

@@ -29,22 +29,30 @@ asked() {
 	done | sed 's/\[.*//' | sort -u | paste -sd ' '
 }
 
+# how many requests of LANE no pod could be reached for, where they were to go
+unreached() { lw stats -o json | jq --arg lane "$1" '[.stats[] | select(.lane == $lane and .reason == "unreachable") | .count] | add // 0'; }
+
 agent_start
 mute b1
 expect_eq "base, by way of a canary's own address, one of two mute" b2 "$(asked "$C1")"
 mute c1
 expect_eq "the lane, one of two mute" c2gray "$(asked "$B1" "$tag")"
 expect_eq "base, by its own peer" b1 "$(asked "$B1")"
+expect_eq "of either none was not reached" "0 0" "$(unreached gray) $(unreached base)"
 mute c1 c2
 expect_eq "the lane, all mute" b1 "$(asked "$B1" "$tag")"
 mute b1 b2
 expect_eq "base, by way of a canary's own address, all mute" c1gray "$(asked "$C1")"
+expect_eq "four of each were not" "4 4" "$(unreached gray) $(unreached base)"
 mute
 expect_eq "all can be reached again" "c1gray c2gray" "$(asked "$B1" "$tag")"
 agent_stop
 agent_start --fail-closed
 mute c1
 expect_eq "the lane, one of two mute, fail closed" c2gray "$(asked "$B1" "$tag")"
+mute c1 c2
+expect_eq "the lane, all mute, fail closed" 503 "$(in_pod client curl -sS -o /dev/null -w '%{http_code}' -H "$tag" "$B1/id")"
+expect_eq "it was not reached" 1 "$(unreached gray)"
 agent_stop
 
 say "an agent that ends while it still tries: the client is told so"

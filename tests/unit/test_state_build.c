@@ -839,6 +839,162 @@ static void ports_by_name_may_differ(void **state)
 	assert_null(dest(f, "10.0.0.1", 9000)); /* the same everywhere */
 }
 
+/* "{name: p0, containerPort: FIRST}, {name: p1, ...", n of them; free() it. */
+static char *many_ports(unsigned int n, const char *format, unsigned int first)
+{
+	size_t size = 64 * (size_t)n + 1, len = 0;
+	char *text = malloc(size);
+
+	assert_non_null(text);
+	text[0] = '\0';
+	for (unsigned int i = 0; i < n; i++) {
+		len += (size_t)snprintf(text + len, size - len, "%s", i ? ", " : "");
+		len += (size_t)snprintf(text + len, size - len, format, i, first + i);
+	}
+	return text;
+}
+
+/* As add_pod(), but of any length, and with what is wrong with it. */
+static void add_pod_with_ports(struct fixture *f, const char *hash, const char *name, const char *ip, const char *ports,
+			       struct lw_test_findings *findings)
+{
+	char *yaml;
+
+	assert_true(asprintf(&yaml,
+			     "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: web, pod-template-hash: %s},"
+			     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-%s, controller: true}]},"
+			     " spec: {nodeName: n1, containers: [{ports: [%s]}]},"
+			     " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: %s}]}}",
+			     name, name, hash, hash, ports, ip) > 0);
+	lw_test_load(f->model, yaml, findings);
+	free(yaml);
+}
+
+/* Whoever may make pods and Services must not get each node's agent to work for minutes, or out of memory. */
+static void ports_without_number_are_cut(void **state)
+{
+	struct fixture *f = *state;
+	struct lw_test_findings found = {};
+	char *ports, *yaml;
+
+	/* Each name has another number in the canary, so that each would be a destination of its own. */
+	ports = many_ports(1000, "{name: p%u, containerPort: %u}", 1000);
+	add_pod_with_ports(f, "old", "web-1", "10.0.0.1", ports, &found);
+	free(ports);
+	assert_string_equal(found.text,
+			    "test.yaml:1: document 1: Pod default/web-1: spec.containers[0].ports[256]: a pod has 256 TCP ports at most:"
+			    " names from here on are none, and no targetPort of a Service finds them; give the Service their numbers\n");
+	ports = many_ports(1000, "{name: p%u, containerPort: %u}", 3000);
+	add_pod_with_ports(f, "new", "web-3", "10.0.0.3", ports, &found);
+	free(ports);
+	assert_int_equal(found.count, 2);
+	found = (struct lw_test_findings){};
+	ports = many_ports(1000, "{name: s%u, port: %u, targetPort: p1}", 1);
+	assert_true(asprintf(&yaml,
+			     "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web},"
+			     " clusterIPs: [10.9.0.1], ports: [%s]}}",
+			     ports) > 0);
+	lw_test_load(f->model, yaml, &found);
+	free(ports);
+	free(yaml);
+	assert_string_equal(found.text,
+			    "test.yaml:1: document 1: Service default/web: spec.ports[256]: a Service has 256 TCP ports at most: those from"
+			    " here on are left to kube-proxy, which knows no lanes; make another Service of them\n");
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 2 * (1 + 256) + 256);
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.1", 1255), 1), "10.0.0.3:3255");
+	assert_null(dest(f, "10.0.0.1", 1256));
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 256), 1), "10.0.0.3:3001");
+	assert_null(dest(f, "10.9.0.1", 257));
+
+	/* For people it is cut further. */
+	assert_int_equal(f->listing->nendpoints, 2);
+	assert_int_equal(strncmp(f->listing->endpoints[0].ports, "p0:1000,p1:1001,", 16), 0);
+	assert_in_range(strlen(f->listing->endpoints[0].ports), 900, 1023);
+	assert_non_null(strstr(f->listing->endpoints[0].ports, " more"));
+	assert_int_equal(strncmp(f->listing->services[0].ports, "1->p1,2->p1,", 12), 0);
+	assert_in_range(strlen(f->listing->services[0].ports), 900, 1023);
+}
+
+/* What is known by its number alone needs none of that, and nothing is told of it. */
+static void ports_without_a_name_are_left_out(void **state)
+{
+	struct fixture *f = *state;
+	char *ports = many_ports(4096, "{name: '', hostIP: '%u', containerPort: %u}", 1);
+
+	add_pod_with_ports(f, "old", "web-1", "10.0.0.1", ports, NULL);
+	add_pod_with_ports(f, "new", "web-3", "10.0.0.3", ports, NULL);
+	free(ports);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 2);
+	assert_in_range(strlen(f->listing->endpoints[0].ports), 900, 1023);
+}
+
+/* Of a pod's names for one number the first has it, in whatever order the pods and their ports come. */
+static void ports_may_have_several_names(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int turn = 0; turn < 2; turn++) {
+		add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", "", "",
+			turn ? "{name: a, containerPort: 80}, {name: b, containerPort: 80}" :
+			       "{name: b, containerPort: 80}, {name: a, containerPort: 80}, {name: a, containerPort: 90}");
+		add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", "", "",
+			"{name: b, containerPort: 82}, {name: a, containerPort: 81}, {name: c, containerPort: 83}");
+		add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+		build(f);
+		assert_string_equal(f->findings.text, "");
+		assert_string_equal(endpoints(f, dest(f, "10.0.0.1", 80), 1), "10.0.0.3:81");
+		assert_string_equal(endpoints(f, dest(f, "10.0.0.3", 82), 0), "10.0.0.1:80");
+		assert_null(dest(f, "10.0.0.1", 90));
+		assert_null(dest(f, "10.0.0.3", 83));
+		lw_model_remove(f->model, LW_K8S_POD, "default", "web-1");
+		lw_model_remove(f->model, LW_K8S_POD, "default", "web-3");
+	}
+}
+
+/* A match may have 33 conditions of 4 KiB: for people it is cut. */
+static void the_text_of_a_rule_is_cut(void **state)
+{
+	struct fixture *f = *state;
+	size_t size = 2 * 17 * 5000, len = 0;
+	char *yaml = malloc(size);
+
+	assert_non_null(yaml);
+	add_web(f);
+	len += (size_t)snprintf(
+		yaml, size,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{matches: [");
+	for (int m = 0; m < 2; m++) {
+		len += (size_t)snprintf(yaml + len, size - len, "%s{headers: [{name: h, value: %s}", m ? ", " : "", m ? "b" : "a");
+		for (int i = 0; i < 15; i++)
+			len += (size_t)snprintf(yaml + len, size - len, ", {name: h%d, value: v%0*d}", i, m ? 4000 : 90, 0);
+		len += (size_t)snprintf(yaml + len, size - len, "]}");
+	}
+	len += (size_t)snprintf(yaml + len, size - len,
+				"]}]}}}, status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+				" canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}");
+	assert_true(len < size);
+	lw_test_load(f->model, yaml, NULL);
+	free(yaml);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(f->listing->nrules, 2);
+	for (int i = 0; i < 2; i++) {
+		const char *text = f->listing->rules[i].text;
+
+		assert_int_equal(strncmp(text, i ? "header h = b and header h0 = v0000" : "header h = a and header h0 = v0000", 34), 0);
+		assert_in_range(strlen(text), 900, 1023);
+		assert_string_equal(strstr(text, " more") ?: text, " more");
+	}
+}
+
 static void lanes_by_label(void **state)
 {
 	struct fixture *f = *state;
@@ -2109,6 +2265,10 @@ int main(void)
 		T(local_pods_come_first),
 		T(families_do_not_mix),
 		T(ports_by_name_may_differ),
+		T(ports_without_number_are_cut),
+		T(ports_without_a_name_are_left_out),
+		T(ports_may_have_several_names),
+		T(the_text_of_a_rule_is_cut),
 		T(lanes_by_label),
 		T(options_name_other_labels),
 		T(pods_that_are_not_believed), T(pods_without_room_are_left_alone),

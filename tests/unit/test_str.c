@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -88,13 +89,52 @@ static void test_json(void **state)
 	assert_string_equal(buf, "\"a\"");
 }
 
+static void test_parts(void **state)
+{
+	struct lw_str_parts parts = {};
+	char lengthy[5000];
+
+	(void)state;
+	assert_string_equal(lw_str_parts_end(&parts), "");
+	lw_str_part(&parts, ",", "%s:%d", "http", 80);
+	assert_string_equal(parts.text, "http:80");
+	lw_str_part(&parts, ",", "%d", 81);
+	assert_string_equal(lw_str_parts_end(&parts), "http:80,81");
+	for (int i = 0; i < 1000; i++)
+		lw_str_part(&parts, ",", "%d", 1000 + i);
+	(void)lw_str_parts_end(&parts);
+	assert_in_range(strlen(parts.text), 960, sizeof(parts.text) - 1);
+	assert_non_null(strstr(parts.text, "http:80,81,1000,1001,"));
+	assert_string_equal(strstr(parts.text, " and"), " and 806 more");
+	assert_int_equal(strtol(strrchr(parts.text, ',') + 1, NULL, 10), 1193);
+
+	/* One that is too long by itself is seen as far as it goes, up to a whole character. */
+	for (size_t odd = 0; odd < 2; odd++) {
+		memset(lengthy, 'x', sizeof(lengthy));
+		for (size_t i = odd; i + 2 < sizeof(lengthy); i += 2)
+			memcpy(lengthy + i, "\xc3\xa4", 2);
+		lengthy[sizeof(lengthy) - 1] = '\0';
+		parts = (struct lw_str_parts){};
+		lw_str_part(&parts, " and ", "%s", "header a = b");
+		lw_str_part(&parts, " and ", "%s", lengthy);
+		lw_str_part(&parts, " and ", "%s", "path /");
+		assert_non_null(strstr(lw_str_parts_end(&parts), "... and 1 more"));
+		assert_in_range(strlen(parts.text), 960, sizeof(parts.text) - 1);
+		for (const char *s = parts.text; *s; s += lw_str_utf8_len(s))
+			assert_int_not_equal(lw_str_utf8_len(s), 0);
+	}
+	memset(lengthy, 0x80, sizeof(lengthy) - 1);
+	parts = (struct lw_str_parts){};
+	lw_str_part(&parts, "", "%s", lengthy);
+	assert_string_equal(lw_str_parts_end(&parts), "...");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_u64),
-		cmocka_unit_test(test_utf8),
-		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_copy),  cmocka_unit_test(test_u64),
+		cmocka_unit_test(test_utf8),  cmocka_unit_test(test_json),
+		cmocka_unit_test(test_parts),
 	};
 
 	return !!cmocka_run_group_tests_name("str", tests, NULL, NULL);

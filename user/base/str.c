@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -127,4 +128,50 @@ void lw_str_json(const char *s, char *dst, size_t size)
 	}
 	dst[at++] = '"';
 	dst[at] = '\0';
+}
+
+/* For "...", and " and N more". */
+#define PARTS_TAIL 40
+
+void lw_str_part(struct lw_str_parts *parts, const char *separator, const char *format, ...)
+{
+	size_t room = sizeof(parts->text) - PARTS_TAIL - parts->len;
+	char *end = parts->text + parts->len;
+	va_list args;
+	int sep, len;
+
+	if (parts->cut) {
+		parts->more++;
+		return;
+	}
+	sep = snprintf(end, room, "%s", parts->len > 0 ? separator : "");
+	va_start(args, format);
+	len = (size_t)sep < room ? vsnprintf(end + sep, room - (size_t)sep, format, args) : 0;
+	va_end(args);
+	if ((size_t)sep < room && (size_t)(sep + len) < room) {
+		parts->len += (size_t)(sep + len);
+		return;
+	}
+	parts->cut = true;
+	/* Hardly anything of it would be seen. */
+	if (parts->len > 0 && room < PARTS_TAIL) {
+		*end = '\0';
+		parts->more++;
+		return;
+	}
+	/* Not within a character. */
+	for (end += room - 1; end > parts->text && (end[-1] & 0xc0) == 0x80;)
+		end--;
+	if (end > parts->text && (end[-1] & 0xc0) == 0xc0)
+		end--;
+	parts->len = (size_t)(end - parts->text) + 3;
+	(void)snprintf(end, PARTS_TAIL, "...");
+}
+
+const char *lw_str_parts_end(struct lw_str_parts *parts)
+{
+	if (parts->more > 0)
+		(void)snprintf(parts->text + parts->len, sizeof(parts->text) - parts->len,
+			       " and %zu more", parts->more);
+	return parts->text;
 }

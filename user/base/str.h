@@ -31,5 +31,21 @@ size_t lw_str_shown_len(const char *s);
 /* '?' for what lw_str_shown_len() says a terminal may not show. */
 void lw_str_make_plain(char *s);
 
+/*
+ * Text for people that is made of parts, from {}. What has no room is cut ("..."), and what comes behind
+ * that counted: "80->http,81->admin and 200 more".
+ */
+struct lw_str_parts {
+	char text[1024];
+	size_t len;
+	bool cut;
+	size_t more;
+};
+/* separator: before all but the first. */
+void lw_str_part(struct lw_str_parts *parts, const char *separator, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The whole; no part comes behind. */
+const char *lw_str_parts_end(struct lw_str_parts *parts);
+
 /* Length of the valid UTF-8 character at s (1..4), 0 if there is none. s is terminated. */
 size_t lw_str_utf8_len(const char *s);

@@ -147,8 +147,23 @@ static void read_addresses(struct lw_fields *fields, struct json_object *parent,
 		add_address(fields, parent, single, ips, ret_n);
 }
 
+/* What has no name is told by its number, which needs no port that is known. */
+static void leave_out(struct lw_fields *fields, const struct lw_k8s_container_port *port, bool *left_out)
+{
+	char text[200];
+
+	if (*left_out || !port->name[0] || fields->failed)
+		return;
+	*left_out = true;
+	(void)snprintf(text, sizeof(text),
+		       "a pod has %d TCP ports at most: names from here on are none, and no targetPort of a Service finds them; "
+		       "give the Service their numbers",
+		       LW_K8S_PORTS_MAX);
+	lw_fields_flaw(fields, text);
+}
+
 static void read_container_ports(struct lw_fields *fields, struct json_object *container,
-				 struct lw_k8s_container_port *ports, size_t room, size_t *nports)
+				 struct lw_k8s_container_port *ports, size_t room, size_t *nports, bool *left_out)
 {
 	static const char *const protocols[] = { "TCP", "UDP", "SCTP", NULL };
 	struct lw_fields_mark outer, inner;
@@ -157,7 +172,7 @@ static void read_container_ports(struct lw_fields *fields, struct json_object *c
 
 	array = lw_fields_array(fields, container, "ports", ITEMS_MAX, &n);
 	outer = lw_fields_enter(fields, array, "ports");
-	for (size_t i = 0; i < n && *nports < room; i++) {
+	for (size_t i = 0; i < n && !*left_out; i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
 		struct lw_k8s_container_port port;
 
@@ -166,11 +181,43 @@ static void read_container_ports(struct lw_fields *fields, struct json_object *c
 		port.number = (uint16_t)lw_fields_int(fields, item, "containerPort", 1, 65535, 0);
 		if (port.number == 0 && !lw_fields_get(item, "containerPort"))
 			lw_fields_complain(fields, "expected containerPort, got nothing");
-		if (lw_fields_enum(fields, item, "protocol", protocols, 0) == 0)
-			ports[(*nports)++] = port;
+		if (lw_fields_enum(fields, item, "protocol", protocols, 0) == 0) {
+			if (*nports < room)
+				ports[(*nports)++] = port;
+			else
+				leave_out(fields, &port, left_out);
+		}
 		lw_fields_leave(fields, inner);
 	}
 	lw_fields_leave(fields, outer);
+}
+
+static int compare_ports(const void *a, const void *b)
+{
+	const struct lw_k8s_container_port *x = *(const struct lw_k8s_container_port *const *)a;
+	const struct lw_k8s_container_port *y = *(const struct lw_k8s_container_port *const *)b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : (x > y) - (x < y);
+}
+
+static void sort_names(struct lw_fields *fields, struct lw_k8s_pod *pod)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < pod->nports; i++)
+		n += pod->ports[i].name[0] != '\0';
+	pod->named = lw_fields_new(fields, const struct lw_k8s_container_port *, n);
+	if (!pod->named || n == 0)
+		return;
+	n = 0;
+	for (size_t i = 0; i < pod->nports; i++)
+		if (pod->ports[i].name[0])
+			pod->named[n++] = &pod->ports[i];
+	qsort(pod->named, n, sizeof(pod->named[0]), compare_ports);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || strcmp(pod->named[i]->name, pod->named[i - 1]->name) != 0)
+			pod->named[pod->nnamed++] = pod->named[i];
 }
 
 /* How many ports the containers name. */
@@ -196,6 +243,7 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec,
 	struct lw_k8s_container_port *ports;
 	struct lw_fields_mark outer, inner;
 	size_t n[2], room = 0;
+	bool left_out = false;
 
 	for (size_t l = 0; l < 2; l++) {
 		struct json_object *array =
@@ -203,6 +251,8 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec,
 
 		room += count_ports(array, n[l]);
 	}
+	if (room > LW_K8S_PORTS_MAX)
+		room = LW_K8S_PORTS_MAX;
 	ports = lw_fields_new(fields, struct lw_k8s_container_port, room);
 	pod->ports = ports;
 	for (size_t l = 0; l < 2 && ports; l++) {
@@ -215,11 +265,13 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec,
 			inner = lw_fields_enter_index(fields, item, i);
 			if (l == 0 || strcmp(lw_fields_string(fields, item, "restartPolicy", false),
 					     "Always") == 0)
-				read_container_ports(fields, item, ports, room, &pod->nports);
+				read_container_ports(fields, item, ports, room, &pod->nports, &left_out);
 			lw_fields_leave(fields, inner);
 		}
 		lw_fields_leave(fields, outer);
 	}
+	if (ports)
+		sort_names(fields, pod);
 }
 
 /* status.conditions: is the one of the type True? */
@@ -307,24 +359,36 @@ static void read_service_ports(struct lw_fields *fields, struct json_object *spe
 	struct lw_k8s_service_port *ports;
 	struct lw_fields_mark outer, inner;
 	struct json_object *array;
+	bool left_out = false;
+	char text[200];
 	size_t n;
 
 	array = lw_fields_array(fields, spec, "ports", ITEMS_MAX, &n);
-	ports = lw_fields_new(fields, struct lw_k8s_service_port, n);
+	ports = lw_fields_new(fields, struct lw_k8s_service_port, n < LW_K8S_PORTS_MAX ? n : LW_K8S_PORTS_MAX);
 	service->ports = ports;
 	outer = lw_fields_enter(fields, array, "ports");
-	for (size_t i = 0; ports && i < n; i++) {
+	for (size_t i = 0; ports && i < n && !left_out; i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
-		struct lw_k8s_service_port *port = &ports[service->nports];
+		struct lw_k8s_service_port port = {};
 
 		inner = lw_fields_enter_index(fields, item, i);
-		port->name = lw_fields_string(fields, item, "name", false);
-		port->port = (uint16_t)lw_fields_int(fields, item, "port", 1, 65535, 0);
-		if (port->port == 0 && !lw_fields_get(item, "port"))
+		port.name = lw_fields_string(fields, item, "name", false);
+		port.port = (uint16_t)lw_fields_int(fields, item, "port", 1, 65535, 0);
+		if (port.port == 0 && !lw_fields_get(item, "port"))
 			lw_fields_complain(fields, "expected port, got nothing");
-		read_target(fields, item, port);
-		if (lw_fields_enum(fields, item, "protocol", protocols, 0) == 0)
-			service->nports++;
+		read_target(fields, item, &port);
+		if (lw_fields_enum(fields, item, "protocol", protocols, 0) == 0) {
+			left_out = service->nports == LW_K8S_PORTS_MAX;
+			if (!left_out)
+				ports[service->nports++] = port;
+		}
+		if (left_out && !fields->failed) {
+			(void)snprintf(text, sizeof(text),
+				       "a Service has %d TCP ports at most: those from here on are left to kube-proxy, which knows no lanes; "
+				       "make another Service of them",
+				       LW_K8S_PORTS_MAX);
+			lw_fields_flaw(fields, text);
+		}
 		lw_fields_leave(fields, inner);
 	}
 	lw_fields_leave(fields, outer);

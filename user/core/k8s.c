@@ -2,6 +2,7 @@
 #include "core/k8s.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *lw_k8s_kind_name(enum lw_k8s_kind kind)
@@ -36,6 +37,19 @@ const char *lw_k8s_pairs_get(const struct lw_k8s_pairs *pairs, const char *key)
 			return pairs->items[i].value;
 	}
 	return NULL;
+}
+
+static int compare_name(const void *name, const void *port)
+{
+	return strcmp(name, (*(const struct lw_k8s_container_port *const *)port)->name);
+}
+
+uint16_t lw_k8s_port_called(const struct lw_k8s_pod *pod, const char *name)
+{
+	const struct lw_k8s_container_port **port =
+		pod->nnamed ? bsearch(name, pod->named, pod->nnamed, sizeof(pod->named[0]), compare_name) : NULL;
+
+	return port ? (*port)->number : 0;
 }
 
 static bool term_matches(const struct lw_k8s_selector_term *term, const struct lw_k8s_pairs *labels)

@@ -79,6 +79,9 @@ struct lw_k8s_workload { /* Deployment, ReplicaSet */
 	struct lw_k8s_selector selector;
 };
 
+/* TCP ports kept of one pod, and of one Service. */
+#define LW_K8S_PORTS_MAX 256
+
 struct lw_k8s_container_port {
 	const char *name;
 	uint16_t number; /* TCP only */
@@ -93,7 +96,11 @@ struct lw_k8s_pod {
 	size_t nips;
 	const struct lw_k8s_container_port *ports;
 	size_t nports;
+	const struct lw_k8s_container_port **named; /* of these by strcmp() of their names, the first of each */
+	size_t nnamed;
 };
+/* Number of the first port that the pod calls so; 0: none. */
+uint16_t lw_k8s_port_called(const struct lw_k8s_pod *pod, const char *name);
 
 struct lw_k8s_service_port {
 	const char *name;

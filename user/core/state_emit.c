@@ -74,84 +74,67 @@ static void find_addresses(const struct lw_state *state, struct lw_state_workloa
 	}
 }
 
-/* Which port names stand for different numbers. */
-static int find_ports(struct lw_state *state, struct lw_state_workload *workload)
+/* Where a destination at the pod's addresses of the family leads, by a name or (""; number 0) by any port. */
+struct dest {
+	enum lw_family family;
+	const char *name;
+	uint32_t group; /* 0: none has been asked for yet */
+};
+
+static int put_pod_dest(struct lw_state *state, const struct lw_state_workload *workload, const struct lw_state_pod *pod,
+			uint16_t number, bool taken, struct dest *dest, struct lw_candidates *candidates)
 {
-	size_t room = 0;
-
-	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next)
-		room += pod->object->pod.nports;
-	workload->nports = 0;
-	workload->ports = lw_arena_new_array(state->scratch, struct lw_state_port, room);
-	if (!workload->ports)
-		return -ENOMEM;
-	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		for (size_t i = 0; i < pod->object->pod.nports; i++) {
-			const struct lw_k8s_container_port *port = &pod->object->pod.ports[i];
-			size_t at = 0;
-
-			if (!port->name[0])
-				continue;
-			while (at < workload->nports &&
-			       strcmp(workload->ports[at].name, port->name) != 0)
-				at++;
-			if (at == workload->nports)
-				workload->ports[workload->nports++] =
-					(struct lw_state_port){ .name = port->name,
-								.number = port->number };
-			else if (workload->ports[at].number != port->number)
-				workload->ports[at].differs = true;
-		}
-	}
-	return 0;
-}
-
-/* Has the pod this number already as a destination, under a port of the workload before this one?
- */
-static bool is_taken(const struct lw_state_workload *workload, const struct lw_state_pod *pod,
-		     size_t before, uint16_t number)
-{
-	for (size_t i = 0; i < before; i++) {
-		if (workload->ports[i].differs &&
-		    lw_state_port_called(pod, workload->ports[i].name) == number)
-			return true;
-	}
-	return false;
-}
-
-/* The destinations of one address family and port (NULL: any) at pod addresses, and their group. */
-static int put_pod_dests(struct lw_state *state, struct lw_state_workload *workload,
-			 enum lw_family family, size_t port_index, struct lw_candidates *candidates)
-{
-	const struct lw_state_port *port =
-		port_index < workload->nports ? &workload->ports[port_index] : NULL;
-	uint32_t group = 0;
 	int r;
 
-	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		uint16_t number = port ? lw_state_port_called(pod, port->name) : 0;
-
-		if (pod->out || (port && number == 0))
+	for (size_t i = 0; i < pod->model->nips; i++) {
+		if (lw_family_of(&pod->model->ips[i]) != dest->family || lw_state_has_lost(pod, i))
 			continue;
-		for (size_t i = 0; i < pod->model->nips; i++) {
-			if (lw_family_of(&pod->model->ips[i]) != family || lw_state_has_lost(pod, i))
-				continue;
-			if (group == 0)
-				group = lw_state_group_id(state, &workload->owner, 'p', workload->group,
-						 workload->full_name, family, port ? port->name : "", 0);
-			if (group == 0)
-				return -ENOMEM;
-			if (port && is_taken(workload, pod, port_index, number))
-				continue;
-			r = lw_state_put_dest(state, &pod->model->ips[i], number, workload->id, group, 0);
-			if (r < 0)
-				return r;
-		}
-		r = lw_state_offer(state, candidates, pod, family, number);
+		if (dest->group == 0)
+			dest->group = lw_state_group_id(state, &workload->owner, 'p', workload->group, workload->full_name,
+							dest->family, dest->name, 0);
+		if (dest->group == 0)
+			return -ENOMEM;
+		if (taken)
+			continue;
+		r = lw_state_put_dest(state, &pod->model->ips[i], number, workload->id, dest->group, 0);
 		if (r < 0)
 			return r;
 	}
-	return group ? lw_state_put_group(state, group, false, candidates) : 0;
+	return lw_state_offer(state, candidates, pod, dest->family, number);
+}
+
+/* Any port. */
+static int put_pod_dests(struct lw_state *state, const struct lw_state_workload *workload, enum lw_family family,
+			 struct lw_candidates *candidates)
+{
+	struct dest dest = { .family = family, .name = "" };
+	int r = 0;
+
+	for (const struct lw_state_pod *pod = workload->pods; r == 0 && pod; pod = pod->next)
+		if (!pod->out)
+			r = put_pod_dest(state, workload, pod, 0, false, &dest, candidates);
+	if (r < 0 || dest.group == 0)
+		return r;
+	return lw_state_put_group(state, dest.group, false, candidates);
+}
+
+/* Those by the ports that are called the same and numbered differently. */
+static int put_port_dests(struct lw_state *state, const struct lw_state_workload *workload, enum lw_family family,
+			  const struct lw_state_port *ports, size_t n, struct lw_candidates *candidates)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n;) {
+		struct dest dest = { .family = family, .name = ports[i].name };
+
+		for (; r == 0 && i < n && strcmp(ports[i].name, dest.name) == 0; i++)
+			if (!ports[i].pod->out)
+				r = put_pod_dest(state, workload, ports[i].pod, ports[i].number, ports[i].taken, &dest,
+						 candidates);
+		if (r == 0 && dest.group)
+			r = lw_state_put_group(state, dest.group, false, candidates);
+	}
+	return r;
 }
 
 void lw_state_pod_name(const struct lw_k8s_meta *meta, char name[LW_NAME_LEN])
@@ -252,17 +235,16 @@ static int put_untrusted(struct lw_state *state)
 
 static int put_addresses(struct lw_state *state, struct lw_state_workload *workload, struct lw_candidates *candidates)
 {
+	struct lw_state_port *ports;
+	size_t nports;
 	int r = put_pods(state, workload, false);
 
-	if (r < 0)
-		return r;
-	r = find_ports(state, workload);
+	if (r == 0)
+		r = lw_state_find_ports(state, workload, &ports, &nports);
 	for (enum lw_family family = LW_V4; r == 0 && family < LW_FAMILIES; family++) {
-		r = put_pod_dests(state, workload, family, SIZE_MAX, candidates);
-		for (size_t i = 0; r == 0 && i < workload->nports; i++) {
-			if (workload->ports[i].differs)
-				r = put_pod_dests(state, workload, family, i, candidates);
-		}
+		r = put_pod_dests(state, workload, family, candidates);
+		if (r == 0)
+			r = put_port_dests(state, workload, family, ports, nports, candidates);
 	}
 	return r;
 }

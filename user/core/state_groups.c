@@ -49,15 +49,6 @@ bool lw_state_base_is_all(const struct lw_state_pod *pod)
 	return pod->workload && pod->workload->in_image && pod->workload->decision.base_is_all;
 }
 
-uint16_t lw_state_port_called(const struct lw_state_pod *pod, const char *name)
-{
-	for (size_t i = 0; i < pod->object->pod.nports; i++) {
-		if (strcmp(pod->object->pod.ports[i].name, name) == 0)
-			return pod->object->pod.ports[i].number;
-	}
-	return 0;
-}
-
 static int compare_candidates(const void *a, const void *b)
 {
 	const struct lw_candidate *x = a, *y = b;

@@ -67,13 +67,6 @@ struct lw_state_entry {
 	bool refused; /* no request enters by it; a finding says why */
 };
 
-/* A port that pods of the workload call the same and number differently. */
-struct lw_state_port {
-	const char *name;
-	uint16_t number;
-	bool differs;
-};
-
 struct lw_state_workload {
 	struct lw_state_workload
 		*next; /* by namespace and name of the Rollout, then entry workloads */
@@ -107,8 +100,6 @@ struct lw_state_workload {
 	struct lw_state_note *notes, **notes_end; /* from when it was sorted */
 	struct lw_state_entry *entries, **entries_end;
 	struct lw_state_workload *next_entered; /* of those with entries */
-	struct lw_state_port *ports;
-	size_t nports;
 };
 
 struct lw_state_lane {

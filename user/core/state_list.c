@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/str.h"
 #include "core/state_internal.h"
 
 struct owned_listing {
@@ -337,14 +338,12 @@ static int compare_endpoints(const void *a, const void *b)
 
 static const char *ports_text(struct list *list, const struct lw_k8s_pod *pod)
 {
-	const char *text = "";
+	struct lw_str_parts text = {};
 
-	for (size_t i = 0; i < pod->nports && text; i++)
-		text = lw_arena_printf(list->arena, "%s%s%s%s%u", text, i > 0 ? "," : "",
-				       pod->ports[i].name, pod->ports[i].name[0] ? ":" : "",
-				       pod->ports[i].number);
-	list->failed |= !text;
-	return text;
+	for (size_t i = 0; i < pod->nports; i++)
+		lw_str_part(&text, ",", "%s%s%u", pod->ports[i].name, pod->ports[i].name[0] ? ":" : "",
+			    pod->ports[i].number);
+	return dup(list, lw_str_parts_end(&text));
 }
 
 static void list_endpoint(struct list *list, const char *workload, const struct lw_state_pod *from,
@@ -401,20 +400,17 @@ static int compare_services(const void *a, const void *b)
 
 static const char *service_ports(struct list *list, const struct lw_k8s_service *service)
 {
-	const char *text = "";
+	struct lw_str_parts text = {};
 
-	for (size_t i = 0; i < service->nports && text; i++) {
+	for (size_t i = 0; i < service->nports; i++) {
 		const struct lw_k8s_service_port *port = &service->ports[i];
 
 		if (port->target)
-			text = lw_arena_printf(list->arena, "%s%s%u->%u", text, i > 0 ? "," : "",
-					       port->port, port->target);
+			lw_str_part(&text, ",", "%u->%u", port->port, port->target);
 		else
-			text = lw_arena_printf(list->arena, "%s%s%u->%s", text, i > 0 ? "," : "",
-					       port->port, port->target_name);
+			lw_str_part(&text, ",", "%u->%s", port->port, port->target_name);
 	}
-	list->failed |= !text;
-	return text;
+	return dup(list, lw_str_parts_end(&text));
 }
 
 static void list_services(struct list *list)

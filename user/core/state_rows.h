@@ -28,8 +28,6 @@ bool lw_state_takes_requests(const struct lw_state_pod *pod);
 bool lw_state_has_lost(const struct lw_state_pod *pod, size_t i);
 /* Are the pods of its canary base as well? */
 bool lw_state_base_is_all(const struct lw_state_pod *pod);
-/* Number of the first TCP port the pod calls so; 0: none. */
-uint16_t lw_state_port_called(const struct lw_state_pod *pod, const char *name);
 
 /* Puts a pod's addresses of the family among the candidates, if it takes requests. 0 or -ENOMEM. */
 int lw_state_offer(struct lw_state *state, struct lw_candidates *candidates, const struct lw_state_pod *pod,
@@ -43,6 +41,18 @@ uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *
 			   const char *name, enum lw_family family, const char *port_name, uint16_t port);
 /* Makes array[id] writable. 0 or -ENOMEM. */
 int lw_state_id_room(const void ***array, size_t *room, uint32_t id);
+
+/* A name that stands for different port numbers on pods of one workload: what one of them means by it. */
+struct lw_state_port {
+	const char *name;
+	const struct lw_state_pod *pod;
+	uint16_t number;
+	bool taken; /* the pod's number is a destination already, by a name before this one */
+};
+
+/* state_ports.c. Those of the workload's pods, by name; in the scratch arena. 0 or -ENOMEM. */
+int lw_state_find_ports(struct lw_state *state, const struct lw_state_workload *workload, struct lw_state_port **ret,
+			size_t *ret_n);
 
 /* state_service_rows.c. Those that have changed. 0 or -errno. */
 int lw_state_put_services(struct lw_state *state, struct lw_candidates *candidates);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/str.h"
 #include "core/state_internal.h"
 
 #define WEIGHT SIZE_MAX
@@ -533,31 +534,35 @@ int lw_state_add_rules(struct lw_state *state)
 
 /* ---- for people ---- */
 
-static const char *cond_text(struct lw_arena *arena, const struct lw_k8s_cond *cond)
+static void add_cond(struct lw_str_parts *text, const struct lw_k8s_cond *cond)
 {
-	const char *op = cond->op == LW_OP_REGEX ? "~" : "=";
+	const char *op = cond->op == LW_OP_REGEX ? "~" : "=", *and = " and ";
 
 	switch (cond->subject) {
 	case LW_SUBJECT_HEADER:
-		return lw_arena_printf(arena, "header %s %s %s", cond->name, op, cond->value);
+		lw_str_part(text, and, "header %s %s %s", cond->name, op, cond->value);
+		break;
 	case LW_SUBJECT_COOKIE:
-		return lw_arena_printf(arena, "cookie %s %s %s", cond->name, op, cond->value);
+		lw_str_part(text, and, "cookie %s %s %s", cond->name, op, cond->value);
+		break;
 	case LW_SUBJECT_QUERY:
-		return lw_arena_printf(arena, "query %s %s %s", cond->name, op, cond->value);
+		lw_str_part(text, and, "query %s %s %s", cond->name, op, cond->value);
+		break;
 	case LW_SUBJECT_PATH:
 		if (cond->op == LW_OP_PREFIX)
-			return lw_arena_printf(arena, "path below %s", cond->value);
-		return lw_arena_printf(arena, "path %s %s", op, cond->value);
+			lw_str_part(text, and, "path below %s", cond->value);
+		else
+			lw_str_part(text, and, "path %s %s", op, cond->value);
+		break;
 	case LW_SUBJECT_DICE:
 		break;
 	}
-	return lw_arena_strdup(arena, "");
 }
 
 const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_entry *entry)
 {
+	struct lw_str_parts text = {};
 	const struct lw_k8s_match *match;
-	const char *text = NULL, *cond;
 
 	if (entry->refused)
 		return lw_arena_strdup(arena, "no request: refused");
@@ -566,13 +571,7 @@ const char *lw_state_rule_text(struct lw_arena *arena, const struct lw_state_ent
 	match = entry->match == WEIGHT ? NULL : &entry->route->matches[entry->match];
 	if (!match || match->n == 0)
 		return lw_arena_strdup(arena, "all requests");
-	for (size_t i = 0; i < match->n; i++) {
-		cond = cond_text(arena, &match->conds[i]);
-		if (!cond)
-			return NULL;
-		text = text ? lw_arena_printf(arena, "%s and %s", text, cond) : cond;
-		if (!text)
-			return NULL;
-	}
-	return text;
+	for (size_t i = 0; i < match->n; i++)
+		add_cond(&text, &match->conds[i]);
+	return lw_arena_strdup(arena, lw_str_parts_end(&text));
 }

@@ -93,7 +93,8 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 		return 0;
 	for (size_t i = 0; i < selection->n; i++) {
 		const struct lw_state_pod *pod = selection->pods[i];
-		uint16_t number = port->target ? port->target : lw_state_port_called(pod, port->target_name);
+		uint16_t number =
+			port->target ? port->target : lw_k8s_port_called(&pod->object->pod, port->target_name);
 
 		if (number == 0)
 			continue;

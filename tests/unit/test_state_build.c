@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "conf/source_dir.h"
+#include "core/regex.h"
 
 #ifndef LW_TEST_DATA
 #define LW_TEST_DATA "tests/data"
@@ -1972,6 +1973,101 @@ static void a_match_that_is_refused_holds_nothing_up(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DESTS), 0);
 }
 
+static size_t compiled;
+
+int __real_lw_regex_compile_for(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len);
+int __wrap_lw_regex_compile_for(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len);
+int __wrap_lw_regex_compile_for(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len)
+{
+	compiled++;
+	return __real_lw_regex_compile_for(pattern, ret, ret_work, err, err_len);
+}
+
+/* TrafficRouting `name` to Service web: matches of so many headers each, all values differ, and none is another name's. */
+static void add_expressions(struct fixture *f, const char *name, unsigned int matches, unsigned int headers)
+{
+	size_t size = 1024 + (size_t)matches * headers * 100, len;
+	char *yaml = malloc(size);
+
+	assert_non_null(yaml);
+	len = (size_t)snprintf(yaml, size,
+			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: %s,"
+			       " finalizers: [progressing.rollouts.kruise.io/db]}, spec: {objectRef: [{service: web}], strategy: {matches: [",
+			       name);
+	for (unsigned int m = 0; m < matches; m++) {
+		len += (size_t)snprintf(yaml + len, size - len, "%s{headers: [", m ? ", " : "");
+		for (unsigned int h = 0; h < headers; h++)
+			len += (size_t)snprintf(yaml + len, size - len, "%s{name: h%u, value: '%s-%u-%u.*', type: RegularExpression}",
+						h ? ", " : "", h, name, m, h);
+		len += (size_t)snprintf(yaml + len, size - len, "]}");
+	}
+	len += (size_t)snprintf(yaml + len, size - len, "]}}, status: {phase: Progressing}}");
+	assert_true(len < size);
+	lw_test_load(f->model, yaml, NULL);
+	free(yaml);
+}
+
+/* One object has room for two thousand, and a Service may select the pods of any number of workloads. */
+static void expressions_are_compiled_once(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 4; i++) {
+		char name[16], pod_name[24], ip[32];
+
+		(void)snprintf(name, sizeof(name), "web%d", i);
+		(void)snprintf(pod_name, sizeof(pod_name), "%s-1", name);
+		(void)snprintf(ip, sizeof(ip), "{ip: 10.0.1.%d}", i + 1);
+		add_pod(f, name, "old", pod_name, ip, "", "", "");
+	}
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	add_owned_pod(f, "apiVersion: apps/v1, kind: ReplicaSet, name: db-old", "pod-template-hash: old", "db-1", "10.0.0.1");
+	add_owned_pod(f, "apiVersion: apps/v1, kind: ReplicaSet, name: db-new", "pod-template-hash: new", "db-2", "10.0.0.2");
+	lw_test_load(f->model,
+		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db, annotations:"
+		     " {rollouts.kruise.io/trafficrouting: entry}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		     " name: db}, strategy: {canary: {steps: [{replicas: 1}]}}},"
+		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		     NULL);
+
+	/* More than there is room for: none of them is in force. */
+	add_expressions(f, "entry", 128, 16);
+	build(f);
+	assert_int_equal(f->findings.count, 4);
+	assert_non_null(strstr(f->findings.text, "entry rules of default/Deployment/web0: more than 256 different regular"));
+	compiled = 0;
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	build(f);
+	assert_int_equal(f->findings.count, 4);
+	assert_int_equal(compiled, 0);
+
+	/* As many as there are automata, at each of the workloads. */
+	add_expressions(f, "entry", 64, 4);
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DFAS), 256);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 4 * 64);
+	compiled = 0;
+	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	build(f);
+	assert_int_equal(compiled, 0);
+	/* Another object's go through the same cache. */
+	add_expressions(f, "other", 128, 16);
+	assert_int_equal(compiled, 2048);
+	build(f);
+	assert_int_equal(compiled, 2048);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DFAS), 256);
+
+	/* One more leaves the workload without any, and says which is which. */
+	add_expressions(f, "entry", 51, 6);
+	build(f);
+	assert_int_equal(f->findings.count, 4);
+	assert_non_null(strstr(f->findings.text,
+			       "entry rules of default/Deployment/web3: more than 256 different regular expressions in entry rules\n"));
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DFAS), 0);
+}
+
 static void no_request_enters_by_an_empty_match_of_v1alpha1(void **state)
 {
 	struct lw_test_findings told = {};
@@ -2294,6 +2390,7 @@ int main(void)
 		T(a_lane_without_a_tag_is_entered_by_nobody),
 		T(a_guessed_tag_is_told),
 		T(a_match_that_is_refused_holds_nothing_up),
+		T(expressions_are_compiled_once),
 		T(no_request_enters_by_an_empty_match_of_v1alpha1),
 		T(two_rollouts_of_one_workload),
 		T(a_step_of_weight_0_leads_nobody_in),

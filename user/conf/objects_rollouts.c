@@ -153,8 +153,8 @@ static bool refuse_costly(struct lw_fields *fields, struct lw_k8s_match *match)
 }
 
 /*
- * Whether the rules' compiler will take it. If not, no request enters by it; but the object's status must not stand still for that, as
- * a release would.
+ * Whether the rules' compiler will take it: builds go by what is found here. If not, no request enters by it; but the object's status
+ * must not stand still for that, as a release would.
  */
 static void check_match(struct lw_fields *fields, struct lw_k8s_match *match)
 {
@@ -176,9 +176,11 @@ static void check_match(struct lw_fields *fields, struct lw_k8s_match *match)
 		r = lw_rules_check(&entry, err, sizeof(err));
 		fields->regex_work += lw_regex_work() - work;
 	}
-	if (r == -EINVAL)
+	if (r == -EINVAL) {
 		lw_fields_flaw(fields, err);
-	else if (r < 0)
+		match->refused = lw_arena_strdup(fields->arena, err);
+	}
+	if (r < 0 && !match->refused)
 		fields->failed = fields->no_memory = true;
 }
 

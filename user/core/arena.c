@@ -90,6 +90,26 @@ void lw_arena_reset(struct lw_arena *arena)
 	(void)add_chunk(arena, total);
 }
 
+struct lw_arena_mark lw_arena_mark(const struct lw_arena *arena)
+{
+	return (struct lw_arena_mark){ arena->chunks, arena->chunks ? arena->chunks->used : 0 };
+}
+
+void lw_arena_back(struct lw_arena *arena, struct lw_arena_mark mark)
+{
+	struct chunk *chunk = arena->chunks, *next;
+
+	for (; chunk != mark.chunk; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	arena->chunks = chunk;
+	if (!chunk)
+		return;
+	memset((char *)chunk->data + mark.used, 0, chunk->used - mark.used);
+	chunk->used = mark.used;
+}
+
 void *lw_arena_alloc(struct lw_arena *arena, size_t count, size_t size)
 {
 	struct chunk *chunk = arena->chunks;

@@ -15,6 +15,14 @@ void lw_arena_free(struct lw_arena **arena);
 /* Takes back all that was given out; keeps the memory for what comes next. */
 void lw_arena_reset(struct lw_arena *arena);
 
+/* Takes back what was given out since the mark. */
+struct lw_arena_mark {
+	void *chunk;
+	size_t used;
+};
+struct lw_arena_mark lw_arena_mark(const struct lw_arena *arena);
+void lw_arena_back(struct lw_arena *arena, struct lw_arena_mark mark);
+
 /* NULL when out of memory, or when count * size overflows. count 0 gives a valid pointer. */
 void *lw_arena_alloc(struct lw_arena *arena, size_t count, size_t size);
 /* A copy of s, or NULL when out of memory. */

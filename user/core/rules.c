@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "core/arena.h"
+#include "core/bytemap.h"
 #include "core/image.h"
 #include "core/names.h"
 #include "core/regex.h"
@@ -47,6 +48,11 @@ struct step {
 	const char *name, *value;
 };
 
+struct dfa {
+	const char *pattern;
+	struct lw_regex *regex; /* NULL until all else of its workload has been taken */
+};
+
 struct lw_rules {
 	struct lane lanes[LANES];
 	struct name names[NAMES_MAX];
@@ -57,8 +63,9 @@ struct lw_rules {
 	unsigned nsteps, steps_size;
 	struct lw_rule *rules; /* id - 1; remove holds indices in names */
 	unsigned nrules, rules_size;
-	struct lw_regex *dfas[LW_MAX_DFAS]; /* id - 1 */
+	struct dfa dfas[LW_MAX_DFAS]; /* id - 1 */
 	unsigned ndfas;
+	struct lw_bytemap patterns; /* ids of dfas */
 	struct lw_arena *arena; /* every text */
 	bool baggage; /* its name is behind the fixed ones */
 	bool finished;
@@ -155,7 +162,8 @@ void lw_rules_free(struct lw_rules **rules)
 	if (!*rules)
 		return;
 	for (unsigned i = 0; i < (*rules)->ndfas; i++)
-		lw_regex_put(&(*rules)->dfas[i]);
+		lw_regex_put(&(*rules)->dfas[i].regex);
+	lw_bytemap_clear(&(*rules)->patterns);
 	lw_arena_free(&(*rules)->arena);
 	free((*rules)->steps);
 	free((*rules)->rules);
@@ -258,31 +266,54 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 	return 0;
 }
 
-/* The id of a pattern's automaton. */
+/* The id of a pattern's automaton, which dfas_compile() makes. */
 static int dfa_get(struct lw_rules *rules, const char *pattern, __u32 *ret, char *err,
 		   size_t err_len)
 {
-	struct lw_regex *regex;
-	int r;
+	const struct lw_bytes key = LW_BYTES_STR(pattern);
+	struct dfa *dfa = &rules->dfas[rules->ndfas];
 
-	r = lw_regex_get(pattern, &regex, err, err_len);
-	if (r < 0)
-		return r == -ENOMEM ? r : -EINVAL;
-	for (unsigned i = 0; i < rules->ndfas; i++)
-		if (rules->dfas[i] == regex) {
-			lw_regex_put(&regex);
-			*ret = i + 1;
-			return 0;
-		}
-	if (rules->ndfas == LW_MAX_DFAS) {
-		lw_regex_put(&regex);
+	*ret = (__u32)(uintptr_t)lw_bytemap_get(&rules->patterns, &key, 1);
+	if (*ret)
+		return 0;
+	if (rules->ndfas == LW_MAX_DFAS)
 		return lw_rules_fail(err, err_len,
 				     "more than %d different regular expressions in entry rules",
 				     LW_MAX_DFAS);
-	}
-	rules->dfas[rules->ndfas++] = regex;
-	*ret = rules->ndfas;
+	*dfa = (struct dfa){ .pattern = lw_arena_strdup(rules->arena, pattern) };
+	if (!dfa->pattern ||
+	    lw_bytemap_put(&rules->patterns, &key, 1, (void *)(uintptr_t)(rules->ndfas + 1)) < 0)
+		return -ENOMEM;
+	*ret = ++rules->ndfas;
 	return 0;
+}
+
+/* Behind all else: what is not going to be in force is not compiled at all, however many workloads and builds ask for it. */
+static int dfas_compile(struct lw_rules *rules, unsigned from, const struct lw_rules_entry *entries,
+			size_t n, char *err, size_t err_len)
+{
+	int r = 0;
+
+	for (unsigned i = from; i < rules->ndfas && r == 0; i++)
+		r = lw_regex_get(rules->dfas[i].pattern, &rules->dfas[i].regex, NULL, 0);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	/* Whose it is. */
+	for (size_t i = 0; i < n; i++)
+		if (lw_rules_check(&entries[i], err, err_len) < 0)
+			break;
+	return -EINVAL;
+}
+
+static void dfas_cut(struct lw_rules *rules, unsigned n)
+{
+	while (rules->ndfas > n) {
+		struct dfa *dfa = &rules->dfas[--rules->ndfas];
+		const struct lw_bytes key = LW_BYTES_STR(dfa->pattern);
+
+		(void)lw_bytemap_remove(&rules->patterns, &key, 1);
+		lw_regex_put(&dfa->regex);
+	}
 }
 
 /* Gateway API: of headers, and of query parameters, with one name only the first counts. */
@@ -326,6 +357,9 @@ static int step_fill(struct lw_rules *rules, const struct lw_rules_cond *cond, s
 		r = dfa_get(rules, cond->value, &step->dfa, err, err_len);
 		if (r < 0)
 			return r;
+		step->value_len = len;
+		step->value = rules->dfas[step->dfa - 1].pattern;
+		return 0;
 	}
 	/* "/a/" is "/a", and "/" is "": what follows must then be nothing or a slash. */
 	if (cond->op == LW_OP_PREFIX && cond->value[len - 1] == '/')
@@ -387,7 +421,7 @@ static int entry_add(struct lw_rules *rules, const struct lw_rules_entry *entry,
 	__u32 rule;
 	int r;
 
-	r = lw_rules_check(entry, err, err_len);
+	r = lw_rules_check_uncompiled(entry, err, err_len);
 	if (r < 0)
 		return r;
 	r = rule_add(rules, entry, &rule, err, err_len);
@@ -426,6 +460,7 @@ int lw_rules_workload(struct lw_rules *rules, const struct lw_rules_entry *entri
 {
 	unsigned nsteps = rules->nsteps, nrules = rules->nrules, ndfas = rules->ndfas,
 		 nnames = rules->nnames;
+	struct lw_arena_mark mark = lw_arena_mark(rules->arena);
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
@@ -436,12 +471,14 @@ int lw_rules_workload(struct lw_rules *rules, const struct lw_rules_entry *entri
 				"more than %d conditions in the entry rules of one workload",
 				LW_MAX_STEPS_RUN);
 	}
+	if (r == 0)
+		r = dfas_compile(rules, ndfas, entries, n, err, err_len);
 	if (r < 0) {
 		rules->nsteps = nsteps;
 		rules->nrules = nrules;
-		while (rules->ndfas > ndfas)
-			lw_regex_put(&rules->dfas[--rules->ndfas]);
+		dfas_cut(rules, ndfas);
 		names_cut(rules, nnames);
+		lw_arena_back(rules->arena, mark);
 		return r;
 	}
 	for (unsigned i = nsteps; i < rules->nsteps; i++)
@@ -559,7 +596,7 @@ static int put_dfas(const struct lw_rules *rules, struct lw_image *image)
 	if (!dfa)
 		return -ENOMEM;
 	for (unsigned i = 0; i < rules->ndfas && r == 0; i++) {
-		lw_regex_expand(rules->dfas[i], dfa);
+		lw_regex_expand(rules->dfas[i].regex, dfa);
 		r = put(image, LW_TABLE_DFAS, i + 1, dfa);
 	}
 	return r;

@@ -95,7 +95,7 @@ int lw_rules_check_line(const char *what, const char *name, const char *value, c
 	return 0;
 }
 
-static int check_cond(const struct lw_rules_cond *cond, char *err, size_t err_len)
+static int check_cond(const struct lw_rules_cond *cond, bool compile, char *err, size_t err_len)
 {
 	static const char *const words[] = {
 		[LW_SUBJECT_HEADER] = "header",
@@ -136,6 +136,8 @@ static int check_cond(const struct lw_rules_cond *cond, char *err, size_t err_le
 				     q, LW_STEP_VALUE_LEN);
 	switch (cond->op) {
 	case LW_OP_REGEX:
+		if (!compile)
+			return 0;
 		r = lw_regex_get(cond->value, &regex, reason, sizeof(reason));
 		if (r < 0) {
 			lw_rules_fail(err, err_len, "%s %s: regular expression: %s", what, q,
@@ -164,7 +166,7 @@ static int check_cond(const struct lw_rules_cond *cond, char *err, size_t err_le
 	return 0;
 }
 
-int lw_rules_check(const struct lw_rules_entry *entry, char *err, size_t err_len)
+static int check(const struct lw_rules_entry *entry, bool compile, char *err, size_t err_len)
 {
 	int r;
 
@@ -176,7 +178,7 @@ int lw_rules_check(const struct lw_rules_entry *entry, char *err, size_t err_len
 	if (!entry->nconds && entry->weight_pct > 100)
 		return lw_rules_fail(err, err_len, "the weight %u is over 100", entry->weight_pct);
 	for (size_t i = 0; i < entry->nconds; i++) {
-		r = check_cond(&entry->conds[i], err, err_len);
+		r = check_cond(&entry->conds[i], compile, err, err_len);
 		if (r < 0)
 			return r;
 	}
@@ -198,4 +200,14 @@ int lw_rules_check(const struct lw_rules_entry *entry, char *err, size_t err_len
 			return r;
 	}
 	return lw_rules_check_mods(entry, NULL, NULL, err, err_len);
+}
+
+int lw_rules_check(const struct lw_rules_entry *entry, char *err, size_t err_len)
+{
+	return check(entry, true, err, err_len);
+}
+
+int lw_rules_check_uncompiled(const struct lw_rules_entry *entry, char *err, size_t err_len)
+{
+	return check(entry, false, err, err_len);
 }

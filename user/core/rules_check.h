@@ -21,6 +21,9 @@ int lw_rules_check_name(const char *what, const char *name, char *err, size_t er
 int lw_rules_check_line(const char *what, const char *name, const char *value, char *err,
 			size_t err_len);
 
+/* lw_rules_check() but for what the regular expressions are. */
+int lw_rules_check_uncompiled(const struct lw_rules_entry *entry, char *err, size_t err_len);
+
 /* Lines under construction, a multiple of 8 bytes once padded. */
 struct lw_rules_block {
 	__u8 bytes[LW_BLOCK_LEN];

@@ -98,6 +98,7 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 	lw_bytemap_clear(&builder->ids);
 	lw_bytemap_clear(&builder->last.by_name);
 	lw_image_free(&builder->last.before);
+	lw_rules_free(&builder->rules);
 	lw_arena_free(&builder->arena);
 	lw_arena_free(&builder->scratch);
 	free(builder->workloads);
@@ -335,6 +336,10 @@ int lw_state_build(struct lw_state_builder *builder, const struct lw_model *mode
 	state->followed += follows;
 
 	r = build(state);
+	if (r == 0) {
+		lw_rules_free(&builder->rules);
+		builder->rules = TAKE_PTR(state->rules);
+	}
 	lw_rules_free(&state->rules);
 	/* One that did not succeed is followed by none. */
 	lw_image_free(&state->before);

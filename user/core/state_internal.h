@@ -177,6 +177,7 @@ struct lw_state_builder {
 	char *lanes[LW_MAX_LANES]; /* names by id */
 	size_t nlanes; /* the next id to be given out, unless it is taken */
 	struct lw_state last; /* the last build */
+	struct lw_rules *rules; /* of the last one that succeeded: what it has compiled is at hand for the next, whatever was read meanwhile */
 };
 
 /* state_build.c. A finding; about an object: "ORIGIN: Kind ns/name: text". They are told when the build is through. */

@@ -455,10 +455,57 @@ static int to_rules_entry(struct lw_state *state, const struct lw_state_entry *e
 	return 0;
 }
 
-static int compile(struct lw_state *state, struct lw_state_workload *workload)
+/* Of a route, what its header lines are in a lane: the same for each of its matches, and of its targets. */
+struct modifier {
+	const struct lw_k8s_route *route;
+	uint16_t lane;
+	const char *refused; /* NULL, or why */
+};
+
+static int check_modifier(struct lw_state *state, const struct lw_state_entry *entry, const struct lw_rules_entry *compiled,
+			  struct modifier *last)
+{
+	struct lw_rules_entry bare = *compiled;
+	char err[256];
+	int r;
+
+	if (last->route == entry->route && last->lane == entry->lane)
+		return 0;
+	bare.nconds = 0;
+	bare.weight_pct = 100;
+	r = lw_rules_check(&bare, err, sizeof(err));
+	if (r < 0 && r != -EINVAL)
+		return r;
+	*last = (struct modifier){ entry->route, entry->lane, NULL };
+	if (r < 0)
+		last->refused = lw_arena_strdup(state->scratch, err);
+	return r < 0 && !last->refused ? -ENOMEM : 0;
+}
+
+/*
+ * Why no request enters by the entry, NULL if one may. Its conditions were looked at when they were read: here it would be for every
+ * target in every build, and one object has room for two thousand regular expressions.
+ */
+static int find_refused(struct lw_state *state, struct lw_state_entry *entry, struct lw_rules_entry *compiled,
+			struct modifier *last, const char **ret)
+{
+	int r;
+
+	*ret = entry->match == WEIGHT ? NULL : entry->route->matches[entry->match].refused;
+	if (*ret || state->lanes[entry->lane].untagged)
+		return 0;
+	r = to_rules_entry(state, entry, compiled);
+	if (r == 0)
+		r = check_modifier(state, entry, compiled, last);
+	*ret = last->refused;
+	return r;
+}
+
+static int compile(struct lw_state *state, struct lw_state_workload *workload, struct modifier *last)
 {
 	struct lw_rules_entry *entries;
 	struct lw_state_entry *entry;
+	const char *refused;
 	char err[256];
 	size_t n = 0;
 	int r;
@@ -470,25 +517,13 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 		return -ENOMEM;
 	n = 0;
 	for (entry = workload->entries; entry; entry = entry->next) {
-		const char *refused = entry->match == WEIGHT ? NULL : entry->route->matches[entry->match].refused;
-
-		entry->refused = refused || state->lanes[entry->lane].untagged;
-		if (refused)
-			lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, refused);
-		if (entry->refused) /* of the lane it was said */
-			continue;
-		r = to_rules_entry(state, entry, &entries[n]);
+		r = find_refused(state, entry, &entries[n], last, &refused);
 		if (r < 0)
 			return r;
-		r = lw_rules_check(&entries[n], err, sizeof(err));
-		entry->refused = r == -EINVAL;
-		if (r == -EINVAL)
-			lw_state_say(state, LW_FINDING_ERROR, "%s: %s",
-					entry->source, err);
-		else if (r < 0)
-			return r;
-		else
-			n++;
+		entry->refused = refused || state->lanes[entry->lane].untagged; /* of the lane it was said */
+		if (refused)
+			lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, refused);
+		n += !entry->refused;
 	}
 	r = lw_rules_workload(state->rules, entries, n, &workload->entry, err, sizeof(err));
 	for (entry = workload->entries; entry && r == -EINVAL; entry = entry->next)
@@ -504,6 +539,7 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload)
 int lw_state_add_rules(struct lw_state *state)
 {
 	struct lw_state_workload *workload;
+	struct modifier last = {};
 	int r;
 
 	/* Entry workloads are put at the end meanwhile, and have no rule of their own. */
@@ -525,7 +561,7 @@ int lw_state_add_rules(struct lw_state *state)
 	if (r < 0)
 		return r;
 	for (workload = state->entered; workload; workload = workload->next_entered) {
-		r = compile(state, workload);
+		r = compile(state, workload, &last);
 		if (r < 0)
 			return r;
 	}

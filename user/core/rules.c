@@ -17,7 +17,6 @@
 #include "core/regex.h"
 #include "core/rules_check.h"
 
-#define LANES 32 /* bits of lw_workload.lanes */
 #define TAGS_MAX (LW_HDR_TAG_LAST - LW_HDR_TAG_FIRST + 1)
 #define WATCHED_MAX (LW_HDR__MAX - LW_HDR_WATCHED_FIRST)
 /* The set of names may at most be: the fixed ones, tags and watched names. */
@@ -54,9 +53,9 @@ struct dfa {
 };
 
 struct lw_rules {
-	struct lane lanes[LANES];
+	struct lane lanes[LW_MAX_LANES];
 	struct name names[NAMES_MAX];
-	unsigned nlanes, nnames, ntags;
+	unsigned nnames, ntags;
 	size_t name_bytes; /* of all names: no more states than that, and the first two */
 	__u16 names_hash[NAMES_HASH]; /* index in names, plus 1 */
 	struct step *steps; /* id - 1 */
@@ -188,8 +187,8 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 	size_t len;
 	int r;
 
-	if (lane == 0 || lane >= LANES)
-		return lw_rules_fail(err, err_len, "lane %u is not in 1..%d", lane, LANES - 1);
+	if (lane == 0 || lane >= LW_MAX_LANES)
+		return lw_rules_fail(err, err_len, "lane %u is not in 1..%d", lane, LW_MAX_LANES - 1);
 	if (!*lane_name || strlen(lane_name) >= LW_LANE_NAME_LEN)
 		return lw_rules_fail(err, err_len, "the lane's name must have 1 to %d bytes",
 				     LW_LANE_NAME_LEN - 1);
@@ -223,10 +222,7 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 			"lane \"%s\" has the tag \"%s: %s\" already and cannot be lane \"%s\" with \"%s: %s\" too",
 			old->name, old->tag.name, old->tag.value, lane_name, tag_header, tag_value);
 	}
-	if (rules->nlanes == LW_MAX_LANES - 1)
-		return lw_rules_fail(err, err_len, "lane \"%s\": more than %d lanes at once",
-				     lane_name, LW_MAX_LANES - 1);
-	for (unsigned i = 1; i < LANES; i++) {
+	for (unsigned i = 1; i < LW_MAX_LANES; i++) {
 		const struct lane *other = &rules->lanes[i];
 
 		if (other->name && !strcasecmp(other->tag.name, tag_header) &&
@@ -261,7 +257,6 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 	}
 	rules->ntags += !rules->names[new.tag_name].tag;
 	rules->names[new.tag_name].tag = true;
-	rules->nlanes++;
 	*old = new;
 	return 0;
 }
@@ -372,7 +367,7 @@ static int step_fill(struct lw_rules *rules, const struct lw_rules_cond *cond, s
 static int rule_add(struct lw_rules *rules, const struct lw_rules_entry *entry, __u32 *ret,
 		    char *err, size_t err_len)
 {
-	const struct lane *lane = entry->lane < LANES ? &rules->lanes[entry->lane] : NULL;
+	const struct lane *lane = entry->lane < LW_MAX_LANES ? &rules->lanes[entry->lane] : NULL;
 	struct lw_rules_mods mods;
 	struct lw_rule *rule;
 	int r;
@@ -609,7 +604,7 @@ int lw_rules_finish(struct lw_rules *rules, struct lw_image *image)
 	assert(!rules->finished);
 	rules->finished = true;
 	r = put_names(rules, image);
-	for (unsigned i = 1; i < LANES && r == 0; i++)
+	for (unsigned i = 1; i < LW_MAX_LANES && r == 0; i++)
 		if (rules->lanes[i].name)
 			r = put_lane(rules, image, i);
 	if (r == 0)

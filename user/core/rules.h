@@ -57,7 +57,7 @@ void lw_rules_free(struct lw_rules **rules);
 int lw_rules_use_baggage(struct lw_rules *rules);
 
 /*
- * Declares a lane (1..31; at most LW_MAX_LANES - 1 of them) and the header line that tags its requests. Again with the same
+ * Declares a lane (1..LW_MAX_LANES - 1) and the header line that tags its requests. Again with the same
  * arguments: no effect. 0, -ENOMEM, or -EINVAL (err: one sentence): the tag is another lane's, the
  * lane has another tag, a name or value cannot stand in a header.
  */

@@ -252,8 +252,14 @@ int lw_adopt_link(struct lw_kern *kern, const char *name, int prog)
 
 	if (lw_record_read(kern->old_dir, &record, &id) || record.cgroup != lw_record_cgroup(kern->cgroup))
 		return -EXDEV;
-	if (asprintf(&old, "%s/%s", kern->old_dir, name) < 0 || asprintf(&new, "%s/%s", kern->pin_dir, name) < 0)
+	if (asprintf(&old, "%s/%s", kern->old_dir, name) < 0) {
+		old = NULL;
 		return -ENOMEM;
+	}
+	if (asprintf(&new, "%s/%s", kern->pin_dir, name) < 0) {
+		new = NULL;
+		return -ENOMEM;
+	}
 	fd = bpf_obj_get(old);
 	if (fd < 0 || bpf_link_update(fd, prog, NULL))
 		return -errno;

@@ -506,8 +506,10 @@ int lw_kern_who(const char *bpffs, pid_t *ret_pid, char ret_socket[128])
 	uint32_t id;
 	int r;
 
-	if (!record || asprintf(&dir, "%s/" LW_PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0)
+	if (!record || asprintf(&dir, "%s/" LW_PIN_DIR, bpffs ? bpffs : "/sys/fs/bpf") < 0) {
+		dir = NULL;
 		return -ENOMEM;
+	}
 	r = lw_record_read(dir, record, &id);
 	if (r)
 		return r;

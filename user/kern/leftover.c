@@ -21,8 +21,10 @@ static int open_pin(const char *dir, const char *name, size_t value_size)
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
 
-	if (asprintf(&path, "%s/%s", dir, name) < 0)
+	if (asprintf(&path, "%s/%s", dir, name) < 0) {
+		path = NULL;
 		return -1;
+	}
 	fd = bpf_obj_get(path);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != value_size)
 		return -1;

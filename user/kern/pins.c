@@ -83,8 +83,10 @@ int lw_kern_cleanup(const char *bpffs)
 		_cleanup_free_ char *dir = NULL;
 		int r;
 
-		if (asprintf(&dir, "%s/%s", bpffs ? bpffs : "/sys/fs/bpf", dirs[i]) < 0)
+		if (asprintf(&dir, "%s/%s", bpffs ? bpffs : "/sys/fs/bpf", dirs[i]) < 0) {
+			dir = NULL;
 			return -ENOMEM;
+		}
 		lw_leftover_end(dir, true, NULL);
 		r = lw_kern_unpin(dir, "");
 		if (r < 0)
@@ -151,8 +153,10 @@ int lw_pins_make(struct lw_kern *kern)
 
 		if (strncmp(name, "lw_", 3) || !strncmp(name, "lw_lanes.", 9))
 			continue;
-		if (asprintf(&path, "%s/%s", kern->pin_dir, name + 3) < 0)
+		if (asprintf(&path, "%s/%s", kern->pin_dir, name + 3) < 0) {
+			path = NULL;
 			return -ENOMEM;
+		}
 		r = bpf_map__pin(map, path);
 		if (r)
 			return r;

@@ -138,7 +138,7 @@ $(UNIT_BIN): $(TESTS)/%: $(SAN)/tests/%.o $(BUILD)/libsan.a
 	$(call Q,LINK)$(CC) $(SAN_CFLAGS) $^ $(LDLIBS) -lcmocka -lhttp_parser -lpcre2-8 $(TEST_LIBS) -o $@
 
 # It counts what is compiled.
-$(TESTS)/unit/test_state_build: TEST_LIBS := -Wl,--wrap=lw_regex_compile_for
+$(TESTS)/unit/test_state_build: TEST_LIBS := -Wl,--wrap=lw_regex_compile
 $(TESTS)/bpf/test_async: TEST_LIBS := -luring
 $(BPFTEST_BIN): $(TESTS)/%: $(OBJ)/tests/%.o $(BUILD)/libtest.a
 	@mkdir -p $(@D)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../harness/dfa_match.h"
 #include "core/regex.h"
 #include "laneway/dfa.h"
 
@@ -82,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (len > VALUE_MAX)
 		len = VALUE_MAX;
-	r = lw_regex_compile(pattern, &dfa, err, sizeof(err));
+	r = lw_regex_compile(pattern, &dfa, NULL, err, sizeof(err));
 	if (r == 0) {
 		if (!dfa.nstates || !dfa.nclasses || dfa.start >= dfa.nstates ||
 		    dfa.nstates > LW_DFA_STATES || dfa.nstates * dfa.nclasses > LW_DFA_TRANS)

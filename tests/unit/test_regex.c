@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "../harness/dfa_match.h"
 #include "core/regex.h"
 #include "laneway/dfa.h"
 
@@ -128,7 +129,7 @@ static void test_language(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char err[200] = "";
 
-		if (lw_regex_compile(rows[i].pattern, &dfa, err, sizeof(err)))
+		if (lw_regex_compile(rows[i].pattern, &dfa, NULL, err, sizeof(err)))
 			fail_msg("'%s': %s", rows[i].pattern, err);
 		for (int want = 1; want >= 0; want--) {
 			const char *value = want ? rows[i].accept : rows[i].reject;
@@ -153,7 +154,7 @@ static void test_language(void **state)
 static void test_nul_in_value(void **state)
 {
 	(void)state;
-	assert_int_equal(lw_regex_compile("a.b|\\x00", &dfa, NULL, 0), 0);
+	assert_int_equal(lw_regex_compile("a.b|\\x00", &dfa, NULL, NULL, 0), 0);
 	assert_true(lw_dfa_match(&dfa, "a\0b", 3));
 	assert_true(lw_dfa_match(&dfa, "\0", 1));
 	assert_false(lw_dfa_match(&dfa, "a\0bc", 4));
@@ -238,7 +239,7 @@ static void test_refused(void **state)
 		char err[200] = "";
 
 		dfa.nstates = 4711;
-		assert_int_equal(lw_regex_compile(rows[i].pattern, &dfa, err, sizeof(err)),
+		assert_int_equal(lw_regex_compile(rows[i].pattern, &dfa, NULL, err, sizeof(err)),
 				 -EINVAL);
 		assert_string_equal(err, rows[i].err);
 		assert_int_equal(dfa.nstates, 4711);
@@ -264,7 +265,7 @@ static void check_bounded(const char *pattern, int want)
 {
 	double start = now_s();
 	char err[200] = "";
-	int r = lw_regex_compile(pattern, &dfa, err, sizeof(err));
+	int r = lw_regex_compile(pattern, &dfa, NULL, err, sizeof(err));
 
 	/* Sanitizers and a busy machine included; the real thing is over in a tenth of it. */
 	if (now_s() - start > 3)
@@ -294,10 +295,10 @@ static void test_bounds(void **state)
 	check_bounded(nest("[^a]?[^b]?.?", "", "", 300), 0);
 	check_bounded(nest("|", "", "", LW_REGEX_LEN_MAX), 0);
 
-	assert_int_equal(lw_regex_compile("[0-9]{1000}", &dfa, NULL, 0), 0);
+	assert_int_equal(lw_regex_compile("[0-9]{1000}", &dfa, NULL, NULL, 0), 0);
 	assert_int_equal(dfa.nstates, 1002);
 	assert_int_equal(dfa.nclasses, 2);
-	assert_int_equal(lw_regex_compile("(a|b)*a(a|b){10}", &dfa, NULL, 0), 0);
+	assert_int_equal(lw_regex_compile("(a|b)*a(a|b){10}", &dfa, NULL, NULL, 0), 0);
 	assert_int_equal(dfa.nstates, 2049);
 	assert_int_equal(dfa.nclasses, 3);
 }
@@ -311,7 +312,7 @@ static void test_form(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
-		assert_int_equal(lw_regex_compile(patterns[i], &dfa, NULL, 0), 0);
+		assert_int_equal(lw_regex_compile(patterns[i], &dfa, NULL, NULL, 0), 0);
 		/* "(?s).*" needs no dead state, which is there all the same. */
 		assert_int_equal(dfa.nstates, nstates[i] + !strcmp(patterns[i], "(?s).*"));
 		assert_in_range(dfa.start, 0, dfa.nstates - 1);
@@ -378,7 +379,7 @@ static void test_against_libc(void **state)
 		gen(pattern, sizeof(pattern), 2);
 		snprintf(anchored, sizeof(anchored), "^(%s)$", pattern);
 		assert_int_equal(regcomp(&libc, anchored, REG_EXTENDED | REG_NOSUB), 0);
-		r = lw_regex_compile(pattern, &dfa, NULL, 0);
+		r = lw_regex_compile(pattern, &dfa, NULL, NULL, 0);
 		if (r && r != -E2BIG)
 			fail_msg("'%s': %d", pattern, r);
 		patterns += r == 0;
@@ -419,7 +420,7 @@ static void test_cache(void **state)
 	assert_ptr_equal(a, b);
 	assert_int_equal(lw_regex_get("xiao.+", &c, NULL, 0), 0);
 	assert_ptr_not_equal(a, c);
-	assert_int_equal(lw_regex_compile("xiao.*", &dfa, NULL, 0), 0);
+	assert_int_equal(lw_regex_compile("xiao.*", &dfa, NULL, NULL, 0), 0);
 	lw_regex_expand(a, expanded);
 	assert_memory_equal(expanded, &dfa, sizeof(dfa));
 	lw_regex_put(&b);

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "../harness/dfa_match.h"
 #include "core/image.h"
 #include "core/regex.h"
 #include "core/rules.h"

@@ -111,28 +111,3 @@ socklen_t lw_addr_to_sockaddr(const struct lw_addr *addr, uint16_t port,
 	memcpy(&in6->sin6_addr, addr->ip, 16);
 	return sizeof(*in6);
 }
-
-int lw_addr_from_sockaddr(const struct sockaddr *sa, struct lw_addr *ret, uint16_t *ret_port)
-{
-	struct lw_addr addr = {};
-	uint16_t port;
-
-	if (sa->sa_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
-
-		memcpy(addr.ip, v4_prefix, sizeof(v4_prefix));
-		memcpy(addr.ip + 12, &in->sin_addr, 4);
-		port = ntohs(in->sin_port);
-	} else if (sa->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
-
-		memcpy(addr.ip, &in6->sin6_addr, 16);
-		port = ntohs(in6->sin6_port);
-	} else {
-		return -EAFNOSUPPORT;
-	}
-	*ret = addr;
-	if (ret_port)
-		*ret_port = port;
-	return 0;
-}

@@ -29,5 +29,3 @@ bool lw_addr_is_any(const struct lw_addr *addr);
 /* As sockaddr_in for IPv4, else sockaddr_in6. Length of what was filled in. */
 socklen_t lw_addr_to_sockaddr(const struct lw_addr *addr, uint16_t port,
 			      struct sockaddr_storage *ret);
-/* 0, or -EAFNOSUPPORT; *ret then stays. ret_port may be NULL. */
-int lw_addr_from_sockaddr(const struct sockaddr *sa, struct lw_addr *ret, uint16_t *ret_port);

@@ -487,7 +487,7 @@ static int compile(struct compiler *c, struct lw_dfa *ret)
 	return write_dfa(c, ret);
 }
 
-int lw_regex_compile_for(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len)
+int lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len)
 {
 	_cleanup_(compiler_done) struct compiler c = {};
 	int r;
@@ -501,23 +501,7 @@ int lw_regex_compile_for(const char *pattern, struct lw_dfa *ret, size_t *ret_wo
 		snprintf(err, err_len,
 			 "its automaton is too large (limit: %zu states, %d transitions)",
 			 LW_DFA_STATES, LW_DFA_TRANS);
-	*ret_work = WORK_LEAST + c.work + WORK_A_CELL * c.nraw * c.nclasses;
+	if (ret_work)
+		*ret_work = WORK_LEAST + c.work + WORK_A_CELL * c.nraw * c.nclasses;
 	return r;
-}
-
-int lw_regex_compile(const char *pattern, struct lw_dfa *ret, char *err, size_t err_len)
-{
-	size_t work;
-
-	return lw_regex_compile_for(pattern, ret, &work, err, err_len);
-}
-
-bool lw_dfa_match(const struct lw_dfa *dfa, const void *value, size_t len)
-{
-	const unsigned char *byte = value;
-	__u16 state = dfa->start;
-
-	for (size_t i = 0; i < len && state; i++)
-		state = lw_dfa_next(dfa, state, byte[i]);
-	return lw_dfa_accepts(dfa, state);
 }

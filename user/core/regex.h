@@ -5,7 +5,6 @@
  * captures; the accepted syntax is in docs/rules.md. Time and memory are bounded for every pattern.
  * Pure.
  */
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "laneway/abi.h"
@@ -19,14 +18,10 @@
  * 0, -ENOMEM, -EINVAL (not a regular expression, or one with a construct that is not accepted) or
  * -E2BIG (its automaton is too large). On failure err is one clause, such as "lookahead (?= at
  * position 3 is not supported" (positions are bytes, the first is 1), and *ret is untouched. err
- * may be NULL if err_len is 0.
+ * may be NULL if err_len is 0. *ret_work (may be NULL): what it took, in steps of some 5 ns, which are
+ * the same on every machine.
  */
-int lw_regex_compile(const char *pattern, struct lw_dfa *ret, char *err, size_t err_len);
-
-/* The same; in *ret_work what it took, in steps of some 5 ns, which are the same on every machine. */
-int lw_regex_compile_for(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len);
-
-bool lw_dfa_match(const struct lw_dfa *dfa, const void *value, size_t len);
+int lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len);
 
 /*
  * A compiled pattern in a process-wide cache (LW_REGEX_CACHE_MAX patterns, least recently used out

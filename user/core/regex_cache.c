@@ -14,7 +14,7 @@ struct lw_regex {
 	struct lw_regex *newer, *older;
 	char *pattern;
 	unsigned refs;
-	size_t work; /* of lw_regex_compile_for() */
+	size_t work; /* of lw_regex_compile() */
 	int error; /* likewise; text in err */
 	char err[160];
 	__u16 nclasses, nstates, start;
@@ -85,7 +85,7 @@ static int compile(struct lw_regex *regex)
 	static struct lw_dfa dfa;
 	size_t ntrans;
 
-	regex->error = lw_regex_compile_for(regex->pattern, &dfa, &regex->work, regex->err, sizeof(regex->err));
+	regex->error = lw_regex_compile(regex->pattern, &dfa, &regex->work, regex->err, sizeof(regex->err));
 	if (regex->error)
 		return regex->error == -ENOMEM ? -ENOMEM : 0;
 	ntrans = (size_t)dfa.nstates * dfa.nclasses;

@@ -47,7 +47,7 @@ static const char *quote(const char *text, char buf[static LW_RULES_QUOTE_LEN])
 	return buf;
 }
 
-int lw_rules_check_name(const char *what, const char *name, char *err, size_t err_len)
+static int check_name(const char *what, const char *name, char *err, size_t err_len)
 {
 	char q[LW_RULES_QUOTE_LEN];
 
@@ -79,7 +79,7 @@ int lw_rules_check_line(const char *what, const char *name, const char *value, c
 	char q[LW_RULES_QUOTE_LEN];
 	int r;
 
-	r = lw_rules_check_name(what, name, err, err_len);
+	r = check_name(what, name, err, err_len);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++)
@@ -112,7 +112,7 @@ static int check_cond(const struct lw_rules_cond *cond, bool compile, char *err,
 		return lw_rules_fail(err, err_len, "a condition of an unknown subject");
 	what = words[cond->subject];
 	if (cond->subject == LW_SUBJECT_HEADER || cond->subject == LW_SUBJECT_COOKIE) {
-		r = lw_rules_check_name(what, cond->name, err, err_len);
+		r = check_name(what, cond->name, err, err_len);
 		if (r < 0)
 			return r;
 	} else if (cond->subject == LW_SUBJECT_QUERY) {

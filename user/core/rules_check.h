@@ -15,9 +15,7 @@
 __attribute__((format(printf, 3, 4))) int lw_rules_fail(char *err, size_t err_len,
 							const char *format, ...);
 
-/* what: "header" and the like, for err. 0 or -EINVAL. */
-int lw_rules_check_name(const char *what, const char *name, char *err, size_t err_len);
-/* A header line that is to be put on, or (value NULL) taken off a request. */
+/* A header line that is to be put on, or (value NULL) taken off a request; what: "header" and the like, for err. 0 or -EINVAL. */
 int lw_rules_check_line(const char *what, const char *name, const char *value, char *err,
 			size_t err_len);
 

@@ -56,7 +56,7 @@ static void *must(void *p)
 	return p;
 }
 
-void lw_json_add(struct json_object *parent, const char *key, struct json_object *value)
+static void add_to(struct json_object *parent, const char *key, struct json_object *value)
 {
 	int r = key ? json_object_object_add(parent, key, value) :
 		      json_object_array_add(parent, value);
@@ -69,7 +69,7 @@ struct json_object *lw_json_new_object(struct json_object *parent, const char *k
 	struct json_object *o = must(json_object_new_object());
 
 	if (parent)
-		lw_json_add(parent, key, o);
+		add_to(parent, key, o);
 	return o;
 }
 
@@ -78,7 +78,7 @@ struct json_object *lw_json_new_array(struct json_object *parent, const char *ke
 	struct json_object *o = must(json_object_new_array());
 
 	if (parent)
-		lw_json_add(parent, key, o);
+		add_to(parent, key, o);
 	return o;
 }
 
@@ -96,7 +96,7 @@ void lw_json_add_str(struct json_object *parent, const char *key, const char *va
 		p += len ? len : 1;
 	}
 	if (bad == 0) {
-		lw_json_add(parent, key, must(json_object_new_string(value)));
+		add_to(parent, key, must(json_object_new_string(value)));
 		return;
 	}
 	clean = must(malloc(strlen(value) + bad * 2 + 1));
@@ -114,17 +114,17 @@ void lw_json_add_str(struct json_object *parent, const char *key, const char *va
 		value += len;
 	}
 	clean[at] = '\0';
-	lw_json_add(parent, key, must(json_object_new_string(clean)));
+	add_to(parent, key, must(json_object_new_string(clean)));
 }
 
 void lw_json_add_int(struct json_object *parent, const char *key, int64_t value)
 {
-	lw_json_add(parent, key, must(json_object_new_int64(value)));
+	add_to(parent, key, must(json_object_new_int64(value)));
 }
 
 void lw_json_add_bool(struct json_object *parent, const char *key, bool value)
 {
-	lw_json_add(parent, key, must(json_object_new_boolean(value)));
+	add_to(parent, key, must(json_object_new_boolean(value)));
 }
 
 void lw_json_add_addr(struct json_object *parent, const char *key, const struct lw_addr *addr,

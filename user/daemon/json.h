@@ -43,5 +43,3 @@ void lw_json_add_bool(struct json_object *parent, const char *key, bool value);
 /* As lw_addr_format_port(). */
 void lw_json_add_addr(struct json_object *parent, const char *key, const struct lw_addr *addr,
 		      uint16_t port);
-/* Takes value. */
-void lw_json_add(struct json_object *parent, const char *key, struct json_object *value);

@@ -19,43 +19,26 @@ static int copy(char **ret, const char *s, const char *fallback)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* They have been checked: lw_state_untrusted_ok(). */
 static int add_untrusted(struct lw_state_builder *builder, const char *const *list)
 {
 	size_t n = 0;
+	int r = 0;
 
 	while (list && list[n])
 		n++;
 	builder->untrusted = calloc(n + 1, sizeof(builder->untrusted[0]));
 	if (!builder->untrusted)
 		return -ENOMEM;
-	for (; builder->nuntrusted < n; builder->nuntrusted++) {
-		struct lw_state_untrusted *to = &builder->untrusted[builder->nuntrusted];
-		const char *text = list[builder->nuntrusted], *slash = strchr(text, '/');
-		const char *equals = strrchr(text, '=');
-
-		to->ns = strndup(text, (size_t)(slash - text));
-		to->key = strndup(slash + 1, (size_t)(equals - slash - 1));
-		to->value = strdup(equals + 1);
-		if (!to->ns || !to->key || !to->value) {
-			builder->nuntrusted++;
-			return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
-bool lw_state_untrusted_ok(const char *text)
-{
-	const char *slash = strchr(text, '/'), *equals = strrchr(text, '=');
-
-	return slash && slash != text && equals && equals > slash + 1;
+	for (; r == 0 && builder->nuntrusted < n; builder->nuntrusted++)
+		r = lw_pod_label_parse(list[builder->nuntrusted], &builder->untrusted[builder->nuntrusted]);
+	return r;
 }
 
 int lw_state_builder_new(const struct lw_state_options *options, struct lw_state_builder **ret)
 {
 	_cleanup_(lw_state_builder_free) struct lw_state_builder *builder =
 		calloc(1, sizeof(*builder));
+	int r;
 
 	if (!builder || copy(&builder->tag_header, options->tag_header, "x-mse-tag") < 0 ||
 	    copy(&builder->lane_label, options->lane_label, "alicloud.service.tag") < 0 ||
@@ -69,8 +52,9 @@ int lw_state_builder_new(const struct lw_state_options *options, struct lw_state
 	builder->from_nothing = options->from_nothing;
 	builder->baggage = options->baggage;
 	builder->enrol_ahead = options->enrol_ahead;
-	if (add_untrusted(builder, options->untrusted) < 0)
-		return -ENOMEM;
+	r = add_untrusted(builder, options->untrusted);
+	if (r < 0)
+		return r;
 	builder->nlanes = 1;
 	*ret = TAKE_PTR(builder);
 	return 0;
@@ -110,11 +94,8 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 	free(builder->node);
 	for (size_t i = 0; i < LW_MAX_LANES; i++)
 		free(builder->lanes[i]);
-	for (size_t i = 0; i < builder->nuntrusted; i++) {
-		free(builder->untrusted[i].ns);
-		free(builder->untrusted[i].key);
-		free(builder->untrusted[i].value);
-	}
+	for (size_t i = 0; i < builder->nuntrusted; i++)
+		lw_pod_label_clear(&builder->untrusted[i]);
 	free(builder->untrusted);
 	free(builder);
 	*builder_ptr = NULL;

@@ -42,18 +42,13 @@ struct lw_state_options {
 	const char *default_lane; /* of canary pods that no label names; NULL: "gray" */
 	const char *node; /* pods of this node are local; NULL: none are */
 	bool baggage; /* lanes go on as members of the W3C baggage, too */
-	/* "NAMESPACE/LABEL=VALUE": pods whose requests' tags are not believed; ends with NULL; NULL: none */
+	/* As core/pod_label.h has it: pods whose requests' tags are not believed; ends with NULL; NULL: none */
 	const char *const *untrusted;
 	bool enrol_ahead; /* workloads of Rollouts are destinations also while no canary pod is there */
 	bool from_nothing; /* every build, whatever the last one has found out: for comparison */
 };
 
-/* Is it "NAMESPACE/LABEL=VALUE"? */
-bool lw_state_untrusted_ok(const char *text);
-
 struct lw_state_builder;
-/* How many pods lw_state_options.untrusted[i] names. */
-size_t lw_state_untrusted_pods(const struct lw_state_builder *builder, const struct lw_model *model, size_t i);
 
 /*
  * The addresses of pods that annotation laneway.io/keep-out names, sorted, each once, LW_MAX_KEPT_PODS at most; free() them. 0 or
@@ -62,7 +57,7 @@ size_t lw_state_untrusted_pods(const struct lw_state_builder *builder, const str
 int lw_state_kept_pods(const struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb, void *arg,
 		       struct lw_addr **ret, size_t *ret_n);
 
-/* Copies the options. 0 or -ENOMEM. */
+/* Copies the options. 0, -ENOMEM, or -EINVAL (one of untrusted is none). */
 int lw_state_builder_new(const struct lw_state_options *options, struct lw_state_builder **ret);
 /* An earlier builder has given this lane that number, and it is to keep it. Before the first build. 0, -EINVAL or -ENOMEM. */
 int lw_state_builder_lane(struct lw_state_builder *builder, unsigned int id, const char *name);

@@ -18,6 +18,7 @@
 #include "core/finding.h"
 #include "core/listing.h"
 #include "core/model.h"
+#include "core/pod_label.h"
 #include "core/rollout.h"
 #include "core/rules.h"
 #include "core/state_build.h"
@@ -162,9 +163,7 @@ struct lw_state_builder {
 	char *tag_header, *lane_label, *lane_label_prefix, *default_lane, *node;
 	uint64_t node_hash; /* lw_model_text_hash() of node */
 	bool baggage, enrol_ahead;
-	struct lw_state_untrusted {
-		char *ns, *key, *value;
-	} *untrusted;
+	struct lw_pod_label *untrusted;
 	size_t nuntrusted;
 	bool from_nothing;
 	struct lw_bytemap ids; /* value: the id, as a pointer */

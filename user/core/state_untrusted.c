@@ -20,29 +20,12 @@ struct rows {
 	size_t n, room;
 };
 
-static bool matches(const struct lw_state_untrusted *u, const struct lw_k8s_object *pod)
-{
-	const char *value = lw_k8s_pairs_get(&pod->meta.labels, u->key);
-
-	return value && strcmp(value, u->value) == 0 && strcmp(pod->meta.ns, u->ns) == 0;
-}
-
 bool lw_state_is_untrusted(const struct lw_state_builder *builder, const struct lw_k8s_object *pod)
 {
 	for (size_t i = 0; i < builder->nuntrusted; i++)
-		if (matches(&builder->untrusted[i], pod))
+		if (lw_pod_label_names(&builder->untrusted[i], pod))
 			return true;
 	return false;
-}
-
-size_t lw_state_untrusted_pods(const struct lw_state_builder *builder, const struct lw_model *model, size_t i)
-{
-	const struct lw_state_untrusted *u = &builder->untrusted[i];
-	size_t n = 0;
-
-	for (const struct lw_model_link *l = lw_model_labelled(model, u->ns, u->key, u->value, NULL); l; l = l->next)
-		n += !l->pod->ended;
-	return n;
 }
 
 static int add(struct rows *rows, const struct lw_addr *addr, const struct lw_k8s_object *pod)
@@ -93,8 +76,7 @@ int lw_state_put_untrusted(struct lw_state *state)
 	int r = 0;
 
 	for (size_t i = 0; i < builder->nuntrusted; i++) {
-		const struct lw_state_untrusted *u = &builder->untrusted[i];
-		const struct lw_model_link *l = lw_model_labelled(state->model, u->ns, u->key, u->value, NULL);
+		const struct lw_model_link *l = lw_pod_label_pods(&builder->untrusted[i], state->model);
 
 		for (; r == 0 && l; l = l->next)
 			r = add_pod(state, l, &rows);

@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "core/pod_label.h"
 #include "core/rules.h"
-#include "core/state_build.h"
 
 enum lw_exit lw_cmd_help(const struct lw_cmd *cmd)
 {
@@ -41,11 +41,14 @@ enum lw_exit lw_cmd_usage(const struct lw_cmd *cmd, const char *format, ...)
 
 bool lw_cmd_add_untrusted(const struct lw_cmd *cmd, const char *text, const char **list, size_t *n)
 {
-	if (!lw_state_untrusted_ok(text)) {
+	struct lw_pod_label label;
+
+	if (lw_pod_label_parse(text, &label) < 0) {
 		(void)lw_cmd_usage(cmd, "--untrusted is NAMESPACE/LABEL=VALUE of pods, not '%s'",
 				   text);
 		return false;
 	}
+	lw_pod_label_clear(&label);
 	if (*n == LW_CMD_UNTRUSTED_MAX) {
 		(void)lw_cmd_usage(cmd, "--untrusted may be given %d times", LW_CMD_UNTRUSTED_MAX);
 		return false;

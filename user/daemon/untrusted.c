@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/untrusted.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-
-/* Pods that "NAMESPACE/LABEL=VALUE" names; it has been checked: lw_state_untrusted_ok(). NULL also without memory. */
-static const struct lw_model_link *pods_of(const struct lw_model *model, const char *text)
-{
-	const char *slash = strchr(text, '/'), *equals = strrchr(text, '=');
-	_cleanup_free_ char *ns = strndup(text, (size_t)(slash - text));
-	_cleanup_free_ char *key = strndup(slash + 1, (size_t)(equals - slash - 1));
-
-	return ns && key ? lw_model_labelled(model, ns, key, equals + 1, NULL) : NULL;
-}
+#include "core/pod_label.h"
 
 void lw_untrusted_check(const struct lw_model *model, const char *const *list, lw_finding_cb cb,
 			void *arg)
 {
 	for (; list && *list; list++) {
+		_cleanup_(lw_pod_label_clear) struct lw_pod_label label;
 		const struct lw_k8s_object *first = NULL;
 		size_t n = 0, kept = 0;
 
-		for (const struct lw_model_link *l = pods_of(model, *list); l; l = l->next) {
+		/* without memory it is told the next time */
+		if (lw_pod_label_parse(*list, &label) < 0)
+			continue;
+		for (const struct lw_model_link *l = lw_pod_label_pods(&label, model); l;
+		     l = l->next) {
 			const struct lw_k8s_object *pod = l->object;
 
 			n += !l->pod->ended;
@@ -49,7 +44,12 @@ const struct lw_k8s_object *lw_untrusted_pod(const struct lw_model *model, const
 					     const char *uid, const char **ret_text)
 {
 	for (; list && *list; list++) {
-		for (const struct lw_model_link *l = pods_of(model, *list); l; l = l->next) {
+		_cleanup_(lw_pod_label_clear) struct lw_pod_label label;
+
+		if (lw_pod_label_parse(*list, &label) < 0)
+			continue;
+		for (const struct lw_model_link *l = lw_pod_label_pods(&label, model); l;
+		     l = l->next) {
 			if (strcmp(l->object->meta.uid, uid) != 0)
 				continue;
 			*ret_text = *list;

@@ -1132,6 +1132,17 @@ static void pods_that_are_not_believed(void **state)
 	assert_int_equal(pod(f, "10.0.1.3")->flags, LW_POD_UNTRUSTED);
 }
 
+static void what_is_no_label_is_refused(void **state)
+{
+	static const char *const list[] = { "edge/role=gateway", "role=gateway", NULL };
+	const struct lw_state_options options = { .untrusted = list };
+	struct lw_state_builder *builder = NULL;
+
+	(void)state;
+	assert_int_equal(lw_state_builder_new(&options, &builder), -EINVAL);
+	assert_null(builder);
+}
+
 /* ---- more than there is room for ---- */
 
 /* Deployment aaa, in release before web by name: pods with 63 addresses each, `n` addresses in all. */
@@ -1656,6 +1667,59 @@ static void ids_stay(void **state)
 	build(f);
 	assert_int_equal(dest(f, "10.9.0.1", 80)->workload, id);
 	assert_int_equal(dest(f, "10.9.0.1", 80)->group, group);
+}
+
+/* A Service by another name of the pods of add_web(). */
+static void put_preview(struct fixture *f, const char *name, const char *ports)
+{
+	char *yaml;
+
+	assert_true(asprintf(&yaml,
+			     "{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {selector: {app: web}, clusterIPs: [10.9.0.2],"
+			     " ports: [%s]}}",
+			     name, ports) > 0);
+	lw_test_load(f->model, yaml, NULL);
+	free(yaml);
+}
+
+/* As previews of changes do it, each by a name of its own. What stays keeps its numbers; no number is given twice. */
+static void names_that_come_and_go_are_forgotten(void **state)
+{
+	char *ports = many_ports(200, "{name: s%u, port: %u, targetPort: 8080}", 1);
+	struct fixture *f = *state;
+	uint32_t workload, group, first, last = 0;
+	char name[32];
+
+	add_web(f);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(name, sizeof(name), "preview-%d", i);
+		put_preview(f, name, ports);
+		build_image(f);
+		assert_string_equal(f->findings.text, "");
+		if (i == 0) {
+			workload = dest(f, "10.9.0.1", 80)->workload;
+			group = dest(f, "10.9.0.1", 80)->group;
+			first = dest(f, "10.9.0.2", 1)->group;
+		}
+		assert_int_equal(dest(f, "10.9.0.1", 80)->workload, workload);
+		assert_int_equal(dest(f, "10.9.0.1", 80)->group, group);
+		assert_true(dest(f, "10.9.0.2", 1)->group > last);
+		last = dest(f, "10.9.0.2", 200)->group;
+		/* one that follows finds all that is there */
+		add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
+		build_image(f);
+		assert_true(lw_state_has_followed(f->builder));
+		assert_int_equal(dest(f, "10.9.0.2", 200)->group, last);
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.2", 200), 1), "10.0.0.3:8080");
+		assert_true(lw_model_remove(f->model, LW_K8S_SERVICE, "default", name));
+	}
+	put_preview(f, "preview-0", ports);
+	build_image(f);
+	assert_int_not_equal(dest(f, "10.9.0.2", 1)->group, first);
+	assert_true(dest(f, "10.9.0.2", 1)->group > last);
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.2", 1), 1), "10.0.0.3:8080");
+	free(ports);
 }
 
 /* Kruise has kinds of its own that are called as those of Kubernetes. */
@@ -2360,7 +2424,7 @@ int main(void)
 		T(the_text_of_a_rule_is_cut),
 		T(lanes_by_label),
 		T(options_name_other_labels),
-		T(pods_that_are_not_believed), T(pods_without_room_are_left_alone),
+		T(pods_that_are_not_believed), T(what_is_no_label_is_refused), T(pods_without_room_are_left_alone),
 		T(pods_of_the_second_deployment),
 		T(an_owner_made_anew_does_not_own),
 		T(stateful_sets_by_their_own_label),
@@ -2374,6 +2438,7 @@ int main(void)
 		T(host_pods_without_a_uid_are_passed_over),
 		T(pods_without_a_uid_differ_all_the_same),
 		T(ids_stay),
+		T(names_that_come_and_go_are_forgotten),
 		T(kinds_of_two_groups_are_two),
 		T(lanes_run_out),
 		T(lanes_of_an_earlier_builder_keep_their_numbers),

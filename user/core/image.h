@@ -5,7 +5,7 @@
  * a slot. Pure memory. The slot in every key is 0 here; the publisher writes the real one.
  *
  * Ids (workload, group, lane) outlive a generation: enrolled connections keep them. Whoever builds
- * images gives the same thing the same id for as long as the process lives and never re-uses one.
+ * images gives the same thing the same id, but for what has long been in none, and never re-uses one.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -79,14 +79,13 @@ void lw_state_builder_free(struct lw_state_builder **builder_ptr)
 
 	if (!builder)
 		return;
-	lw_bytemap_clear(&builder->ids);
+	lw_ids_clear(&builder->workload_ids);
+	lw_ids_clear(&builder->group_ids);
 	lw_bytemap_clear(&builder->last.by_name);
 	lw_image_free(&builder->last.before);
 	lw_rules_free(&builder->rules);
 	lw_arena_free(&builder->arena);
 	lw_arena_free(&builder->scratch);
-	free(builder->workloads);
-	free(builder->groups);
 	free(builder->tag_header);
 	free(builder->lane_label);
 	free(builder->lane_label_prefix);
@@ -148,19 +147,6 @@ void lw_state_report(struct lw_state *state, enum lw_severity severity,
 	va_end(args);
 	lw_state_say(state, severity, "%s%s%s %s/%s: %s", origin, origin[0] ? ": " : "",
 		     lw_k8s_kind_name(object->kind), object->meta.ns, object->meta.name, text);
-}
-
-uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key,
-		     size_t nparts)
-{
-	struct lw_bytemap *ids = &state->builder->ids;
-	uint32_t id = (uint32_t)(uintptr_t)lw_bytemap_get(ids, key, nparts);
-
-	if (id != 0)
-		return id;
-	if (lw_bytemap_put(ids, key, nparts, (void *)(uintptr_t)(*last + 1)) < 0)
-		return 0;
-	return ++*last;
 }
 
 int lw_state_lane_id(struct lw_state *state, const char *name, const struct lw_k8s_object *for_whom)
@@ -271,6 +257,30 @@ static int build(struct lw_state *state)
 	return r < 0 ? r : 0;
 }
 
+/*
+ * Numbers of what is not in the image. A connection that has one of them gets its numbers anew, from the row of the address that it has
+ * asked for, before they are looked at in another generation (lw_refresh()): what comes back may have a new one.
+ */
+static void forget_ids(struct lw_state *state)
+{
+	struct lw_state_builder *builder = state->builder;
+	const struct lw_image *image = state->image;
+
+	if (!lw_ids_are_many(&builder->workload_ids) && !lw_ids_are_many(&builder->group_ids))
+		return;
+	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_WORKLOADS); i++)
+		lw_ids_use(&builder->workload_ids, ((const struct lw_slot_key *)lw_image_key(image, LW_TABLE_WORKLOADS, i))->id);
+	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_DESTS); i++)
+		lw_ids_use(&builder->group_ids, ((const struct lw_dest *)lw_image_value(image, LW_TABLE_DESTS, i))->group);
+	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_ENDPOINTS); i++)
+		lw_ids_use(&builder->group_ids, ((const struct lw_endpoint_key *)lw_image_key(image, LW_TABLE_ENDPOINTS, i))->group);
+	lw_ids_forget(&builder->workload_ids);
+	lw_ids_forget(&builder->group_ids);
+	for (struct lw_state_workload *w = state->workloads; w; w = w->next)
+		if (!w->in_image)
+			w->id = 0;
+}
+
 /* From nothing: takes back all that the last build has left. */
 static void begin(struct lw_state_builder *builder, const struct lw_model *model)
 {
@@ -332,6 +342,7 @@ int lw_state_build(struct lw_state_builder *builder, const struct lw_model *mode
 	if (r == 0) {
 		for (const struct lw_state_note *n = state->notes; n; n = n->next)
 			lw_finding_emit(cb, arg, n->severity, "%s", n->text);
+		forget_ids(state);
 		state->version = lw_model_version(model);
 		state->before = lw_image_ref(state->image);
 		*ret_image = TAKE_PTR(state->image);

@@ -4,7 +4,7 @@
  * From the objects to what the kernel holds: decides for every Rollout (core/rollout.h), sorts pods
  * into lanes, attaches entry rules, and writes an image. Pure memory.
  *
- * The builder keeps what must outlive a generation: ids of workloads, groups and lanes. Lane names
+ * The builder keeps what must outlive a generation: ids of workloads, groups (core/ids.h) and lanes. Lane names
  * get ids 1..15 in the order in which they first open, for as long as the builder lives.
  *
  * In the image is every workload in release whose route is not plain (core/rollout.h) and that has a

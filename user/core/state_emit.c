@@ -253,37 +253,38 @@ static int put_addresses(struct lw_state *state, struct lw_state_workload *workl
 
 static int find_changed(struct lw_state *state)
 {
-	struct lw_state_builder *builder = state->builder;
-	int r;
-
 	for (struct lw_state_workload *w = state->workloads; w; w = w->next) {
 		w->owner.changed |= w->in_image != w->was_in_image;
-		if (!w->in_image)
-			continue;
-		r = lw_state_id_room((const void ***)&builder->workloads, &builder->workloads_room, w->id);
-		if (r < 0)
-			return r;
-		builder->workloads[w->id] = w;
+		if (w->in_image)
+			lw_ids_set(&state->builder->workload_ids, w->id, w);
 	}
 	return lw_state_mark_services(state);
+}
+
+static bool group_has_changed(const struct lw_state_builder *builder, uint32_t group)
+{
+	return ((const struct lw_state_owner *)lw_ids_of(&builder->group_ids, group))->changed;
 }
 
 /* Rules come anew with every build, and with them the entry of every workload. */
 static bool keep(enum lw_table_id table, const void *key, const void *value, void *arg)
 {
 	const struct lw_state_builder *builder = arg;
+	const struct lw_state_workload *workload;
 
 	switch (table) {
 	case LW_TABLE_DESTS:
-		return !builder->groups[((const struct lw_dest *)value)->group]->changed;
+		return !group_has_changed(builder, ((const struct lw_dest *)value)->group);
 	case LW_TABLE_PODS:
 		/* rows of no workload come anew with every build */
-		return ((const struct lw_pod *)value)->workload &&
-		       !builder->workloads[((const struct lw_pod *)value)->workload]->owner.changed;
+		if (!((const struct lw_pod *)value)->workload)
+			return false;
+		workload = lw_ids_of(&builder->workload_ids, ((const struct lw_pod *)value)->workload);
+		return !workload->owner.changed;
 	case LW_TABLE_GROUPS:
-		return !builder->groups[((const struct lw_group_key *)key)->group]->changed;
+		return !group_has_changed(builder, ((const struct lw_group_key *)key)->group);
 	case LW_TABLE_ENDPOINTS:
-		return !builder->groups[((const struct lw_endpoint_key *)key)->group]->changed;
+		return !group_has_changed(builder, ((const struct lw_endpoint_key *)key)->group);
 	default:
 		return false;
 	}

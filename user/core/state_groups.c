@@ -152,23 +152,6 @@ int lw_state_put_dest(struct lw_state *state, const struct lw_addr *addr, uint16
 	return r < 0 ? r : 0;
 }
 
-int lw_state_id_room(const void ***array, size_t *room, uint32_t id)
-{
-	size_t want = *room ? *room : 1024;
-	const void **items;
-
-	if (id < *room)
-		return 0;
-	while (want <= id)
-		want *= 2;
-	items = reallocarray(*array, want, sizeof(*items));
-	if (!items)
-		return -ENOMEM;
-	*array = items;
-	*room = want;
-	return 0;
-}
-
 uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *owner, char type, const char *ns,
 			 const char *name, enum lw_family family, const char *port_name, uint16_t port)
 {
@@ -177,10 +160,9 @@ uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *
 		LW_BYTES_OF(type),   LW_BYTES_STR(ns),	      LW_BYTES_STR(name),
 		LW_BYTES_OF(family), LW_BYTES_STR(port_name), LW_BYTES_OF(port),
 	};
-	uint32_t id = lw_state_id(state, &builder->last_group, key, 6);
+	uint32_t id = lw_ids_get(&builder->group_ids, key, 6);
 
-	if (id == 0 || lw_state_id_room((const void ***)&builder->groups, &builder->groups_room, id) < 0)
-		return 0;
-	builder->groups[id] = owner;
+	if (id)
+		lw_ids_set(&builder->group_ids, id, owner);
 	return id;
 }

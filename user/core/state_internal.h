@@ -16,6 +16,7 @@
 #include "core/arena.h"
 #include "core/bytemap.h"
 #include "core/finding.h"
+#include "core/ids.h"
 #include "core/listing.h"
 #include "core/model.h"
 #include "core/pod_label.h"
@@ -166,13 +167,9 @@ struct lw_state_builder {
 	struct lw_pod_label *untrusted;
 	size_t nuntrusted;
 	bool from_nothing;
-	struct lw_bytemap ids; /* value: the id, as a pointer */
 	struct lw_arena *arena, *scratch; /* of the last build */
-	uint32_t last_workload, last_group;
-	/* By id, of the last build. */
-	const struct lw_state_workload **workloads;
-	const struct lw_state_owner **groups;
-	size_t workloads_room, groups_room;
+	/* What goes with each is of the last build: struct lw_state_workload, struct lw_state_owner. */
+	struct lw_ids workload_ids, group_ids;
 	char *lanes[LW_MAX_LANES]; /* names by id */
 	size_t nlanes; /* the next id to be given out, unless it is taken */
 	struct lw_state last; /* the last build */
@@ -186,9 +183,6 @@ void lw_state_report(struct lw_state *state, enum lw_severity severity,
 		     const struct lw_k8s_object *object, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* The id of a thing, made at first sight; 0: out of memory. */
-uint32_t lw_state_id(struct lw_state *state, uint32_t *last, const struct lw_bytes *key,
-		     size_t nparts);
 /* 1..15; 0: there are no more, which is reported, or -ENOMEM. */
 int lw_state_lane_id(struct lw_state *state, const char *name,
 		     const struct lw_k8s_object *for_whom);

@@ -129,13 +129,12 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 
 int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *workload)
 {
-	struct lw_bytes key[] = { LW_BYTES_STR("workload"), LW_BYTES_STR(workload->group),
-				  LW_BYTES_STR(workload->full_name) };
+	struct lw_bytes key[] = { LW_BYTES_STR(workload->group), LW_BYTES_STR(workload->full_name) };
 
 	if (workload->in_image)
 		return 0;
 	if (workload->id == 0)
-		workload->id = lw_state_id(state, &state->builder->last_workload, key, 3);
+		workload->id = lw_ids_get(&state->builder->workload_ids, key, 2);
 	if (workload->id == 0)
 		return -ENOMEM;
 	workload->in_image = true;

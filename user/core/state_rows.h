@@ -39,8 +39,6 @@ int lw_state_put_dest(struct lw_state *state, const struct lw_addr *addr, uint16
 /* Distinct for every family, workload or Service, and port. 0: out of memory. */
 uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *owner, char type, const char *ns,
 			   const char *name, enum lw_family family, const char *port_name, uint16_t port);
-/* Makes array[id] writable. 0 or -ENOMEM. */
-int lw_state_id_room(const void ***array, size_t *room, uint32_t id);
 
 /* A name that stands for different port numbers on pods of one workload: what one of them means by it. */
 struct lw_state_port {

@@ -19,9 +19,13 @@ kernel_log_since() {
 			for (i = from + 1; i <= NR; i++) {
 				if (line[i] ~ /WARNING: .*inet_sock_destruct/) {
 					known = 0
-					for (j = i; j <= i + 6 && j <= NR; j++)
-						if (line[j] ~ /Workqueue: events sk_psock_destroy/)
+					for (j = i; j <= NR && line[j] !~ /<\/TASK>|end trace/; j++) {
+						if (j <= i + 6 && line[j] ~ /Workqueue: events sk_psock_destroy/)
 							known = 1
+						# the first that it was called by
+						if (line[j] ~ / __sk_destruct\+/ && line[j + 1] ~ / tcp_v[46]_rcv\+/)
+							known = 1
+					}
 					if (known) {
 						while (i <= NR && line[i] !~ /<\/TASK>|end trace/)
 							i++

@@ -295,6 +295,57 @@ static void rest_of_a_body_is_no_request(void **state)
 	free(body);
 }
 
+/* The agent has bound the first one's upstream socket: that is the second one's, too, whether or not it has been answered. */
+static void second_behind_one_that_is_bound(void **state)
+{
+	struct lw_flow f;
+	int c, b, g;
+
+	(void)state;
+	open_pair(LAB_BASE, base, &c, &b);
+	lab_send(c, GRAY_REQUEST);
+	g = lab_accept_request(gray);
+	lab_expect(g, GRAY_TAGGED);
+	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;; poll(NULL, 0, 1)) {
+		assert_true(lab_flow(c, &f));
+		if (!f.punt)
+			break;
+		assert_true(lw_clock_ns() < until);
+	}
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	lab_send(g, OK(1, "1") OK(1, "2"));
+	lab_expect(c, OK(1, "1") OK(1, "2"));
+	base_turn(c, b);
+	gray_turn(c, gray, &g);
+	close(c);
+	close(b);
+	close(g);
+}
+
+/* Who sends a request and closes, as a webhook may: natively the pod has it, and so it has when the agent carries it. */
+static void client_does_not_wait(void **state)
+{
+	uint64_t carried = lab_count(LW_REASON_POOL_EMPTY);
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		int c, b, g;
+
+		open_pair(LAB_BASE, base, &c, &b);
+		lab_send(c, GRAY_REQUEST);
+		close(c);
+		lab_expect_eof(b);
+		close(b);
+		g = lab_accept_request(gray);
+		lab_expect(g, GRAY_TAGGED);
+		lab_expect_eof(g);
+		close(g);
+		lab_drain(gray);
+	}
+	assert_true(lab_count(LW_REASON_POOL_EMPTY) > carried);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +355,8 @@ int main(void)
 		cmocka_unit_test_teardown(full_within_a_head_behind_a_punted_one, two_pods_clean),
 		cmocka_unit_test_teardown(full_within_a_head_behind_a_base_one, two_pods_clean),
 		cmocka_unit_test_teardown(rest_of_a_body_is_no_request, two_pods_clean),
+		cmocka_unit_test_teardown(second_behind_one_that_is_bound, two_pods_clean),
+		cmocka_unit_test_teardown(client_does_not_wait, two_pods_clean),
 	};
 
 	return RUN_BOTH_WAYS("held", tests, setup, two_pods_stop);

@@ -31,6 +31,7 @@ struct punt {
 	bool again; /* another pod of the lane is tried */
 	bool fell_back; /* to the own peer's address */
 	bool opaque; /* the client's connection has become so behind this request */
+	bool left; /* by its client, which reads no answer: the pod gets what there is of the request */
 };
 
 static void punt_free(struct lw_upstreams *ups, struct punt *p)
@@ -64,6 +65,31 @@ void lw_punt_forget(struct lw_upstreams *ups, uint64_t down)
 	punt_free(ups, p);
 	if (u)
 		lw_upstream_close(ups, u);
+}
+
+/* As TCP does it with what has been sent before a close: as far as it fits into the socket's buffer. */
+static void punt_leave(struct lw_upstreams *ups, struct punt *p)
+{
+	struct upstream *u = p->u;
+
+	if (p->len > p->written)
+		(void)send(u->fd, p->data + p->written, p->len - p->written, MSG_NOSIGNAL | MSG_DONTWAIT);
+	punt_free(ups, p);
+	lw_upstream_close(ups, u);
+}
+
+void lw_punt_leave(struct lw_upstreams *ups, uint64_t down)
+{
+	const struct lw_bytes key = LW_BYTES_OF(down);
+	struct punt *p = lw_bytemap_get(&ups->punts, &key, 1);
+
+	if (!p)
+		return;
+	p->left = true;
+	if (p->connected)
+		punt_leave(ups, p);
+	else if (!p->u)
+		punt_free(ups, p);
 }
 
 bool lw_punt_has(struct lw_upstreams *ups, uint64_t down)
@@ -224,6 +250,10 @@ static void punt_failed(struct lw_upstreams *ups, struct punt *p, int error)
 
 	lw_debug("no connection for a punted request: %s", strerror(error));
 	p->u = NULL;
+	if (p->left) {
+		punt_free(ups, p);
+		return;
+	}
 	if (lw_upstream_flow(ups, p->down, &flow)) {
 		punt_refuse(ups, p);
 		return;
@@ -257,6 +287,10 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 {
 	struct punt *p = u->punt;
 
+	if (!error && p->left) {
+		punt_leave(ups, p);
+		return;
+	}
 	if (!error) {
 		int r = lw_upstream_enter(ups, u);
 
@@ -270,9 +304,8 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 			punt_write(ups, p);
 			return;
 		}
-		if (r > 0) { /* the client is gone */
-			punt_free(ups, p);
-			lw_upstream_close(ups, u);
+		if (r > 0) { /* the client is gone, of which we are about to be told */
+			punt_leave(ups, p);
 			return;
 		}
 		error = -r;

@@ -584,7 +584,7 @@ void lw_upstream_close_all(struct lw_upstreams *ups, uint64_t down)
 	const struct lw_bytes key = LW_BYTES_OF(down);
 	struct upstream *u;
 
-	lw_punt_forget(ups, down);
+	lw_punt_leave(ups, down);
 	while ((u = lw_bytemap_get(&ups->by_down, &key, 1)))
 		lw_upstream_close(ups, u);
 }

@@ -182,5 +182,7 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error);
 /* Are there bytes of the client's here? An end of file that it has sent follows them by itself. */
 bool lw_punt_has(struct lw_upstreams *ups, uint64_t down);
 void lw_punt_forget(struct lw_upstreams *ups, uint64_t down);
+/* Its client has closed, and reads no answer: the pod gets what there is of the request, at once or as soon as it is connected to. */
+void lw_punt_leave(struct lw_upstreams *ups, uint64_t down);
 /* u closes: what is left of the request it was opened for has nowhere to go. */
 void lw_punt_drop(struct lw_upstreams *ups, struct upstream *u);

@@ -179,6 +179,11 @@ __noinline __u32 lw_in_rest(struct __sk_buff *skb, struct lw_in *in, const struc
 		return 0;
 	}
 	pos = h->scan.pos;
+	/* another CPU gave the element to this connection while one wrote on behalf of the connection that had it before */
+	if (pos != in->frame.left) {
+		in->state = LW_IN_GAP;
+		return 0;
+	}
 	n = LW_AT_MOST(a->left, LW_HEAD_BEHIND);
 	if (n < 1 || pos >= LW_HEAD_MAX ||
 	    bpf_skb_load_bytes(skb, a->at, h->buf + (pos & (LW_HEAD_MAX - 1)), LW_SIZE(n, LW_HEAD_BEHIND))) {
@@ -187,12 +192,18 @@ __noinline __u32 lw_in_rest(struct __sk_buff *skb, struct lw_in *in, const struc
 	}
 	lw_scan_request(h, names, pos + n > LW_HEAD_MAX ? LW_HEAD_MAX : pos + n);
 	n = h->scan.pos - pos;
+	/* and the other way round: these bytes may be in another connection's head by now, and its in this one's (the map forgets who came first) */
+	if (lw_in_begun(&a->p.t) != h) {
+		in->state = LW_IN_GAP;
+		return n;
+	}
 	if (h->scan.state == LW_SCAN_ERROR || h->scan.pos >= LW_HEAD_MAX) {
 		in->state = LW_IN_LOST;
 	} else if (h->scan.state == LW_SCAN_DONE) {
 		lw_in_request_seen(in, h, &a->p.t, lw_in_lane(h, &a->p.t, a->slot), in->next + n);
 		in->split = 0;
 	} else {
+		in->frame.left = h->scan.pos;
 		return n;
 	}
 	lw_in_drop(&a->p.t);
@@ -246,6 +257,7 @@ __noinline __u32 lw_in_head(struct __sk_buff *skb, struct lw_in *in, const struc
 		in->state = LW_IN_GAP;
 	} else {
 		in->split = 1;
+		in->frame.left = took;
 	}
 	lw_scratch_put(s);
 	return took;

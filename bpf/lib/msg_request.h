@@ -214,6 +214,13 @@ static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f
 	f->lane = plan->lane;
 	f->evidence = d->evidence;
 	f->reason = plan->reason;
+	/* a head that goes out in part is sent again by its application, which does not know of what was put in: better without; but not with a stranger's tag */
+	if (plan->modify && !lw_has_room(f->sk, h->scan.pos + LW_HEAD_LOOK)) {
+		lw_count(f->workload_hash, d->lane, d->evidence, LW_REASON_PUSH);
+		if (d->strip)
+			return SK_DROP;
+		plan->modify = 0;
+	}
 	if (plan->modify && lw_modify(msg, f, r, h, d))
 		return SK_DROP;
 	f->route = LW_ROUTE_PEER;

@@ -56,7 +56,7 @@ static __always_inline int lw_is_held(__u64 sk)
  * with what was put in (tcp_bpf_send_verdict()), and who sends the rest again does not know of that. The kernel adds to what
  * waits until it is more than the buffer (sk_stream_memory_free()).
  */
-static __always_inline int lw_takes_a_head(__u64 sk)
+static __always_inline int lw_has_room(__u64 sk, int n)
 {
 	int queued = 0, limit = 0;
 
@@ -64,7 +64,12 @@ static __always_inline int lw_takes_a_head(__u64 sk)
 	if (!queued)
 		return 1;
 	bpf_probe_read_kernel(&limit, sizeof(limit), (void *)sk + bpf_core_field_offset(struct sock, sk_sndbuf));
-	return limit - queued > 2 * LW_HEAD_MAX;
+	return limit - queued > n;
+}
+
+static __always_inline int lw_takes_a_head(__u64 sk)
+{
+	return lw_has_room(sk, 2 * LW_HEAD_MAX);
 }
 
 /* sk_user_data carries flags in its low bits (SK_USER_DATA_PTRMASK). */

@@ -522,7 +522,7 @@ struct lw_in_request {
 struct lw_in {
 	__u32 next; /* sequence number of the first byte not seen yet */
 	__u8 state; /* enum lw_in_state */
-	__u8 split; /* 1: the head at hand is in lw_in_heads */
+	__u8 split; /* 1: the head at hand is in lw_in_heads; frame.left is how much of it */
 	__u16 opening; /* lw_config.openings, its low bits, when it was made; another: void, the ports may be another connection's */
 	__u32 requests; /* heads seen */
 	__u32 from; /* sequence number of the first byte since it is followed without a gap, or LW_IN_BEHIND before next */

@@ -6,12 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "../harness/yaml_model.h"
 #include "base/addr.h"
+#include "base/cleanup.h"
 
 #define ROLLOUT_BETA                               \
 	"apiVersion: rollouts.kruise.io/v1beta1\n" \
@@ -184,6 +186,33 @@ static void each_flaw_is_told(void **state)
 	assert_int_equal(findings.count, 1);
 	assert_non_null(strstr(findings.text, "steps[1].traffic: expected a percentage"));
 	assert_int_equal(lw_model_count(model, LW_K8S_ROLLOUT), 0);
+	lw_model_free(&model);
+}
+
+/* All the steps and matches there may be, each with one. */
+static void of_many_flaws_some_are_told(void **state)
+{
+	_cleanup_free_ char *yaml = malloc(1 << 20);
+	struct lw_test_findings findings = {};
+	struct lw_model *model;
+	size_t len;
+
+	(void)state;
+	assert_non_null(yaml);
+	assert_int_equal(lw_model_new(&model), 0);
+	len = (size_t)snprintf(yaml, 1 << 20, "%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n", ROLLOUT_ALPHA);
+	for (int step = 0; step < 50; step++) {
+		len += (size_t)snprintf(yaml + len, (1 << 20) - len, "      - replicas: 1\n        matches:\n");
+		for (int i = 0; i < 128; i++)
+			len += (size_t)snprintf(yaml + len, (1 << 20) - len, "        - {}\n");
+	}
+	lw_test_load(model, yaml, &findings);
+	assert_int_equal(findings.count, LW_FINDINGS_EACH + 1);
+	assert_non_null(strstr(findings.text, "steps[0].matches[0]: "));
+	assert_non_null(strstr(findings.text, "steps[0].matches[15]: "));
+	assert_null(strstr(findings.text, "steps[0].matches[16]: "));
+	assert_non_null(strstr(findings.text, "document 1: Rollout shop/web: and 6384 more\n"));
+	assert_non_null(lw_model_get(model, LW_K8S_ROLLOUT, "shop", "web"));
 	lw_model_free(&model);
 }
 
@@ -681,6 +710,7 @@ int main(void)
 		cmocka_unit_test(a_bad_object_is_one_line),
 		cmocka_unit_test(a_regular_expression_that_cannot_be_is_named),
 		cmocka_unit_test(each_flaw_is_told),
+		cmocka_unit_test(of_many_flaws_some_are_told),
 		cmocka_unit_test(an_empty_match_of_v1alpha1_is_not_all_requests),
 		cmocka_unit_test(regular_expressions_of_one_object_have_a_bound),
 		cmocka_unit_test(regular_expressions_of_one_match_have_a_bound),

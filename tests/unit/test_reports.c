@@ -258,6 +258,12 @@ static void trouble(void **state)
 
 static void rules(void **state)
 {
+	static const char *const of_it[] = {
+		"API server: Rollout default/ro: spec.strategy: expected a mapping",
+		"API server: TrafficRouting default/tr: and 17 more",
+		"entry rules of default/Deployment/web: a table is full",
+		"Rollout default/ro step 2 match 1: no closing )",
+	};
 	struct lw_findings build = {}, other = {};
 	struct sent sent = {};
 	struct lw_reports *r;
@@ -273,6 +279,10 @@ static void rules(void **state)
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "TrafficRouting default/tr.x match 1: bad" }, &other);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "Pod default/tr: bad" }, &other);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "TrafficRouting default/tr: odd" }, &other);
+	/* what is quoted from an object may name anybody's */
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "API server: Pod other/x: status.phase: got \"Rollout default/ro: x\"" }, &other);
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "API server: Rollout other/ro: \"TrafficRouting default/tr\" default/Deployment/web" },
+			&other);
 	lw_reports_update(r, &listing, &other, &none, START + S);
 	assert_string_equal(at(r, START + S, &sent), "");
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "TrafficRouting default/tr match 1: no closing )" }, &build);
@@ -281,6 +291,15 @@ static void rules(void **state)
 	assert_string_equal(sent.message, "TrafficRouting default/tr match 1: no closing )");
 	lw_reports_update(r, &listing, &none, &none, START + 3 * S);
 	assert_int_equal(lw_reports_due(r), START + LW_REPORT_AGAIN_S * S); /* the lane's alone */
+	for (size_t i = 0; i < sizeof(of_it) / sizeof(of_it[0]); i++) {
+		struct lw_findings one = {};
+
+		lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, of_it[i] }, &one);
+		lw_reports_update(r, &listing, &one, &none, START + 4 * S);
+		assert_string_equal(at(r, START + 4 * S, &sent), "RuleRefused");
+		assert_string_equal(sent.message, of_it[i]);
+		lw_findings_clear(&one);
+	}
 	lw_findings_clear(&build);
 	lw_findings_clear(&other);
 	lw_reports_free(&r);

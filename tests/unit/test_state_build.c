@@ -2125,6 +2125,33 @@ static void expressions_are_compiled_once(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DFAS), 0);
 }
 
+/* Of all the matches there may be some are told. */
+static void of_many_that_are_refused_some_are_told(void **state)
+{
+	struct lw_test_findings told = {};
+	struct fixture *f = *state;
+	char text[8192];
+	size_t len;
+
+	add_web(f);
+	len = (size_t)snprintf(text, sizeof(text),
+			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: Rollout, metadata: {name: web},"
+			       " spec: {objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}}, strategy: {canary: {"
+			       "   trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}");
+	for (int i = 1; i < 128; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, ", {}");
+	(void)snprintf(text + len, sizeof(text) - len,
+		       "]}]}}}, status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		       "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}");
+	lw_test_load(f->model, text, &told);
+	build(f);
+	assert_int_equal(f->findings.count, LW_FINDINGS_EACH + 1);
+	assert_non_null(strstr(f->findings.text, "Rollout default/web step 1 match 16: "));
+	assert_null(strstr(f->findings.text, "Rollout default/web step 1 match 17: "));
+	assert_non_null(strstr(f->findings.text, "entry rules of default/Deployment/web: and 112 more are refused"));
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
+}
+
 static void no_request_enters_by_an_empty_match_of_v1alpha1(void **state)
 {
 	struct lw_test_findings told = {};
@@ -2449,6 +2476,7 @@ int main(void)
 		T(a_guessed_tag_is_told),
 		T(a_match_that_is_refused_holds_nothing_up),
 		T(expressions_are_compiled_once),
+		T(of_many_that_are_refused_some_are_told),
 		T(no_request_enters_by_an_empty_match_of_v1alpha1),
 		T(two_rollouts_of_one_workload),
 		T(a_step_of_weight_0_leads_nobody_in),

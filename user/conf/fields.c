@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf/yaml_tree.h"
+#include "core/finding.h"
 
 /* ---- what is wrong ---- */
 
@@ -70,8 +71,11 @@ void lw_fields_complain(struct lw_fields *fields, const char *format, ...)
 
 void lw_fields_flaw(struct lw_fields *fields, const char *text)
 {
-	struct lw_fields_flaw *flaw = lw_fields_new(fields, struct lw_fields_flaw, 1), **end = &fields->flaws;
+	struct lw_fields_flaw *flaw;
 
+	if (++fields->nflaws > LW_FINDINGS_EACH)
+		return;
+	flaw = lw_fields_new(fields, struct lw_fields_flaw, 1);
 	if (!flaw)
 		return;
 	flaw->line = fields->line;
@@ -80,9 +84,11 @@ void lw_fields_flaw(struct lw_fields *fields, const char *text)
 		fields->failed = fields->no_memory = true;
 		return;
 	}
-	while (*end)
-		end = &(*end)->next;
-	*end = flaw;
+	if (fields->last_flaw)
+		fields->last_flaw->next = flaw;
+	else
+		fields->flaws = flaw;
+	fields->last_flaw = flaw;
 }
 
 /* ---- where we are ---- */

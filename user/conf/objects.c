@@ -497,6 +497,19 @@ static void report(const struct document *document, unsigned int line, const cha
 			reader->document, what, what[0] ? ": " : "", text);
 }
 
+static void report_flaws(const struct document *document, const char *what,
+			 const struct lw_fields *fields)
+{
+	char more[64];
+
+	for (const struct lw_fields_flaw *flaw = fields->flaws; flaw; flaw = flaw->next)
+		report(document, flaw->line, what, flaw->text);
+	if (fields->nflaws <= LW_FINDINGS_EACH)
+		return;
+	(void)snprintf(more, sizeof(more), "and %zu more", fields->nflaws - LW_FINDINGS_EACH);
+	report(document, 0, what, more);
+}
+
 static void say_bad(const struct document *document, enum lw_k8s_kind kind, const char *ns,
 		    const char *name)
 {
@@ -585,8 +598,7 @@ static int read_object(const struct document *document, struct json_object *root
 	(void)snprintf(what, sizeof(what), "%s %s/%s", kinds[kind].kind, object->meta.ns,
 		       object->meta.name[0] ? object->meta.name : "?");
 	if (!fields.failed) {
-		for (const struct lw_fields_flaw *flaw = fields.flaws; flaw; flaw = flaw->next)
-			report(document, flaw->line, what, flaw->text);
+		report_flaws(document, what, &fields);
 		return reader->object(object, reader->arg);
 	}
 	if (!fields.no_memory) {

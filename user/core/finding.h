@@ -4,6 +4,9 @@
  * What is wrong with the input, one line each. Whoever finds it goes on with what is right.
  */
 
+/* Of one object at most so many are told by themselves, and of the others how many there are: it has room for thousands. */
+#define LW_FINDINGS_EACH 16
+
 enum lw_severity {
 	LW_FINDING_WARNING, /* odd, but nothing is lost */
 	LW_FINDING_ERROR, /* something asked for is not in force */

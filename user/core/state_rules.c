@@ -501,13 +501,20 @@ static int find_refused(struct lw_state *state, struct lw_state_entry *entry, st
 	return r;
 }
 
+static void say_refused(struct lw_state *state, const struct lw_state_entry *entry, const char *why,
+			size_t *refusals)
+{
+	if (++*refusals <= LW_FINDINGS_EACH)
+		lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, why);
+}
+
 static int compile(struct lw_state *state, struct lw_state_workload *workload, struct modifier *last)
 {
 	struct lw_rules_entry *entries;
 	struct lw_state_entry *entry;
 	const char *refused;
+	size_t n = 0, refusals = 0;
 	char err[256];
-	size_t n = 0;
 	int r;
 
 	for (entry = workload->entries; entry; entry = entry->next)
@@ -522,9 +529,12 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload, s
 			return r;
 		entry->refused = refused || state->lanes[entry->lane].untagged; /* of the lane it was said */
 		if (refused)
-			lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, refused);
+			say_refused(state, entry, refused, &refusals);
 		n += !entry->refused;
 	}
+	if (refusals > LW_FINDINGS_EACH)
+		lw_state_say(state, LW_FINDING_ERROR, "entry rules of %s: and %zu more are refused",
+			     workload->full_name, refusals - LW_FINDINGS_EACH);
 	r = lw_rules_workload(state->rules, entries, n, &workload->entry, err, sizeof(err));
 	for (entry = workload->entries; entry && r == -EINVAL; entry = entry->next)
 		entry->refused = true;

@@ -24,6 +24,10 @@ struct lw_announcer {
 	struct lw_kube_events *events;
 	char api_version[64];
 	ev_timer due;
+	/* What there is to be told at the end of this turn of the loop. */
+	ev_prepare turn;
+	const struct lw_listing *listing;
+	const struct lw_findings *source, *build;
 	char said[512]; /* the trouble logged last */
 };
 
@@ -72,6 +76,16 @@ static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
 	schedule(a);
 }
 
+static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct lw_announcer *a = w->data;
+
+	(void)revents;
+	ev_prepare_stop(loop, w);
+	lw_reports_update(a->reports, a->listing, a->source, a->build, lw_clock_ns());
+	schedule(a);
+}
+
 static void on_done(uint64_t id, const char *error, void *arg)
 {
 	struct lw_announcer *a = arg;
@@ -97,7 +111,8 @@ int lw_announcer_new(struct ev_loop *loop, struct lw_kube_config *config, const 
 		return -ENOMEM;
 	a->loop = loop;
 	ev_timer_init(&a->due, on_due, 0., 0.);
-	a->due.data = a;
+	ev_prepare_init(&a->turn, on_turn);
+	a->turn.data = a->due.data = a;
 	r = lw_reports_new(node, &a->reports);
 	if (r == 0)
 		r = lw_kube_events_new(loop, config, node, on_done, a, &a->events);
@@ -114,6 +129,7 @@ void lw_announcer_free(struct lw_announcer **announcer)
 	if (!a)
 		return;
 	ev_timer_stop(a->loop, &a->due);
+	ev_prepare_stop(a->loop, &a->turn);
 	lw_kube_events_free(&a->events);
 	lw_reports_free(&a->reports);
 	free(a);
@@ -125,6 +141,8 @@ void lw_announcer_update(struct lw_announcer *a, const char *version,
 			 const struct lw_findings *build)
 {
 	(void)snprintf(a->api_version, sizeof(a->api_version), "rollouts.kruise.io/%s", version);
-	lw_reports_update(a->reports, listing, source, build, lw_clock_ns());
-	schedule(a);
+	a->listing = listing;
+	a->source = source;
+	a->build = build;
+	ev_prepare_start(a->loop, &a->turn);
 }

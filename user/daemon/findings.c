@@ -7,19 +7,25 @@
 #include "base/log.h"
 #include "daemon/json.h"
 
+static const struct lw_bytes *key_of(struct lw_bytes key[2], const struct lw_finding *finding)
+{
+	key[0] = LW_BYTES_OF(finding->severity);
+	key[1] = LW_BYTES_STR(finding->text);
+	return key;
+}
+
 bool lw_findings_has(const struct lw_findings *findings, const struct lw_finding *finding)
 {
-	for (size_t i = 0; i < findings->count; i++)
-		if (findings->items[i].severity == finding->severity &&
-		    strcmp(findings->items[i].text, finding->text) == 0)
-			return true;
-	return false;
+	struct lw_bytes key[2];
+
+	return lw_bytemap_get(&findings->by_text, key_of(key, finding), 2) != NULL;
 }
 
 void lw_findings_add(const struct lw_finding *finding, void *arg)
 {
 	struct lw_findings *findings = arg;
 	struct lw_finding *grown;
+	struct lw_bytes key[2];
 	char *text;
 
 	if (lw_findings_has(findings, finding))
@@ -36,8 +42,10 @@ void lw_findings_add(const struct lw_finding *finding, void *arg)
 		return;
 	findings->items = grown;
 	text = strdup(finding->text);
-	if (!text)
+	if (!text || lw_bytemap_put(&findings->by_text, key_of(key, finding), 2, text) < 0) {
+		free(text);
 		return;
+	}
 	grown[findings->count++] =
 		(struct lw_finding){ .severity = finding->severity, .text = text };
 }
@@ -49,12 +57,14 @@ void lw_findings_forget(struct lw_findings *findings, const char *prefix,
 
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct lw_finding f = findings->items[i];
+		struct lw_bytes key[2];
 
 		if (strncmp(f.text, prefix, len) != 0) {
 			findings->items[kept++] = f;
 			continue;
 		}
 		lw_findings_add(&f, ret_forgotten);
+		(void)lw_bytemap_remove(&findings->by_text, key_of(key, &f), 2);
 		*(f.severity == LW_FINDING_ERROR ? &findings->errors : &findings->warnings) -= 1;
 		free((char *)f.text);
 	}
@@ -66,6 +76,7 @@ void lw_findings_clear(struct lw_findings *findings)
 	for (size_t i = 0; i < findings->count; i++)
 		free((char *)findings->items[i].text);
 	free(findings->items);
+	lw_bytemap_clear(&findings->by_text);
 	*findings = (struct lw_findings){};
 }
 

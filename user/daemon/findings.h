@@ -6,15 +6,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/bytemap.h"
 #include "core/finding.h"
 
-#define LW_FINDINGS_MAX 256
+/* Those of some 240 objects that have all they may have: one team's shall not hide another's. */
+#define LW_FINDINGS_MAX 4096
 
 struct json_object;
 
 struct lw_findings {
 	struct lw_finding *items; /* texts are owned */
 	size_t count;
+	struct lw_bytemap by_text; /* of them */
 	size_t errors, warnings; /* all, kept or not */
 };
 

@@ -237,39 +237,69 @@ static void update_lane(struct lw_reports *reports, struct record *record,
 	record->was_open = state == LANE_OPEN || (record->was_open && state != LANE_CLOSED);
 }
 
-/* text speaks of "KIND NAME", and not of one whose name only begins so. kind may be "". */
-static bool speaks_of(const char *text, const char *kind, const char *name)
-{
-	size_t nkind = strlen(kind), n = strlen(name);
+/* The errors that are told of an object, the first of each. */
+struct errors {
+	struct lw_bytemap by_object;
+};
 
-	if (!n)
-		return false;
-	for (const char *at = text; (at = strstr(at, name)); at++) {
-		if (isalnum((unsigned char)at[n]) || at[n] == '-' ||
-		    (at[n] == '.' && isalnum((unsigned char)at[n + 1])))
-			continue;
-		if (!nkind)
+static bool is_name(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '/';
+}
+
+/*
+ * The object whose finding it is: of "API server: Rollout shop/web: spec...", "TrafficRouting shop/entry match 1: ..." and "entry
+ * rules of shop/Deployment/web: ..." the first word with a slash, and the word before it, which of a workload is none of its kinds.
+ * What comes behind may be quoted from the object, and name anybody's.
+ */
+static bool object_of(const char *text, struct lw_bytes key[2])
+{
+	struct lw_bytes before = {};
+
+	while (*text) {
+		size_t n = 0, slashes = 0;
+
+		while (is_name(text[n]))
+			slashes += text[n++] == '/';
+		if (slashes > 0) {
+			key[0] = slashes > 1 ? (struct lw_bytes){ "", 0 } : before;
+			key[1] = (struct lw_bytes){ text, n };
 			return true;
-		if ((size_t)(at - text) > nkind && at[-1] == ' ' &&
-		    strncmp(at - 1 - nkind, kind, nkind) == 0)
-			return true;
+		}
+		before = (struct lw_bytes){ text, n };
+		text += n;
+		text += strcspn(text, " ");
+		text += *text == ' ';
 	}
 	return false;
 }
 
-static const char *first_error(const struct lw_findings *findings,
-			       const struct lw_listing_workload *w)
+/* Without memory some are told the next time. */
+static void index_errors(struct errors *errors, const struct lw_findings *findings)
 {
+	struct lw_bytes key[2];
+
 	for (size_t i = 0; findings->errors > 0 && i < findings->count; i++) {
 		const struct lw_finding *f = &findings->items[i];
 
-		if (f->severity == LW_FINDING_ERROR &&
-		    (speaks_of(f->text, "Rollout", w->rollout) ||
-		     speaks_of(f->text, "TrafficRouting", w->traffic_routing) ||
-		     speaks_of(f->text, "", w->name)))
-			return f->text;
+		if (f->severity == LW_FINDING_ERROR && object_of(f->text, key) &&
+		    !lw_bytemap_get(&errors->by_object, key, 2))
+			(void)lw_bytemap_put(&errors->by_object, key, 2, (void *)f->text);
 	}
-	return NULL;
+}
+
+static const char *first_error(const struct errors *errors, const struct lw_listing_workload *w)
+{
+	const struct lw_bytes keys[][2] = {
+		{ LW_BYTES_STR("Rollout"), LW_BYTES_STR(w->rollout) },
+		{ LW_BYTES_STR("TrafficRouting"), LW_BYTES_STR(w->traffic_routing) },
+		{ LW_BYTES_STR(""), LW_BYTES_STR(w->name) },
+	};
+	const char *error = NULL;
+
+	for (size_t i = 0; !error && i < sizeof(keys) / sizeof(keys[0]); i++)
+		error = lw_bytemap_get(&errors->by_object, keys[i], 2);
+	return error;
 }
 
 static void update_rules(struct lw_reports *reports, struct record *record, const char *error,
@@ -373,22 +403,24 @@ void lw_reports_update(struct lw_reports *reports, const struct lw_listing *list
 		       const struct lw_findings *source, const struct lw_findings *build,
 		       uint64_t now_ns)
 {
+	struct errors errors = {};
+
+	/* what an object says comes before what follows from it */
+	index_errors(&errors, source);
+	index_errors(&errors, build);
 	for (size_t i = 0; i < listing->nworkloads; i++) {
 		const struct lw_listing_workload *w = &listing->workloads[i];
 		struct record *record = *w->rollout ? get_record(reports, w) : NULL;
-		const char *error;
 
 		if (!record)
 			continue;
 		record->seen = true;
-		error = first_error(source, w);
-		if (!error)
-			error = first_error(build, w);
 		if (w->route != LW_LISTING_PLAIN)
 			update_rank(reports, record, listing, w);
 		update_lane(reports, record, listing, w, now_ns);
-		update_rules(reports, record, error, now_ns);
+		update_rules(reports, record, first_error(&errors, w), now_ns);
 	}
+	lw_bytemap_clear(&errors.by_object);
 	drop_gone(reports);
 	reports->begun = true;
 }

@@ -37,7 +37,7 @@ struct lw_source_options {
 int lw_source_open(const struct lw_source_options *options, struct ev_loop *loop,
 		   struct lw_model *model, lw_finding_cb finding, lw_finding_forget_cb forget,
 		   void (*changed)(void *arg), void *arg, struct lw_source **ret);
-/* Tells of the state in force, and of what is wrong, where that is asked for. */
+/* Tells of the state in force, and of what is wrong, where that is asked for: as lw_announcer_update() does. */
 void lw_source_tell(struct lw_source *source, const struct lw_listing *listing,
 		    const struct lw_findings *from_source, const struct lw_findings *from_build);
 /*

@@ -72,10 +72,31 @@ expect_like "before, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 # longer than it takes to see it, and less than the 5 s that an agent waits
 hold_send "$tag" "/slow/$((LWT_SLOW > 3 ? 3500 : 1000 * LWT_SLOW))"
 until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
+# Meanwhile an object changes: to put that in force would make the agent the one at work again, and requests go to sockets that it closes.
+# A connection of its own, which has an upstream socket, as the one above.
+mkfifo "$LWT_TMP/ask"
+exec_pod client python3 "$LWT_ROOT/tests/netns/clients/hold.py" "${POD_IP[b1]}" "$LWT_PORT" <"$LWT_TMP/ask" >"$LWT_TMP/answers" &
+other=$!
+exec {ask}>"$LWT_TMP/ask"
+answers() { [ "$(wc -l <"$LWT_TMP/answers")" = "$1" ]; }
+at_work() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/config" | jq '.[0].formatted.value.agent'; }
+printf '%s\t/id\n' "$tag" >&"$ask"
+until_ok 10 "the second connection's first answer" answers 2
+before=$(at_work)
 kill -TERM "$AGENT_PID"
+until_ok 10 "the agent to be at work no more" eval '[ "$(at_work)" != "$before" ]'
+left=$(at_work)
+POD_READY=False put_pod b2
+printf '%s\t/slow/6000\n' "$tag" >&"$ask"
 expect_like "ended: what was under way" '200 c1gray\[*' "$(hold_read)"
+expect_eq "ended: whose the programs are, though an object has changed" "$left" "$(at_work)"
 wait "$AGENT_PID" || fail "the agent's exit code is $?"
 AGENT_PID=
+until_ok 20 "the second connection's answer" answers 3
+expect_like "ended: tagged, while the agent ended" '200 b1\[*' "$(tail -n 1 "$LWT_TMP/answers")"
+exec {ask}>&-
+wait "$other" || fail "the second connection's client failed"
+put_pod b2
 expect_like "ended: tagged follows its own peer" '200 b1\[*' "$(hold_get "$tag" /id)"
 expect_like "ended: base" '200 b1\[*' "$(hold_get '' /id)"
 until_ok 10 "the agent to be held for dead" silent

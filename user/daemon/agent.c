@@ -49,7 +49,7 @@ void lw_agent_refresh(struct agent *agent)
 	/* what no object was told to be of, or was told by a watch that did not count */
 	if (lw_source_errors(agent->source) == 0 && agent->source_findings.errors > 0)
 		lw_findings_clear(&agent->source_findings);
-	if (!agent->kern || agent->shared || !lw_source_ready(agent->source))
+	if (!agent->kern || agent->shared || agent->ending || !lw_source_ready(agent->source))
 		return;
 	if (!agent->begun) {
 		if (!ev_is_active(&agent->place))
@@ -406,6 +406,8 @@ static int start(struct agent *agent)
 /* In reverse; whatever had been started. */
 static void stop(struct agent *agent)
 {
+	/* the loop runs on in lw_upstreams_drain(), and objects change: the next agent's state is the next agent's */
+	agent->ending = true;
 	lw_watch_stop(&agent->watch);
 	ev_timer_stop(agent->loop, &agent->place);
 	lw_control_stop(&agent->control);

@@ -38,6 +38,7 @@ struct agent {
 	bool leave; /* what is pinned, to the next agent */
 	bool stopping; /* a signal has come */
 	bool asking; /* whether one follows, before it ends */
+	bool ending; /* what is under way is let finish, and nothing else is put in force */
 	int failed; /* what the loop was left for; 0: a signal */
 
 	struct lw_model *model;

@@ -77,7 +77,7 @@ int lw_kern_cleanup(const char *bpffs);
 
 /*
  * Makes a sealed image the state in force, all at once, and returns when no program reads the old one any more. 0 or
- * -errno, the old state then stays. Keeps a share of the image.
+ * -errno, the old state then stays; -ESHUTDOWN after lw_kern_leave(). Keeps a share of the image.
  */
 int lw_kern_publish(struct lw_kern *kern, struct lw_image *image);
 /* Is that what is in force, by our doing? */

@@ -213,6 +213,8 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 	uint32_t slot;
 	int r = 0;
 
+	if (kern->left) /* to be the agent at work again would give requests to sockets that are about to be closed */
+		return -ESHUTDOWN;
 	kern->in_force_ns = lw_clock_ns();
 	if (kern->mode == LW_KERN_MODE_NONE)
 		return 0;

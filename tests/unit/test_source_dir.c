@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 
 #include "../harness/yaml_model.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define POD(name) "{apiVersion: v1, kind: Pod, metadata: {name: " name "}}\n"
 #define POD_ON(name, node) \
@@ -115,10 +117,12 @@ static void open_source(struct fixture *f)
 static void wait_change(struct fixture *f)
 {
 	struct pollfd fd = { .fd = lw_source_dir_fd(f->source), .events = POLLIN };
+	uint64_t until = lw_clock_ns() + 5 * LW_NS_PER_SEC;
 	int r = 0;
 
 	while (r == 0) {
-		if (poll(&fd, 1, 5000) != 1)
+		/* it looks each second by itself */
+		if (poll(&fd, 1, 5000) != 1 || lw_clock_ns() > until)
 			fail_msg("no change came");
 		r = lw_source_dir_dispatch(f->source);
 	}
@@ -381,6 +385,67 @@ static void a_config_map_swaps_all_files_at_once(void **state)
 	remove_file(f, "..2/a.yaml");
 }
 
+/* No event tells that there are descriptors again: without another try the state of before would stay, and count as what there is. */
+static void without_a_descriptor_it_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit limit, none;
+	char path[160];
+	int fd, first, second;
+
+	path_of(f, "..1", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	write_file(f, "..1/a.yaml", POD_ON("a", "n1"));
+	path_of(f, "..2", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	write_file(f, "..2/a.yaml", POD_ON("a", "n2"));
+	path_of(f, "..data", path);
+	assert_int_equal(symlink("..1", path), 0);
+	path_of(f, "a.yaml", path);
+	assert_int_equal(symlink("..data/a.yaml", path), 0);
+	open_source(f);
+	path_of(f, "..data_tmp", path);
+	assert_int_equal(symlink("..2", path), 0);
+	rename_file(f, "..data_tmp", "..data");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	none = (struct rlimit){ (rlim_t)fd, limit.rlim_max };
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	first = lw_source_dir_dispatch(f->source);
+	second = lw_source_dir_dispatch(f->source);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(first, -EMFILE);
+	assert_int_equal(second, -EMFILE);
+	assert_string_equal(pod(f, "a")->pod.node, "n1");
+	wait_change(f);
+	assert_string_equal(pod(f, "a")->pod.node, "n2");
+	remove_file(f, "..1/a.yaml");
+	remove_file(f, "..2/a.yaml");
+}
+
+/* Nor one that a file beyond a link can be read again, which lies elsewhere. */
+static void a_file_that_cannot_be_read_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+
+	path_of(f, "loop", path);
+	assert_int_equal(symlink("loop", path), 0);
+	path_of(f, "b.yaml", path);
+	assert_int_equal(symlink("loop", path), 0);
+	open_source(f);
+	assert_int_equal(lw_source_dir_errors(f->source), 1);
+	no_change(f);
+	assert_int_equal(lw_source_dir_errors(f->source), 1);
+	remove_file(f, "loop");
+	write_file(f, "loop", POD("b"));
+	wait_change(f);
+	assert_non_null(pod(f, "b"));
+	assert_int_equal(lw_source_dir_errors(f->source), 0);
+}
+
 /* As who checks out each revision beside the last does it. */
 static void the_path_is_turned_to_another_folder(void **state)
 {
@@ -528,6 +593,8 @@ int main(void)
 		T(the_first_file_by_name_counts),
 		T(a_file_gets_another_name),
 		T(a_config_map_swaps_all_files_at_once),
+		T(without_a_descriptor_it_is_tried_again),
+		T(a_file_that_cannot_be_read_is_tried_again),
 		T(the_path_is_turned_to_another_folder),
 		T(a_folder_that_goes_and_comes_back),
 		T(a_folder_that_is_back_is_read_at_once),

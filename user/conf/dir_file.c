@@ -317,7 +317,7 @@ static int slurp(const char *path, char **ret, size_t *ret_len)
 	return 0;
 }
 
-int lw_dir_read_file(struct lw_source_dir *source, struct lw_dir_file *file)
+static int read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 {
 	_cleanup_free_ char *text = NULL, *path = NULL;
 	struct reading reading = { .source = source, .file = file };
@@ -348,6 +348,7 @@ int lw_dir_read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 	if (r < 0) {
 		lw_dir_forget(source, file);
 		file->read = false;
+		file->again = r != -EFBIG && r != -EISDIR;
 		complain(&reading, r == -EFBIG	? "expected at most 64 MiB: not read" :
 				   r == -EISDIR ? "expected a file: not read" :
 						  strerror(-r));
@@ -368,6 +369,15 @@ int lw_dir_read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 		r = lw_dir_drop_items(source, file, false);
 	if (r < 0)
 		file->read = false;
+	return r;
+}
+
+int lw_dir_read_file(struct lw_source_dir *source, struct lw_dir_file *file)
+{
+	int r = read_file(source, file);
+
+	if (r < 0)
+		file->again = true;
 	return r;
 }
 

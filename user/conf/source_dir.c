@@ -73,6 +73,7 @@ static int scan(struct lw_source_dir *source)
 	struct lw_dir_file *file;
 
 	source->rescan = false;
+	source->scan_again = true;
 	dir = opendir(source->path);
 	if (!dir)
 		return -errno;
@@ -93,7 +94,19 @@ static int scan(struct lw_source_dir *source)
 		if (!file->present && file->gone_ns == 0)
 			file->gone_ns = lw_clock_ns();
 	}
+	source->scan_again = false;
 	return 0;
+}
+
+/* What could not be read, as there was no descriptor or no memory for it, is so no longer perhaps. No event would tell. */
+static void try_again(struct lw_source_dir *source)
+{
+	source->rescan |= source->scan_again;
+	source->scan_again = false;
+	for (struct lw_dir_file *file = source->files; file; file = file->next) {
+		file->dirty |= file->again;
+		file->again = false;
+	}
 }
 
 /* Files that have been gone for long enough. */
@@ -335,6 +348,7 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 	if (source->lost || is_another(source))
 		(void)watch(source);
 	lw_dir_drain(source);
+	try_again(source);
 	for (int round = 0; round < ROUNDS_MAX && !source->lost; round++) {
 		bool any = source->rescan;
 

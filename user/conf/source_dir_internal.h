@@ -36,6 +36,7 @@ struct lw_dir_file {
 	uint64_t gone_ns; /* when it went; 0: it is there */
 	bool read; /* hash is set */
 	bool dirty; /* to be read */
+	bool again; /* it could not be: by the next dispatch */
 	bool writing; /* somebody is; wait for the close */
 	bool present; /* found by the scan that is going on */
 };
@@ -55,6 +56,7 @@ struct lw_source_dir {
 	bool lost; /* the folder is gone */
 	bool lost_said;
 	bool rescan;
+	bool scan_again; /* it could not be read: by the next dispatch */
 	bool changed; /* the model, in the dispatch that is going on */
 };
 

@@ -225,12 +225,20 @@ static int refresh_folder(struct lw_source *source)
 	int r = lw_source_dir_dispatch(source->folder);
 
 	if (r < 0) {
-		lw_warn("read '%s': %s, keeping the state in force", source->dir, strerror(-r));
+		const char *error = strerror(-r);
+
+		/* it is tried again each second, and whenever the agent is asked */
+		if (strcmp(source->said, error) != 0)
+			lw_warn("read '%s': %s, keeping the state in force", source->dir, error);
+		(void)snprintf(source->said, sizeof(source->said), "%s", r == -ENOENT ? "" : error);
 		if (r == -ENOENT) {
 			source->gone = true;
 			return 0;
 		}
-	} else if (source->gone && access(source->dir, F_OK) == 0) {
+		return r;
+	}
+	source->said[0] = '\0';
+	if (source->gone && access(source->dir, F_OK) == 0) {
 		lw_info("'%s' is back", source->dir);
 		source->gone = false;
 	}

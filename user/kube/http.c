@@ -22,8 +22,6 @@ struct pool {
 	CURLM *multi;
 	ev_timer timer;
 	size_t requests;
-	uint64_t heard_ns; /* when anything last came over it */
-	uint64_t probe_ns; /* when an answer that had fallen silent was last asked for anew; 0: never */
 	bool dead; /* a request got no answer */
 };
 
@@ -47,6 +45,9 @@ struct lw_http_request {
 	void *arg;
 	ev_timer deadline;
 	uint64_t begun_ns, heard_ns;
+	uint64_t probe_ns; /* when another answer of its connection was last asked for anew, as all were silent; 0: never */
+	/* Our end of its connection, from when it is answered: this tells connections apart. The descriptor cannot be had of one at work. 0: unknown. */
+	long local_port;
 	unsigned int total_s, answer_s, silent_s;
 	bool answered; /* the head is complete */
 	bool ended; /* by a callback */
@@ -255,13 +256,14 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	long status = 0;
 
 	(void)line;
-	request->heard_ns = request->pool->heard_ns = lw_clock_ns();
+	request->heard_ns = lw_clock_ns();
 	if (len > 2 || request->answered)
 		return len;
 	(void)curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status < 200)
 		return len;
 	request->answered = true;
+	(void)curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &request->local_port);
 	request->ended = request->callbacks.head(status, request->arg) != 0;
 	return request->ended ? 0 : len;
 }
@@ -270,28 +272,36 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 {
 	struct lw_http_request *request = arg;
 
-	request->heard_ns = request->pool->heard_ns = lw_clock_ns();
+	request->heard_ns = lw_clock_ns();
 	if (!request->ended)
 		request->ended = request->callbacks.data(data, size * n, request->arg) != 0;
 	return request->ended ? 0 : size * n;
 }
 
-/* For one request after the other: whoever asks anew finds out for all whether the server is there. */
+/* For one request of a connection after the other: whoever asks anew finds out for all whether the server is there. */
 #define PROBE_S (LW_HTTP_ANSWER_S + LW_HTTP_CONNECT_S)
+
+/* Of HTTP/2 a connection has many, of HTTP/1.1 each has its own: what comes over another says nothing of it. */
+static bool share_connection(const struct lw_http_request *a, const struct lw_http_request *b)
+{
+	return a->answered && b->answered && a->pool == b->pool && a->local_port == b->local_port && a->local_port > 0;
+}
 
 /* When the request has been silent for too long. */
 static uint64_t silent_due(const struct lw_http_request *request, uint64_t now)
 {
-	const struct pool *pool = request->pool;
 	uint64_t heard = request->heard_ns, due;
 
 	if (!request->answered)
 		return heard + request->answer_s * LW_NS_PER_SEC;
-	if (heard < pool->heard_ns && !pool->dead)
-		heard = pool->heard_ns;
+	if (request->pool->dead)
+		return heard + request->silent_s * LW_NS_PER_SEC;
+	for (const struct lw_http_request *other = request->http->requests; other; other = other->next)
+		if (heard < other->heard_ns && share_connection(request, other))
+			heard = other->heard_ns;
 	due = heard + request->silent_s * LW_NS_PER_SEC;
-	if (due <= now && pool->probe_ns != 0 && !pool->dead && now < pool->probe_ns + PROBE_S * LW_NS_PER_SEC)
-		due = pool->probe_ns + PROBE_S * LW_NS_PER_SEC;
+	if (due <= now && request->probe_ns != 0 && now < request->probe_ns + PROBE_S * LW_NS_PER_SEC)
+		due = request->probe_ns + PROBE_S * LW_NS_PER_SEC;
 	return due;
 }
 
@@ -319,7 +329,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	}
 	if (request->answered) {
-		request->pool->probe_ns = now;
+		for (struct lw_http_request *other = http->requests; other; other = other->next)
+			if (share_connection(request, other))
+				other->probe_ns = now;
 	} else {
 		/* Its connection may lead nowhere, and nobody else would find out. */
 		request->pool->dead = true;

@@ -6,8 +6,8 @@
  * token is looked at before every request.
  *
  * Every request has deadlines: 10 s to connect, and as long as the caller says until the answer begins, and for silence
- * within it. Too short ones do harm: a server that is merely slow is asked again and again for what it cannot finish. While anything comes over the pool, silence is no sign of anything; when nothing does,
- * one request ends, and by asking again finds out for all. A request without an answer is followed by others on new
+ * within it. Too short ones do harm: a server that is merely slow is asked again and again for what it cannot finish. While anything comes over its connection, a request's silence is no sign of anything; when nothing does,
+ * one request of it ends, and by asking again finds out for all. A request without an answer is followed by others on new
  * connections: the old one may lead nowhere.
  */
 #include <stdbool.h>

@@ -360,6 +360,33 @@ static void test_refused(void **state)
 	assert_string_equal(lw_watch_error(world->watch), "watch pods: the API server has no such resource in API group \"\"");
 }
 
+/* What a proxy says in place of the server is not read for ever: be it no JSON, or a text without an end. */
+static void test_long_refusal(void **state)
+{
+	static const char *const begins[] = { "<html>", "{\"message\":\"", "" };
+	struct world *world = *state;
+	char piece[4096];
+
+	memset(piece, 'a', sizeof(piece));
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+		size_t bytes = 0;
+		int r = 0;
+
+		(void)next(world);
+		assert_int_equal(answer(world, 502, begins[i]), 0);
+		for (; r == 0 && bytes < 1 << 20; bytes += sizeof(piece))
+			r = lw_watch_data(world->watch, piece, sizeof(piece));
+		assert_int_not_equal(r, 0);
+		assert_in_range(bytes, 64 << 10, 80 << 10);
+		end(world, NULL);
+		assert_non_null(strstr(lw_watch_error(world->watch), "the API server answers 502: no reason given"));
+	}
+	/* a Status behind it counts as ever */
+	(void)next(world);
+	reply(world, 500, "{\"kind\":\"Status\",\"code\":500,\"message\":\"etcd is away\"}");
+	assert_non_null(strstr(lw_watch_error(world->watch), "the API server answers 500: etcd is away"));
+}
+
 static void test_backoff(void **state)
 {
 	struct world *world = *state;
@@ -407,7 +434,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(story),   TEST(chunks),	 TEST(continue_expired), TEST(410_status), TEST(410_event),
-		TEST(back_in_time), TEST(cut), TEST(garbage), TEST(bad_object), TEST(refused),
+		TEST(back_in_time), TEST(cut), TEST(garbage), TEST(bad_object), TEST(refused), TEST(long_refusal),
 		TEST(backoff), TEST(forget),
 	};
 

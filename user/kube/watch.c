@@ -27,6 +27,8 @@
 
 /* lw_stream_cb's: ends the answer, on purpose. */
 #define END_ANSWER 1
+/* Of an answer with another status than 200: a Status has some hundred bytes. */
+#define REFUSAL_MAX (64u << 10)
 
 struct item {
 	char *ns, *name; /* behind the struct */
@@ -57,6 +59,7 @@ struct lw_watch {
 	uint64_t due_ns, begun_ns;
 	struct lw_stream *stream;
 	long status; /* of the answer */
+	size_t refusal_bytes; /* of one with another status than 200 */
 	long code; /* of an ERROR event, or of a Status */
 	struct pending *pending;
 	size_t npending, room;
@@ -376,6 +379,7 @@ int lw_watch_head(struct lw_watch *watch, long status)
 								   LW_STREAM_WATCH;
 
 	watch->status = status;
+	watch->refusal_bytes = 0;
 	watch->answered = status == 200;
 	if (watch->answered && watch->state == LW_WATCH_WATCH)
 		watch->error[0] = '\0';
@@ -387,9 +391,13 @@ int lw_watch_data(struct lw_watch *watch, const char *data, size_t len)
 {
 	int r = watch->stream ? lw_stream_feed(watch->stream, data, len) : -EBADMSG;
 
-	/* What a proxy writes under a bad status is no JSON, and need not be. */
-	if (watch->status != 200)
-		return 0;
+	if (watch->status != 200) {
+		/* What a proxy writes under a bad status is no JSON, and need not be; nor need it come to an end. */
+		if (r != 0)
+			lw_stream_free(&watch->stream);
+		watch->refusal_bytes += len;
+		return watch->refusal_bytes > REFUSAL_MAX ? END_ANSWER : 0;
+	}
 	if (r == -ENOMEM)
 		(void)bad_answer(watch, "out of memory");
 	else if (r == -EBADMSG && !watch->message[0] && watch->stream)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -179,6 +180,37 @@ static void aliases_of_aliases_end_somewhere(void **state)
 	assert_non_null(strstr(seen.text, "aliases stand for more than 1000000 nodes"));
 }
 
+static int count(const struct lw_tree_document *document, void *arg)
+{
+	assert_null(document->error);
+	*(size_t *)arg = json_object_array_length(document->root);
+	return 0;
+}
+
+/* The one named first, behind many others. Looked for in a list of them it would take minutes. */
+static void many_aliases_are_found_at_once(void **state)
+{
+	const int anchors = 50000, aliases = 500000;
+	char *yaml = malloc(4 << 20), *at = yaml;
+	size_t items = 0;
+	clock_t begin;
+
+	(void)state;
+	assert_non_null(yaml);
+	at += sprintf(at, "[&a x");
+	for (int i = 0; i < anchors; i++)
+		at += sprintf(at, ",&n%05d x", i);
+	for (int i = 0; i < aliases; i++)
+		at += sprintf(at, ",*a ");
+	at += sprintf(at, "]\n");
+	assert_true(at - yaml < 4 << 20);
+	begin = clock();
+	assert_int_equal(lw_yaml_each(yaml, (size_t)(at - yaml), count, &items), 0);
+	assert_int_equal(items, 1 + anchors + aliases);
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < 20);
+	free(yaml);
+}
+
 static void documents_stand_alone(void **state)
 {
 	struct seen seen;
@@ -316,6 +348,7 @@ int main(void)
 		cmocka_unit_test(scalars_mean_what_they_mean_to_kubernetes),
 		cmocka_unit_test(anchors_and_merges),
 		cmocka_unit_test(aliases_of_aliases_end_somewhere),
+		cmocka_unit_test(many_aliases_are_found_at_once),
 		cmocka_unit_test(documents_stand_alone),
 		cmocka_unit_test(other_encodings_have_one_document),
 		cmocka_unit_test(errors_name_their_line),

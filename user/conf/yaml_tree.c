@@ -13,12 +13,12 @@
 #include <yaml.h>
 
 #include "base/cleanup.h"
+#include "core/bytemap.h"
 
 #define TAG_PREFIX "tag:yaml.org,2002:"
 
 struct anchor {
 	struct anchor *next;
-	char *name;
 	struct json_object *value;
 	size_t nodes;
 	bool whole; /* false while what it names is still being read */
@@ -27,7 +27,8 @@ struct anchor {
 struct reader {
 	yaml_parser_t parser;
 	unsigned int first_line; /* of the text given to the parser, from 0 */
-	struct anchor *anchors; /* the last of a name counts */
+	struct anchor *anchors;
+	struct lw_bytemap by_name; /* the last anchor of each */
 	size_t alias_nodes;
 	unsigned int error_line;
 	char error[200];
@@ -247,11 +248,10 @@ static int add_anchor(struct reader *reader, const yaml_char_t *name, struct anc
 	anchor = calloc(1, sizeof(*anchor));
 	if (!anchor)
 		return -ENOMEM;
-	anchor->name = strdup((const char *)name);
 	anchor->next = reader->anchors;
 	reader->anchors = anchor;
 	*ret = anchor;
-	return anchor->name ? 0 : -ENOMEM;
+	return lw_bytemap_put(&reader->by_name, &LW_BYTES_STR((const char *)name), 1, anchor);
 }
 
 static void set_anchor(struct anchor *anchor, struct json_object *value, size_t nodes)
@@ -270,19 +270,17 @@ static void free_anchors(struct reader *reader)
 	for (anchor = reader->anchors; anchor; anchor = next) {
 		next = anchor->next;
 		(void)json_object_put(anchor->value);
-		free(anchor->name);
 		free(anchor);
 	}
+	lw_bytemap_clear(&reader->by_name);
 }
 
 static int read_alias(struct reader *reader, const yaml_event_t *event, struct json_object **ret,
 		      size_t *ret_nodes)
 {
 	const char *name = (const char *)event->data.alias.anchor;
-	const struct anchor *anchor = reader->anchors;
+	const struct anchor *anchor = lw_bytemap_get(&reader->by_name, &LW_BYTES_STR(name), 1);
 
-	while (anchor && strcmp(anchor->name, name) != 0)
-		anchor = anchor->next;
 	if (!anchor)
 		return fail(reader, event->start_mark.line, "alias *%.60s names no anchor", name);
 	if (!anchor->whole)

@@ -47,22 +47,26 @@ static struct lw_exporter *start(struct source *source, const char *ip)
 	return exporter;
 }
 
-static int connect_to(const struct lw_exporter *exporter)
+/* host: the client is 127.0.0.HOST. */
+static int connect_from(uint32_t host, const struct lw_exporter *exporter)
 {
+	const struct sockaddr_in own = { .sin_family = AF_INET,
+					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + host) };
 	const struct sockaddr_in a = { .sin_family = AF_INET,
 				       .sin_port = htons(lw_exporter_port(exporter)),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	assert_int_equal(bind(fd, (const struct sockaddr *)&own, sizeof(own)), 0);
 	assert_int_equal(connect(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;
 }
 
 /* All that comes until the end of the connection; "" where that is a reset. */
-static const char *ask(const struct lw_exporter *exporter, const char *request)
+static const char *ask_from(uint32_t host, const struct lw_exporter *exporter, const char *request)
 {
 	static char answer[8192];
-	int fd = connect_to(exporter);
+	int fd = connect_from(host, exporter);
 	size_t n = 0;
 	ssize_t k;
 
@@ -74,6 +78,7 @@ static const char *ask(const struct lw_exporter *exporter, const char *request)
 	return answer;
 }
 
+#define ask(exporter, request) ask_from(1, exporter, request)
 #define ASK(method, path, more) \
 	ask(exporter, method " " path " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" more)
 
@@ -137,7 +142,7 @@ static void idle_clients(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
-		idle[i] = connect_to(exporter);
+		idle[i] = connect_from(1 + i / LW_EXPORTER_CLIENTS_EACH, exporter);
 	assert_true(recv(idle[LW_EXPORTER_CLIENTS + 7], &c, 1, 0) <= 0);
 	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++)
 		close(idle[i]);
@@ -145,6 +150,27 @@ static void idle_clients(void **state)
 	while (!*ASK("GET", "/metrics", "\r\n"))
 		;
 	has(ASK("GET", "/metrics", "\r\n"), "HTTP/1.1 200 OK\r\n", "laneway_up 1\n");
+	lw_exporter_stop(&exporter);
+}
+
+/* Who keeps as many connections as there may be, and sends a byte of a head now and then, keeps nobody else out. */
+static void dripping_clients(void **state)
+{
+	struct source source = {};
+	struct lw_exporter *exporter = start(&source, "127.0.0.1");
+	int drips[LW_EXPORTER_CLIENTS];
+	char c;
+
+	(void)state;
+	for (size_t i = 0; i < LW_EXPORTER_CLIENTS; i++) {
+		drips[i] = connect_from(1, exporter);
+		(void)send(drips[i], "G", 1, MSG_NOSIGNAL);
+	}
+	has(ask_from(2, exporter, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+	    "HTTP/1.1 200 OK\r\n", "laneway_up 1\n");
+	assert_true(recv(drips[LW_EXPORTER_CLIENTS - 1], &c, 1, 0) <= 0);
+	for (size_t i = 0; i < LW_EXPORTER_CLIENTS; i++)
+		close(drips[i]);
 	lw_exporter_stop(&exporter);
 }
 
@@ -182,7 +208,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers),	cmocka_unit_test(asks_seldom),	    cmocka_unit_test(without_an_agent),
-		cmocka_unit_test(idle_clients), cmocka_unit_test(address_is_taken),
+		cmocka_unit_test(idle_clients), cmocka_unit_test(dripping_clients),
+		cmocka_unit_test(address_is_taken),
 	};
 
 	return !!cmocka_run_group_tests_name("exporter", tests, NULL, NULL);

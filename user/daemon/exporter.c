@@ -106,6 +106,7 @@ int lw_exporter_start(const struct lw_addr *addr, uint16_t port, lw_exporter_cb 
 	exporter->daemon = MHD_start_daemon(
 		flags, port, NULL, NULL, on_request, exporter, MHD_OPTION_SOCK_ADDR, &sa,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)LW_EXPORTER_CLIENTS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int)LW_EXPORTER_CLIENTS_EACH,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)LW_EXPORTER_IDLE_S,
 		MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
 	if (!exporter->daemon) {

@@ -10,6 +10,8 @@
 #include "laneway/abi.h"
 
 #define LW_EXPORTER_CLIENTS 32 /* at once; more are closed */
+/* Of one address, likewise: libmicrohttpd has no deadline for a head, and who sends a byte of it now and then is not idle. */
+#define LW_EXPORTER_CLIENTS_EACH 8
 #define LW_EXPORTER_IDLE_S 10 /* a client that says nothing for longer is closed */
 
 struct lw_exporter;

@@ -23,6 +23,9 @@ for cmd in version --version; do
 	expect_like "$cmd" 'laneway [0-9]*.[0-9]*' "$(out)"
 done
 exits 0 "help" "$LANEWAY" help
+for code in 0 1 2 3 4 5; do
+	grep -q "^  $code  " "$LWT_TMP/out" || fail "help does not say what exit code $code is"
+done
 for cmd in $commands; do
 	expect_like "help names $cmd" "*  $cmd *" "$(out)"
 done
@@ -86,6 +89,28 @@ exits 4 "an agent that would mount over what is there" timeout $((20 * LWT_SLOW)
 expect_like "an agent that would mount over what is there" "*'$LWT_STATE' is no bpffs, and no empty folder*" "$(err)"
 exits 4 "cleanup of a folder that is not there" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_TMP/none"
 exits 0 "cleanup of nothing" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS"
+expect_eq "cleanup of nothing" "0 removed" "$(out)"
+exits 0 "cleanup, as JSON" "$LANEWAY" cleanup --socket "$LWT_SOCKET" --bpffs "$LWT_BPFFS" -o json
+expect_eq "cleanup, as JSON" 0 "$(jq .removed "$LWT_TMP/out")"
+exits 2 "-o of an agent" "$LANEWAY" agent --state "$LWT_STATE" -o json
+exits 2 "-o of no kind" "$LANEWAY" agent --self-test -o yaml
+exits 0 "the self-tests" "$LANEWAY" agent --self-test
+mode=$(awk '$1 == "mode" { sub(":", "", $2); print $2 }' "$LWT_TMP/out")
+tests=$(grep -c '^\(ok\|no\) ' "$LWT_TMP/out")
+exits 0 "the self-tests, as JSON" "$LANEWAY" agent --self-test -o json
+expect_eq "the self-tests, as JSON" "$mode $tests true $(uname -r)" \
+	"$(jq -r '"\(.mode) \(.selftests | length) \(.safe) \(.kernel)"' "$LWT_TMP/out")"
+
+# More is wrong than is listed: it says so.
+mkdir "$LWT_TMP/many"
+for _ in $(seq 4100); do
+	printf -- '---\n{apiVersion: v1, kind: Pod, metadata: {labels: {a: b}}}\n'
+done >"$LWT_TMP/many/pods.yaml"
+exits 1 "check of many that are wrong" "$LANEWAY" check "$LWT_TMP/many"
+expect_eq "check: those that are not listed" "and 4 more" "$(grep '^and ' "$LWT_TMP/out")"
+exits 1 "check of many that are wrong, as JSON" "$LANEWAY" check "$LWT_TMP/many" -o json
+expect_eq "check, as JSON: those that are not listed" "4096 4 4100" \
+	"$(jq -r '"\(.findings | length) \(.findings_truncated) \(.errors)"' "$LWT_TMP/out")"
 
 # The kernel has the words of other bounds for those of inotify.
 for bound in instances watches; do
@@ -127,6 +152,7 @@ expect_like "status --wait: all of it" "*self-tests*" "$(out)"
 exits 0 "status" lw status
 expect_like "status" "*steering   yes*" "$(out)"
 lw status -o json >"$LWT_TMP/json"
+expect_eq "status: findings" "0 0" "$(jq -r '.source | "\(.findings | length) \(.findings_truncated)"' "$LWT_TMP/json")"
 expect_eq "status" "true $(uname -r) $LWT_STATE" "$(jq -r '"\(.steering) \(.kernel) \(.source.path)"' "$LWT_TMP/json")"
 [ "$(jq '.attached | length' "$LWT_TMP/json")" -gt 0 ] || fail "status names no program"
 [ "$(jq '.selftests | length' "$LWT_TMP/json")" -gt 0 ] || fail "status names no self-test"

@@ -102,6 +102,7 @@ static const struct option options[] = {
 	{ "enrol-ahead", no_argument, NULL, OPT_ENROL_AHEAD },
 	{ "untrusted", required_argument, NULL, OPT_UNTRUSTED },
 	{ "self-test", no_argument, NULL, OPT_SELF_TEST },
+	{ "output", required_argument, NULL, 'o' },
 	{ "options", required_argument, NULL, OPT_OPTIONS },
 	{ "events", no_argument, NULL, OPT_EVENTS },
 	{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
@@ -120,11 +121,14 @@ struct given {
 	enum lw_log_format format;
 	enum lw_log_level level;
 	bool self_test;
+	bool has_output; /* -o, of the self-tests alone */
+	struct lw_cmd_client output;
 };
 
 /* One option, its value in optarg. Not LW_EXIT_OK: it has said why. */
 static enum lw_exit take(const struct lw_cmd *cmd, struct given *g, int opt)
 {
+	enum lw_exit code = LW_EXIT_OK;
 	uint64_t number;
 
 	switch (opt) {
@@ -258,6 +262,10 @@ static enum lw_exit take(const struct lw_cmd *cmd, struct given *g, int opt)
 	case 's':
 		g->agent.socket = optarg;
 		break;
+	case 'o':
+		g->has_output = true;
+		(void)lw_cmd_client_option(cmd, &g->output, opt, &code);
+		return code;
 	default:
 		(void)fprintf(stderr, "Try: laneway help %s\n", cmd->name);
 		return LW_EXIT_USAGE;
@@ -270,6 +278,8 @@ static enum lw_exit check(const struct lw_cmd *cmd, const struct given *g)
 {
 	const struct lw_agent_options *agent = &g->agent;
 
+	if (g->has_output && !g->self_test)
+		return lw_cmd_usage(cmd, "-o goes with --self-test");
 	if (!g->self_test &&
 	    !agent->source.state_dir + !agent->source.kube + !agent->source.kubeconfig != 2)
 		return lw_cmd_usage(
@@ -303,7 +313,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 		return lw_cmd_usage(cmd, "%s", error);
 	argc = all.argc;
 	argv = all.argv;
-	while ((opt = getopt_long(argc, argv, "hs:", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "ho:s:", options, NULL)) != -1) {
 		if (opt == 'h')
 			return lw_cmd_help(cmd);
 		code = take(cmd, &g, opt);
@@ -322,13 +332,13 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	lw_log_set_format(g.format);
 	lw_log_drop(true);
 	if (g.self_test)
-		return lw_self_test_run();
+		return lw_self_test_run(g.output.json);
 	return lw_agent_exit(lw_agent_run(&g.agent));
 }
 
 const struct lw_cmd lw_cmd_agent = {
 	.name = "agent",
-	.usage = "--state DIR | --kube | --kubeconfig FILE [OPTION...] | --self-test",
+	.usage = "--state DIR | --kube | --kubeconfig FILE [OPTION...] | --self-test [-o json]",
 	.summary = "steer the requests of this node, in the foreground (root)",
 	.help = "Reads Kubernetes objects from the YAML and JSON files in DIR, as `kubectl get -o yaml`\n"
 		"prints them, or from an API server, and follows every change. While the API server is\n"
@@ -369,6 +379,7 @@ const struct lw_cmd lw_cmd_agent = {
 		"                            with splice(2) by one that makes every system call slower\n"
 		"      --self-test           try out what this kernel does with enrolled sockets, say what\n"
 		"                            that means, and end: 0 steering is safe, 4 it is not\n"
+		"  -o, --output table|json   of --self-test: how to print (table)\n"
 		"      --take-over           if an agent is at work here, have it hand over to this one, and end\n"
 		"                            on its SIGTERM: upgrades without a gap\n"
 		"      --leave-hooks WHEN    on SIGTERM leave the hooks to the next agent, as if this one had been\n"

@@ -76,6 +76,7 @@ static struct json_object *report(const struct check *check)
 	lw_json_add_int(data, "errors", (int64_t)check->findings.errors);
 	lw_json_add_int(data, "warnings", (int64_t)check->findings.warnings);
 	lw_findings_json(&check->findings, lw_json_new_array(data, "findings"));
+	lw_json_add_int(data, "findings_truncated", (int64_t)lw_findings_more(&check->findings));
 	lw_listing_json_lanes(check->listing, data);
 	lw_listing_json_endpoints(check->listing, data);
 	tables = lw_json_new_object(data, "maps");
@@ -86,7 +87,7 @@ static struct json_object *report(const struct check *check)
 
 static void show(const struct check *check, struct json_object *data)
 {
-	lw_show_findings(lw_json_get(data, "findings"), "");
+	lw_show_findings(data, "");
 	if (check->findings.count > 0)
 		(void)putchar('\n');
 	lw_show_lanes(data);

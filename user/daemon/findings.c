@@ -91,6 +91,11 @@ void lw_findings_log(const struct lw_findings *findings, const struct lw_finding
 	}
 }
 
+size_t lw_findings_more(const struct lw_findings *findings)
+{
+	return findings->errors + findings->warnings - findings->count;
+}
+
 void lw_findings_json(const struct lw_findings *findings, struct json_object *array)
 {
 	for (size_t i = 0; i < findings->count; i++) {

@@ -31,5 +31,7 @@ void lw_findings_forget(struct lw_findings *findings, const char *prefix,
 void lw_findings_clear(struct lw_findings *findings);
 /* Logs those that are not in before (may be NULL), each as an error or a warning. */
 void lw_findings_log(const struct lw_findings *findings, const struct lw_findings *before);
+/* How many there are without a text. */
+size_t lw_findings_more(const struct lw_findings *findings);
 /* [{"severity": "error", "text": "..."}, ...] onto array. */
 void lw_findings_json(const struct lw_findings *findings, struct json_object *array);

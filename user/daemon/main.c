@@ -21,7 +21,8 @@ static const char exits[] =
 	"  1  the answer is no, or objects have errors; another agent is at work\n"
 	"  2  the command line is wrong\n"
 	"  3  the agent cannot be reached\n"
-	"  4  the system or the kernel cannot do it\n";
+	"  4  the system or the kernel cannot do it\n"
+	"  5  the agent failed for another reason, and another try may do better\n";
 
 static const char start[] =
 	"To begin\n"

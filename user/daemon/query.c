@@ -17,6 +17,7 @@
 #include "daemon/listing_json.h"
 #include "daemon/query_explain.h"
 #include "daemon/seen.h"
+#include "daemon/self_test.h"
 #include "daemon/source.h"
 #include "daemon/words.h"
 #include "kern/devices.h"
@@ -266,6 +267,10 @@ static void add_source(const struct lw_query *q, struct json_object *data)
 	lw_findings_json(q->source_findings, findings);
 	lw_findings_json(q->build_findings, findings);
 	lw_findings_json(q->node_findings, findings);
+	lw_json_add_int(source, "findings_truncated",
+			(int64_t)(lw_findings_more(q->source_findings) +
+				  lw_findings_more(q->build_findings) +
+				  lw_findings_more(q->node_findings)));
 }
 
 static void on_kept(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg)
@@ -352,7 +357,6 @@ static void add_others(const struct lw_query *q, struct json_object *data)
 static int answer_status(const struct lw_query *q, struct json_object *request,
 			 struct json_object *data, const char **ret_error)
 {
-	const struct lw_selftest_result *tests = lw_kern_selftests(q->kern);
 	const char *const *attached = lw_kern_attached(q->kern);
 	enum lw_kern_mode mode = lw_kern_mode(q->kern);
 	struct stats stats = { .query = q };
@@ -403,19 +407,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	add_host_pods(q, data);
 	add_devices(q, data);
 	add_others(q, data);
-	array = lw_json_new_array(data, "selftests");
-	for (; tests->name; tests++) {
-		struct json_object *o = lw_json_new_object(array, NULL);
-
-		lw_json_add_str(o, "name", tests->name);
-		lw_json_add_bool(o, "ok", tests->ok);
-		lw_json_add_str(o, "about", tests->about);
-		lw_json_add_str(o, "concerns",
-				tests->keeps & LW_KEEP_FIONREAD ? "fionread" :
-				tests->keeps & LW_KEEP_SPLICE	? "splice" :
-								  "");
-		lw_json_add_str(o, "detail", tests->detail);
-	}
+	lw_self_test_json(lw_kern_selftests(q->kern), data);
 	array = lw_json_new_array(data, "attached");
 	for (; *attached; attached++)
 		lw_json_add_str(array, NULL, *attached);

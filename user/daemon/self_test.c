@@ -6,6 +6,8 @@
 #include <sys/utsname.h>
 
 #include "base/cleanup.h"
+#include "daemon/json.h"
+#include "daemon/show.h"
 #include "kern/kern.h"
 
 static const char *keep_text(uint32_t why)
@@ -24,7 +26,48 @@ static void print_one(const struct lw_selftest_result *t)
 	(void)printf("\n");
 }
 
-enum lw_exit lw_self_test_run(void)
+static void print_json(const struct lw_selftest_result *tests, enum lw_kern_mode mode,
+		       uint32_t keeps, const char *kernel)
+{
+	_cleanup_json_ struct json_object *data = lw_json_new_object(NULL, NULL);
+	struct json_object *kept;
+
+	lw_json_add_str(data, "kernel", kernel);
+	lw_json_add_str(data, "mode", lw_kern_mode_name(mode));
+	lw_json_add_bool(data, "safe", mode != LW_KERN_MODE_NONE);
+	/* who is, and why: as the self-tests' "concerns" have it */
+	kept = lw_json_new_array(data, "keeps_out");
+	if (mode != LW_KERN_MODE_NONE && keeps & LW_KEEP_FIONREAD)
+		lw_json_add_str(kept, NULL, "fionread");
+	if (mode != LW_KERN_MODE_NONE && keeps & LW_KEEP_SPLICE)
+		lw_json_add_str(kept, NULL, "splice");
+	lw_self_test_json(tests, data);
+	lw_show_json(data);
+}
+
+static void print_table(const struct lw_selftest_result *tests, enum lw_kern_mode mode,
+			uint32_t keeps, const char *kernel)
+{
+	(void)printf(
+		"kernel %s; \"msg-\": sockets with an sk_msg program, \"verdict-\": with a pass-all sk_skb verdict besides\n\n",
+		kernel);
+	for (const struct lw_selftest_result *t = tests; t->name; t++)
+		print_one(t);
+	(void)printf("\nmode %s: ", lw_kern_mode_name(mode));
+	if (mode == LW_KERN_MODE_NONE)
+		(void)printf(
+			"no way of enrolling sockets is safe on this kernel; nothing would be attached\n");
+	else if (!keeps)
+		(void)printf("every client can be enrolled\n");
+	else
+		(void)printf("clients that %s%s%s are kept out\n", keep_text(keeps),
+			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ? " or " : "",
+			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ?
+				     keep_text(LW_KEEP_SPLICE) :
+				     "");
+}
+
+enum lw_exit lw_self_test_run(bool json)
 {
 	_cleanup_free_ struct lw_selftest_result *tests = NULL;
 	enum lw_kern_mode mode;
@@ -34,24 +77,6 @@ enum lw_exit lw_self_test_run(void)
 	if (lw_kern_selftest(&tests, &mode, &keeps) < 0)
 		return LW_EXIT_SYSTEM;
 	(void)uname(&uts);
-	(void)printf(
-		"kernel %s; \"msg-\": sockets with an sk_msg program, \"verdict-\": with a pass-all sk_skb verdict besides\n\n",
-		uts.release);
-	for (const struct lw_selftest_result *t = tests; t->name; t++)
-		print_one(t);
-	(void)printf("\nmode %s: ", lw_kern_mode_name(mode));
-	if (mode == LW_KERN_MODE_NONE) {
-		(void)printf(
-			"no way of enrolling sockets is safe on this kernel; nothing would be attached\n");
-		return LW_EXIT_SYSTEM;
-	}
-	if (!keeps)
-		(void)printf("every client can be enrolled\n");
-	else
-		(void)printf("clients that %s%s%s are kept out\n", keep_text(keeps),
-			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ? " or " : "",
-			     keeps == (LW_KEEP_FIONREAD | LW_KEEP_SPLICE) ?
-				     keep_text(LW_KEEP_SPLICE) :
-				     "");
-	return LW_EXIT_OK;
+	(json ? print_json : print_table)(tests, mode, keeps, uts.release);
+	return mode == LW_KERN_MODE_NONE ? LW_EXIT_SYSTEM : LW_EXIT_OK;
 }

@@ -116,8 +116,11 @@ void lw_show_json(struct json_object *data)
 								JSON_C_TO_STRING_SPACED));
 }
 
-void lw_show_findings(struct json_object *findings, const char *indent)
+void lw_show_findings(struct json_object *o, const char *indent)
 {
+	struct json_object *findings = lw_json_get(o, "findings");
+	int64_t more = lw_json_int(o, "findings_truncated");
+
 	for (size_t i = 0; i < lw_json_len(findings); i++) {
 		struct json_object *f = lw_json_at(findings, i);
 
@@ -125,6 +128,8 @@ void lw_show_findings(struct json_object *findings, const char *indent)
 		print_plain(lw_json_str(f, "text"));
 		(void)putchar('\n');
 	}
+	if (more > 0)
+		say("%sand %" PRId64 " more\n", indent, more);
 }
 
 static void show_counts(struct json_object *counts)
@@ -359,7 +364,7 @@ void lw_show_status(struct json_object *data)
 		say("  %s\n", json_object_get_string(lw_json_at(attached, i)));
 	if (lw_json_len(findings) > 0)
 		say("findings\n");
-	lw_show_findings(findings, "  ");
+	lw_show_findings(source, "  ");
 }
 
 /* "1/2": pods that are ready, of how many */

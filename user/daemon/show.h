@@ -15,7 +15,7 @@ void lw_show_endpoints(struct json_object *data);
 void lw_show_flows(struct json_object *data);
 void lw_show_stats(struct json_object *data);
 void lw_show_explain(struct json_object *data);
-/* "file: document 2: field: message", one a line, on stdout. */
-void lw_show_findings(struct json_object *findings, const char *indent);
+/* Of an object with "findings": "error: file: document 2: field: message", one a line, on stdout, and how many there are besides. */
+void lw_show_findings(struct json_object *o, const char *indent);
 /* As indented JSON. */
 void lw_show_json(struct json_object *data);

@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/control.h"
+#include "daemon/lock.h"
 
 #define TIMEOUT_MS 1500 /* of the server towards its clients */
 #define WAIT_MS 10000 /* towards the server */

@@ -22,6 +22,7 @@
 #include "daemon/findings.h"
 #include "daemon/handover.h"
 #include "daemon/lookout.h"
+#include "daemon/process_watch.h"
 #include "daemon/query.h"
 #include "daemon/seen.h"
 #include "daemon/source.h"
@@ -408,7 +409,7 @@ static void stop(struct agent *agent)
 {
 	/* the loop runs on in lw_upstreams_drain(), and objects change: the next agent's state is the next agent's */
 	agent->ending = true;
-	lw_watch_stop(&agent->watch);
+	lw_process_watch_stop(&agent->watch);
 	ev_timer_stop(agent->loop, &agent->place);
 	lw_control_stop(&agent->control);
 	lw_tracers_free(&agent->tracers);

@@ -33,7 +33,7 @@ struct agent {
 	pid_t other; /* whom we have taken over from; 0: nobody, or it has ended */
 	pid_t successor; /* who has taken over from us; 0: nobody */
 	bool shared; /* and goes on with our maps */
-	struct lw_watch *watch; /* on one of these */
+	struct lw_process_watch *watch; /* on one of these */
 	bool begun;
 	bool leave; /* what is pinned, to the next agent */
 	bool stopping; /* a signal has come */

@@ -7,7 +7,7 @@
 #include <sys/vfs.h>
 
 #include "daemon/agent_internal.h"
-#include "daemon/control.h"
+#include "daemon/lock.h"
 
 const char *lw_agent_bpffs(const char *bpffs)
 {

@@ -3,12 +3,9 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -17,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "daemon/lock.h"
 
 /* Of what may wait in a stream, kept for its last lines. */
 #define LAST_LINES 1024
@@ -362,37 +360,6 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	if (++control->nclients == LW_CONTROL_CLIENTS)
 		ev_io_stop(loop, &control->io);
 	await(client, EV_READ);
-}
-
-int lw_lock_mkdir(const char *path)
-{
-	char dir[PATH_MAX];
-	char *slash;
-
-	if (!lw_str_copy(dir, sizeof(dir), path))
-		return -ENAMETOOLONG;
-	slash = strrchr(dir, '/');
-	if (!slash || slash == dir)
-		return 0;
-	*slash = '\0';
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	return 0;
-}
-
-int lw_lock_take(const char *path, int *ret_fd)
-{
-	_cleanup_close_ int fd = -1;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
-	*ret_fd = TAKE_FD(fd);
-	return 0;
 }
 
 int lw_control_start(struct ev_loop *loop, const struct lw_control_options *options,

@@ -51,7 +51,7 @@ struct lw_control_options {
 };
 
 /*
- * Listens; what stood at path before is taken away, so hold lw_lock_take() on it. The directory is
+ * Listens; what stood at path before is taken away, so hold a lock on it (lock.h). The directory is
  * made if it is missing. 0 or -errno.
  */
 int lw_control_start(struct ev_loop *loop, const struct lw_control_options *options,
@@ -89,12 +89,3 @@ void lw_control_enough(struct lw_control_lines *lines);
 struct sockaddr_un;
 /* 0 or -ENAMETOOLONG. */
 int lw_control_addr(const char *path, struct sockaddr_un *ret);
-
-/*
- * Takes the lock that one agent at a time may hold: on the file at path, made if missing, or on a
- * directory. 0, -EBUSY when another process holds it, or -errno. The lock goes with the descriptor;
- * the file stays.
- */
-int lw_lock_take(const char *path, int *ret_fd);
-/* Makes the directory that path is in. 0 or -errno. */
-int lw_lock_mkdir(const char *path);

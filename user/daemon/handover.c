@@ -2,13 +2,11 @@
 #include "daemon/handover.h"
 
 #include <errno.h>
-#include <ev.h>
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -79,57 +77,6 @@ char *lw_handover_reply(const char *error)
 	else
 		lw_json_add_int(lw_json_new_object(reply, "data"), "pid", getpid());
 	return strdup(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
-}
-
-struct lw_watch {
-	struct ev_loop *loop;
-	int fd;
-	ev_io io;
-	void (*gone)(void *arg);
-	void *arg;
-};
-
-static void on_gone(struct ev_loop *loop, ev_io *w, int revents)
-{
-	struct lw_watch *watch = w->data;
-
-	(void)revents;
-	ev_io_stop(loop, w);
-	watch->gone(watch->arg);
-}
-
-int lw_watch_start(struct ev_loop *loop, pid_t pid, void (*gone)(void *arg), void *arg,
-		   struct lw_watch **ret)
-{
-	struct lw_watch *watch = calloc(1, sizeof(*watch));
-
-	if (!watch)
-		return -ENOMEM;
-	watch->fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (watch->fd < 0) {
-		int r = -errno;
-
-		free(watch);
-		return r;
-	}
-	watch->loop = loop;
-	watch->gone = gone;
-	watch->arg = arg;
-	ev_io_init(&watch->io, on_gone, watch->fd, EV_READ);
-	watch->io.data = watch;
-	ev_io_start(loop, &watch->io);
-	*ret = watch;
-	return 0;
-}
-
-void lw_watch_stop(struct lw_watch **watch)
-{
-	if (!*watch)
-		return;
-	ev_io_stop((*watch)->loop, &(*watch)->io);
-	(void)close((*watch)->fd);
-	free(*watch);
-	*watch = NULL;
 }
 
 int lw_handover_restart(void)

@@ -2,14 +2,10 @@
 #pragma once
 /*
  * How one agent takes over from another on the same node: it finds the other by what that has pinned, asks it over its control
- * socket, and each watches the other's process from then on. The request is {"cmd": "take-over", "pid": P, "shared": BOOL}.
+ * socket, and each watches the other's process from then on (process_watch.h). The request is {"cmd": "take-over", "pid": P, "shared": BOOL}.
  */
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
-
-struct ev_loop;
-struct lw_watch;
 
 /*
  * Asks whoever pins below bpffs to end. shared: we go on with its maps. 0: it has agreed, and steers nothing that is new; *ret_pid, and *ret_error stays.
@@ -20,12 +16,6 @@ int lw_handover_ask(const char *bpffs, bool shared, pid_t *ret_pid, char ret_err
 bool lw_handover_is_request(const char *request, pid_t *ret_pid, bool *ret_shared);
 /* The answer to one, to be freed: error NULL: yes. NULL: out of memory. */
 char *lw_handover_reply(const char *error);
-
-/* Calls gone once, when that process has ended; at once from the loop if it has already. 0 or -errno. */
-int lw_watch_start(struct ev_loop *loop, pid_t pid, void (*gone)(void *arg), void *arg,
-		   struct lw_watch **ret);
-/* Takes NULL, sets NULL. */
-void lw_watch_stop(struct lw_watch **watch);
 
 /* Starts this program anew in this process, with the arguments it was started with. Returns only on failure: -errno. */
 int lw_handover_restart(void);

@@ -3,7 +3,6 @@
  * Whose it is to steer on this node: an agent takes another one's place, and gives way to one. See docs/adr/0014.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "daemon/agent_internal.h"
 #include "daemon/control.h"
 #include "daemon/handover.h"
+#include "daemon/process_watch.h"
 #include "daemon/source.h"
 #include "kern/hops.h"
 #include "kern/kern.h"
@@ -25,7 +25,7 @@ static void on_other_gone(void *arg)
 	struct agent *agent = arg;
 
 	lw_info("agent %d, which this one took over from, has ended", (int)agent->other);
-	lw_watch_stop(&agent->watch);
+	lw_process_watch_stop(&agent->watch);
 	agent->other = 0;
 	lw_kern_other_gone(agent->kern);
 	lw_upstreams_other_gone(agent->upstreams);
@@ -45,7 +45,7 @@ static void on_successor_gone(void *arg)
 
 char *lw_place_give_way(struct agent *agent, pid_t pid, bool shared)
 {
-	struct lw_watch *watch = NULL;
+	struct lw_process_watch *watch = NULL;
 	char error[128];
 	int r;
 
@@ -60,7 +60,7 @@ char *lw_place_give_way(struct agent *agent, pid_t pid, bool shared)
 			       (int)agent->other);
 		return lw_handover_reply(error);
 	}
-	r = lw_watch_start(agent->loop, pid, on_successor_gone, agent, &watch);
+	r = lw_process_watch_start(agent->loop, pid, on_successor_gone, agent, &watch);
 	if (r < 0) {
 		(void)snprintf(error, sizeof(error), "watch process %d: %s", (int)pid,
 			       strerror(-r));
@@ -117,8 +117,8 @@ static int take_place(struct agent *agent)
 		}
 		if (r == 0) {
 			agent->other = pid;
-			if (lw_watch_start(agent->loop, pid, on_other_gone, agent, &agent->watch) <
-			    0)
+			if (lw_process_watch_start(agent->loop, pid, on_other_gone, agent,
+						   &agent->watch) < 0)
 				agent->other = 0; /* gone already */
 			lw_info("taking over from agent %d", (int)pid);
 			r = lw_agent_lock_more(agent->socket, o->bpffs, &agent->locks);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
-#include "core/state_build.h"
 #include "daemon/agent.h"
 #include "daemon/agent_exit.h"
 #include "daemon/cmd.h"

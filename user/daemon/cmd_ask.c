@@ -2,7 +2,6 @@
 /*
  * The commands that ask one question of the agent and print the answer.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 

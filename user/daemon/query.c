@@ -7,16 +7,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "base/addr.h"
 #include "base/clock.h"
 #include "base/process.h"
-#include "base/str.h"
-#include "core/listing.h"
 #include "daemon/findings.h"
 #include "daemon/json.h"
 #include "daemon/listing_json.h"
 #include "daemon/query_explain.h"
-#include "daemon/seen.h"
 #include "daemon/self_test.h"
 #include "daemon/source.h"
 #include "daemon/words.h"

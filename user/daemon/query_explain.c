@@ -16,7 +16,6 @@
 #include "daemon/words.h"
 #include "kern/kern.h"
 #include "kern/learned.h"
-#include "laneway/reasons.h"
 
 #define HEADERS_MAX 256
 

@@ -9,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/str.h"
 #include "core/bytemap.h"
 
 /* One thing that is told of a Rollout; the next one takes its place. */

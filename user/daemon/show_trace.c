@@ -2,7 +2,6 @@
 #include "daemon/show_trace.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "kern/internal.h"
 #include "lw_reads.skel.h"
 

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "kern/internal.h"
 #include "kern/notice.h"
 #include "lw_selftest.skel.h"

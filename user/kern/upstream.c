@@ -14,7 +14,6 @@
 
 #include "base/addr.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "kern/downstream.h"
 #include "kern/ends.h"

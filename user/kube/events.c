@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "base/str.h"
 #include "kube/answer.h"
 #include "kube/config.h"
 #include "kube/http.h"

@@ -7,7 +7,6 @@
  */
 
 #define LW_AF_INET 2
-#define LW_AF_INET6 10
 #define LW_IPPROTO_TCP 6
 #define LW_SOCK_STREAM 1
 

@@ -74,7 +74,6 @@ struct task_struct {
 	int pid;
 	struct files_struct *files;
 	__u64 start_time;
-	int tgid;
 	char comm[16];
 };
 

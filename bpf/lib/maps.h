@@ -114,7 +114,7 @@ struct {
 	__type(value, __u64);
 } lw_punt_sock SEC(".maps");
 
-/* lw_sockops makes and deletes, lw_msg writes, lw_bind, lw_guard and lw_notice a field or two each, the agent reads. Full: not enrolled, counted. */
+/* lw_sockops makes, it and lw_leave delete, lw_msg writes, lw_bind, lw_to_pod and lw_notice a field or two each, the agent reads. Full: not enrolled, counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_FLOWS);
@@ -141,7 +141,7 @@ struct {
 	__type(value, struct lw_pool);
 } lw_pools SEC(".maps");
 
-/* Cookie of the downstream socket behind a connection. lw_sockops writes, lw_guard reads. */
+/* Cookie of the downstream socket behind a connection. lw_sockops writes, lw_to_pod reads. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_FLOWS);
@@ -157,7 +157,7 @@ struct {
 	__type(value, struct lw_stat);
 } lw_stats SEC(".maps");
 
-/* Whose turn it is among the endpoints of a group, by group number. */
+/* Whose turn it is among the endpoints of a group, by the low bits of its number. Whoever chooses writes. */
 #define LW_TURNS 4096
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -204,6 +204,7 @@ struct {
 	__type(value, struct lw_scratch);
 } lw_scratch SEC(".maps");
 
+/* Names of programs that are kept out, and why (enum lw_keep). Agent writes, lw_sockops reads. Bounded by what the agent takes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_KEPT_NAMES);
@@ -220,7 +221,7 @@ struct {
 	__type(value, __u32);
 } lw_kept_pods SEC(".maps");
 
-/* Which pod of the host network a cgroup is of. Agent writes, lw_connect reads. Full: such pods are told by their node's address. */
+/* Of which pod of the host network a cgroup is: its id; the number of the pod. Agent writes, lw_connect reads. Full: such pods are told by their node's address. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -229,6 +230,7 @@ struct {
 	__type(value, __u64);
 } lw_host_pods SEC(".maps");
 
+/* Processes that have done what the kernel gets wrong on an enrolled socket. lw_notice and, for those of lw_kept_names, lw_sockops write, lw_sockops and the agent read. Full: the one longest unused goes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, LW_MAX_KEPT);

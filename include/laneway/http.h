@@ -107,7 +107,7 @@ struct lw_captures {
 #define LW_CHUNKED 0x64656b6e756863ull
 #define LW_METHOD_MAX 20
 #define LW_LENGTH_DIGITS 18
-/* "close" and "keep-aliv", little endian */
+/* "close" and "keep-ali", little endian */
 #define LW_CLOSE 0x65736f6c63ull
 #define LW_KEEP_ALI 0x696c612d7065656bull
 
@@ -515,7 +515,7 @@ static __always_inline __u32 lw_scan_name(struct lw_scan *s, const struct lw_nam
 }
 
 /*
- * One step over buf, which holds `len` bytes of the head from its start, in `size` bytes of memory
+ * One step over buf, which holds `len` bytes of the head from its byte `base` on, in `size` bytes of memory
  * (power of two, 8 more bytes readable behind). Takes one byte, or several that have the same part to play. Returns 1 when
  * there is nothing left to do: DONE, ERROR, or all bytes taken.
  */

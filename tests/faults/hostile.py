@@ -6,11 +6,9 @@ import glob
 import json
 import os
 import random
-import re
 import socket
 import subprocess
 import sys
-import time
 
 from corpus import ANSWER, ANY, CASES, EITHER, TAG
 

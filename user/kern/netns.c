@@ -19,7 +19,6 @@
 #endif
 
 struct entry {
-	uint64_t cookie;
 	int fd; /* -1: there was none to be found */
 	int age; /* sweeps since it was used */
 };
@@ -167,7 +166,6 @@ int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family,
 			(void)lw_close(fd);
 			return -ENOMEM;
 		}
-		e->cookie = cookie;
 		e->fd = fd;
 	}
 	/* not to be looked for with each request: that is a walk through all processes */

@@ -4,7 +4,7 @@
 # Base traffic loses nothing whatever becomes of it.
 . "$(dirname "$0")/lib.sh"
 world
-threads=32 # of the load: so many requests can be under way at one moment
+threads=$((2 * LOAD_THREADS)) # of both namespaces: so many requests can be under way at one moment
 
 # Every clause of the case: how long until the next agent steers?
 restart_ms() {

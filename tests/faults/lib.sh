@@ -9,6 +9,7 @@
 FAULT_NAME=$(basename "$0" .sh)
 FAULT_TABLE=$LWT_BUILD/faults/$FAULT_NAME.tsv
 FAULT_SEED=${FAULT_SEED:-1}
+LOAD_THREADS=8 # of the load in each of its two namespaces, each with one request at a time
 declare -A LOAD_PIDS LOAD_FILES
 TAG='x-mse-tag: gray'
 
@@ -50,7 +51,7 @@ load() {
 	done
 	LOAD_PIDS[$name]= LOAD_FILES[$name]=
 	for i in 1 2; do
-		exec_pod "client$i" "$LWT_BUILD/tests/soak" "${to[@]}" --requests 1000000000 --threads 8 --pace "$((${LOAD_PACE:-4000} * LWT_SLOW))" \
+		exec_pod "client$i" "$LWT_BUILD/tests/soak" "${to[@]}" --requests 1000000000 --threads "$LOAD_THREADS" --pace "$((${LOAD_PACE:-4000} * LWT_SLOW))" \
 			--timeout "$((${LOAD_TIMEOUT:-5} * LWT_SLOW))" --seed "$FAULT_SEED$i" --log "$LWT_TMP/$name$i.log" $(soak_waits) "$@" \
 			>"$LWT_TMP/$name$i.json" 2>"$LWT_TMP/$name$i.err" &
 		LOAD_PIDS[$name]+=" $!" LOAD_FILES[$name]+=" $LWT_TMP/$name$i.json"

@@ -4,7 +4,7 @@
 # another workload's pod at once. A canary's trouble is no base request's.
 . "$(dirname "$0")/lib.sh"
 world
-threads=16 # of the load, of one namespace
+threads=$((2 * LOAD_THREADS)) # of both namespaces: so many requests can be at one pod
 agent_start
 
 # lost_at TARGETS NAME KIND: of the load's requests to these targets (0, 1: b1; 2, 3: b2).
@@ -23,7 +23,7 @@ if case_wanted canary-killed; then
 	pause 1
 	load_end killed
 	result killed "a canary killed and refusing for 1 s, 3 times"
-	judge killed 0 $((3 * 2 * threads))
+	judge killed 0 $((3 * threads))
 fi
 
 if case_wanted canary-hung; then
@@ -60,7 +60,7 @@ if case_wanted canary-resets; then
 	done
 	load_end resets
 	result resets "a canary that resets all its connections, 15 times"
-	judge resets 0 $((15 * 2 * threads))
+	judge resets 0 $((15 * threads))
 	[ "$(figure resets lane.lost)" -gt 0 ] || fail "no response was under way: the case shows nothing"
 fi
 
@@ -75,7 +75,7 @@ if case_wanted canary-unreachable; then
 	pause 1
 	load_end unreachable
 	result unreachable "a canary's network down for 3 s"
-	judge unreachable 0 $((2 * 2 * threads))
+	judge unreachable 0 $((2 * threads))
 fi
 
 if case_wanted base-killed; then
@@ -151,7 +151,7 @@ if case_wanted address; then
 	done
 	load_end reuse
 	result reuse "a canary's address given to another workload's pod, $((3 * FAULT_SCALE)) times" "answered by that pod: 0"
-	judge reuse 0 $((3 * FAULT_SCALE * 2 * threads))
+	judge reuse 0 $((3 * FAULT_SCALE * threads))
 fi
 
 if case_wanted namespace; then

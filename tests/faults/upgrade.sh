@@ -6,7 +6,7 @@
 world
 NEXT=$LWT_BUILD/next/laneway
 [ -x "$NEXT" ] || fail "$NEXT is not built: make next"
-threads=32 turns=0
+threads=$((2 * LOAD_THREADS)) turns=0
 rounds=$((3 * FAULT_SCALE))
 
 # take_over BINARY: an agent beside the one at work. Returns once it steers, and the other has ended on SIGTERM.

@@ -6,7 +6,7 @@
 world
 threads=$((2 * LOAD_THREADS)) # of both namespaces: so many requests can be under way at one moment
 
-# Every clause of the case: how long until the next agent steers?
+# How long until the next agent steers?
 restart_ms() {
 	local since
 	since=$(ms)
@@ -128,7 +128,7 @@ if case_wanted descriptors; then
 fi
 
 # Out of memory: every allocation fails, whether of the agent's own or of a library's. Requests follow their own peers or wait for no
-# one; afterwards all is as before. (Where a cgroup's limit is what it meets, the kernel kills it: that is `kill`, above.)
+# one; afterwards all is as before.
 if case_wanted memory; then
 	agent_start
 	load memory --may-fall-back
@@ -153,6 +153,90 @@ if case_wanted memory; then
 	result plenty "afterwards"
 	judge plenty 0 0
 	agent_stop
+fi
+
+# Out of memory by the limit of its own cgroup, as its container has one. Upstream sockets are the agent's, so what steered bodies hold
+# is within: where TCP is refused memory it makes the pod, or the client, wait.
+limit_agent() { # MEGABYTES for its sockets: LANEWAY becomes one that is limited from its first instruction on
+	local v1
+	v1=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/self/mounts)
+	if grep -qw memory "$LWT_CGROUP_TOP/cgroup.controllers"; then
+		# a cgroup with processes limits no children: its programs are on the one above
+		MEMORY=$LWT_CGROUP_TOP/agent MEMORY_BACK=$LWT_CGROUP_TOP/out LWT_CGROUP_OF_AGENT=$LWT_CGROUP_TOP
+		echo +memory >"$LWT_CGROUP_TOP/cgroup.subtree_control"
+		mkdir "$MEMORY"
+	elif [ -n "$v1" ]; then
+		MEMORY=$v1/lwt$$ MEMORY_BACK=$v1 LWT_CGROUP_OF_AGENT=$LWT_CGROUP
+		mkdir "$MEMORY"
+		# sockets that are made before this are not counted
+		echo $(($1 << 20)) >"$MEMORY/memory.kmem.tcp.limit_in_bytes"
+	else
+		return 1
+	fi
+	printf '#!/bin/sh\necho $$ >"%s"\nexec "%s" "$@"\n' "$MEMORY/cgroup.procs" "$LANEWAY" >"$LWT_TMP/limited"
+	chmod +x "$LWT_TMP/limited"
+}
+
+limit_end() {
+	local pid
+	while read -r pid; do
+		echo "$pid" >"$MEMORY_BACK/cgroup.procs" || true
+	done <"$MEMORY/cgroup.procs"
+	until_ok 10 "the cgroup to be empty" rmdir "$MEMORY"
+	MEMORY=
+}
+trap 'code=$?; [ -z "${MEMORY:-}" ] || (set +e; limit_end); teardown $code' EXIT
+# What the agent's sockets hold, in bytes.
+limit_tcp() { cat "$MEMORY/memory.kmem.tcp.usage_in_bytes" 2>/dev/null || awk '$1 == "sock" { print $2 }' "$MEMORY/memory.stat"; }
+limit_used() { cat "$MEMORY/memory.usage_in_bytes" 2>/dev/null || cat "$MEMORY/memory.current"; }
+limit_kills() { cat "$MEMORY/memory.oom_control" "$MEMORY/memory.events" 2>/dev/null | awk '$1 == "oom_kill" { n += $2 } END { print n + 0 }'; }
+limit_free() { [ "$(limit_tcp)" -lt $((1 << 20)) ]; }
+if case_wanted memory-cgroup; then
+	most=16 # MiB
+	if limit_agent $most; then
+		LANEWAY=$LWT_TMP/limited LWT_CGROUP=$LWT_CGROUP_OF_AGENT agent_start
+		expect_eq "in the cgroup" "$AGENT_PID" "$(cat "$MEMORY/cgroup.procs")"
+		# of the agent's own it needs no more than what it has, and a little to work with
+		limit=$(($(limit_used) + (most << 20)))
+		echo "$limit" >"$MEMORY/memory.$([ -e "$MEMORY/memory.max" ] && echo max || echo limit_in_bytes)"
+		LOAD_TIMEOUT=60 load limit --may-fall-back
+		crowds readers 2 slow 12 --size 24000000 --kbps 4000 --timeout $((150 * LWT_SLOW))
+		crowds uploads 2 upload 12 --size 16000000 --kbps 4000 --timeout $((150 * LWT_SLOW))
+		peak=0
+		while load_runs readers uploads; do
+			tcp=$(limit_tcp)
+			[ "$tcp" -lt "$peak" ] || peak=$tcp
+			pause 0.2
+		done
+		crowds_wait readers
+		crowds_wait uploads
+		load_end limit
+		result limit "at its cgroup's limit" "sockets $((peak >> 10)) kB at most, of $most MiB; killed $(limit_kills) times"
+		result readers "24 slow readers of 24 MB meanwhile" "$(figure readers seconds) s"
+		result uploads "24 bodies of 16 MB, read slowly, meanwhile" "$(figure uploads seconds) s"
+		[ "$peak" -ge $((most << 20)) ] || fail "the limit was not met: $peak bytes"
+		# the kernel gives a socket that has little some more, whatever the limit
+		expect_most "bytes of sockets" $((most * 5 / 4 << 20)) "$peak"
+		expect_eq "killed for it" 0 "$(limit_kills)"
+		[ -d "/proc/$AGENT_PID" ] || fail "the agent is gone"
+		judge limit 0
+		judge readers 0
+		judge uploads 0
+		# what goes by way of the agent is refused (ENOMEM) where its own connection has no room (docs/limits.md), and nothing hangs
+		for name in limit readers uploads; do
+			expect_eq "$name: lane, lost otherwise" 0 $(($(figure $name lane.lost) - $(figure $name lane.how.nomem)))
+		done
+		expect_most "lane, lost, of 100" 5 $((100 * $(figure limit lane.lost) / $(figure limit lane.sent)))
+		until_ok 30 "the sockets' memory to be given back" limit_free
+		until_ok 10 "it to steer" steers
+		load_for 2 unlimited
+		result unlimited "afterwards, the limit as it was"
+		judge unlimited 0 0
+		agent_stop
+		limit_end
+	else
+		say "does not apply here: no memory controller in cgroup v2, nor in version 1"
+	fi
 fi
 
 # Disk full: where its messages go, and where the state comes from. Half an object must change nothing.

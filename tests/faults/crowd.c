@@ -4,9 +4,11 @@
  *   crowd hold N  --target IP:PORT ...    opens N, one request each; says "held" and keeps them until a line on standard input;
  *                                         then one more request each, and their ends
  *   crowd slow N --size S --kbps K ...    N requests of S bytes, each read at K kB/s through a small receive buffer
+ *   crowd upload N --size S --kbps K ...  N bodies of S bytes, which the pod reads at K kB/s; the answer is their hash
  *   crowd rate R --seconds S ...          R new connections a second, one request each
  *   crowd drip N --ms MS ...              N heads sent a byte every MS (slowloris), to their end
- * --tagged PERCENT (50). One line of JSON at the end: what was sent, lost, wrong, without and with the tag.
+ * --tagged PERCENT (50). --slow PERCENT (100): of slow and upload; the others read, or are read, as fast as it goes. --timeout SECONDS (60):
+ * until an answer, or of these two until a byte moves. One line of JSON at the end: what was sent, lost, wrong, without and with the tag.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,18 +35,17 @@
 #define HEAD_MAX 512
 #define SLOTS_MAX (1u << 17)
 #define OPENING_MAX 256 /* connections being made at one moment */
-#define TIMEOUT_MS 60000
 
-enum mode { HOLD, SLOW, RATE, DRIP };
+enum mode { HOLD, SLOW, UPLOAD, RATE, DRIP };
 
 struct conn {
 	int fd;
 	unsigned int id, slot, round;
-	bool tag, connecting, in_body, bad;
-	uint64_t since_ms, next_ms;
+	bool tag, slow, connecting, in_body, bad;
+	uint64_t since_ms, next_ms, moved_ms; /* moved: a byte went or came */
 	size_t sent, head_len;
-	char head[HEAD_MAX]; /* the answer's */
-	uint64_t left, offset;
+	char head[HEAD_MAX], text[64]; /* the answer's; text: of an upload's */
+	uint64_t left, offset, put; /* put: of the body that is sent */
 };
 
 static struct {
@@ -52,11 +53,11 @@ static struct {
 	socklen_t len[TARGETS_MAX];
 	int ntarget;
 	enum mode mode;
-	unsigned int n, seconds, kbps, tagged, ms;
+	unsigned int n, seconds, kbps, tagged, slow, ms, timeout_ms;
 	uint64_t size;
-} opt = { .seconds = 60, .kbps = 64, .tagged = 50, .size = 100, .ms = 50 };
+} opt = { .seconds = 60, .kbps = 64, .tagged = 50, .slow = 100, .size = 100, .ms = 50, .timeout_ms = 60000 };
 static struct {
-	unsigned long sent, ok, fell_back, lost, wrong, slowest_ms;
+	unsigned long sent, ok, fell_back, lost, nomem, wrong, slowest_ms;
 } count[2];
 static struct conn *conns;
 static unsigned int slots, opened, opening, done, waiting; /* waiting: answered, held */
@@ -92,16 +93,24 @@ static void finish(struct conn *c)
 static void lose(struct conn *c, const char *why)
 {
 	static int told;
+	bool nomem = !strcmp(why, strerror(ENOMEM));
 
 	if (told++ < 20)
 		fprintf(stderr, "crowd: lost: %u, round %u, tag %d: %s after %llu ms\n", c->id, c->round, c->tag, why,
 			(unsigned long long)(now_ms() - c->since_ms));
 	count[c->tag].lost++;
+	count[c->tag].nomem += nomem;
 	finish(c);
 }
 
 static size_t request(const struct conn *c, char *buf)
 {
+	if (opt.mode == UPLOAD)
+		return (size_t)snprintf(buf, HEAD_MAX,
+					"POST /echo?hash&kbps=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%sConnection: close\r\n"
+					"Content-Length: %llu\r\n\r\n",
+					c->slow ? opt.kbps : 0, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
+					(unsigned long long)opt.size);
 	return (size_t)snprintf(buf, HEAD_MAX, "GET /size/%llu?seed=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%s%s\r\n",
 				(unsigned long long)opt.size, c->id % 60000, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
 				opt.mode == HOLD && !c->round ? "" : "Connection: close\r\n");
@@ -127,10 +136,35 @@ static void send_on(struct conn *c)
 		return;
 	}
 	c->sent += (size_t)r;
+	c->moved_ms = now_ms();
 	if (c->sent == len && opt.mode != SLOW)
-		watch(c, EPOLLIN, EPOLL_CTL_MOD);
+		watch(c, opt.mode == UPLOAD ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
 	if (c->sent == len && opt.mode == SLOW)
 		c->next_ms = now_ms();
+}
+
+/* Sends of the body what is taken. */
+static void upload_on(struct conn *c)
+{
+	for (int i = 0; i < 16 && c->put < opt.size; i++) {
+		size_t n = opt.size - c->put < LW_PATTERN_RUN ? (size_t)(opt.size - c->put) : LW_PATTERN_RUN;
+		ssize_t r = send(c->fd, lw_pattern_at(c->id % 60000, c->put), n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (r < 0 && errno == EAGAIN) {
+			/* poll may say that it is writable all the same (docs/limits.md, "A slow canary") */
+			c->next_ms = now_ms() + 10;
+			watch(c, EPOLLIN, EPOLL_CTL_MOD);
+			return;
+		}
+		if (r < 0) {
+			lose(c, strerror(errno));
+			return;
+		}
+		c->put += (uint64_t)r;
+		c->moved_ms = now_ms();
+	}
+	if (c->put == opt.size)
+		watch(c, EPOLLIN, EPOLL_CTL_MOD);
 }
 
 static void begin(struct conn *c, unsigned int round)
@@ -138,8 +172,8 @@ static void begin(struct conn *c, unsigned int round)
 	c->round = round;
 	c->sent = c->head_len = 0;
 	c->in_body = false;
-	c->offset = 0;
-	c->since_ms = now_ms();
+	c->offset = c->put = 0;
+	c->since_ms = c->moved_ms = now_ms();
 	count[c->tag].sent++;
 	send_on(c);
 }
@@ -168,6 +202,20 @@ static void answered(struct conn *c, bool right)
 	finish(c);
 }
 
+/* Whether the answer is what hop says of a body that arrived as it was sent. */
+static bool is_hash(const struct conn *c)
+{
+	uint64_t hash = LW_FNV_START, n;
+	char want[64];
+
+	for (uint64_t at = 0; at < opt.size; at += n) {
+		n = opt.size - at < LW_PATTERN_RUN ? opt.size - at : LW_PATTERN_RUN;
+		hash = lw_fnv(hash, lw_pattern_at(c->id % 60000, at), (size_t)n);
+	}
+	snprintf(want, sizeof(want), "%llu %016llx\n", (unsigned long long)opt.size, (unsigned long long)hash);
+	return !strcmp(c->text, want);
+}
+
 /* Reads up to most bytes. */
 static void read_on(struct conn *c, size_t most)
 {
@@ -184,6 +232,7 @@ static void read_on(struct conn *c, size_t most)
 			return;
 		}
 		most -= (size_t)r;
+		c->moved_ms = now_ms();
 		if (!c->in_body) {
 			size_t n = (size_t)r < HEAD_MAX - 1 - c->head_len ? (size_t)r : HEAD_MAX - 1 - c->head_len, had = c->head_len;
 
@@ -196,15 +245,22 @@ static void read_on(struct conn *c, size_t most)
 			p = buf + (end + 4 - c->head - (ptrdiff_t)had);
 			c->in_body = true;
 			c->left = strtoull(strstr(c->head, "Content-Length: ") ? strstr(c->head, "Content-Length: ") + 16 : "0", NULL, 10);
-			c->bad = c->left != opt.size;
+			c->bad = opt.mode != UPLOAD && c->left != opt.size;
 		}
 		r -= p - buf;
 		if ((uint64_t)r > c->left)
 			c->bad = true;
-		else if (memcmp(p, lw_pattern_at(c->id % 60000, c->offset), (size_t)r))
+		else if (opt.mode == UPLOAD && c->offset + (uint64_t)r < sizeof(c->text))
+			memcpy(c->text + c->offset, p, (size_t)r);
+		else if (opt.mode == UPLOAD || memcmp(p, lw_pattern_at(c->id % 60000, c->offset), (size_t)r))
 			c->bad = true;
 		c->offset += (uint64_t)r;
 		c->left -= (uint64_t)r < c->left ? (uint64_t)r : c->left;
+		if (!c->left && opt.mode == UPLOAD) {
+			c->text[c->offset < sizeof(c->text) ? c->offset : 0] = 0;
+			answered(c, !c->bad && is_hash(c));
+			return;
+		}
 		if (!c->left) {
 			answered(c, !c->bad);
 			return;
@@ -222,6 +278,7 @@ static bool open_one(void)
 	c->slot = opened % slots;
 	c->id = opened++;
 	c->tag = c->id * 37 % 100 < opt.tagged; /* of every hundred */
+	c->slow = c->id * 73 / 10 % 100 < opt.slow; /* of either lane */
 	c->since_ms = now_ms();
 	c->fd = socket(opt.target[t].ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	c->connecting = true;
@@ -230,7 +287,7 @@ static bool open_one(void)
 		perror("crowd: socket");
 		exit(1);
 	}
-	if (opt.mode == SLOW)
+	if (opt.mode == SLOW && c->slow)
 		setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	watch(c, EPOLLOUT, EPOLL_CTL_ADD);
 	if (connect(c->fd, (struct sockaddr *)&opt.target[t], opt.len[t]) && errno != EINPROGRESS) {
@@ -257,11 +314,13 @@ static void on_event(struct conn *c, uint32_t events)
 		c->connecting = false;
 		opening--;
 		/* these two are driven by the clock */
-		watch(c, opt.mode == SLOW || opt.mode == DRIP ? 0 : EPOLLIN, EPOLL_CTL_MOD);
+		watch(c, (opt.mode == SLOW && c->slow) || opt.mode == DRIP ? 0 : EPOLLIN, EPOLL_CTL_MOD);
 		begin(c, 0);
 		return;
 	}
-	if (opt.mode != SLOW && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+	if (opt.mode == UPLOAD && (events & EPOLLOUT))
+		upload_on(c);
+	if (c->fd >= 0 && !(opt.mode == SLOW && c->slow) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		read_on(c, SIZE_MAX);
 }
 
@@ -276,8 +335,9 @@ static bool add_target(const char *text)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "target", 1, 0, 't' },  { "size", 1, 0, 'z' }, { "kbps", 1, 0, 'k' },
-						 { "seconds", 1, 0, 's' }, { "ms", 1, 0, 'm' },	  { "tagged", 1, 0, 'p' }, { 0 } };
-	static const char *const modes[] = { "hold", "slow", "rate", "drip" };
+						 { "seconds", 1, 0, 's' }, { "ms", 1, 0, 'm' },	  { "tagged", 1, 0, 'p' },
+						 { "slow", 1, 0, 'w' },	  { "timeout", 1, 0, 'T' }, { 0 } };
+	static const char *const modes[] = { "hold", "slow", "upload", "rate", "drip" };
 	static struct epoll_event events[1024];
 	struct rlimit l;
 	uint64_t start, tick_ms = 0;
@@ -302,6 +362,8 @@ int main(int argc, char **argv)
 		case 's': opt.seconds = (unsigned int)atoi(optarg); break;
 		case 'm': opt.ms = (unsigned int)atoi(optarg); break;
 		case 'p': opt.tagged = (unsigned int)atoi(optarg); break;
+		case 'w': opt.slow = (unsigned int)atoi(optarg); break;
+		case 'T': opt.timeout_ms = (unsigned int)atoi(optarg) * 1000; break;
 		default: return 2;
 		}
 	}
@@ -352,14 +414,19 @@ int main(int argc, char **argv)
 
 			if (c->fd < 0 || c->connecting)
 				continue;
-			if ((opt.mode == SLOW || opt.mode == DRIP) && c->sent < request(c, buf)) {
+			if ((opt.mode == SLOW || opt.mode == DRIP || opt.mode == UPLOAD) && c->sent < request(c, buf)) {
 				send_on(c);
-			} else if (opt.mode == SLOW && now >= c->next_ms) {
-				/* 4 KiB at a time */
+			} else if (opt.mode == SLOW && c->slow && now >= c->next_ms) {
+				/* 4 KiB at a time, or what is due by now */
+				size_t n = c->next_ms ? 4096 + (size_t)(now - c->next_ms) * opt.kbps : 4096;
+
 				c->next_ms = now + 4096 / opt.kbps;
-				read_on(c, 4096);
-			} else if (opt.mode != SLOW && c->fd >= 0 && !(opt.mode == HOLD && c->in_body && !c->left) &&
-				   now - c->since_ms > TIMEOUT_MS) {
+				read_on(c, n);
+			} else if (opt.mode == UPLOAD && c->put < opt.size && now >= c->next_ms) {
+				watch(c, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
+			}
+			if (c->fd >= 0 && !(opt.mode == HOLD && c->in_body && !c->left) &&
+			    now > (opt.mode == SLOW || opt.mode == UPLOAD ? c->moved_ms : c->since_ms) + opt.timeout_ms) {
 				lose(c, "no answer in time");
 			}
 		}
@@ -367,8 +434,8 @@ int main(int argc, char **argv)
 	}
 	printf("{\"connections\": %u, \"seconds\": %.1f", total, (double)(now_ms() - start) / 1000);
 	for (int i = 0; i < 2; i++)
-		printf(", \"%s\": {\"sent\": %lu, \"ok\": %lu, \"fell_back\": %lu, \"lost\": %lu, \"wrong\": %lu, \"slowest_ms\": %lu, \"how\": {}}",
-		       i ? "lane" : "base", count[i].sent, count[i].ok, count[i].fell_back, count[i].lost, count[i].wrong, count[i].slowest_ms);
+		printf(", \"%s\": {\"sent\": %lu, \"ok\": %lu, \"fell_back\": %lu, \"lost\": %lu, \"wrong\": %lu, \"slowest_ms\": %lu, \"how\": {\"nomem\": %lu}}",
+		       i ? "lane" : "base", count[i].sent, count[i].ok, count[i].fell_back, count[i].lost, count[i].wrong, count[i].slowest_ms, count[i].nomem);
 	printf("}\n");
 	return count[0].wrong || count[1].wrong || count[0].lost || count[1].lost;
 }

@@ -39,7 +39,6 @@ open_lane() {
 		requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}
 	END
 }
-
 # load NAME [SOAK OPTIONS...]: mixed requests of both lanes from both namespaces until load_end. LOAD_TO: pods whose
 # addresses clients connect to (b1 b2). A canary's own address is no target here: where the agent is dead it is just a pod.
 load() {
@@ -76,7 +75,7 @@ load_wait() {
 	# shellcheck disable=SC2086
 	jq -s --arg name "$1" 'def add_up: reduce .[] as $o ({}; reduce ($o | keys[]) as $k (.;
 		.[$k] = if ($o[$k] | type) == "object" then ([.[$k] // {}, $o[$k]] | add_up)
-			elif $k == "slowest_ms" then ([.[$k] // 0, $o[$k]] | max) else (.[$k] // 0) + $o[$k] end)); add_up' \
+			elif $k == "slowest_ms" or $k == "seconds" then ([.[$k] // 0, $o[$k]] | max) else (.[$k] // 0) + $o[$k] end)); add_up' \
 		${LOAD_FILES[$1]} >"$LWT_TMP/$1.json"
 }
 load_end() {
@@ -85,6 +84,40 @@ load_end() {
 		kill -TERM "$pid" 2>/dev/null || true
 	done
 	load_wait "$1"
+}
+# crowds NAME COUNT CROWD ARGUMENTS: COUNT processes of crowd.c in turn in both namespaces, to the pods CROWD_TO (b1 b2).
+crowds() {
+	local name=$1 n=$2 i to=()
+	shift 2
+	for i in ${CROWD_TO:-b1 b2}; do
+		to+=(--target "${POD_IP[$i]}:$LWT_PORT" --target "[${POD_IP6[$i]}]:$LWT_PORT")
+	done
+	LOAD_PIDS[$name]= LOAD_FILES[$name]=
+	for i in $(seq "$n"); do
+		rm -f "$LWT_TMP/$name$i.in"
+		mkfifo "$LWT_TMP/$name$i.in"
+		exec_pod "client$((i % 2 + 1))" "$LWT_BUILD/tests/crowd" "$@" "${to[@]}" <>"$LWT_TMP/$name$i.in" >"$LWT_TMP/$name$i.out" 2>"$LWT_TMP/$name$i.err" &
+		LOAD_PIDS[$name]+=" $!" LOAD_FILES[$name]+=" $LWT_TMP/$name$i.json"
+	done
+}
+crowds_wait() {
+	local pid f
+	for pid in ${LOAD_PIDS[$1]}; do
+		wait "$pid" || true
+	done
+	for f in ${LOAD_FILES[$1]}; do
+		tail -n 1 "${f%.json}.out" >"$f"
+	done
+	load_wait "$1"
+}
+# load_runs NAME...: a process of theirs does.
+load_runs() {
+	local name
+	for name; do
+		# shellcheck disable=SC2086
+		! kill -0 ${LOAD_PIDS[$name]} 2>/dev/null || return 0
+	done
+	return 1
 }
 # pause SECONDS: how long a fault lasts. Not in place of a condition: the length is the fault.
 pause() { sleep "$1"; }

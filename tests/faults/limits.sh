@@ -5,6 +5,7 @@
 # The agent's and a pod's descriptors are bounded by the machine (ulimit -Hn): so many pods, so few tagged ones.
 . "$(dirname "$0")/lib.sh"
 world
+CROWD_TO="b1 b2 b3 b4"
 for i in 3 4; do
 	pod "b$i" web base
 done
@@ -19,31 +20,6 @@ figures() {
 	printf 'agent RSS %s MB, descriptors %s, kernel %s MB, TCP %s MB' $(($(awk '/^VmRSS/ { print $2 }' "/proc/$AGENT_PID/status") / 1024)) \
 		"$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)" $(($(awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { n += $2 } END { print n }' /proc/meminfo) / 1024)) \
 		$(($(awk '/^TCP:/ { print $11 }' /proc/net/sockstat) * 4 / 1024))
-}
-# crowds NAME COUNT CROWD ARGUMENTS: COUNT processes in turn in both namespaces, to all base pods.
-crowds() {
-	local name=$1 n=$2 i to=()
-	shift 2
-	for i in b1 b2 b3 b4; do
-		to+=(--target "${POD_IP[$i]}:$LWT_PORT" --target "[${POD_IP6[$i]}]:$LWT_PORT")
-	done
-	LOAD_PIDS[$name]= LOAD_FILES[$name]=
-	for i in $(seq "$n"); do
-		rm -f "$LWT_TMP/$name$i.in"
-		mkfifo "$LWT_TMP/$name$i.in"
-		exec_pod "client$((i % 2 + 1))" "$LWT_BUILD/tests/crowd" "$@" "${to[@]}" <>"$LWT_TMP/$name$i.in" >"$LWT_TMP/$name$i.out" 2>"$LWT_TMP/$name$i.err" &
-		LOAD_PIDS[$name]+=" $!" LOAD_FILES[$name]+=" $LWT_TMP/$name$i.json"
-	done
-}
-crowds_wait() {
-	local pid f
-	for pid in ${LOAD_PIDS[$1]}; do
-		wait "$pid" || true
-	done
-	for f in ${LOAD_FILES[$1]}; do
-		tail -n 1 "${f%.json}.out" >"$f"
-	done
-	load_wait "$1"
 }
 crowds_held() {
 	local f n=0

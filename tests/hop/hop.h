@@ -130,6 +130,7 @@ struct conn {
 	uint64_t ck_left;
 	int ck_digits;
 	uint64_t body_len, body_hash;
+	uint64_t kbps; /* at which the body is read; 0: as it comes */
 	char tag[256], id[128];
 	struct buf head, forward; /* head as received, or the body to echo; header lines for the next hop */
 	struct buf target; /* as asked for */

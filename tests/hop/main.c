@@ -77,6 +77,7 @@ static void usage(FILE *out)
 	      "/early         103, then 200                    /upgrade     101, then an echo\n"
 	      "?cork puts the end of file of /close into one packet with its last bytes.\n"
 	      "?seed=S moves the pattern of /size, /chunked and /close. CONNECT is an echo too.\n"
+	      "?kbps=K reads the request's body at K kB/s.\n"
 	      "Every answer has X-Pod, X-Lane-Seen (the tag) and the request's own X-Id.\n",
 	      out);
 }

@@ -91,6 +91,8 @@ static void choose_action(struct conn *c, struct slice target)
 	for (word = query ? strtok_r(query, "&", &rest) : NULL; word; word = strtok_r(NULL, "&", &rest)) {
 		if (!strncmp(word, "seed=", 5))
 			c->seed = strtoull(word + 5, NULL, 10);
+		else if (!strncmp(word, "kbps=", 5))
+			c->kbps = strtoull(word + 5, NULL, 10);
 		else if (!strcmp(word, "hash") && c->action == ACT_ECHO)
 			c->action = ACT_HASH;
 		else if (!strcmp(word, "trailer"))
@@ -111,7 +113,7 @@ const char *parse_head(struct conn *c, const char *p, size_t len)
 	c->keep = true;
 	c->http10 = c->is_head = c->chunked = c->expect = c->trailers = c->extensions = c->streaming = c->cork = false;
 	c->answer_close = c->answer_reset = false;
-	c->arg = c->arg2 = c->seed = c->body_left = c->body_len = c->drips = c->gen_at = c->gen_end = 0;
+	c->arg = c->arg2 = c->seed = c->kbps = c->body_left = c->body_len = c->drips = c->gen_at = c->gen_end = 0;
 	c->body_hash = LW_FNV_START;
 	c->tag[0] = c->id[0] = 0;
 	c->forward.start = c->forward.end = c->head.start = c->head.end = c->target.start = c->target.end = 0;

@@ -13,6 +13,8 @@
 
 #include "pattern.h"
 
+#define READ_SLOWLY (16u << 10) /* bytes at a time, where a body is read at a rate */
+
 /* Sends what there is. False: the connection is gone. */
 static bool conn_flush(struct conn *c)
 {
@@ -129,6 +131,12 @@ static bool conn_head(struct conn *c)
 	return true;
 }
 
+/* It has read its share of the body for now. */
+static bool reads_slowly(const struct conn *c)
+{
+	return c->kbps && c->state == STATE_BODY && c->deadline;
+}
+
 void conn_run(struct conn *c)
 {
 	bool more = true;
@@ -199,27 +207,28 @@ void conn_run(struct conn *c)
 		return;
 	if (c->state == STATE_HEAD)
 		set_deadline(c, opt.idle_ms && !c->blocked ? now_ms() + (uint64_t)opt.idle_ms : 0);
+	/* what the socket buffers hold, and nothing else, is what it is ahead of its reader */
+	if (c->kbps && c->state == STATE_BODY && !c->deadline)
+		set_deadline(c, now_ms() + READ_SLOWLY / c->kbps);
 	watch(c->w, &c->ob,
-	      (!c->eof && buf_len(&c->in) < IN_MAX && buf_len(&c->out) <= OUT_MAX ? EPOLLIN : 0u) |
+	      (!c->eof && !reads_slowly(c) && buf_len(&c->in) < IN_MAX && buf_len(&c->out) <= OUT_MAX ? EPOLLIN : 0u) |
 		      (c->blocked ? EPOLLOUT : 0u));
 }
 
-static void conn_event(struct conn *c, uint32_t events)
+static void conn_read(struct conn *c, uint32_t events)
 {
-	if (events & EPOLLERR) {
-		conn_close(c);
-		return;
-	}
 	while (events & (EPOLLIN | EPOLLHUP) && !c->eof && buf_len(&c->in) < IN_MAX) {
+		bool slowly = c->kbps && c->state == STATE_BODY;
 		size_t room;
 		ssize_t n;
 
 		buf_reserve(&c->in, c->state == STATE_BODY ? 65536 : 4096);
 		room = c->in.cap - c->in.end;
+		room = slowly && room > READ_SLOWLY ? READ_SLOWLY : room;
 		n = recv(c->ob.fd, c->in.data + c->in.end, room, 0);
 		if (n > 0) {
 			c->in.end += (size_t)n;
-			if ((size_t)n < room)
+			if ((size_t)n < room || slowly)
 				break;
 			continue;
 		}
@@ -234,6 +243,14 @@ static void conn_event(struct conn *c, uint32_t events)
 	conn_run(c);
 }
 
+static void conn_event(struct conn *c, uint32_t events)
+{
+	if (events & EPOLLERR)
+		conn_close(c);
+	else if (!reads_slowly(c) || events & EPOLLHUP)
+		conn_read(c, events);
+}
+
 static void conn_timer(struct conn *c, uint64_t now)
 {
 	char text[64];
@@ -242,6 +259,10 @@ static void conn_timer(struct conn *c, uint64_t now)
 	if (c->state == STATE_HEAD) {
 		if (buf_len(&c->in) == 0)
 			conn_close(c);
+		return;
+	}
+	if (c->state == STATE_BODY) {
+		conn_read(c, EPOLLIN);
 		return;
 	}
 	if (c->state != STATE_WAIT)

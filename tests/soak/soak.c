@@ -7,7 +7,7 @@
  * It goes on after what is lost or wrong, and counts requests without and with the tag apart. Wrong is: bytes that are
  * not the answer's, another's answer, the wrong lane. Lost, by how: the connection was refused or never made (connect),
  * the send was refused (eacces), the agent answered 503 (unavailable), a reset (reset), EPIPE (epipe: docs/limits.md), an early end of file (eof), no
- * answer in time (timeout), or else (other). "stale" is a part of these: a connection that had been used before ended
+ * answer in time (timeout), no memory for the send (nomem), or else (other). "stale" is a part of these: a connection that had been used before ended
  * before a byte of the answer came, which happens to every client whose server may close idle connections (EPIPE, where the server has closed its
  * end and a second send follows the reset).
  */
@@ -51,8 +51,8 @@ static struct {
 	FILE *log;
 } opt = { .threads = 16, .requests = 1000000, .timeout = 30, .tag_percent = 50, .tag = "gray", .mark = "gray[" };
 
-enum loss { LOSS_CONNECT, LOSS_EACCES, LOSS_UNAVAILABLE, LOSS_RESET, LOSS_EPIPE, LOSS_EOF, LOSS_TIMEOUT, LOSS_OTHER, LOSS__MAX };
-static const char *const loss_names[] = { "connect", "eacces", "unavailable", "reset", "epipe", "eof", "timeout", "other" };
+enum loss { LOSS_CONNECT, LOSS_EACCES, LOSS_UNAVAILABLE, LOSS_RESET, LOSS_EPIPE, LOSS_EOF, LOSS_TIMEOUT, LOSS_NOMEM, LOSS_OTHER, LOSS__MAX };
+static const char *const loss_names[] = { "connect", "eacces", "unavailable", "reset", "epipe", "eof", "timeout", "nomem", "other" };
 
 /* Of requests without the tag, [0], and with it, [1]. */
 static struct {
@@ -118,6 +118,7 @@ static enum loss loss_of(int r)
 	case EPIPE: return LOSS_EPIPE;
 	case ENODATA: return LOSS_EOF;
 	case EAGAIN: return LOSS_TIMEOUT;
+	case ENOMEM: return LOSS_NOMEM;
 	default: return LOSS_OTHER;
 	}
 }

@@ -39,6 +39,18 @@ open_lane() {
 		requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}
 	END
 }
+# rollout_step STEP STATE [REASON [PHASE]]: Rollout ro-web of version v1beta1, which routes by itself: of its steps, read from standard input as
+# lines of each behind "- ", STEP is in STATE.
+rollout_step() {
+	{
+		obj_rollout_v1beta1 ro-web web <<<"" | sed '/^ *steps:/,$d'
+		printf '      steps:\n'
+		indent 6
+		obj_rollout_status "$(hash_of web)" "$(hash_of web-x7k2q)" "${4:-Progressing}" "${3:-InRolling}" "$2" "$1"
+		printf '  currentStepIndex: %s\n  currentStepState: %s\n' "$1" "$2"
+	} | put rollout-web
+}
+
 # load NAME [SOAK OPTIONS...]: mixed requests of both lanes from both namespaces until load_end. LOAD_TO: pods whose
 # addresses clients connect to (b1 b2). A canary's own address is no target here: where the agent is dead it is just a pod.
 load() {

@@ -116,21 +116,81 @@ if case_wanted rate; then
 	judge rate 0 0
 fi
 
+# A release goes through its steps, by weight and by matches, and through the states of each; every answer is checked by the step in force.
 if case_wanted steps; then
+	del tr-web
+	put_app web 1
+	plan() {
+		local i
+		for i in "matches: [{headers: [{name: x-user, value: li}]}]" "traffic: 30%" "matches: [{headers: [{name: x-user, value: wang}]}]" "traffic: 100%"; do
+			printf -- '- pause: {}\n  replicas: 1\n  %s\n' "$i"
+			printf '  requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}\n'
+		done
+	}
+	number=0 rule=closed
+	tell() { printf '%s\n' "$*" >"$LWT_TMP/rule.tmp" && mv "$LWT_TMP/rule.tmp" "$LWT_TMP/rule"; }
+	# step RULE STEP STATE [REASON [PHASE]]
+	step() {
+		tell $((number + 1)) "$rule" "$1"
+		plan | rollout_step "${@:2}"
+		state_sync
+		number=$((number + 2)) rule=$1
+		tell "$number" "$rule"
+		pause 0.1 # of this step alone
+	}
+	plan | rollout_step 0 "" Completed Healthy
+	state_sync
+	tell 0 closed
+	from=$(lw status -o json | jq .generation)
+	LOAD_PIDS[steps]= LOAD_FILES[steps]=
+	for i in 1 2; do
+		exec_pod "client$i" python3 "$LWT_ROOT/tests/faults/stepper.py" "$LWT_TMP/rule" 4 "${POD_IP[b1]}:$LWT_PORT" "[${POD_IP6[b2]}]:$LWT_PORT" \
+			>"$LWT_TMP/steps$i.json" 2>"$LWT_TMP/steps$i.err" &
+		LOAD_PIDS[steps]+=" $!" LOAD_FILES[steps]+=" $LWT_TMP/steps$i.json"
+	done
+	rounds=$((10 * FAULT_SCALE))
+	for i in $(seq "$rounds"); do
+		step stable 1 StepUpgrade
+		step user:li 1 StepTrafficRouting
+		step user:li 1 StepPaused
+		step user:li 2 StepUpgrade
+		step weight:30 2 StepPaused
+		step weight:30 3 BeforeStepUpgrade
+		step user:wang 3 StepTrafficRouting
+		step user:wang 4 StepUpgrade
+		step weight:100 4 StepReady
+		step closed 4 Completed Finalising
+		step closed 0 "" Completed Healthy
+	done
+	load_end steps
+	generations=$(($(lw status -o json | jq .generation) - from))
+	result steps "$((11 * rounds)) steps of a Rollout, by weight, matches and state" \
+		"$generations generations; $(figure steps 'shares["30"] | "\(.entered) of \(.of)"' | tr -d '"') requests entered by a weight of 30"
+	judge steps 0 0
+	expect_eq "shares that are not the weights'" 0 "$(figure steps shares_wrong)"
+	expect_most "answers of which nobody knows the step, of 100" 5 $((100 * $(figure steps unjudged) / ($(figure steps base.sent) + $(figure steps lane.sent))))
+	# states of one rule change nothing: three of eleven
+	[ "$generations" -ge $((6 * rounds)) ] || fail "only $generations generations came into force"
+	del rollout-web
+	open_lane
+	state_sync
+fi
+
+# One of two canaries comes and goes: the other one has the lane.
+if case_wanted ready; then
 	steps=$((100 * FAULT_SCALE)) from=$(lw status -o json | jq .generation)
-	LOAD_PACE=20000 load steps --may-fall-back
+	LOAD_PACE=20000 load ready
 	for i in $(seq $((steps / 2))); do
 		POD_READY=False put_pod c1
 		state_sync
 		put_pod c1
 		state_sync
 	done
-	load_end steps
+	load_end ready
 	generations=$(($(lw status -o json | jq .generation) - from))
-	result steps "$generations steps of the release, each waited for"
-	[ "$generations" -ge "$steps" ] || fail "only $generations of $steps steps came into force"
-	judge steps 0 0
-	expect_most "answered by base, though c2 was there" 0 "$(figure steps lane.fell_back)"
+	result ready "$generations times a canary ready or not, each waited for"
+	[ "$generations" -ge "$steps" ] || fail "only $generations of $steps came into force"
+	judge ready 0 0
 fi
 # States of which not all has room: one line of `laneway check` for each table, and of the rest the agent makes what check does.
 # Base stays base throughout. While the agent reads 16 MB at once requests of web's lane that it has in hand wait, and others are

@@ -2,11 +2,12 @@
 # Sourced: what the kernel complained of.
 
 complaint='WARNING: |BUG: |Oops|general protection|Kernel panic|INFO: task .* blocked|soft lockup|refcount_t|suspicious RCU|use-after-free|hung_task'
+complaint+='|rcu: INFO: .*detected (expedited )?stall|unregister_netdevice: waiting for|UBSAN:|page allocation failure'
 
-# Writes a line to the kernel log and prints it.
+# Writes a line to the kernel log and prints it. Fails where the log is not to be had.
 kernel_log_mark() {
 	local mark="laneway $1 $$.$RANDOM"
-	echo "$mark" >/dev/kmsg
+	dmesg >/dev/null 2>&1 && { echo "$mark" >/dev/kmsg; } 2>/dev/null || return 1
 	echo "$mark"
 }
 

@@ -40,10 +40,11 @@ fi
 
 if case_wanted closed; then
 	agent_start --fail-closed
-	load closed
+	# whom the agent leaves behind waits that long, and then every client may: they are refused once they go on
+	LOAD_TIMEOUT=2 load closed
 	pause 1
 	agent_kill
-	pause 2
+	pause 5
 	load_end closed
 	result closed "kill -9, --fail-closed"
 	judge closed 0

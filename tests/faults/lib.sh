@@ -36,7 +36,10 @@ world() {
 open_lane() {
 	release web web <<-END
 		matches: [{headers: [{name: x-user, value: xiaoming}]}]
-		requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}
+		requestHeaderModifier:
+		  set: [{name: x-mse-tag, value: gray}, {name: x-set, value: new}]
+		  add: [{name: x-add, value: more}]
+		  remove: [x-secret]
 	END
 }
 # rollout_step STEP STATE [REASON [PHASE]]: Rollout ro-web of version v1beta1, which routes by itself: of its steps, read from standard input as
@@ -62,7 +65,7 @@ load() {
 	done
 	LOAD_PIDS[$name]= LOAD_FILES[$name]=
 	for i in 1 2; do
-		exec_pod "client$i" "$LWT_BUILD/tests/soak" "${to[@]}" --requests 1000000000 --threads "$LOAD_THREADS" --pace "$((${LOAD_PACE:-4000} * LWT_SLOW))" \
+		exec_pod "client$i" "$LWT_BUILD/tests/soak" "${to[@]}" --requests 1000000000 --threads "$LOAD_THREADS" --by-rule 50 --pace "$((${LOAD_PACE:-4000} * LWT_SLOW))" \
 			--timeout "$((${LOAD_TIMEOUT:-5} * LWT_SLOW))" --seed "$FAULT_SEED$i" --log "$LWT_TMP/$name$i.log" $(soak_waits) "$@" \
 			>"$LWT_TMP/$name$i.json" 2>"$LWT_TMP/$name$i.err" &
 		LOAD_PIDS[$name]+=" $!" LOAD_FILES[$name]+=" $LWT_TMP/$name$i.json"

@@ -4,6 +4,10 @@
  * answer: which pod (lane), whose answer (X-Id), and every byte of the body. Prints "half" on standard error
  * when half is done, then one line of JSON. Exit 0: nothing wrong, nothing lost.
  *
+ * --by-rule: so many of a hundred requests of the lane have no tag, but an x-user that a rule is for, which sets x-mse-tag and "x-set: new",
+ * adds "x-add: more" and removes x-secret. They have lines for all of that to be done to, requests without a lane too; GET /head tells what of
+ * it the pod got.
+ *
  * It goes on after what is lost or wrong, and counts requests without and with the tag apart. Wrong is: bytes that are
  * not the answer's, another's answer, the wrong lane. Lost, by how: the connection was refused or never made (connect),
  * the send was refused (eacces), the agent answered 503 (unavailable), a reset (reset), EPIPE (epipe: docs/limits.md), an early end of file (eof), no
@@ -45,7 +49,7 @@ static struct {
 	socklen_t target_len[TARGETS_MAX];
 	int ntarget, threads;
 	uint64_t requests, seed, pace_us, until_us;
-	unsigned int seconds, timeout, tag_percent, small;
+	unsigned int seconds, timeout, tag_percent, by_rule, small;
 	bool may_fall_back, polls;
 	const char *tag, *mark, *never; /* never: in the name of a pod that is none of ours */
 	FILE *log;
@@ -277,7 +281,7 @@ static int body_piece(struct client *c, uint64_t n, uint64_t seed, uint64_t *off
 
 struct answer {
 	int status;
-	char pod[128], id[64], tag[64], text[128];
+	char pod[128], id[64], tag[64], text[2048];
 	uint64_t length;
 	bool chunked, close, has_length;
 };
@@ -382,7 +386,7 @@ static uint64_t draw_size(struct client *c)
 	}
 }
 
-enum what { GET_SIZE, GET_CHUNKED, GET_CLOSE, HEAD_SIZE, POST_ECHO, POST_CHUNKED, PUT_HASH, EXPECT_HASH, GET_204, GET_ID, WHAT__MAX };
+enum what { GET_SIZE, GET_CHUNKED, GET_CLOSE, HEAD_SIZE, POST_ECHO, POST_CHUNKED, PUT_HASH, EXPECT_HASH, GET_204, GET_ID, GET_HEAD, WHAT__MAX };
 
 /* The body with seed, in chunks; its bytes. */
 static size_t frame_chunked(struct client *c, uint64_t seed, uint64_t size)
@@ -402,12 +406,67 @@ static size_t frame_chunked(struct client *c, uint64_t seed, uint64_t size)
 	return out + (size_t)sprintf(c->body + out, "0\r\n%s\r\n", draw(c, 2) ? "" : "X-T: 1\r\n");
 }
 
+/* The next line of a head, without its end and the blanks that may fill it; false: the empty one, or none. */
+static bool head_line(const char **at, char *line, size_t room)
+{
+	const char *eol = strstr(*at, "\r\n"), *p = *at;
+	size_t n = 0;
+
+	if (!eol || eol == p)
+		return false;
+	for (; p < eol; p++)
+		if (n + 1 < room && !(n && line[n - 1] == ' ' && *p == ' '))
+			line[n++] = *p;
+	while (n && line[n - 1] == ' ')
+		n--;
+	line[n] = 0;
+	*at = eol + 2;
+	return true;
+}
+
+static bool is_of(const char *line, const char *name)
+{
+	return !strncasecmp(line, name, strlen(name)) && line[strlen(name)] == ':';
+}
+
+/*
+ * Whether the pod got the head that was sent, in order, with the lane's lines put on once each, wherever, and what the rule takes away gone.
+ */
+static bool is_head(const char *got, const char *sent, bool lane, bool rule)
+{
+	char put[3][64] = { "", "x-set: new", "x-add: more" }, line[1024], want[1024];
+	unsigned int times[3] = { 0 }, n = rule ? 3 : lane ? 1 : 0, i;
+	bool more;
+
+	snprintf(put[0], sizeof(put[0]), "x-mse-tag: %s", opt.tag);
+	while (head_line(&got, line, sizeof(line))) {
+		for (i = 0; i < n && strcasecmp(line, put[i]); i++)
+			;
+		if (i < n) {
+			times[i]++;
+			continue;
+		}
+		do {
+			more = head_line(&sent, want, sizeof(want));
+		} while (more && ((lane && is_of(want, "x-mse-tag")) || (rule && (is_of(want, "x-set") || is_of(want, "x-secret")))));
+		if (!more || strcmp(line, want))
+			return false;
+	}
+	for (i = 0; i < n; i++)
+		if (times[i] != 1)
+			return false;
+	while (head_line(&sent, want, sizeof(want)))
+		if (!(lane && is_of(want, "x-mse-tag")) && !(rule && (is_of(want, "x-set") || is_of(want, "x-secret"))))
+			return false;
+	return true;
+}
+
 /* One request. False: the connection is of no more use. */
 static bool one(struct client *c, uint64_t n)
 {
 	uint64_t size = draw_size(c), seed = draw(c, 60000), hash = LW_FNV_START;
 	enum what what = (enum what)draw(c, WHAT__MAX);
-	bool tag = draw(c, 100) < opt.tag_percent, close = what == GET_CLOSE || !draw(c, 12), has_body, gray;
+	bool tag = draw(c, 100) < opt.tag_percent, rule = tag && opt.by_rule && draw(c, 100) < opt.by_rule, close = what == GET_CLOSE || !draw(c, 12), has_body, gray;
 	char head[1024], id[64], want[64];
 	size_t head_len, body_len = 0;
 	struct answer a;
@@ -429,6 +488,7 @@ static bool one(struct client *c, uint64_t n)
 		[POST_ECHO] = "POST /echo?n=%llu&m=%llu", [POST_CHUNKED] = "POST /echo?n=%llu&m=%llu",
 		[PUT_HASH] = "PUT /echo?hash&n=%llu&m=%llu", [EXPECT_HASH] = "POST /continue?n=%llu&m=%llu",
 		[GET_204] = "GET /status/204?n=%llu&m=%llu", [GET_ID] = "GET /id?n=%llu&m=%llu",
+		[GET_HEAD] = "GET /head?n=%llu&m=%llu",
 	};
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -436,8 +496,12 @@ static bool one(struct client *c, uint64_t n)
 #pragma GCC diagnostic pop
 	head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, " HTTP/1.1\r\nHost: web\r\nX-Id: %s\r\n%s", id,
 				     close ? "Connection: close\r\n" : "");
-	if (tag)
+	if (tag && !rule)
 		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "x-mse-tag: %s\r\n", opt.tag);
+	if (opt.by_rule && (rule || !tag)) /* the ones that are taken away before, between and behind those that stay */
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len,
+					     "%sX-Secret: a\r\nx-keep: 1\r\nx-set: old\r\nx-user: %s\r\nx-set: older\r\nx-add: one\r\n%s",
+					     draw(c, 2) ? "x-secret: b\r\n" : "", rule ? "xiaoming" : "li", draw(c, 2) ? "x-secret: c\r\n" : "");
 	if (what == EXPECT_HASH)
 		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Expect: 100-continue\r\n");
 	if (what == POST_CHUNKED) {
@@ -459,11 +523,15 @@ static bool one(struct client *c, uint64_t n)
 		memcpy(all + head_len, c->body, body_len);
 		r = send_all(c, all, head_len + body_len);
 	} else {
-		size_t cut = draw(c, 10) ? head_len : (size_t)draw(c, head_len);
+		size_t cut = draw(c, rule ? 4 : 10) ? head_len : (size_t)draw(c, head_len), cut2 = cut;
 
+		if (rule && cut < head_len && draw(c, 2))
+			cut2 += (size_t)draw(c, head_len - cut);
 		r = send_all(c, head, cut);
 		if (!r)
-			r = send_all(c, head + cut, head_len - cut);
+			r = send_all(c, head + cut, cut2 - cut);
+		if (!r)
+			r = send_all(c, head + cut2, head_len - cut2);
 		if (!r)
 			r = send_all(c, c->body, body_len);
 	}
@@ -494,7 +562,8 @@ static bool one(struct client *c, uint64_t n)
 	last_tag = c->last_tag;
 	c->last_tag = tag;
 	gray = strstr(a.pod, opt.mark) != NULL;
-	snprintf(want, sizeof(want), "%s", tag ? opt.tag : "");
+	/* where there is no agent nobody puts the tag on */
+	snprintf(want, sizeof(want), "%s", tag && !(rule && !gray && opt.may_fall_back && !a.tag[0]) ? opt.tag : "");
 	if (has_body)
 		hash = lw_fnv(LW_FNV_START, lw_pattern_at(seed, 0), (size_t)size);
 	if (what == PUT_HASH || what == EXPECT_HASH) {
@@ -504,6 +573,8 @@ static bool one(struct client *c, uint64_t n)
 		r |= strcmp(text, a.text) != 0;
 	} else if (what == GET_ID) {
 		r |= strncmp(a.text, a.pod, strlen(a.pod)) != 0 || a.length != strlen(a.pod) + 1;
+	} else if (what == GET_HEAD) {
+		r |= !is_head(a.text, head, want[0], rule && want[0]);
 	} else if (what != GET_204) {
 		r |= a.length != size;
 	}
@@ -574,7 +645,7 @@ static int usage(void)
 {
 	fputs("usage: soak --target IP:PORT ... [--requests N | --seconds N] [--threads N] [--tag gray] [--seed N]\n"
 	      "            [--tagged PERCENT] [--pace US] [--timeout SECONDS] [--mss BYTES] [--may-fall-back] [--never NAME] [--log FILE]\n"
-	      "            [--polls]\n"
+	      "            [--polls] [--by-rule PERCENT]\n"
 	      "--may-fall-back: base may answer a tagged request. --never: answers of such pods are wrong. --pace: mean pause before a request.\n"
 	      "--polls: clients wait in poll(2), not in recv(2). SIGTERM ends it.\n",
 	      stderr);
@@ -629,7 +700,8 @@ int main(int argc, char **argv)
 						 { "tag", 1, 0, 'g' },	  { "seed", 1, 0, 's' },     { "seconds", 1, 0, 'S' },
 						 { "pace", 1, 0, 'p' },	  { "timeout", 1, 0, 'T' },  { "tagged", 1, 0, 'P' },
 						 { "mss", 1, 0, 'm' },	  { "may-fall-back", 0, 0, 'f' }, { "log", 1, 0, 'l' },
-						 { "never", 1, 0, 'N' },  { "polls", 0, 0, 'o' },	  { 0 } };
+						 { "never", 1, 0, 'N' },  { "polls", 0, 0, 'o' },	  { "by-rule", 1, 0, 'r' },
+						 { 0 } };
 	static char mark[64];
 	pthread_t threads[THREADS_MAX];
 	struct timespec from, to;
@@ -656,6 +728,7 @@ int main(int argc, char **argv)
 		case 'N': opt.never = optarg; break;
 		case 'f': opt.may_fall_back = true; break;
 		case 'o': opt.polls = true; break;
+		case 'r': opt.by_rule = (unsigned int)atoi(optarg); break;
 		case 'l':
 			opt.log = fopen(optarg, "we");
 			if (!opt.log)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Sixteen clients in two namespaces, mixed lanes, methods, body sizes and connections; each answer checked for
-# lane, identity and body. SOAK_REQUESTS (1,000,000) and SOAK_SEED set the run. Fails on a wrong or lost answer, on a
+# Sixteen clients in two namespaces, mixed lanes, methods, body sizes and connections, half of the lane by its tag and half by a rule that
+# changes the head; each answer checked for lane, identity and body, and heads as the pod got them. SOAK_REQUESTS (1,000,000) and SOAK_SEED set the run. Fails on a wrong or lost answer, on a
 # complaint of the kernel, and on memory that grows between the middle and the end.
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
 
@@ -16,7 +16,10 @@ pod_ns client1
 pod_ns client2
 release web web <<-END
 	matches: [{headers: [{name: x-user, value: xiaoming}]}]
-	requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}
+	requestHeaderModifier:
+	  set: [{name: x-mse-tag, value: gray}, {name: x-set, value: new}]
+	  add: [{name: x-add, value: more}]
+	  remove: [x-secret]
 END
 agent_start ${SOAK_AGENT:-}
 
@@ -37,7 +40,7 @@ say "seed $seed, $requests requests"
 memory start
 pids=()
 for i in 1 2; do
-	exec_pod "client$i" "$LWT_BUILD/tests/soak" "${targets[@]}" --requests $((requests / 2)) --threads 8 --seed "$seed$i" $(soak_waits) \
+	exec_pod "client$i" "$LWT_BUILD/tests/soak" "${targets[@]}" --requests $((requests / 2)) --threads 8 --by-rule 50 --seed "$seed$i" $(soak_waits) \
 		>"$LWT_TMP/soak$i" 2>"$LWT_TMP/soak$i.err" &
 	pids+=($!)
 done

@@ -2,10 +2,12 @@
 """state.py DIR WORKLOADS PODS OPEN: a state folder. A file for each workload, and one for its Rollout; of OPEN the
 release is at step 1, the others are between two releases.
 
-state.py DIR step N S: moves the Rollout of workload N on to step S: another share of its requests.
+state.py DIR step N S: moves the Rollout of workload N on to step S: another share of its requests. Prints the time at which it was put there,
+in nanoseconds since 1970.
 """
 import os
 import sys
+import time
 
 STEPS = 50
 
@@ -13,7 +15,9 @@ STEPS = 50
 def put(path, text):
     with open(path + ".tmp", "w", encoding="utf-8") as f:
         f.write(text)
+    now = time.time_ns()
     os.replace(path + ".tmp", path)
+    return now
 
 
 def rollout(n, step):
@@ -112,7 +116,7 @@ spec: {{replicas: 1, selector: {{matchLabels: {{app: app-{n}, pod-template-hash:
 where, what = sys.argv[1], sys.argv[2]
 if what == "step":
     number = int(sys.argv[3])
-    put(f"{where}/rollout-{number}.yaml", rollout(number, int(sys.argv[4])))
+    print(put(f"{where}/rollout-{number}.yaml", rollout(number, int(sys.argv[4]))))
 else:
     workloads, pods, opened = int(what), int(sys.argv[3]), int(sys.argv[4])
     for number in range(workloads):

@@ -25,7 +25,7 @@ figures() {
 }
 # before; look, as often as you like; then bounded WHAT CONNECTIONS TCP_MB: what they took at most, and that it is given back. An enrolled
 # connection is 11 kB of the kernel's, its sockets included; the agent has 26 MB, however many there are. What others on the machine take and give
-# back meanwhile is in it: 128 MB of the kernel's and of TCP's are theirs.
+# back meanwhile is in it: 192 MB of the kernel's and 128 of TCP's are theirs.
 before() {
 	RSS0=$(rss) KERNEL0=$(kernel) TCP0=$(tcp)
 	RSS1=$RSS0 KERNEL1=$KERNEL0 TCP1=$TCP0
@@ -40,9 +40,10 @@ given_back() { [ "$(rss)" -le $((RSS0 + 4)) ] && [ "$(kernel)" -le $((KERNEL0 + 
 bounded() {
 	say "before: agent RSS $RSS0 MB, kernel $KERNEL0 MB, TCP $TCP0 MB; at most $RSS1, $KERNEL1, $TCP1; after: $(figures)"
 	expect_most "$1: agent RSS, MB" 48 "$RSS1"
-	expect_most "$1: kernel, MB" $((KERNEL0 + 128 + $2 * 16 / 1000)) "$KERNEL1"
+	expect_most "$1: kernel, MB" $((KERNEL0 + 192 + $2 * 16 / 1000)) "$KERNEL1"
 	expect_most "$1: TCP, MB" $((TCP0 + 128 + $3)) "$TCP1"
-	until_ok 60 "$1: memory to be given back" given_back "$2"
+	# somebody else's agent has 130 MB of the kernel's, and may go first
+	until_ok 300 "$1: memory to be given back" given_back "$2"
 }
 crowds_held() {
 	local f n=0

@@ -57,6 +57,8 @@ grep -hv '^half' "$LWT_TMP"/soak[12].err || true
 lw stats
 [ $status = 0 ] || fail "wrong or lost answers"
 [ -z "$(kernel_complaints)" ] || fail "the kernel complained"
-[ "${RSS[end]}" -le $((RSS[middle] * 5 / 4 + 8192)) ] || fail "the agent's memory grows"
-[ "${SLAB[end]}" -le $((SLAB[middle] * 5 / 4 + 65536)) ] || fail "the kernel's memory grows"
+[ "${RSS[end]}" -le $((RSS[middle] + 2048)) ] && [ "${RSS[end]}" -le 49152 ] || fail "the agent's memory grows"
+# of the whole machine: an agent of somebody else's has 130 MB of it, and may come in between
+slab_is_back() { memory end && [ "${SLAB[end]}" -le $((SLAB[middle] + 65536)) ]; }
+until_ok 300 "the kernel's memory to be what it was: it grows" slab_is_back
 say ok

@@ -13,12 +13,13 @@ middle() {
 }
 url() { echo "http://${POD_IP[$1]}:$LWT_PORT$2"; }
 # call NAME PATH [HEADER]: which pod the service between has asked.
-call() { req client ${3:+-H "$3"} "$(url "$1" "$2")" | sed 's/\[.*//'; }
+call() { req client ${CALL_SECONDS:+-m "$CALL_SECONDS"} ${3:+-H "$3"} "$(url "$1" "$2")" | sed 's/\[.*//'; }
 # park NAME WHAT [HEADER]: a request that is read and waits; its answer will be in $LWT_TMP/WHAT.
 park() {
 	local before
 	before=$(at_work "$1")
-	call "$1" "/park/$2" "${3:-}" >"$LWT_TMP/$2" &
+	# it may be let go of only after a hundred others, on a busy machine
+	CALL_SECONDS=$((200 * LWT_SLOW)) call "$1" "/park/$2" "${3:-}" >"$LWT_TMP/$2" &
 	until_ok 10 "$1 to have read $2" more_at_work "$1" "$before"
 }
 # Requests that the service's process is at work on, from the map that the programs count in.

@@ -28,6 +28,9 @@ struct {
 	__type(value, __u64);
 } cookies SEC(".maps");
 
+/* An end of file is handed on, too, the packet without bytes that it is. */
+__u32 st_fins;
+
 SEC("sk_msg")
 int st_send(struct sk_msg_md *msg)
 {
@@ -58,7 +61,7 @@ int st_reply(struct __sk_buff *skb)
 {
 	__u64 key = bpf_get_socket_cookie(skb), *down;
 
-	if (!skb->len)
+	if (!skb->len && !st_fins)
 		return SK_PASS;
 	down = bpf_map_lookup_elem(&routes, &key);
 	if (!down)

@@ -21,6 +21,14 @@ struct {
 	__type(value, __u64);
 } routes SEC(".maps");
 
+/* From an enrolled socket to another one, into whose queue goes what is sent on it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u64);
+	__type(value, __u64);
+} pasts SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -35,13 +43,18 @@ SEC("sk_msg")
 int st_send(struct sk_msg_md *msg)
 {
 	struct bpf_sock *sk = msg->sk;
-	__u64 *cookie, *up, key;
+	__u64 *cookie, *up, *past, key;
 
 	if (!sk)
 		return SK_PASS;
 	cookie = bpf_sk_storage_get(&cookies, sk, 0, 0);
 	if (!cookie)
 		return SK_PASS;
+	past = bpf_map_lookup_elem(&pasts, cookie);
+	if (past) {
+		key = *past;
+		return bpf_msg_redirect_hash(msg, &downs, &key, BPF_F_INGRESS);
+	}
 	up = bpf_map_lookup_elem(&routes, cookie);
 	if (!up)
 		return SK_PASS;

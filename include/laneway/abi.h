@@ -36,6 +36,7 @@ enum lw_config_flags {
 	LW_CONF_READS = 1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
 	LW_CONF_OLDER = 1 << 9, /* lw_older is not empty */
 	LW_CONF_TCP_SHORT = 1 << 13, /* TCP has next to no memory left: nothing is enrolled, and steered bytes keep to TCP */
+	LW_CONF_WIRE_REQUESTS = 1 << 14, /* but requests do: who reads them and asks FIONREAD would be told of none of them */
 	LW_CONF_POD_EVIDENCE = 1 << 12, /* what all of a pod is working on is evidence for those of its processes that read no requests */
 };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -79,7 +80,7 @@ static void pass_by(int c, int *g)
 		got = got_by_tcp(*g);
 		sent = sent_by_tcp(*g);
 		gray_turn(c, gray, g);
-		if (got_by_tcp(*g) == got && sent_by_tcp(*g) == sent)
+		if ((got_by_tcp(*g) == got || !lab_requests_pass_by()) && sent_by_tcp(*g) == sent)
 			return;
 		usleep(10000);
 	}
@@ -115,10 +116,30 @@ static void steered_bytes_pass_tcp_by(void **state)
 		gray_turn(c, gray, &g);
 		base_turn(c, b);
 	}
-	assert_int_equal(got_by_tcp(g), got);
+	assert_int_equal(got_by_tcp(g), lab_requests_pass_by() ? got : got + 5 * strlen(GRAY_TAGGED));
 	assert_int_equal(sent_by_tcp(g), sent);
 	assert_true(got_by_tcp(b) > 0);
 	close_all(c, b, g);
+}
+
+/* Who reads requests is told how much there is of them: nobody keeps a server out, as clients are that this kernel would hurt. */
+static void servers_are_told_of_requests(void **state)
+{
+	struct pollfd p = { .events = POLLIN };
+	int c, b, n;
+
+	(void)state;
+	open_gray(&c, &b, &p.fd);
+	for (int i = 0; i < 3; i++) {
+		lab_send(c, GET);
+		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+		assert_int_equal(ioctl(p.fd, FIONREAD, &n), 0);
+		assert_int_equal(n, strlen(GET));
+		lab_expect(p.fd, GET);
+		lab_send(p.fd, OK(0, ""));
+		lab_expect(c, OK(0, ""));
+	}
+	close_all(c, b, p.fd);
 }
 
 /* Pods that are in no lane learn of their requests' lanes from the wire. */
@@ -186,7 +207,7 @@ static void what_is_not_read_takes_tcp(void **state)
 		lab_expect(g, head);
 		carry(c, g, body, N);
 		/* the first LW_BYPASS_MAX bytes, and what had been read before they were full */
-		assert_in_range(got_by_tcp(g) - got, N / 2, N - LW_BYPASS_MAX / 2);
+		assert_in_range(got_by_tcp(g) - got, N / 2, lab_requests_pass_by() ? N - LW_BYPASS_MAX / 2 : N + sizeof(head));
 		snprintf(head, sizeof(head), ANSWER, (int)N);
 		lab_send(g, head);
 		lab_expect(c, head);
@@ -595,6 +616,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(steered_bytes_pass_tcp_by, two_pods_clean),
+		cmocka_unit_test_teardown(servers_are_told_of_requests, two_pods_clean),
 		cmocka_unit_test_teardown(base_pods_get_theirs_by_tcp, two_pods_clean),
 		cmocka_unit_test_teardown(what_is_not_read_takes_tcp, two_pods_clean),
 		cmocka_unit_test_teardown(unread_body_is_not_overtaken, two_pods_clean),

@@ -71,6 +71,11 @@ bool lab_counts_bytes(void)
 	return !(lw_kern_keeps(lab.kern, &noticed) & LW_KEEP_FIONREAD);
 }
 
+bool lab_requests_pass_by(void)
+{
+	return lw_kern_past(lab.kern) == LW_PAST_ALL;
+}
+
 int lab_patience_ms(int ms)
 {
 	const char *slow = getenv("LW_SLOW");

@@ -76,6 +76,8 @@ void lab_kill_agent(void);
 bool lab_has_fentry(void);
 /* Whether FIONREAD counts steered bytes on this kernel. The lab enrols sockets of who asks in any case. After lab_start(). */
 bool lab_counts_bytes(void);
+/* Whether requests may pass TCP by on this kernel; responses do in any case. After lab_start(). */
+bool lab_requests_pass_by(void);
 /* How long to wait for something, where ms are plenty on a machine of its own: LW_SLOW stretches it. */
 int lab_patience_ms(int ms);
 

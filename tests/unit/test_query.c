@@ -75,6 +75,12 @@ const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
 	return tests_seen;
 }
 
+enum lw_past lw_kern_past(const struct lw_kern *kern)
+{
+	(void)kern;
+	return LW_PAST_RESPONSES;
+}
+
 uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
 {
 	(void)kern;
@@ -401,6 +407,9 @@ static void test_status(void **state)
 	assert_false(lw_json_bool(lw_json_at(o, 1), "ok"));
 	assert_string_equal(lw_json_str(lw_json_at(o, 0), "concerns"), "");
 	assert_string_equal(lw_json_str(lw_json_at(o, 1), "concerns"), "splice");
+	o = lw_json_get(data, "bypass");
+	assert_false(lw_json_bool(o, "requests"));
+	assert_true(lw_json_bool(o, "responses"));
 	o = lw_json_get(data, "host_pods");
 	assert_int_equal(lw_json_int(o, "pods"), 3);
 	assert_int_equal(lw_json_int(o, "found"), 2);

@@ -309,6 +309,16 @@ static void add_kept_out(const struct lw_query *q, struct json_object *data)
 	(void)lw_kern_each_kept(q->kern, on_kept, lw_json_new_array(o, "processes"));
 }
 
+/* What passes TCP by between two pods of this node. */
+static void add_bypass(const struct lw_query *q, struct json_object *data)
+{
+	struct json_object *o = lw_json_new_object(data, "bypass");
+	enum lw_past past = lw_kern_past(q->kern);
+
+	lw_json_add_bool(o, "requests", past == LW_PAST_ALL);
+	lw_json_add_bool(o, "responses", past != LW_PAST_NONE);
+}
+
 /* One entry for the same program in the same place, as pods' devices are many. */
 static void on_other(const char *where, const char *program, bool before, void *arg)
 {
@@ -400,6 +410,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	lw_json_add_int(decisions, "ok", (int64_t)stats.ok);
 	lw_json_add_int(decisions, "other", (int64_t)stats.other);
 	add_kept_out(q, data);
+	add_bypass(q, data);
 	add_host_pods(q, data);
 	add_devices(q, data);
 	add_others(q, data);

@@ -19,7 +19,10 @@ static void print_one(const struct lw_selftest_result *t)
 {
 	(void)printf("%-3s  %-24s %s\n", t->ok ? "ok" : "no", t->name, t->about);
 	(void)printf("     %-24s %s", "", t->detail);
-	if (!t->ok && t->keeps)
+	if (!t->ok && t->past)
+		(void)printf(": %s take TCP between two pods of a node",
+			     t->keeps & LW_KEEP_FIONREAD ? "requests" : "steered bytes");
+	else if (!t->ok && t->keeps)
 		(void)printf(": clients that %s are kept out", keep_text(t->keeps));
 	else if (!t->ok)
 		(void)printf(": sockets are not enrolled this way here");
@@ -70,12 +73,16 @@ static void print_table(const struct lw_selftest_result *tests, enum lw_kern_mod
 enum lw_exit lw_self_test_run(bool json)
 {
 	_cleanup_free_ struct lw_selftest_result *tests = NULL;
-	enum lw_kern_mode mode;
+	struct lw_selftest found = {};
 	struct utsname uts = {};
+	enum lw_kern_mode mode;
 	uint32_t keeps;
 
-	if (lw_kern_selftest(&tests, &mode, &keeps) < 0)
+	if (lw_kern_selftest(&found) < 0)
 		return LW_EXIT_SYSTEM;
+	tests = found.tests;
+	mode = found.mode;
+	keeps = found.keeps;
 	(void)uname(&uts);
 	(json ? print_json : print_table)(tests, mode, keeps, uts.release);
 	return mode == LW_KERN_MODE_NONE ? LW_EXIT_SYSTEM : LW_EXIT_OK;

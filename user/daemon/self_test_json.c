@@ -14,6 +14,7 @@ void lw_self_test_json(const struct lw_selftest_result *tests, struct json_objec
 		lw_json_add_bool(o, "ok", tests->ok);
 		lw_json_add_str(o, "about", tests->about);
 		lw_json_add_str(o, "concerns",
+				tests->past			? "bypass" :
 				tests->keeps & LW_KEEP_FIONREAD ? "fionread" :
 				tests->keeps & LW_KEEP_SPLICE	? "splice" :
 								  "");

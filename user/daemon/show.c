@@ -287,6 +287,19 @@ static void show_kept_out(struct json_object *kept)
 		say("  and %zu more (-o json)\n", lw_json_len(processes) - KEPT_SHOWN);
 }
 
+static void show_bypass(struct json_object *bypass)
+{
+	bool requests = lw_json_bool(bypass, "requests");
+
+	if (!lw_json_bool(bypass, "responses"))
+		say("bypass     none: between two pods of this node steered bytes take TCP\n");
+	else
+		say("bypass     %s\n",
+		    requests ?
+			    "requests and responses" :
+			    "responses alone: of what passes TCP by this kernel tells no server that asks FIONREAD");
+}
+
 /* Of an agent that steers: elsewhere there is nothing to be on. */
 static void show_devices(struct json_object *devices)
 {
@@ -349,6 +362,7 @@ void lw_show_status(struct json_object *data)
 	    lw_json_int(decisions, "ok"), lw_json_int(decisions, "other"),
 	    lw_json_int(decisions, "other") ? " (laneway stats)" : "");
 	show_kept_out(lw_json_get(data, "kept_out"));
+	show_bypass(lw_json_get(data, "bypass"));
 	show_host_pods(lw_json_get(data, "host_pods"));
 	show_devices(lw_json_get(data, "devices"));
 	show_others(lw_json_get(data, "others"));

@@ -23,7 +23,7 @@ static const char *const hooks[] = { "connect4", "connect6", "getpeername4", "ge
 /* How many of them there are: the last one in one mode alone. */
 static size_t nhooks(const struct lw_kern *kern)
 {
-	return COUNT(hooks) - (kern->mode != LW_KERN_MODE_VERDICT);
+	return COUNT(hooks) - (kern->found.mode != LW_KERN_MODE_VERDICT);
 }
 
 static int open_in(const struct lw_kern *kern, const char *prefix, const char *name)
@@ -52,7 +52,7 @@ bool lw_adopt_can(struct lw_kern *kern, const char *cgroup)
 	uint32_t id;
 
 	if (lw_record_read(kern->pin_dir, &record, &id) || record.build != lw_record_build() ||
-	    record.cgroup != lw_record_cgroup(cgroup) || record.mode != kern->mode)
+	    record.cgroup != lw_record_cgroup(cgroup) || record.mode != kern->found.mode)
 		return false;
 	if (kern->record_id && kern->record_id != id)
 		return false; /* not those any more that we hold */

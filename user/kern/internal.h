@@ -46,9 +46,8 @@ struct lw_kern {
 	uint32_t record_id; /* of the map that was found, if adopts */
 	bool fail_closed;
 	char *bpffs_mounted; /* we mounted it */
-	enum lw_kern_mode mode;
-	struct lw_selftest_result *tests;
-	uint32_t keeps, noticed; /* enum lw_keep: whom the mode would hurt, and who of them is noticed */
+	struct lw_selftest found;
+	uint32_t noticed; /* enum lw_keep: who is noticed, of those whom the mode would hurt */
 	struct lw_addr *kept_pods; /* addresses, of the last call that succeeded */
 	size_t nkept_pods; /* SIZE_MAX: the one since has not */
 	struct lw_base_counts *base; /* rows.c; NULL: nobody has asked */
@@ -75,11 +74,8 @@ void lw_wait_close(struct lw_kern *kern);
 /* Returns when all programs have ended that run now. 0; or -errno: they may run still. */
 int lw_wait_for_programs(const struct lw_kern *kern);
 
-/*
- * Runs the self-tests. *ret: an array ending with a NULL name, for free(). *ret_keeps: enum lw_keep, clients that must
- * not be enrolled in this mode. 0 or -errno.
- */
-int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps);
+/* Runs the self-tests. 0 or -errno. */
+int lw_selftest_run(struct lw_selftest *ret);
 
 /* The test of that name, as far as it is known before it is run. */
 bool lw_selftest_name(const char *name, struct lw_selftest_result *ret);

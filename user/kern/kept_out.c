@@ -46,18 +46,18 @@ int lw_kept_out_start(struct lw_kern *kern)
 
 	if (!r)
 		r = keep_names(kern, ask_one_pod);
-	if (!r && (kern->keeps & LW_KEEP_FIONREAD))
+	if (!r && (kern->found.keeps & LW_KEEP_FIONREAD))
 		r = keep_names(kern, ask_fionread);
 	if (r || options->no_notice)
 		return r;
-	kern->noticed = lw_notice_start(kern, kern->keeps, options->watch_syscalls, &kern->notice);
+	kern->noticed = lw_notice_start(kern, kern->found.keeps, options->watch_syscalls, &kern->notice);
 	if (kern->noticed)
 		kern->config->flags |= LW_CONF_KEEPS_OUT;
-	if ((kern->keeps & LW_KEEP_FIONREAD) && !(kern->noticed & LW_KEEP_FIONREAD)) {
+	if ((kern->found.keeps & LW_KEEP_FIONREAD) && !(kern->noticed & LW_KEEP_FIONREAD)) {
 		lw_error("attach to tcp_ioctl, to keep clients out that ask FIONREAD: %s", strerror(EOPNOTSUPP));
 		return -EOPNOTSUPP;
 	}
-	if ((kern->keeps & LW_KEEP_SPLICE) && !(kern->noticed & LW_KEEP_SPLICE))
+	if ((kern->found.keeps & LW_KEEP_SPLICE) && !(kern->noticed & LW_KEEP_SPLICE))
 		lw_info("clients that read with splice(2) are not noticed on this kernel: name them with --keep-out, or see --watch-syscalls");
 	return 0;
 }
@@ -65,7 +65,7 @@ int lw_kept_out_start(struct lw_kern *kern)
 uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
 {
 	*ret_noticed = kern->noticed;
-	return kern->keeps;
+	return kern->found.keeps;
 }
 
 /* What there is after a call that failed is not known. */

@@ -94,14 +94,14 @@ static int attach(struct lw_kern *kern)
 	if (fd < 0)
 		return -errno;
 	r = attach_map(kern, s->progs.lw_msg, s->maps.lw_down_socks, BPF_SK_MSG_VERDICT, "sk_msg");
-	if (!r && kern->mode == LW_KERN_MODE_VERDICT)
+	if (!r && kern->found.mode == LW_KERN_MODE_VERDICT)
 		r = attach_map(kern, s->progs.lw_native, s->maps.lw_down_socks, BPF_SK_SKB_VERDICT, "sk_skb");
 	if (!r)
 		r = attach_map(kern, s->progs.lw_reply, s->maps.lw_up_socks, BPF_SK_SKB_VERDICT, "sk_skb");
 	/* what holds for downstream sockets holds for the pods' ends: both send natively and receive past TCP */
 	if (!r)
 		r = attach_map(kern, s->progs.lw_far_msg, s->maps.lw_far_socks, BPF_SK_MSG_VERDICT, "sk_msg");
-	if (!r && kern->mode == LW_KERN_MODE_VERDICT)
+	if (!r && kern->found.mode == LW_KERN_MODE_VERDICT)
 		r = attach_map(kern, s->progs.lw_native, s->maps.lw_far_socks, BPF_SK_SKB_VERDICT, "sk_skb");
 	for (size_t i = 0; !r && i < LW_KERN_LINKS; i++) {
 		_cleanup_free_ char *path = NULL;
@@ -197,7 +197,7 @@ static void add_older(struct lw_kern *kern)
 	(void)lw_reads_unpin(kern);
 }
 
-int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps)
+int lw_kern_selftest(struct lw_selftest *ret)
 {
 	int r;
 
@@ -205,7 +205,7 @@ int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *r
 	r = lw_needs_check(NULL);
 	if (r)
 		return r;
-	r = lw_selftest_run(ret_tests, ret_mode, ret_keeps);
+	r = lw_selftest_run(ret);
 	if (r)
 		lw_error("run the self-tests: %s", strerror(-r));
 	return r;
@@ -220,13 +220,14 @@ static int choose_mode(struct lw_kern *kern)
 
 	if (!lw_record_read(kern->pin_dir, &record, &id) && record.build == lw_record_build() && record.program &&
 	    record.program == lw_record_program()) {
-		kern->tests = lw_record_get_tests(&record);
-		kern->mode = (enum lw_kern_mode)record.mode;
-		kern->keeps = record.keeps;
-		if (kern->tests)
+		kern->found.tests = lw_record_get_tests(&record);
+		kern->found.mode = (enum lw_kern_mode)record.mode;
+		kern->found.keeps = record.keeps;
+		kern->found.past = (enum lw_past)record.past;
+		if (kern->found.tests)
 			return 0;
 	}
-	r = lw_selftest_run(&kern->tests, &kern->mode, &kern->keeps);
+	r = lw_selftest_run(&kern->found);
 	if (r)
 		lw_error("run the self-tests: %s", strerror(-r));
 	return r;
@@ -243,7 +244,7 @@ static int load(struct lw_kern *kern)
 	if (!kern->skel)
 		return -errno;
 	(void)bpf_map__set_max_entries(kern->skel->maps.lw_scratch, LW_SCRATCH_SPARE + (uint32_t)cpus * LW_SCRATCH_CPU);
-	bpf_program__set_autoload(kern->skel->progs.lw_setsockopt, kern->mode == LW_KERN_MODE_VERDICT);
+	bpf_program__set_autoload(kern->skel->progs.lw_setsockopt, kern->found.mode == LW_KERN_MODE_VERDICT);
 	r = kern->adopts ? lw_adopt_open(kern) : 0;
 	if (!r)
 		r = lw_lanes_bpf__load(kern->skel);
@@ -312,7 +313,7 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 	r = choose_mode(kern);
 	if (r)
 		return r;
-	if (kern->mode == LW_KERN_MODE_NONE) {
+	if (kern->found.mode == LW_KERN_MODE_NONE) {
 		*ret = TAKE_PTR(kern);
 		return 0;
 	}
@@ -341,8 +342,10 @@ static void configure(struct lw_kern *kern)
 
 	kern->config->abi = LW_ABI_VERSION;
 	kern->config->flags = (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) | (o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
-			      (o->no_bypass ? 0 : LW_CONF_BYPASS) | (o->pod_evidence ? LW_CONF_POD_EVIDENCE : 0) |
-			      (kern->mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
+			      (lw_kern_past(kern) >= LW_PAST_RESPONSES ? LW_CONF_BYPASS : 0) |
+			      (lw_kern_past(kern) == LW_PAST_RESPONSES ? LW_CONF_WIRE_REQUESTS : 0) |
+			      (o->pod_evidence ? LW_CONF_POD_EVIDENCE : 0) |
+			      (kern->found.mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = LW_HEARTBEAT_MAX_NS;
 	kern->config->other_pid = (__u32)kern->other;
 	kern->config->down_rcvbuf = down_buffer("rmem_max", DOWN_RCVBUF, "large steered responses are slow");
@@ -419,11 +422,12 @@ static int leave_record(struct lw_kern *kern)
 	record->program = lw_record_program();
 	record->cgroup = lw_record_cgroup(kern->cgroup);
 	record->pid = (uint32_t)getpid();
-	record->mode = kern->mode;
-	record->keeps = kern->keeps;
+	record->mode = kern->found.mode;
+	record->keeps = kern->found.keeps;
+	record->past = kern->found.past;
 	if (kern->options.socket)
 		(void)snprintf(record->socket, sizeof(record->socket), "%s", kern->options.socket);
-	lw_record_put_tests(record, kern->tests);
+	lw_record_put_tests(record, kern->found.tests);
 	r = lw_record_write(kern->pin_dir, record);
 	if (r)
 		lw_error("leave word in '%s': %s", kern->pin_dir, strerror(-r));
@@ -454,7 +458,7 @@ int lw_kern_begin(struct lw_kern *kern, pid_t other)
 {
 	int r;
 
-	if (kern->mode == LW_KERN_MODE_NONE)
+	if (kern->found.mode == LW_KERN_MODE_NONE)
 		return 0;
 	kern->other = other;
 	if (kern->adopts && !lw_adopt_can(kern, kern->cgroup)) {
@@ -584,7 +588,7 @@ void lw_kern_close(struct lw_kern **kern_)
 	free(kern->cgroup);
 	free(kern->pin_dir);
 	free(kern->old_dir);
-	free(kern->tests);
+	free(kern->found.tests);
 	free(kern->kept_pods);
 	free(kern->base);
 	free(kern);
@@ -600,9 +604,14 @@ uint64_t lw_kern_generation(const struct lw_kern *kern)
 	return kern->config ? kern->config->generation : 0;
 }
 
+enum lw_past lw_kern_past(const struct lw_kern *kern)
+{
+	return kern->options.no_bypass ? LW_PAST_NONE : kern->found.past;
+}
+
 enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern)
 {
-	return kern->mode;
+	return kern->found.mode;
 }
 
 const char *lw_kern_mode_name(enum lw_kern_mode mode)
@@ -620,7 +629,7 @@ const char *lw_kern_mode_name(enum lw_kern_mode mode)
 
 const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
 {
-	return kern->tests;
+	return kern->found.tests;
 }
 
 const char *const *lw_kern_attached(const struct lw_kern *kern)

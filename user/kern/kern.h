@@ -19,6 +19,13 @@ enum lw_kern_mode {
 	LW_KERN_MODE_VERDICT, /* sk_msg and a pass-all verdict */
 };
 
+/* What may pass TCP by between two pods of a node, as the self-tests found. */
+enum lw_past {
+	LW_PAST_NONE,
+	LW_PAST_RESPONSES, /* not requests: whoever reads them may ask FIONREAD, which tells him of nothing that has */
+	LW_PAST_ALL,
+};
+
 struct lw_kern_options {
 	const char *cgroup; /* cgroup2 root; NULL: found in /proc/self/mounts */
 	const char *bpffs; /* bpffs root; NULL: /sys/fs/bpf, mounted if it is not */
@@ -39,7 +46,16 @@ struct lw_selftest_result {
 	const char *about; /* what holds if it is ok, in words */
 	bool ok;
 	uint32_t keeps; /* enum lw_keep: if not ok, clients that do this are kept out; 0: the mode is not used */
+	bool past; /* of what passes TCP by: if not ok, some or all does not, and that is all */
 	char detail[160]; /* what was seen; what it means for the mode */
+};
+
+/* What the self-tests found. */
+struct lw_selftest {
+	struct lw_selftest_result *tests; /* ends with a NULL name; for free() */
+	enum lw_kern_mode mode;
+	uint32_t keeps; /* enum lw_keep: clients that must not be enrolled in this mode */
+	enum lw_past past;
 };
 
 /*
@@ -107,11 +123,10 @@ bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr);
 /* Every process that is kept out. 0 or -errno. */
 int lw_kern_each_kept(struct lw_kern *kern,
 		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg);
-/*
- * The self-tests alone, no other kernel side. *ret_tests ends with a NULL name, for free(). *ret_mode, *ret_keeps: as
- * they would be chosen. 0, or -errno with one line logged.
- */
-int lw_kern_selftest(struct lw_selftest_result **ret_tests, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps);
+/* The self-tests alone, no other kernel side. 0, or -errno with one line logged. */
+int lw_kern_selftest(struct lw_selftest *ret);
+/* What passes TCP by: what may, unless --no-bypass says that nothing does. */
+enum lw_past lw_kern_past(const struct lw_kern *kern);
 
 enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern);
 const char *lw_kern_mode_name(enum lw_kern_mode mode);

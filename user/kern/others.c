@@ -75,7 +75,7 @@ void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg
 		{ BPF_CGROUP_SETSOCKOPT, "cgroup/setsockopt" },
 	};
 	/* the last one is ours in one mode alone */
-	const size_t n = sizeof(hooks) / sizeof(hooks[0]) - (kern->mode != LW_KERN_MODE_VERDICT);
+	const size_t n = sizeof(hooks) / sizeof(hooks[0]) - (kern->found.mode != LW_KERN_MODE_VERDICT);
 
 	if (!kern->skel)
 		return;

@@ -215,7 +215,7 @@ int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)
 	if (kern->left) /* to be the agent at work again would give requests to sockets that are about to be closed */
 		return -ESHUTDOWN;
 	kern->in_force_ns = lw_clock_ns();
-	if (kern->mode == LW_KERN_MODE_NONE)
+	if (kern->found.mode == LW_KERN_MODE_NONE)
 		return 0;
 	next = kern->config->generation + 1;
 	slot = next & 1;
@@ -247,7 +247,7 @@ bool lw_kern_has(const struct lw_kern *kern, const struct lw_image *image)
 {
 	uint32_t slot;
 
-	if (kern->mode == LW_KERN_MODE_NONE || !kern->config->generation || kern->config->agent != kern->number)
+	if (kern->found.mode == LW_KERN_MODE_NONE || !kern->config->generation || kern->config->agent != kern->number)
 		return false;
 	slot = kern->config->generation & 1;
 	return !kern->unknown[slot] && kern->slots[slot] && lw_image_same(kern->slots[slot], image);

@@ -120,6 +120,7 @@ void lw_record_put_tests(struct lw_record *record, const struct lw_selftest_resu
 	for (record->ntests = 0; tests->name && record->ntests < LW_RECORD_TESTS; tests++, record->ntests++) {
 		record->tests[record->ntests].ok = tests->ok;
 		record->tests[record->ntests].keeps = tests->keeps;
+		record->tests[record->ntests].past = tests->past;
 		(void)lw_str_copy(record->tests[record->ntests].name, sizeof(record->tests[0].name), tests->name);
 		(void)lw_str_copy(record->tests[record->ntests].detail, sizeof(record->tests[0].detail), tests->detail);
 	}
@@ -136,6 +137,7 @@ struct lw_selftest_result *lw_record_get_tests(const struct lw_record *record)
 			return NULL;
 		all[i].ok = record->tests[i].ok;
 		all[i].keeps = record->tests[i].keeps;
+		all[i].past = record->tests[i].past;
 		(void)snprintf(all[i].detail, sizeof(all[i].detail), "%.*s", (int)sizeof(record->tests[i].detail) - 1,
 			       record->tests[i].detail);
 	}

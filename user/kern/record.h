@@ -10,7 +10,7 @@
 
 #include "kern/kern.h"
 
-#define LW_RECORD_TESTS 48
+#define LW_RECORD_TESTS 64
 
 struct lw_record {
 	/* These stay where they are, whatever becomes of the rest: any build reads them of any other. */
@@ -23,10 +23,12 @@ struct lw_record {
 	uint64_t program; /* of the whole executable: the self-tests need not run again where it is the same */
 	uint32_t mode; /* enum lw_kern_mode */
 	uint32_t keeps;
+	uint32_t past; /* enum lw_past */
 	uint32_t ntests;
 	struct {
 		uint32_t ok;
 		uint32_t keeps;
+		uint32_t past;
 		char name[32];
 		char detail[160];
 	} tests[LW_RECORD_TESTS];

@@ -37,7 +37,7 @@
 
 struct pair {
 	int near, far;
-	uint64_t cookie; /* of near */
+	uint64_t cookie, far_cookie;
 };
 
 /* One way of enrolling, with a downstream and an upstream connection. */
@@ -47,8 +47,9 @@ struct bench {
 	char prefix[16];
 	struct lw_selftest_result *results;
 	size_t *n;
-	bool ok; /* but for clients that are kept out */
+	bool ok; /* but for clients that are kept out, and for what passes TCP by */
 	uint32_t keeps; /* enum lw_keep */
+	enum lw_past past;
 };
 
 /* Every test, once for each way of enrolling. */
@@ -56,8 +57,10 @@ static const struct test {
 	const char *names[2]; /* with msg, with verdict */
 	const char *about;
 	uint32_t keeps; /* enum lw_keep: it concerns these clients alone */
+	bool past; /* it concerns what passes TCP by, as read by these or by all */
 } tests[] = {
-#define TEST(name, about, keeps) { { "msg-" name, "verdict-" name }, about, keeps }
+#define TEST(name, about, keeps) { { "msg-" name, "verdict-" name }, about, keeps, false }
+#define PAST(name, about, keeps) { { "msg-" name, "verdict-" name }, about, keeps, true }
 	TEST("connect", "a connected socket can be enrolled, and bound to an upstream one", 0),
 	TEST("fionread-native", "ioctl(FIONREAD) tells what waits from the own peer", 0),
 	TEST("edges-native", "1 MiB of the own peer's, read at the edges of epoll, is whole", 0),
@@ -78,10 +81,20 @@ static const struct test {
 	TEST("eof-steered", "an end of file that follows another pod's bytes comes behind them", 0),
 	TEST("fin-asleep", "another pod's own end of file ends a recv(2) that sleeps, behind its bytes", 0),
 	TEST("fin-edge", "another pod's own end of file is an edge of epoll, behind its bytes", 0),
+	PAST("fionread-past", "ioctl(FIONREAD) tells a server what a client of the node has sent past TCP", LW_KEEP_FIONREAD),
+	PAST("edges-past", "1 MiB past TCP, read at the edges of epoll, is whole", 0),
+	PAST("large-past", "the same by a server that reads on while FIONREAD tells of more", LW_KEEP_FIONREAD),
+	PAST("peek-past", "MSG_PEEK shows what has passed TCP by, and leaves it there", 0),
+	TEST("splice-past", "splice(2) reads what has passed TCP by", LW_KEEP_SPLICE),
+	PAST("order-past", "bytes past TCP and bytes by it, in turn, are read in this order", 0),
+	PAST("eof-past", "the connection's end of file comes behind bytes past TCP", 0),
+	PAST("eof-past-asleep", "and ends a recv(2) that sleeps", 0),
 	TEST("notice", "who asks FIONREAD is noticed, and can be kept out", 0),
 #undef TEST
+#undef PAST
 };
 #define NTESTS (sizeof(tests) / sizeof(tests[0]))
+_Static_assert(2 * NTESTS <= MAX_RESULTS, "room for all of both modes");
 
 bool lw_selftest_name(const char *name, struct lw_selftest_result *ret)
 {
@@ -90,7 +103,7 @@ bool lw_selftest_name(const char *name, struct lw_selftest_result *ret)
 
 		if (strcmp(t->names[i % 2], name) != 0)
 			continue;
-		*ret = (struct lw_selftest_result){ .name = t->names[i % 2], .about = t->about, .keeps = t->keeps };
+		*ret = (struct lw_selftest_result){ .name = t->names[i % 2], .about = t->about, .keeps = t->keeps, .past = t->past };
 		return true;
 	}
 	return false;
@@ -107,13 +120,15 @@ static bool report(struct bench *b, const char *name, bool ok, const char *forma
 		i++;
 	if (i == NTESTS) /* cannot be: each is called by its name above */
 		abort();
-	*r = (struct lw_selftest_result){
-		.name = tests[i].names[skip != strlen("msg-")], .about = tests[i].about, .ok = ok, .keeps = tests[i].keeps
-	};
+	*r = (struct lw_selftest_result){ .name = tests[i].names[skip != strlen("msg-")], .about = tests[i].about, .ok = ok,
+					  .keeps = tests[i].keeps, .past = tests[i].past };
 	va_start(args, format);
 	(void)vsnprintf(r->detail, sizeof(r->detail), format, args);
 	va_end(args);
-	if (!ok && r->keeps)
+	if (!ok && r->past)
+		/* who asks FIONREAD is kept out as a client; nobody keeps out a server */
+		b->past = r->keeps && b->past != LW_PAST_NONE && (b->keeps & r->keeps) ? LW_PAST_RESPONSES : LW_PAST_NONE;
+	else if (!ok && r->keeps)
 		b->keeps |= r->keeps;
 	else
 		b->ok &= ok;
@@ -145,7 +160,7 @@ static int pair_open(struct pair *p)
 {
 	_cleanup_close_ int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a), clen = sizeof(p->cookie);
+	socklen_t len = sizeof(a), clen = sizeof(p->cookie), flen = sizeof(p->far_cookie);
 
 	p->near = p->far = -1;
 	/* whoever is accepted has what the listening socket has */
@@ -155,7 +170,8 @@ static int pair_open(struct pair *p)
 	if (p->near < 0 || set_up(p->near) || connect(p->near, (struct sockaddr *)&a, sizeof(a)))
 		return -errno;
 	p->far = accept4(l, NULL, NULL, SOCK_CLOEXEC);
-	if (p->far < 0 || getsockopt(p->near, SOL_SOCKET, SO_COOKIE, &p->cookie, &clen))
+	if (p->far < 0 || getsockopt(p->near, SOL_SOCKET, SO_COOKIE, &p->cookie, &clen) ||
+	    getsockopt(p->far, SOL_SOCKET, SO_COOKIE, &p->far_cookie, &flen))
 		return -errno;
 	return 0;
 }
@@ -166,11 +182,11 @@ static void pair_close(struct pair *p)
 	p->far = lw_close(p->far);
 }
 
-static int enrol(struct bpf_map *map, const struct pair *p)
+static int enrol(const struct bpf_map *map, int sock, uint64_t cookie)
 {
-	uint64_t fd = (uint64_t)p->near;
+	uint64_t fd = (uint64_t)sock;
 
-	return bpf_map_update_elem(bpf_map__fd(map), &p->cookie, &fd, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(bpf_map__fd(map), &cookie, &fd, BPF_ANY) ? -errno : 0;
 }
 
 static bool readable(int fd)
@@ -246,49 +262,48 @@ static bool read_large(int from, int to, bool ask, char *why, size_t why_len)
 }
 
 /* Sends on one end, asks FIONREAD on the other, and takes the bytes. */
-static bool ask_fionread(struct bench *b, const char *name, int from)
+static bool ask_fionread(struct bench *b, const char *name, int from, int to)
 {
 	char buf[512];
 	int n = -1;
 	bool ok;
 
 	fill(buf, sizeof(buf), 0);
-	ok = write(from, buf, sizeof(buf)) == (ssize_t)sizeof(buf) && readable(b->down.near) &&
-	     !ioctl(b->down.near, FIONREAD, &n) && n == (int)sizeof(buf);
-	(void)recv(b->down.near, buf, sizeof(buf), MSG_DONTWAIT);
+	ok = write(from, buf, sizeof(buf)) == (ssize_t)sizeof(buf) && readable(to) && !ioctl(to, FIONREAD, &n) &&
+	     n == (int)sizeof(buf);
+	(void)recv(to, buf, sizeof(buf), MSG_DONTWAIT);
 	return report(b, name, ok, "%d of %zu bytes told", n, sizeof(buf));
 }
 
-static void peek(struct bench *b, const char *name, int from)
+static void peek(struct bench *b, const char *name, int from, int to)
 {
 	char first[64] = "", second[64] = "";
 	bool ok;
 
-	ok = write(from, "peek here", 9) == 9 && readable(b->down.near) &&
-	     recv(b->down.near, first, sizeof(first) - 1, MSG_PEEK | MSG_DONTWAIT) == 9 &&
-	     recv(b->down.near, second, sizeof(second) - 1, MSG_DONTWAIT) == 9 && !strcmp(first, "peek here") && !strcmp(second, first);
+	ok = write(from, "peek here", 9) == 9 && readable(to) && recv(to, first, sizeof(first) - 1, MSG_PEEK | MSG_DONTWAIT) == 9 &&
+	     recv(to, second, sizeof(second) - 1, MSG_DONTWAIT) == 9 && !strcmp(first, "peek here") && !strcmp(second, first);
 	(void)report(b, name, ok, "seen '%s', then read '%s'", first, second);
 }
 
-static void spliced(struct bench *b, const char *name, int from)
+static void spliced(struct bench *b, const char *name, int from, int to)
 {
 	int fds[2] = { -1, -1 };
 	char buf[64] = "";
 	ssize_t n = -1;
 
 	/* SPLICE_F_NONBLOCK is for the pipe only */
-	if (!pipe2(fds, O_CLOEXEC) && !fcntl(b->down.near, F_SETFL, O_RDWR | O_NONBLOCK) && write(from, "through a pipe", 14) == 14 && readable(b->down.near)) {
-		n = splice(b->down.near, NULL, fds[1], NULL, 14, SPLICE_F_NONBLOCK);
+	if (!pipe2(fds, O_CLOEXEC) && !fcntl(to, F_SETFL, O_RDWR | O_NONBLOCK) && write(from, "through a pipe", 14) == 14 && readable(to)) {
+		n = splice(to, NULL, fds[1], NULL, 14, SPLICE_F_NONBLOCK);
 		if (n < 0)
 			n = -errno;
 	}
 	if (n > 0)
 		(void)!read(fds[0], buf, sizeof(buf) - 1);
 	else
-		(void)recv(b->down.near, buf + 32, 31, MSG_DONTWAIT); /* what follows shall not find it */
+		(void)recv(to, buf + 32, 31, MSG_DONTWAIT); /* what follows shall not find it */
 	(void)report(b, name, n == 14 && !strcmp(buf, "through a pipe"), n < 0 ? "%s" : "'%s' came through",
 		     n < 0 ? strerror((int)-n) : buf);
-	(void)fcntl(b->down.near, F_SETFL, O_RDWR);
+	(void)fcntl(to, F_SETFL, O_RDWR);
 	(void)lw_close(fds[0]);
 	(void)lw_close(fds[1]);
 }
@@ -300,9 +315,9 @@ static int enrol_both(struct bench *b)
 	if (!r)
 		r = pair_open(&b->up);
 	if (!r)
-		r = enrol(b->skel->maps.downs, &b->down);
+		r = enrol(b->skel->maps.downs, b->down.near, b->down.cookie);
 	if (!r)
-		r = enrol(b->skel->maps.ups, &b->up);
+		r = enrol(b->skel->maps.ups, b->up.near, b->up.cookie);
 	fd = b->down.near;
 	if (!r && (bpf_map_update_elem(bpf_map__fd(b->skel->maps.cookies), &fd, &b->down.cookie, BPF_ANY) ||
 		   bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->up.cookie, &b->down.cookie, BPF_ANY)))
@@ -326,7 +341,7 @@ static bool again(struct bench *b, const char *name)
 	return !r || report(b, name, false, "%s", strerror(-r));
 }
 
-static void large(struct bench *b, const char *name, int from, int to, bool ask)
+static bool large(struct bench *b, const char *name, int from, int to, bool ask)
 {
 	char why[160];
 	bool ok = read_large(from, to, ask, why, sizeof(why));
@@ -334,6 +349,7 @@ static void large(struct bench *b, const char *name, int from, int to, bool ask)
 	/* what is left of it is not for those that follow */
 	if (!report(b, name, ok, "%s", why))
 		(void)renew(b);
+	return ok;
 }
 
 /* The client says that it has no more to ask, and is answered. steered: by another pod, whose connection the agent half-closes for it. */
@@ -408,10 +424,10 @@ static int read_on(int fd, char *to)
 }
 
 /*
- * The end of file that another pod sends itself, as a packet without bytes, handed on like any other. The reader sleeps, with all
- * the bytes, when it comes: a child tells that by what it has written.
+ * Bytes from `from`, then the end of file of `ends`. The reader sleeps, with all the bytes, when that comes: a child tells it by what
+ * it has written.
  */
-static void fin_asleep(struct bench *b)
+static void asleep(struct bench *b, const char *name, int to, int from, int ends)
 {
 	_cleanup_close_ int in = -1;
 	char buf[8] = "", *at = buf;
@@ -419,31 +435,29 @@ static void fin_asleep(struct bench *b)
 	int fds[2], status = 0, r = 0;
 	pid_t pid;
 
-	if (!again(b, "fin-asleep"))
-		return;
 	if (pipe2(fds, O_CLOEXEC)) {
-		(void)report(b, "fin-asleep", false, "%s", strerror(errno));
+		(void)report(b, name, false, "%s", strerror(errno));
 		return;
 	}
 	p.fd = in = fds[0];
 	pid = fork();
 	if (!pid) {
-		while (at < buf + 3 && (r = read_on(b->down.near, at)) == 1)
+		while (at < buf + 3 && (r = read_on(to, at)) == 1)
 			at++;
 		if (r != 1 || strcmp(buf, "bye") != 0 || write(fds[1], buf, 1) != 1)
 			_exit(EBADMSG);
-		r = read_on(b->down.near, buf);
+		r = read_on(to, buf);
 		_exit(r > 0 ? EBADMSG : -r);
 	}
 	(void)lw_close(fds[1]);
-	r = pid > 0 && write(b->up.far, "bye", 3) == 3 && poll(&p, 1, WAIT_MS) == 1 && read(in, buf, 1) == 1 && sleeps(pid) &&
-	    !shutdown(b->up.far, SHUT_WR) && poll(&p, 1, WAIT_MS) == 1; /* it has ended */
+	r = pid > 0 && write(from, "bye", 3) == 3 && poll(&p, 1, WAIT_MS) == 1 && read(in, buf, 1) == 1 && sleeps(pid) &&
+	    !shutdown(ends, SHUT_WR) && poll(&p, 1, WAIT_MS) == 1; /* it has ended */
 	if (pid > 0) {
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, &status, 0);
 	}
 	r = r && WIFEXITED(status);
-	(void)report(b, "fin-asleep", r && !WEXITSTATUS(status), "%s",
+	(void)report(b, name, r && !WEXITSTATUS(status), "%s",
 		     !r ? "it went on sleeping" : WEXITSTATUS(status) ? strerror(WEXITSTATUS(status)) : "read 'bye', then the end");
 }
 
@@ -468,13 +482,85 @@ static void fin_edge(struct bench *b)
 	(void)report(b, "fin-edge", r && !strcmp(buf, "bye"), "read '%s'%s", buf, r ? ", then the end" : "");
 }
 
-/* Where the client's socket has a verdict. Without one recv(2) would fail with EFAULT, and the agent ends it otherwise. */
+/*
+ * The end of file that another pod sends itself, as a packet without bytes, handed on like any other, where the client's socket has a
+ * verdict. Without one recv(2) would fail with EFAULT, and the agent ends it otherwise.
+ */
 static void fins(struct bench *b)
 {
 	b->skel->bss->st_fins = 1;
-	fin_asleep(b);
+	if (again(b, "fin-asleep"))
+		asleep(b, "fin-asleep", b->down.near, b->up.far, b->up.far);
 	fin_edge(b);
 	b->skel->bss->st_fins = 0;
+}
+
+/*
+ * Between two pods of a node what is sent on one enrolled socket goes into the queue of another (lw_msg, lw_far_msg). Here it is a
+ * request, on its way to the pod's end of the upstream connection, for nobody can keep out whoever reads there.
+ */
+static int lead_past(struct bench *b, bool yes)
+{
+	int pasts = bpf_map__fd(b->skel->maps.pasts);
+
+	if (!yes)
+		return bpf_map_delete_elem(pasts, &b->down.cookie) ? -errno : 0;
+	return bpf_map_update_elem(pasts, &b->down.cookie, &b->up.far_cookie, BPF_ANY) ? -errno : 0;
+}
+
+static bool again_past(struct bench *b, const char *name)
+{
+	int r;
+
+	if (!again(b, name))
+		return false;
+	r = enrol(b->skel->maps.downs, b->up.far, b->up.far_cookie);
+	if (!r)
+		r = lead_past(b, true);
+	return !r || report(b, name, false, "%s", strerror(-r));
+}
+
+/* A message past TCP, one by it, and so on: each is sent when the one before has been read. */
+static void order_past(struct bench *b)
+{
+	char buf[16] = "";
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < 4; i++)
+		ok = write(i % 2 ? b->up.near : b->down.near, &"onetwosixten"[3 * i], 3) == 3 && readable(b->up.far) &&
+		     recv(b->up.far, buf + 3 * i, 3, MSG_DONTWAIT) == 3;
+	(void)report(b, "order-past", ok && !strcmp(buf, "onetwosixten"), "read '%s'", buf);
+}
+
+static void eof_past(struct bench *b)
+{
+	char buf[64] = "";
+	bool ok;
+
+	if (!again_past(b, "eof-past"))
+		return;
+	ok = write(b->down.near, "bye", 3) == 3 && !shutdown(b->up.near, SHUT_WR) && readable(b->up.far) &&
+	     recv(b->up.far, buf, sizeof(buf) - 1, MSG_DONTWAIT) == 3 && readable(b->up.far) &&
+	     recv(b->up.far, buf + 8, 1, MSG_DONTWAIT) == 0;
+	(void)report(b, "eof-past", ok && !strcmp(buf, "bye"), "read '%s'%s", buf, ok ? ", then the end" : "");
+}
+
+static void pass_by(struct bench *b)
+{
+	bool r = true;
+
+	if (!again_past(b, "fionread-past"))
+		return;
+	if (!ask_fionread(b, "fionread-past", b->down.near, b->up.far) || !large(b, "large-past", b->down.near, b->up.far, true))
+		r = again_past(b, "edges-past");
+	if (!r || !large(b, "edges-past", b->down.near, b->up.far, false))
+		return;
+	peek(b, "peek-past", b->down.near, b->up.far);
+	spliced(b, "splice-past", b->down.near, b->up.far);
+	order_past(b);
+	eof_past(b);
+	if (again_past(b, "eof-past-asleep"))
+		asleep(b, "eof-past-asleep", b->up.far, b->down.near, b->up.near);
 }
 
 static void run(struct bench *b)
@@ -493,18 +579,18 @@ static void run(struct bench *b)
 	if (!report(b, "connect", !r, "%s", r ? strerror(-r) : "sockets enrolled"))
 		return;
 
-	if (!ask_fionread(b, "fionread-native", b->down.far))
+	if (!ask_fionread(b, "fionread-native", b->down.far, b->down.near))
 		return; /* what follows would wait for the stalls found */
 	large(b, "edges-native", b->down.far, b->down.near, false);
 	large(b, "large-native", b->down.far, b->down.near, true);
-	peek(b, "peek-native", b->down.far);
-	spliced(b, "splice-native", b->down.far);
-	r = ask_fionread(b, "fionread-steered", b->up.far);
+	peek(b, "peek-native", b->down.far, b->down.near);
+	spliced(b, "splice-native", b->down.far, b->down.near);
+	r = ask_fionread(b, "fionread-steered", b->up.far, b->down.near);
 	large(b, "edges-steered", b->up.far, b->down.near, false);
 	if (r)
 		large(b, "large-steered", b->up.far, b->down.near, true);
-	peek(b, "peek-steered", b->up.far);
-	spliced(b, "splice-steered", b->up.far);
+	peek(b, "peek-steered", b->up.far, b->down.near);
+	spliced(b, "splice-steered", b->up.far, b->down.near);
 	if (!b->ok)
 		return;
 
@@ -527,6 +613,8 @@ static void run(struct bench *b)
 	ends(b);
 	if (verdict)
 		fins(b);
+	if (b->ok)
+		pass_by(b);
 }
 
 /* Does the kernel have a hook that tells who asks FIONREAD? Without, such clients cannot be kept out. */
@@ -539,20 +627,22 @@ static bool can_notice(void)
 	return yes;
 }
 
-static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mode *mode, uint32_t *keeps)
+static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mode *mode, uint32_t *keeps, enum lw_past *past)
 {
 	static const enum lw_kern_mode modes[] = { LW_KERN_MODE_MSG, LW_KERN_MODE_VERDICT };
 	int r;
 
 	*mode = LW_KERN_MODE_NONE;
 	*keeps = 0;
+	*past = LW_PAST_NONE;
 	/* the event loop's handler would interrupt the waits when a sender below ends */
 	(void)signal(SIGCHLD, SIG_DFL);
 	if (unshare(CLONE_NEWNET))
 		return -errno;
 	r = loopback_up();
 	for (size_t i = 0; !r && i < 2; i++) {
-		struct bench b = { .down = { -1, -1, 0 }, .up = { -1, -1, 0 }, .results = results, .n = n, .ok = true };
+		struct bench b = { .down = { .near = -1, .far = -1 }, .up = { .near = -1, .far = -1 }, .results = results, .n = n, .ok = true,
+				   .past = LW_PAST_ALL };
 
 		/* the best there is: everybody but those who splice, whom no kernel serves */
 		if (*mode != LW_KERN_MODE_NONE && !(*keeps & LW_KEEP_FIONREAD))
@@ -573,6 +663,7 @@ static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mod
 		if (b.ok && (*mode == LW_KERN_MODE_NONE || !(b.keeps & LW_KEEP_FIONREAD))) {
 			*mode = modes[i];
 			*keeps = b.keeps;
+			*past = b.past;
 		}
 		pair_close(&b.down);
 		pair_close(&b.up);
@@ -586,11 +677,12 @@ struct outcome {
 	int r;
 	enum lw_kern_mode mode;
 	uint32_t keeps;
+	enum lw_past past;
 	size_t n;
 	struct lw_selftest_result results[MAX_RESULTS];
 };
 
-int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode, uint32_t *ret_keeps)
+int lw_selftest_run(struct lw_selftest *ret)
 {
 	_cleanup_free_ struct outcome *o = calloc(1, sizeof(*o));
 	_cleanup_free_ struct lw_selftest_result *results = calloc(MAX_RESULTS + 1, sizeof(*results));
@@ -609,7 +701,7 @@ int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode
 	if (pid < 0)
 		return -errno;
 	if (!pid) {
-		o->r = child(o->results, &o->n, &o->mode, &o->keeps);
+		o->r = child(o->results, &o->n, &o->mode, &o->keeps, &o->past);
 		_exit(write(out, o, sizeof(*o)) == (ssize_t)sizeof(*o) ? 0 : 1);
 	}
 	out = lw_close(out);
@@ -628,8 +720,6 @@ int lw_selftest_run(struct lw_selftest_result **ret, enum lw_kern_mode *ret_mode
 	if (o->r)
 		return o->r;
 	memcpy(results, o->results, sizeof(o->results));
-	*ret = TAKE_PTR(results);
-	*ret_mode = o->mode;
-	*ret_keeps = o->keeps;
+	*ret = (struct lw_selftest){ .tests = TAKE_PTR(results), .mode = o->mode, .keeps = o->keeps, .past = o->past };
 	return 0;
 }

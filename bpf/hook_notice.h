@@ -3,6 +3,8 @@
 /*
  * Notices applications that do what the kernel at hand gets wrong on an enrolled connection: ask FIONREAD, read with
  * splice(2). The connection follows its own peer from the next request on, and the process gets no other one enrolled.
+ * A pod's end of an upstream connection has its reader, too, whom nobody can name before he has read: whoever splices in a pod, on whatever
+ * connection, makes its ends take TCP from there on. (Who asks FIONREAD needs no notice there, as requests take TCP where it is wrong.)
  * By fentry, which costs nobody else anything; a syscall's tracepoint makes every syscall of the machine slower, and is
  * for kernels without fentry, if asked for.
  */
@@ -14,6 +16,20 @@
 #define LW_S_IFMT 0170000
 #define LW_S_IFSOCK 0140000
 
+/* Servers in that network namespace may splice what they are sent. */
+static __always_inline void lw_note_spliced(__u64 sk)
+{
+	struct lw_config *conf = lw_conf();
+	__u64 net = 0, netns = 0, now = bpf_ktime_get_ns();
+
+	bpf_probe_read_kernel(&net, sizeof(net), (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_net.net));
+	bpf_probe_read_kernel(&netns, sizeof(netns), (void *)net + bpf_core_field_offset(struct net, net_cookie));
+	if (!netns || !conf || bpf_map_lookup_elem(&lw_spliced, &netns))
+		return;
+	if (!bpf_map_update_elem(&lw_spliced, &netns, &now, BPF_NOEXIST))
+		__sync_fetch_and_add(&conf->spliced, 1);
+}
+
 static __always_inline int lw_notice(__u64 sk, __u32 why)
 {
 	struct lw_kept_key key = {};
@@ -23,6 +39,8 @@ static __always_inline int lw_notice(__u64 sk, __u32 why)
 
 	bpf_probe_read_kernel(&cookie, sizeof(cookie),
 			      (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_cookie.counter));
+	if (why == LW_KEEP_SPLICE)
+		lw_note_spliced(sk);
 	if (!cookie)
 		return 0;
 	f = bpf_map_lookup_elem(&lw_flows, &cookie);

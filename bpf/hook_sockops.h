@@ -286,6 +286,15 @@ static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf
 	    LW_TCP_FIELD(far.up_sk, rcv_nxt) != LW_CTX(ctx, snd_nxt))
 		return;
 	bpf_map_delete_elem(&lw_connecting, &t);
+	far.netns = bpf_get_netns_cookie(ctx);
+	if (bpf_map_lookup_elem(&lw_spliced, &far.netns)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_SPLICE);
+		return;
+	}
+	if ((conf->flags & LW_CONF_KEEPS_PODS) && bpf_map_lookup_elem(&lw_kept_pods, &t.local)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
+		return;
+	}
 	if (lw_is_taken(sk)) {
 		/* the pod's own programs would not see what passes TCP by */
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FOREIGN);

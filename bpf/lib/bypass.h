@@ -26,6 +26,19 @@ static __always_inline int lw_wire_is_read(__u64 from, __u64 to)
 	       LW_TCP_FIELD(to, copied_seq) == LW_TCP_FIELD(to, rcv_nxt) && !lw_rmem(to);
 }
 
+/* Does somebody splice in the pod? Looked up anew only where there are more such pods than there were. */
+static __always_inline int lw_is_spliced(struct lw_far *far)
+{
+	struct lw_config *conf = lw_conf();
+	__u32 spliced = conf ? conf->spliced : 0;
+
+	if (far->spliced != spliced) {
+		far->spliced = spliced;
+		far->kept = !!bpf_map_lookup_elem(&lw_spliced, &far->netns);
+	}
+	return far->kept;
+}
+
 /* May the next n bytes of a request go to the pod's socket itself? `first`: the request starts with them. */
 __noinline int lw_request_may_bypass(struct lw_up *up, __u64 cookie, __u32 n, __u32 first)
 {
@@ -34,7 +47,7 @@ __noinline int lw_request_may_bypass(struct lw_up *up, __u64 cookie, __u32 n, __
 	if (!up || (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)))
 		return 0;
 	far = bpf_map_lookup_elem(&lw_fars, &cookie);
-	if (!far || !lw_is_established(far->sk))
+	if (!far || !lw_is_established(far->sk) || lw_is_spliced(far))
 		return 0;
 	if (up->flags & LW_UP_REQ_WIRE) {
 		if (!first || up->req_seq != up->resp_seq || !lw_wire_is_read(far->up_sk, far->sk))

@@ -239,6 +239,17 @@ struct {
 } lw_kept SEC(".maps");
 
 /*
+ * Network namespaces, by cookie, in which somebody has read a connection with splice(2), and when first. lw_notice makes, lw_sockops and
+ * lw_msg look. Full: the one longest not looked at goes, and is noticed again.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LW_MAX_KEPT);
+	__type(key, __u64);
+	__type(value, __u64);
+} lw_spliced SEC(".maps");
+
+/*
  * Connections that pods have accepted, as lw_to_pod reads them. It makes them; lw_reads looks. Full: the one longest
  * not looked at goes, and what is at work on it counts as unknown until its next request.
  */

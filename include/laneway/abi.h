@@ -58,6 +58,8 @@ struct lw_config {
 	__u32 hop_workload; /* of these, only those to this one (lw_workload.name_hash); 0: to any */
 	__u32 openings; /* how often LW_CONF_INBOUND was set: what is known of connections from before is void */
 	__u32 reads_last; /* the last number that `reads` has been, whatever became of that agent: none is given twice */
+	__u32 spliced; /* by the programs: how many network namespaces have come into lw_spliced */
+	__u32 pad;
 	__u64 older_ns; /* when the agent looked which requests pods were at work on already; 0: not yet, or they were on none */
 };
 
@@ -467,6 +469,9 @@ struct lw_up {
 struct lw_far {
 	__u64 sk; /* kernel address of the pod's socket; read only, and only what a wrong answer could not hurt */
 	__u64 up_sk; /* kernel address of the upstream socket */
+	__u64 netns; /* cookie of the pod's network namespace */
+	__u32 spliced; /* lw_config.spliced, when it was last looked whether somebody splices there */
+	__u32 kept; /* somebody does: requests take the connection */
 };
 /* lw_connecting, key: lw_tuple as the pod sees it. An upstream socket on its way to its pod. */
 struct lw_connecting {

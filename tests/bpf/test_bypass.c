@@ -142,6 +142,38 @@ static void servers_are_told_of_requests(void **state)
 	close_all(c, b, p.fd);
 }
 
+/* Somebody splices in the pod: no splice(2) sees what passes TCP by. Connections that are there take it, those to come are left alone. */
+static void who_splices_gets_theirs_by_tcp(void **state)
+{
+	struct lw_kern *kern = lab_kern();
+	int fd = bpf_map__fd(kern->skel->maps.lw_spliced), c[2], b[2], g[2];
+	uint64_t netns, since = 1, got;
+	socklen_t len = sizeof(netns);
+
+	(void)state;
+	open_gray(&c[0], &b[0], &g[0]);
+	assert_int_equal(getsockopt(c[0], SOL_SOCKET, SO_NETNS_COOKIE, &netns, &len), 0);
+	assert_int_equal(bpf_map_update_elem(fd, &netns, &since, BPF_ANY), 0);
+	__atomic_add_fetch(&kern->config->spliced, 1, __ATOMIC_RELEASE);
+	open_pair(LAB_BASE, base, &c[1], &b[1]);
+	g[1] = -1;
+	for (int i = 0; i < 2; i++) {
+		gray_turn(c[i], gray, &g[i]);
+		for (int turn = 0; turn < 3; turn++) {
+			got = got_by_tcp(g[i]);
+			gray_turn(c[i], gray, &g[i]);
+			assert_int_equal(got_by_tcp(g[i]), got + strlen(GRAY_TAGGED));
+		}
+	}
+	assert_true(lab_count(LW_REASON_KEPT_SPLICE) > 0);
+	assert_int_equal(bpf_map_delete_elem(fd, &netns), 0);
+	__atomic_add_fetch(&kern->config->spliced, 1, __ATOMIC_RELEASE);
+	if (lab_requests_pass_by())
+		pass_by(c[0], &g[0]);
+	for (int i = 0; i < 2; i++)
+		close_all(c[i], b[i], g[i]);
+}
+
 /* Pods that are in no lane learn of their requests' lanes from the wire. */
 static void base_pods_get_theirs_by_tcp(void **state)
 {
@@ -617,6 +649,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(steered_bytes_pass_tcp_by, two_pods_clean),
 		cmocka_unit_test_teardown(servers_are_told_of_requests, two_pods_clean),
+		cmocka_unit_test_teardown(who_splices_gets_theirs_by_tcp, two_pods_clean),
 		cmocka_unit_test_teardown(base_pods_get_theirs_by_tcp, two_pods_clean),
 		cmocka_unit_test_teardown(what_is_not_read_takes_tcp, two_pods_clean),
 		cmocka_unit_test_teardown(unread_body_is_not_overtaken, two_pods_clean),

@@ -16,6 +16,7 @@ fionread=$(jq -r .kept_out.fionread "$LWT_TMP/json")
 attached=$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/')
 pins=$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)
 tag='x-mse-tag: gray'
+selftests_are_quick
 expect_eq "agent --self-test" "$([ "$mode" = none ] && echo 4 || echo 0) $mode" "$alone $(sed -n 's/^mode \([a-z]*\): .*/\1/p' "$LWT_TMP/alone")"
 
 case $mode in

@@ -75,6 +75,12 @@ const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
 	return tests_seen;
 }
 
+uint32_t lw_kern_selftests_us(const struct lw_kern *kern)
+{
+	(void)kern;
+	return 123456;
+}
+
 enum lw_past lw_kern_past(const struct lw_kern *kern)
 {
 	(void)kern;
@@ -407,6 +413,7 @@ static void test_status(void **state)
 	assert_false(lw_json_bool(lw_json_at(o, 1), "ok"));
 	assert_string_equal(lw_json_str(lw_json_at(o, 0), "concerns"), "");
 	assert_string_equal(lw_json_str(lw_json_at(o, 1), "concerns"), "splice");
+	assert_int_equal(lw_json_int(data, "selftests_us"), 123456);
 	o = lw_json_get(data, "bypass");
 	assert_false(lw_json_bool(o, "requests"));
 	assert_true(lw_json_bool(o, "responses"));

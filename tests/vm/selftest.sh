@@ -8,5 +8,7 @@ agent_start_any
 jq -r '.selftests[] | "\(if .ok then "ok  " else "FAIL" end) \(.name): \(.detail)"' "$LWT_TMP/json"
 mode=$(jq -r .mode "$LWT_TMP/json")
 [ "${VM_MODE:-any}" = any ] || expect_eq "the mode of $(uname -r)" "$VM_MODE" "$mode"
+selftests_are_quick
+jq -r '"all in \(.selftests_us) us"' "$LWT_TMP/json"
 agent_stop
 say "mode $mode"

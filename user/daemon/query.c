@@ -414,6 +414,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	add_host_pods(q, data);
 	add_devices(q, data);
 	add_others(q, data);
+	lw_json_add_int(data, "selftests_us", lw_kern_selftests_us(q->kern));
 	lw_self_test_json(lw_kern_selftests(q->kern), data);
 	array = lw_json_new_array(data, "attached");
 	for (; *attached; attached++)

@@ -29,10 +29,11 @@ static void print_one(const struct lw_selftest_result *t)
 	(void)printf("\n");
 }
 
-static void print_json(const struct lw_selftest_result *tests, enum lw_kern_mode mode,
-		       uint32_t keeps, const char *kernel)
+static void print_json(const struct lw_selftest *found, const char *kernel)
 {
 	_cleanup_json_ struct json_object *data = lw_json_new_object(NULL, NULL);
+	enum lw_kern_mode mode = found->mode;
+	uint32_t keeps = found->keeps;
 	struct json_object *kept;
 
 	lw_json_add_str(data, "kernel", kernel);
@@ -44,18 +45,22 @@ static void print_json(const struct lw_selftest_result *tests, enum lw_kern_mode
 		lw_json_add_str(kept, NULL, "fionread");
 	if (mode != LW_KERN_MODE_NONE && keeps & LW_KEEP_SPLICE)
 		lw_json_add_str(kept, NULL, "splice");
-	lw_self_test_json(tests, data);
+	lw_json_add_int(data, "selftests_us", found->took_us);
+	lw_self_test_json(found->tests, data);
 	lw_show_json(data);
 }
 
-static void print_table(const struct lw_selftest_result *tests, enum lw_kern_mode mode,
-			uint32_t keeps, const char *kernel)
+static void print_table(const struct lw_selftest *found, const char *kernel)
 {
+	enum lw_kern_mode mode = found->mode;
+	uint32_t keeps = found->keeps;
+
 	(void)printf(
 		"kernel %s; \"msg-\": sockets with an sk_msg program, \"verdict-\": with a pass-all sk_skb verdict besides\n\n",
 		kernel);
-	for (const struct lw_selftest_result *t = tests; t->name; t++)
+	for (const struct lw_selftest_result *t = found->tests; t->name; t++)
 		print_one(t);
+	(void)printf("\nin %.1f ms", (double)found->took_us / 1000);
 	(void)printf("\nmode %s: ", lw_kern_mode_name(mode));
 	if (mode == LW_KERN_MODE_NONE)
 		(void)printf(
@@ -75,15 +80,11 @@ enum lw_exit lw_self_test_run(bool json)
 	_cleanup_free_ struct lw_selftest_result *tests = NULL;
 	struct lw_selftest found = {};
 	struct utsname uts = {};
-	enum lw_kern_mode mode;
-	uint32_t keeps;
 
 	if (lw_kern_selftest(&found) < 0)
 		return LW_EXIT_SYSTEM;
 	tests = found.tests;
-	mode = found.mode;
-	keeps = found.keeps;
 	(void)uname(&uts);
-	(json ? print_json : print_table)(tests, mode, keeps, uts.release);
-	return mode == LW_KERN_MODE_NONE ? LW_EXIT_SYSTEM : LW_EXIT_OK;
+	(json ? print_json : print_table)(&found, uts.release);
+	return found.mode == LW_KERN_MODE_NONE ? LW_EXIT_SYSTEM : LW_EXIT_OK;
 }

@@ -366,7 +366,7 @@ void lw_show_status(struct json_object *data)
 	show_host_pods(lw_json_get(data, "host_pods"));
 	show_devices(lw_json_get(data, "devices"));
 	show_others(lw_json_get(data, "others"));
-	say("self-tests\n");
+	say("self-tests in %.1f ms\n", (double)lw_json_int(data, "selftests_us") / 1000);
 	for (size_t i = 0; i < lw_json_len(tests); i++) {
 		struct json_object *t = lw_json_at(tests, i);
 

@@ -224,6 +224,7 @@ static int choose_mode(struct lw_kern *kern)
 		kern->found.mode = (enum lw_kern_mode)record.mode;
 		kern->found.keeps = record.keeps;
 		kern->found.past = (enum lw_past)record.past;
+		kern->found.took_us = record.took_us;
 		if (kern->found.tests)
 			return 0;
 	}
@@ -425,6 +426,7 @@ static int leave_record(struct lw_kern *kern)
 	record->mode = kern->found.mode;
 	record->keeps = kern->found.keeps;
 	record->past = kern->found.past;
+	record->took_us = kern->found.took_us;
 	if (kern->options.socket)
 		(void)snprintf(record->socket, sizeof(record->socket), "%s", kern->options.socket);
 	lw_record_put_tests(record, kern->found.tests);
@@ -630,6 +632,11 @@ const char *lw_kern_mode_name(enum lw_kern_mode mode)
 const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
 {
 	return kern->found.tests;
+}
+
+uint32_t lw_kern_selftests_us(const struct lw_kern *kern)
+{
+	return kern->found.took_us;
 }
 
 const char *const *lw_kern_attached(const struct lw_kern *kern)

@@ -56,6 +56,7 @@ struct lw_selftest {
 	enum lw_kern_mode mode;
 	uint32_t keeps; /* enum lw_keep: clients that must not be enrolled in this mode */
 	enum lw_past past;
+	uint32_t took_us; /* by an earlier agent of this build, if that ran them */
 };
 
 /*
@@ -132,6 +133,8 @@ enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern);
 const char *lw_kern_mode_name(enum lw_kern_mode mode);
 /* Ends with a NULL name. Valid while kern is. */
 const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern);
+/* How long they took. */
+uint32_t lw_kern_selftests_us(const struct lw_kern *kern);
 /* "lw_connect4 (cgroup/connect4 on /sys/fs/cgroup)": NULL-terminated, valid while kern is. */
 const char *const *lw_kern_attached(const struct lw_kern *kern);
 

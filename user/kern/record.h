@@ -24,6 +24,7 @@ struct lw_record {
 	uint32_t mode; /* enum lw_kern_mode */
 	uint32_t keeps;
 	uint32_t past; /* enum lw_past */
+	uint32_t took_us; /* the self-tests */
 	uint32_t ntests;
 	struct {
 		uint32_t ok;

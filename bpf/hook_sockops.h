@@ -295,6 +295,10 @@ static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
 		return;
 	}
+	if (lw_is_zero_copy(sk)) {
+		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_ZEROCOPY);
+		return;
+	}
 	if (lw_is_taken(sk)) {
 		/* the pod's own programs would not see what passes TCP by */
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FOREIGN);

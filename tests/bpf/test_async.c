@@ -262,6 +262,51 @@ static void zero_copy(void **state)
 	close(b);
 }
 
+/* Nor is a pod's end whose server has asked for it: it was told of no send that went past TCP. */
+static void zero_copy_by_the_pod(void **state)
+{
+	enum { BODY = 60000 };
+	char *body = lab_noise(BODY, 4), *got = malloc(BODY), head[64];
+	unsigned int sends = 0, through = 0;
+	int c, b, g, on = 1, off = 0;
+
+	(void)state;
+	lab_drain(gray); /* the pool's are from before */
+	assert_int_equal(setsockopt(gray, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)), 0);
+	for (int i = 0; i < 4; i++) {
+		size_t at = 0;
+
+		open_pair(LAB_BASE, base, &c, &b);
+		g = -1;
+		gray_turn(c, gray, &g);
+		lab_send(c, GRAY_REQUEST);
+		lab_expect(g, GRAY_TAGGED);
+		(void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BODY);
+		lab_send(g, head);
+		while (at < BODY) {
+			ssize_t n = send(g, body + at, BODY - at, MSG_ZEROCOPY | MSG_NOSIGNAL);
+
+			assert_true(n > 0);
+			at += (size_t)n;
+			sends++;
+		}
+		lab_expect(c, head);
+		lab_recv_n(c, got, BODY);
+		assert_memory_equal(got, body, BODY);
+		for (int ms = 0; through < sends && ms < WAIT_MS; ms++) {
+			through += told(g);
+			poll(NULL, 0, 1);
+		}
+		assert_int_equal(through, sends);
+		close(c);
+		close(b);
+		close(g);
+	}
+	assert_int_equal(setsockopt(gray, SOL_SOCKET, SO_ZEROCOPY, &off, sizeof(off)), 0);
+	free(body);
+	free(got);
+}
+
 /* ---- MSG_TRUNC ---- */
 
 static void thrown_away(void **state)
@@ -297,6 +342,7 @@ int main(void)
 		cmocka_unit_test_teardown(uring_zero_copy, two_pods_clean),
 		cmocka_unit_test_teardown(uring_multishot, two_pods_clean),
 		cmocka_unit_test_teardown(zero_copy, two_pods_clean),
+		cmocka_unit_test_teardown(zero_copy_by_the_pod, two_pods_clean),
 		cmocka_unit_test_teardown(thrown_away, two_pods_clean),
 	};
 

@@ -142,7 +142,7 @@ kube_objects() {
 	agent_token "$KUBE/token"
 }
 kube_crds() {
-	cat "$KUBE_HERE"/crd/*.yaml | apply
+	crd_files | apply
 	k wait --for condition=established --timeout=30s crd/rollouts.rollouts.kruise.io crd/trafficroutings.rollouts.kruise.io >/dev/null
 	until_ok 20 "the CRDs to be served" kapi_ok "$ROLLOUTS"
 	until_ok 20 "the CRDs to be served" kapi_ok "$ROUTINGS"
@@ -217,18 +217,21 @@ kube_rollout() {
 		      patchPodTemplateMetadata: {labels: {alicloud.service.tag: gray, opensergo.io/canary-gray: gray}}
 	END
 }
-# An empty string in a status is null to this API server, and refused: it says "-".
+# Rollouts' kinds. An empty string in a status is null to this API server, and refused where it must be there: as finalisingStep, which is empty while a release
+# is under way and says more of it else.
+crd_files() { sed '/^ *- finalisingStep$/d' "$KUBE_HERE"/crd/*.yaml; }
+# Of others that may be anything it says "-".
 # kube_rollout_status NAME PHASE REASON STEP_STATE STABLE CANARY [STEP]
 kube_rollout_status() {
-	local progressing=True
-	[ "$3" != Completed ] || progressing=False
+	local progressing=True finalising=
+	[ "$3" != Completed ] || progressing=False finalising='"finalisingStep":"END",'
 	kapi PATCH "$ROLLOUTS/$1/status" "{\"status\":{\"phase\":\"$2\",\"observedGeneration\":1,
 		\"conditions\":[{\"type\":\"Progressing\",\"status\":\"$progressing\",\"reason\":\"$3\",\"message\":\"-\",
 			\"lastTransitionTime\":\"2026-01-01T00:00:00Z\",\"lastUpdateTime\":\"2026-01-01T00:00:00Z\"}],
 		\"currentStepIndex\":${7:-1},\"currentStepState\":\"$4\",
 		\"canaryStatus\":{\"rolloutHash\":\"rh1\",\"stableRevision\":\"$(hash_of "$5")\",\"canaryRevision\":\"cr\",
 			\"podTemplateHash\":\"$(hash_of "$6")\",\"canaryReplicas\":1,\"canaryReadyReplicas\":1,\"currentStepIndex\":${7:-1},
-			\"nextStepIndex\":-1,\"finalisingStep\":\"END\",\"currentStepState\":\"$4\",\"message\":\"-\"}}}" >/dev/null
+			\"nextStepIndex\":-1,$finalising\"currentStepState\":\"$4\",\"message\":\"-\"}}}" >/dev/null
 }
 # kube_routing NAME SERVICE < lines of spec.strategy
 kube_routing() {

@@ -44,7 +44,7 @@ group_gone() { ! kapi_ok /apis/rollouts.kruise.io; }
 until_ok 30 "the API group to go" group_gone 2>/dev/null
 kube_agent_start
 until_ok 30 "the words" source_error_like '*are the CRDs of Kruise Rollouts installed?*'
-cat "$KUBE_HERE"/crd/*.yaml | apply
+crd_files | apply
 until_ok 120 "the first complete list" steering
 
 say "the command line"

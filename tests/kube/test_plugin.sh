@@ -73,7 +73,7 @@ plugin --node node-2 metrics >/dev/null
 expect_eq "metrics" "-n laneway c-good -c laneway -- laneway metrics" "$(asked)"
 plugin explain --from b2 --to web:80 -n default -H '-n: x' >/dev/null
 expect_eq "the namespace behind the command" "-n laneway b-good -c laneway -- laneway explain --from ${POD_IP[b2]} --to ${APP_VIP[web]}:80 -H -n: x" "$(asked)"
-refused 1 '*pods "b2" not found*' explain --from b2 --to web:80 --namespace=none
+refused 1 '*pods "b2" not found*' explain --from b2 --to web:80 --namespace=kube-public
 plugin status --node node-2 -o json >/dev/null
 expect_eq "the node behind the command" "-n laneway c-good -c laneway -- laneway status -o json" "$(asked)"
 expect_like "help of a command that is of one node" '*Usage: laneway flows*' "$(plugin flows --help)"

@@ -935,6 +935,23 @@ static void ports_without_a_name_are_left_out(void **state)
 	assert_in_range(strlen(f->listing->endpoints[0].ports), 900, 1023);
 }
 
+/* Nor do they take the room of those that have one. */
+static void ports_without_a_name_take_no_room(void **state)
+{
+	char *many = many_ports(300, "{name: '', hostIP: '%u', containerPort: %u}", 1), ports[32768];
+	struct fixture *f = *state;
+
+	(void)snprintf(ports, sizeof(ports), "%s, {name: http, containerPort: 8080}", many);
+	free(many);
+	add_pod_with_ports(f, "old", "web-1", "10.0.0.1", ports, NULL);
+	(void)snprintf(ports, sizeof(ports), "{name: http, containerPort: 8081}");
+	add_pod_with_ports(f, "new", "web-3", "10.0.0.3", ports, NULL);
+	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_string_equal(endpoints(f, dest(f, "10.0.0.1", 8080), 1), "10.0.0.3:8081");
+}
+
 /* Of a pod's names for one number the first has it, in whatever order the pods and their ports come. */
 static void ports_may_have_several_names(void **state)
 {
@@ -2447,6 +2464,7 @@ int main(void)
 		T(ports_by_name_may_differ),
 		T(ports_without_number_are_cut),
 		T(ports_without_a_name_are_left_out),
+		T(ports_without_a_name_take_no_room),
 		T(ports_may_have_several_names),
 		T(the_text_of_a_rule_is_cut),
 		T(lanes_by_label),

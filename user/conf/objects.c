@@ -152,7 +152,7 @@ static void leave_out(struct lw_fields *fields, const struct lw_k8s_container_po
 {
 	char text[200];
 
-	if (*left_out || !port->name[0] || fields->failed)
+	if (!port->name[0] || fields->failed)
 		return;
 	*left_out = true;
 	(void)snprintf(text, sizeof(text),
@@ -162,8 +162,15 @@ static void leave_out(struct lw_fields *fields, const struct lw_k8s_container_po
 	lw_fields_flaw(fields, text);
 }
 
-static void read_container_ports(struct lw_fields *fields, struct json_object *container,
-				 struct lw_k8s_container_port *ports, size_t room, size_t *nports, bool *left_out)
+/* Those of a pod that have a name, and those that have none, which are no more than shown: each is kept so many of. */
+struct ports {
+	struct lw_k8s_container_port *ports;
+	size_t n;
+	size_t kept[2]; /* with a name, without */
+	bool left_out;
+};
+
+static void read_container_ports(struct lw_fields *fields, struct json_object *container, struct ports *ports)
 {
 	static const char *const protocols[] = { "TCP", "UDP", "SCTP", NULL };
 	struct lw_fields_mark outer, inner;
@@ -172,7 +179,7 @@ static void read_container_ports(struct lw_fields *fields, struct json_object *c
 
 	array = lw_fields_array(fields, container, "ports", ITEMS_MAX, &n);
 	outer = lw_fields_enter(fields, array, "ports");
-	for (size_t i = 0; i < n && !*left_out; i++) {
+	for (size_t i = 0; i < n && !ports->left_out; i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
 		struct lw_k8s_container_port port;
 
@@ -182,10 +189,10 @@ static void read_container_ports(struct lw_fields *fields, struct json_object *c
 		if (port.number == 0 && !lw_fields_get(item, "containerPort"))
 			lw_fields_complain(fields, "expected containerPort, got nothing");
 		if (lw_fields_enum(fields, item, "protocol", protocols, 0) == 0) {
-			if (*nports < room)
-				ports[(*nports)++] = port;
+			if (ports->kept[!port.name[0]]++ < LW_K8S_PORTS_MAX)
+				ports->ports[ports->n++] = port;
 			else
-				leave_out(fields, &port, left_out);
+				leave_out(fields, &port, &ports->left_out);
 		}
 		lw_fields_leave(fields, inner);
 	}
@@ -240,10 +247,9 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec,
 {
 	/* An init container that is restarted always is a sidecar, and serves. */
 	static const char *const lists[] = { "containers", "initContainers" };
-	struct lw_k8s_container_port *ports;
 	struct lw_fields_mark outer, inner;
+	struct ports ports = { 0 };
 	size_t n[2], room = 0;
-	bool left_out = false;
 
 	for (size_t l = 0; l < 2; l++) {
 		struct json_object *array =
@@ -251,11 +257,11 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec,
 
 		room += count_ports(array, n[l]);
 	}
-	if (room > LW_K8S_PORTS_MAX)
-		room = LW_K8S_PORTS_MAX;
-	ports = lw_fields_new(fields, struct lw_k8s_container_port, room);
-	pod->ports = ports;
-	for (size_t l = 0; l < 2 && ports; l++) {
+	if (room > 2 * (size_t)LW_K8S_PORTS_MAX)
+		room = 2 * (size_t)LW_K8S_PORTS_MAX;
+	ports.ports = lw_fields_new(fields, struct lw_k8s_container_port, room);
+	pod->ports = ports.ports;
+	for (size_t l = 0; l < 2 && ports.ports; l++) {
 		struct json_object *array = lw_fields_get(spec, lists[l]);
 
 		outer = lw_fields_enter(fields, array, lists[l]);
@@ -265,12 +271,13 @@ static void read_containers(struct lw_fields *fields, struct json_object *spec,
 			inner = lw_fields_enter_index(fields, item, i);
 			if (l == 0 || strcmp(lw_fields_string(fields, item, "restartPolicy", false),
 					     "Always") == 0)
-				read_container_ports(fields, item, ports, room, &pod->nports, &left_out);
+				read_container_ports(fields, item, &ports);
 			lw_fields_leave(fields, inner);
 		}
 		lw_fields_leave(fields, outer);
 	}
-	if (ports)
+	pod->nports = ports.n;
+	if (ports.ports)
 		sort_names(fields, pod);
 }
 

@@ -79,7 +79,7 @@ struct lw_k8s_workload { /* Deployment, ReplicaSet */
 	struct lw_k8s_selector selector;
 };
 
-/* TCP ports kept of one pod, and of one Service. */
+/* TCP ports kept of one pod, with a name and without each, and of one Service. */
 #define LW_K8S_PORTS_MAX 256
 
 struct lw_k8s_container_port {

@@ -50,7 +50,7 @@ void lw_agent_refresh(struct agent *agent)
 	/* what no object was told to be of, or was told by a watch that did not count */
 	if (lw_source_errors(agent->source) == 0 && agent->source_findings.errors > 0)
 		lw_findings_clear(&agent->source_findings);
-	if (!agent->kern || agent->shared || agent->ending || !lw_source_ready(agent->source))
+	if (!agent->kern || agent->shared || (agent->ending && (agent->leave || !agent->begun)) || !lw_source_ready(agent->source))
 		return;
 	if (!agent->begun) {
 		if (!ev_is_active(&agent->place))
@@ -407,7 +407,10 @@ static int start(struct agent *agent)
 /* In reverse; whatever had been started. */
 static void stop(struct agent *agent)
 {
-	/* the loop runs on in lw_upstreams_drain(), and objects change: the next agent's state is the next agent's */
+	/*
+	 * The loop runs on in lw_upstreams_drain(), and objects change: where hooks are left the next agent's state is the next agent's. Where none are
+	 * they choose pods of a Service until then, by what there is.
+	 */
 	agent->ending = true;
 	lw_process_watch_stop(&agent->watch);
 	ev_timer_stop(agent->loop, &agent->place);

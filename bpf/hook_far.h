@@ -77,7 +77,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS);
 	down = lw_down_of(up, cookie);
-	if (!down || (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)) ||
+	if (!down || (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_CUT | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)) ||
 	    up->frame.state == LW_FRAME_LOST || up->frame.state == LW_FRAME_CLOSE)
 		goto wire;
 	f = bpf_map_lookup_elem(&lw_flows, &down);

@@ -86,6 +86,19 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 	struct lw_scratch *s;
 	int look, v;
 
+	if (f->pieces && r->write_seq != f->held_seq) {
+		/*
+		 * The kernel has not held the first piece back, for want of room in the message (sk_msg_full()): it is with the own peer. With the
+		 * rest it could be answered there before what is due elsewhere.
+		 */
+		if (f->route != LW_ROUTE_PEER && !lw_is_over(f, r))
+			return SK_DROP;
+		f->pieces = 0;
+		f->flags &= ~LW_FLOW_CORKED;
+		f->route = LW_ROUTE_PEER;
+		lw_opaque(f, LW_REASON_OPAQUE_PIECES);
+		return lw_forward(msg, f, r);
+	}
 	if (f->noticed) {
 		f->pieces = 0;
 		lw_doubt(f, r);
@@ -99,22 +112,7 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 		lw_opaque(f, LW_REASON_SCRATCH);
 		return lw_forward(msg, f, r);
 	}
-	if (f->pieces && r->write_seq != f->held_seq) {
-		/*
-		 * The kernel has not held the first piece back, for want of room in the message (sk_msg_full()): it is with the own peer. With the
-		 * rest it could be answered there before what is due elsewhere.
-		 */
-		if (f->route != LW_ROUTE_PEER && !lw_is_over(f, r)) {
-			lw_scratch_put(s);
-			return SK_DROP;
-		}
-		f->flags &= ~LW_FLOW_CORKED;
-		f->route = LW_ROUTE_PEER;
-		lw_opaque(f, LW_REASON_OPAQUE_PIECES);
-		look = LW_LOOK_OPAQUE;
-	} else {
-		look = lw_look(msg, f, &s->head, r);
-	}
+	look = lw_look(msg, f, &s->head, r);
 	if (look == LW_LOOK_MORE && ++f->pieces > LW_HEAD_PIECES_MAX) {
 		lw_opaque(f, LW_REASON_OPAQUE_PIECES);
 		look = LW_LOOK_OPAQUE;
@@ -199,8 +197,10 @@ int lw_msg(struct sk_msg_md *msg)
 	 */
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_down_socks, &r.cookie, BPF_F_INGRESS);
-	if ((conf->flags & LW_CONF_STOPPED) && f->route == LW_ROUTE_PEER)
+	if ((conf->flags & LW_CONF_STOPPED) && f->route == LW_ROUTE_PEER) {
+		f->pieces = 0;
 		return lw_to_peer(msg, r.cookie);
+	}
 	r.generation = conf->generation;
 	r.flags = conf->flags;
 	r.slot = r.generation & 1;
@@ -223,11 +223,15 @@ int lw_msg(struct sk_msg_md *msg)
 
 			seq = f->sent_seq;
 			if (up && up->sk) {
-				seq = lw_read_write_seq(up->sk);
-				/* its FIN counts as a byte, and behind that its address means nothing; looked at after the count */
-				if (up->flags & LW_UP_ENDED)
-					seq = up->end_seq;
+				__u32 now = lw_read_write_seq(up->sk);
+
+				/* a FIN of its own counts as a byte, and behind that its address means nothing; looked at after the count */
+				if (lw_takes_bytes(up->sk))
+					seq = now;
 			}
+			/* known for as long as it may be asked for: its row is gone soon after it */
+			if (c && *(volatile __u64 *)&f->ended_up == c)
+				seq = f->ended_seq;
 		}
 		lw_account(f, &r, seq);
 	}
@@ -245,11 +249,11 @@ int lw_msg(struct sk_msg_md *msg)
 		 * Its own peer has closed it, which the application has yet to see: the request is to fail as it does without us, and be asked
 		 * again on another connection. A pod of a lane would do what it asks, and nobody would read the answer.
 		 */
-		if (sk->state == BPF_TCP_CLOSE_WAIT && lw_is_over(f, &r))
+		/* where the agent has stopped the next request is the own peer's, too; what is none, and one in front of which an answer is due, ends where it began */
+		if ((sk->state == BPF_TCP_CLOSE_WAIT || (r.flags & LW_CONF_STOPPED)) && lw_is_over(f, &r)) {
+			f->pieces = 0;
 			return lw_to_peer(msg, r.cookie);
-		/* the next request is the own peer's; what is none, and one in front of which an answer is due, ends where it began */
-		if ((r.flags & LW_CONF_STOPPED) && lw_is_over(f, &r))
-			return lw_to_peer(msg, r.cookie);
+		}
 		return lw_on_head(msg, f, &r);
 	}
 	/*

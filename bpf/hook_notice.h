@@ -13,6 +13,9 @@
 #include "lib/kept.h"
 
 #define LW_FIONREAD 0x541b
+#define LW_INET 2
+#define LW_INET6 10
+#define LW_TCP 6
 #define LW_S_IFMT 0170000
 #define LW_S_IFSOCK 0140000
 
@@ -21,7 +24,13 @@ static __always_inline void lw_note_spliced(__u64 sk)
 {
 	struct lw_config *conf = lw_conf();
 	__u64 net = 0, netns = 0, now = bpf_ktime_get_ns();
+	__u16 family = 0, protocol = 0;
 
+	/* the hook of all system calls sees splices of other sockets, too */
+	bpf_probe_read_kernel(&family, sizeof(family), (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_family));
+	bpf_probe_read_kernel(&protocol, sizeof(protocol), (void *)sk + bpf_core_field_offset(struct sock, sk_protocol));
+	if ((family != LW_INET && family != LW_INET6) || protocol != LW_TCP)
+		return;
 	bpf_probe_read_kernel(&net, sizeof(net), (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_net.net));
 	bpf_probe_read_kernel(&netns, sizeof(netns), (void *)net + bpf_core_field_offset(struct net, net_cookie));
 	if (!netns || !conf || bpf_map_lookup_elem(&lw_spliced, &netns))

@@ -163,7 +163,7 @@ int lw_reply(struct __sk_buff *skb)
 	up = lw_up_of(cookie);
 	if (!up)
 		return SK_PASS;
-	if (up->flags & LW_UP_ORPHAN)
+	if (up->flags & (LW_UP_ORPHAN | LW_UP_CUT))
 		return skb->len ? SK_DROP : SK_PASS;
 	down = lw_down_of(up, cookie);
 	conf = lw_conf();
@@ -191,6 +191,7 @@ int lw_reply(struct __sk_buff *skb)
 			if (bpf_skb_change_tail(skb, c.off, 0)) {
 				/* nor is it to wait for the end of this one: it is reset, as of an answer that was cut off */
 				up->resp_seq--;
+				__sync_fetch_and_or(&up->flags, LW_UP_CUT);
 				return SK_DROP;
 			}
 		}

@@ -91,11 +91,9 @@ static __noinline int lw_may_be_plain(const struct lw_flow *f, __u32 slot)
 static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *sk, struct lw_sk *st)
 {
 	__u64 cookie = st->cookie;
-	struct lw_tuple tuple;
 	struct lw_config *conf = lw_conf();
-	int rcvbuf = conf ? conf->down_rcvbuf : 0, sndbuf = conf ? conf->down_sndbuf : 0, err;
+	int size, err;
 	struct lw_flow f = {};
-	struct lw_addr client;
 
 	/*
 	 * It is in another product's map already. The kernel would refuse a second program of one kind (EBUSY) and run two of
@@ -111,12 +109,15 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 	}
 
 	lw_sock_local(ctx, &f.client, &f.peer);
-	client = f.client;
-	if (st->host_pod)
-		lw_host_pod_addr(&client, st->host_pod);
-	if (conf && (conf->flags & LW_CONF_KEEPS_PODS) && bpf_map_lookup_elem(&lw_kept_pods, &client)) {
-		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
-		return;
+	if (conf && (conf->flags & LW_CONF_KEEPS_PODS)) {
+		struct lw_addr client = f.client;
+
+		if (st->host_pod)
+			lw_host_pod_addr(&client, st->host_pod);
+		if (bpf_map_lookup_elem(&lw_kept_pods, &client)) {
+			lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
+			return;
+		}
 	}
 	f.client_port = ctx->local_port;
 	f.peer_port = bpf_ntohl(ctx->remote_port);
@@ -146,16 +147,22 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 		return;
 	}
 	/* steered bytes do not wait in TCP's window: room for a window of them (docs/operations.md) */
-	if (rcvbuf)
-		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	size = conf ? conf->down_rcvbuf : 0;
+	if (size)
+		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_RCVBUF, &size, sizeof(size));
 	/*
 	 * Room for a whole upload: the kernel wakes who sleeps in recv(2) also when a buffer that was full has room
 	 * again, and on a socket with programs the call then returns EAGAIN (tcp_bpf_recvmsg_parser() waits but once).
 	 */
-	if (sndbuf)
-		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_SNDBUF, &sndbuf, sizeof(sndbuf));
-	lw_flow_tuple(&f, &tuple);
-	bpf_map_update_elem(&lw_tuples, &tuple, &cookie, BPF_ANY);
+	size = conf ? conf->down_sndbuf : 0;
+	if (size)
+		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_SNDBUF, &size, sizeof(size));
+	{
+		struct lw_tuple tuple;
+
+		lw_flow_tuple(&f, &tuple);
+		bpf_map_update_elem(&lw_tuples, &tuple, &cookie, BPF_ANY);
+	}
 }
 
 /* shutdown() or close(): all its bytes are on their way, an end of file belongs behind them. */
@@ -204,15 +211,23 @@ static __always_inline void lw_down_closed(__u64 cookie)
 }
 
 /* An upstream socket leaves a state in which it takes bytes: how many it has taken is known from here on. Before its FIN, which counts as one. */
-static __always_inline void lw_up_ended(struct bpf_sock *sk, __u64 cookie)
+static __noinline int lw_up_ended(struct bpf_sock *sk, __u64 cookie)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct lw_up *up = lw_up_of(cookie);
+	struct lw_flow *f;
+	__u64 down;
 
-	if (!tp || !up || (up->flags & LW_UP_ENDED))
-		return;
-	up->end_seq = tp->write_seq;
-	__sync_fetch_and_or(&up->flags, LW_UP_ENDED);
+	if (!tp || !up)
+		return 0;
+	down = lw_down_of(up, cookie);
+	f = bpf_map_lookup_elem(&lw_flows, &down);
+	if (!f || f->ended_up == cookie)
+		return 0;
+	f->ended_seq = tp->write_seq;
+	/* atomic: the number is there before it */
+	__sync_lock_test_and_set(&f->ended_up, cookie);
+	return 0;
 }
 
 static __always_inline void lw_up_closed(__u64 cookie)
@@ -394,13 +409,14 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 	} else if (st->role == LW_ROLE_UP) {
 		__u64 up = st->cookie;
 
-		if (ctx->args[1] != BPF_TCP_CLOSE_WAIT)
-			lw_up_ended(sk, up);
 		/* the other side closed it; FIN_WAIT is our own end of file, the answer is yet to come */
 		if (ctx->args[1] != BPF_TCP_FIN_WAIT1 && ctx->args[1] != BPF_TCP_FIN_WAIT2)
 			lw_up_closed(up);
 		if (ctx->args[1] == BPF_TCP_CLOSE)
 			bpf_map_delete_elem(&lw_fars, &up);
+		/* its state is the one before until this program is through (tcp_set_state()) */
+		if (ctx->args[1] != BPF_TCP_CLOSE_WAIT)
+			lw_up_ended(sk, up);
 	}
 	return 1;
 }

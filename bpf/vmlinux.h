@@ -13,6 +13,7 @@ struct net {
 };
 
 struct sock_common {
+	unsigned short skc_family;
 	unsigned char skc_state;
 	unsigned long skc_flags;
 	struct {
@@ -79,6 +80,7 @@ struct task_struct {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_protocol;
 	void *sk_user_data;
 	struct {
 		int owned;

@@ -215,10 +215,8 @@ static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f
 	f->evidence = d->evidence;
 	f->reason = plan->reason;
 	/* a head that goes out in part is sent again by its application, which does not know of what was put in: better without; but not with a stranger's tag */
-	if (plan->modify && !lw_has_room(f->sk, h->scan.pos + LW_HEAD_LOOK)) {
+	if (plan->modify && !d->strip && !lw_has_room(f->sk, h->scan.pos + LW_HEAD_LOOK)) {
 		lw_count(f->workload_hash, d->lane, d->evidence, LW_REASON_PUSH);
-		if (d->strip)
-			return SK_DROP;
 		plan->modify = 0;
 	}
 	if (plan->modify && lw_modify(msg, f, r, h, d))
@@ -229,8 +227,7 @@ static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f
 	else if (++f->base_ok >= LW_BASE_BULK)
 		lw_count_base(f);
 	lw_traced(f, r, h);
-	lw_done(msg, f, r, r->write_seq);
-	return lw_to_peer(msg, r->cookie);
+	return lw_send_own(msg, f, r);
 }
 
 /* A whole head is in h, r->n covers the request as far as this message holds it. -1: the connection is opaque instead. */

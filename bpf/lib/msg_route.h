@@ -139,7 +139,7 @@ enum lw_busy {
 __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 {
 	struct lw_up *up;
-	__u64 c;
+	__u64 c, punt;
 
 	if (!f || !r || !f->requests)
 		return LW_BUSY_NO;
@@ -152,7 +152,8 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 			return LW_BUSY_YES;
 		return !(r->flags & LW_CONF_NATIVE_VERDICT) && r->copied_seq != r->rcv_nxt;
 	}
-	if (f->route == LW_ROUTE_PUNT && !f->punt)
+	punt = *(volatile __u64 *)&f->punt;
+	if (f->route == LW_ROUTE_PUNT && !punt)
 		f->route = LW_ROUTE_UP; /* the agent has bound it */
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 	up = lw_up_of(c);
@@ -163,7 +164,7 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 		if (!up || up->req_seq != up->resp_seq)
 			return LW_BUSY_YES;
 		/* answered in full, which says nothing of whether the pod has all of the request: the agent may have some yet */
-		if (((__u32)f->punt >> 1) != f->punt_written)
+		if (((__u32)punt >> 1) != f->punt_written)
 			return LW_BUSY_LOST;
 		f->punt = 0;
 		f->route = LW_ROUTE_UP;

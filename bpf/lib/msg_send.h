@@ -130,6 +130,18 @@ static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, str
 }
 
 /*
+ * To the own peer. Of a held message that is redirected, as it is there where an earlier part of it was, what the socket has no room for is lost, and the
+ * application told that it has gone (tcp_bpf_send_verdict()): then it is refused, for good.
+ */
+static __always_inline int lw_send_own(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
+{
+	if ((f->flags & LW_FLOW_CORKED) && lw_redirected(msg) && !lw_takes_all(f->sk, r->n + r->grown))
+		return SK_DROP;
+	lw_done(msg, f, r, r->write_seq);
+	return lw_to_peer(msg, r->cookie);
+}
+
+/*
  * One more message for the agent, with its frame in front. SK_PASS: on its way. SK_DROP: it cannot be
  * taken, and the message is as it was. -1: the agent has bound an upstream socket in the meantime.
  */
@@ -273,8 +285,7 @@ __noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_ru
 			__sync_fetch_and_or(&up->flags, LW_UP_OPAQUE);
 		return lw_sent_up(msg, f, r, up, how);
 	}
-	lw_done(msg, f, r, r->write_seq);
-	return lw_to_peer(msg, r->cookie);
+	return lw_send_own(msg, f, r);
 }
 
 /* ---- request bodies ---- */

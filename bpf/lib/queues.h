@@ -18,13 +18,26 @@ static __always_inline __u32 lw_rmem(__u64 sk)
  * An upstream socket that is gone is no longer in lw_up_socks, but the pod's end of it may be in lw_far_socks yet: by
  * then the pod's end has got the FIN. An address that has been freed answers anything: then the socket is in no map either.
  */
-static __always_inline int lw_is_established(__u64 sk)
+static __always_inline __u8 lw_state_of(__u64 sk)
 {
 	__u8 state = 0;
 
 	bpf_probe_read_kernel(&state, sizeof(state),
 			      (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_state));
-	return state == BPF_TCP_ESTABLISHED;
+	return state;
+}
+
+static __always_inline int lw_is_established(__u64 sk)
+{
+	return lw_state_of(sk) == BPF_TCP_ESTABLISHED;
+}
+
+/* Until it has sent a FIN of its own. */
+static __always_inline int lw_takes_bytes(__u64 sk)
+{
+	__u8 state = lw_state_of(sk);
+
+	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
 }
 
 /* Is an application within a system call that has locked the socket? */
@@ -63,6 +76,16 @@ static __always_inline int lw_has_room(__u64 sk, int n)
 	bpf_probe_read_kernel(&queued, sizeof(queued), (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
 	if (!queued)
 		return 1;
+	bpf_probe_read_kernel(&limit, sizeof(limit), (void *)sk + bpf_core_field_offset(struct sock, sk_sndbuf));
+	return limit - queued > n;
+}
+
+/* n bytes, in whatever pieces. */
+static __always_inline int lw_takes_all(__u64 sk, int n)
+{
+	int queued = 0, limit = 0;
+
+	bpf_probe_read_kernel(&queued, sizeof(queued), (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
 	bpf_probe_read_kernel(&limit, sizeof(limit), (void *)sk + bpf_core_field_offset(struct sock, sk_sndbuf));
 	return limit - queued > n;
 }

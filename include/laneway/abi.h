@@ -425,6 +425,10 @@ struct lw_flow {
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */
 	__u64 punt_bytes; /* of the request, punted and not written to its upstream socket yet, as far as the agent has said */
+	/* written by lw_sockops as an upstream socket ends */
+	__u64 ended_up; /* its cookie, of the last one */
+	__u32 ended_seq; /* its write_seq, behind the last byte that it took */
+	__u32 pad3;
 	struct lw_flow_up ups[LW_FLOW_UPS];
 };
 
@@ -439,7 +443,7 @@ enum lw_up_flags {
 	LW_UP_REQ_WIRE = 1 << 7, /* bytes of requests have gone over the connection, and may not have been read yet */
 	LW_UP_RESP_WIRE = 1 << 8, /* likewise of responses */
 	LW_UP_GONE = 1 << 9, /* the agent has closed it: as good as no row, which it soon is */
-	LW_UP_ENDED = 1 << 10, /* it takes no bytes any more: end_seq is right */
+	LW_UP_CUT = 1 << 10, /* a part of a response has been dropped: nothing that comes goes on, and the client is reset */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
@@ -456,8 +460,6 @@ struct lw_up {
 	__u32 passed_req; /* bytes that took the bypass since the pod had read all of them; written by lw_msg only */
 	__u32 passed_resp; /* likewise of responses, and the downstream socket; written by lw_far_msg only */
 	__u32 agent; /* lw_config.agent of the one that opened it: no other's may be given a request */
-	__u32 end_seq; /* write_seq of the socket behind the last byte that it took; written by lw_sockops only */
-	__u32 pad;
 	__u64 bytes; /* of responses */
 	__u64 looked; /* bytes when the reader's backlog was last looked at */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
@@ -784,4 +786,4 @@ LW_ASSERT_SIZE(struct lw_hop, 96 + LW_HOP_LINE + LW_HOP_TRACE);
 LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
 LW_ASSERT_SIZE(struct lw_sk, 64);
-LW_ASSERT_SIZE(struct lw_up, 184);
+LW_ASSERT_SIZE(struct lw_up, 176);

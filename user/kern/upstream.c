@@ -237,8 +237,8 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 			return;
 		}
 	}
-	if (!lw_upstream_ends_downstream(&state)) {
-		if (state.req_seq != state.resp_seq) {
+	if ((state.flags & LW_UP_CUT) || !lw_upstream_ends_downstream(&state)) {
+		if (state.req_seq != state.resp_seq || (state.flags & LW_UP_CUT)) {
 			lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
 				 (unsigned long long)u->down);
 			r = lw_downstream_reset(ups->netns, u->down, &flow);

@@ -139,7 +139,8 @@ static void note_connection(struct older *older, const struct inet_diag_msg *m, 
 		struct lw_older_work w = { .pod = pod_index(older), .doubt = work == MAYBE_AT_WORK };
 
 		count(older, &w, 1); /* first: whoever deletes it takes it off again */
-		if (bpf_map_update_elem(older->work, &cookie, &w, BPF_NOEXIST)) {
+		/* listed twice, or noted by a try that failed: its row stands, and so does its count */
+		if (bpf_map_update_elem(older->work, &cookie, &w, BPF_NOEXIST) && errno != EEXIST) {
 			count(older, &w, -1);
 			older->full = true;
 		}

@@ -79,7 +79,7 @@ def rollout_status(n, step):
                                        "lastTransitionTime": "2026-01-01T00:00:00Z", "lastUpdateTime": "2026-01-01T00:00:00Z"}],
                        "canaryStatus": {"rolloutHash": "h", "stableRevision": f"base{n}", "canaryRevision": "cr",
                                         "podTemplateHash": f"new{n}", "canaryReplicas": 1, "canaryReadyReplicas": 1,
-                                        "currentStepIndex": step or 1, "nextStepIndex": -1, **({} if step else {"finalisingStep": "END"}),
+                                        "currentStepIndex": step or 1, "nextStepIndex": -1, "finalisingStep": None if step else "END",
                                         "currentStepState": "StepPaused", "message": "-"}}}
 
 

@@ -223,7 +223,7 @@ crd_files() { sed '/^ *- finalisingStep$/d' "$KUBE_HERE"/crd/*.yaml; }
 # Of others that may be anything it says "-".
 # kube_rollout_status NAME PHASE REASON STEP_STATE STABLE CANARY [STEP]
 kube_rollout_status() {
-	local progressing=True finalising=
+	local progressing=True finalising='"finalisingStep":null,'
 	[ "$3" != Completed ] || progressing=False finalising='"finalisingStep":"END",'
 	kapi PATCH "$ROLLOUTS/$1/status" "{\"status\":{\"phase\":\"$2\",\"observedGeneration\":1,
 		\"conditions\":[{\"type\":\"Progressing\",\"status\":\"$progressing\",\"reason\":\"$3\",\"message\":\"-\",

@@ -18,10 +18,12 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "kube/config.h"
 
 #define HEAD "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
-#define SILENT_S 1
+#define SILENT_S 3
+#define ANSWER_S 10
 
 static struct ev_loop *loop;
 
@@ -33,7 +35,7 @@ struct served {
 
 static struct {
 	ev_io io;
-	struct served at[4];
+	struct served at[12];
 	size_t n;
 } server;
 
@@ -82,12 +84,13 @@ struct answer {
 	const char *trouble; /* "" for an end without */
 	char text[128];
 	size_t bytes;
+	long status;
+	uint64_t ended_ns;
 };
 
 static int on_head(long status, void *arg)
 {
-	(void)arg;
-	assert_int_equal(status, 200);
+	((struct answer *)arg)->status = status;
 	ev_break(loop, EVBREAK_ALL);
 	return 0;
 }
@@ -106,6 +109,7 @@ static void on_done(const char *trouble, unsigned int retry_after_s, void *arg)
 	(void)retry_after_s;
 	(void)snprintf(answer->text, sizeof(answer->text), "%s", trouble ? trouble : "");
 	answer->trouble = answer->text;
+	answer->ended_ns = lw_clock_ns();
 	ev_break(loop, EVBREAK_ALL);
 }
 
@@ -116,62 +120,123 @@ static void on_too_late(struct ev_loop *l, ev_timer *w, int revents)
 	ev_break(l, EVBREAK_ALL);
 }
 
-static void what_another_connection_brings_is_no_sign_of_life(void **state)
-{
-	static const struct lw_http_callbacks callbacks = { on_head, on_data, on_done };
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct answer drips = {}, still = {};
-	struct lw_http_request *one, *two;
-	struct lw_kube_config config = {};
-	socklen_t len = sizeof(addr);
-	bool too_late = false;
+/* A server, and who asks it. */
+struct fixture {
+	struct lw_kube_config config;
 	struct lw_http *http;
 	char url[64];
 	ev_timer end;
+	bool too_late;
+	int fd;
+};
 
-	(void)state;
+static int setup(void **state)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct fixture *f = calloc(1, sizeof(*f));
+	socklen_t len = sizeof(addr);
+
+	memset(&server, 0, sizeof(server));
 	loop = ev_loop_new(EVFLAG_AUTO);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-	ev_io_init(&server.io, on_connection, fd, EV_READ);
+	f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(f->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(f->fd, 16), 0);
+	assert_int_equal(getsockname(f->fd, (struct sockaddr *)&addr, &len), 0);
+	ev_io_init(&server.io, on_connection, f->fd, EV_READ);
 	ev_io_start(loop, &server.io);
-	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", ntohs(addr.sin_port));
-	config.server = url;
-	assert_int_equal(lw_http_new(loop, &config, &http), 0);
-	assert_int_equal(lw_http_get(http, "/drip", 0, 3, SILENT_S, &callbacks, &drips, &one), 0);
-	ev_timer_init(&end, on_too_late, 20., 0.);
-	end.data = &too_late;
-	ev_timer_start(loop, &end);
-	/* its head says which version the server speaks: of HTTP/2 one connection would do */
-	ev_run(loop, 0);
-	assert_int_equal(lw_http_get(http, "/still", 0, 3, SILENT_S, &callbacks, &still, &two), 0);
-	while (!still.trouble && !too_late)
-		ev_run(loop, 0);
-	assert_int_equal(server.n, 2);
-	assert_false(too_late);
-	assert_null(drips.trouble);
-	assert_true(drips.bytes > 2);
-	assert_string_equal(still.trouble, "the server was silent for 1 s");
-	assert_int_equal(still.bytes, 2);
+	(void)snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u", ntohs(addr.sin_port));
+	f->config.server = f->url;
+	assert_int_equal(lw_http_new(loop, &f->config, &f->http), 0);
+	ev_timer_init(&f->end, on_too_late, 40., 0.);
+	f->end.data = &f->too_late;
+	ev_timer_start(loop, &f->end);
+	*state = f;
+	return 0;
+}
 
-	lw_http_free(&http);
-	ev_timer_stop(loop, &end);
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	lw_http_free(&f->http);
+	ev_timer_stop(loop, &f->end);
 	ev_io_stop(loop, &server.io);
 	for (size_t i = 0; i < server.n; i++) {
 		ev_io_stop(loop, &server.at[i].io);
 		ev_timer_stop(loop, &server.at[i].drip);
 		(void)close(server.at[i].io.fd);
 	}
-	(void)close(fd);
+	(void)close(f->fd);
 	ev_loop_destroy(loop);
+	free(f);
+	return 0;
+}
+
+static void ask(struct fixture *f, const char *target, struct answer *answer)
+{
+	static const struct lw_http_callbacks callbacks = { on_head, on_data, on_done };
+	struct lw_http_request *request;
+
+	assert_int_equal(lw_http_get(f->http, target, 0, ANSWER_S, SILENT_S, &callbacks, answer, &request), 0);
+}
+
+/* Its head says which version the server speaks: of HTTP/2 one connection would do. */
+static void ask_first(struct fixture *f, struct answer *answer)
+{
+	ask(f, "/drip", answer);
+	ev_run(loop, 0);
+	assert_int_equal(answer->status, 200);
+}
+
+static void wait_for(struct fixture *f, const struct answer *answer)
+{
+	while (!answer->trouble && !f->too_late)
+		ev_run(loop, 0);
+	assert_false(f->too_late);
+}
+
+static void what_another_connection_brings_is_no_sign_of_life(void **state)
+{
+	struct answer drips = {}, still = {};
+	struct fixture *f = *state;
+
+	ask_first(f, &drips);
+	ask(f, "/still", &still);
+	wait_for(f, &still);
+	assert_int_equal(server.n, 2);
+	assert_null(drips.trouble);
+	assert_true(drips.bytes > 2);
+	assert_string_equal(still.trouble, "the server was silent for 3 s");
+	assert_int_equal(still.bytes, 2);
+}
+
+/* They fell silent together, each on a connection of its own. */
+static void the_silent_are_not_cut_together(void **state)
+{
+	struct answer drips = {}, still[10] = {};
+	uint64_t first = UINT64_MAX, last = 0;
+	struct fixture *f = *state;
+
+	ask_first(f, &drips);
+	for (size_t i = 0; i < 10; i++)
+		ask(f, "/still", &still[i]);
+	for (size_t i = 0; i < 10; i++) {
+		wait_for(f, &still[i]);
+		assert_string_equal(still[i].trouble, "the server was silent for 3 s");
+		first = first < still[i].ended_ns ? first : still[i].ended_ns;
+		last = last > still[i].ended_ns ? last : still[i].ended_ns;
+	}
+	assert_int_equal(server.n, 11);
+	/* of the 375 ms of an eighth, as good as always */
+	assert_true(last - first > 75 * LW_NS_PER_MS);
 }
 
 int main(void)
 {
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_another_connection_brings_is_no_sign_of_life),
+		T(what_another_connection_brings_is_no_sign_of_life),
+		T(the_silent_are_not_cut_together),
 	};
 
 	return !!cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,6 +301,31 @@ static void test_cut(void **state)
 	expect_log(world, "-c ");
 }
 
+/* Nothing happens, and the server sends no bookmarks: that it is silent each time is no failure, and the next does not come later and later. */
+static void test_quiet(void **state)
+{
+	struct world *world = *state;
+	uint64_t longest = 0;
+
+	list_ab(world);
+	for (int i = 0; i < 10; i++) {
+		assert_string_equal(next(world), WATCH("10"));
+		assert_int_equal(answer(world, 200, ""), 0);
+		world->now += 150 * LW_NS_PER_SEC;
+		end(world, "the server was silent for 150 s");
+		assert_in_range(wait_ms(world), 0, 1020);
+	}
+	/* nor has one been well that was refused, however long it took */
+	for (int i = 0; i < 30; i++) {
+		(void)next(world);
+		assert_int_equal(answer(world, 502, ""), 0);
+		world->now += 150 * LW_NS_PER_SEC;
+		end(world, "the server was silent for 150 s");
+		longest = longest > wait_ms(world) ? longest : wait_ms(world);
+	}
+	assert_true(longest > 15000);
+}
+
 /* Garbage is gone on from; if it stays garbage, listed anew. */
 static void test_garbage(void **state)
 {
@@ -434,7 +459,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(story),   TEST(chunks),	 TEST(continue_expired), TEST(410_status), TEST(410_event),
-		TEST(back_in_time), TEST(cut), TEST(garbage), TEST(bad_object), TEST(refused), TEST(long_refusal),
+		TEST(back_in_time), TEST(cut), TEST(quiet), TEST(garbage), TEST(bad_object), TEST(refused), TEST(long_refusal),
 		TEST(backoff), TEST(forget),
 	};
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -49,6 +50,7 @@ struct lw_http_request {
 	/* Our end of its connection, from when it is answered: this tells connections apart. The descriptor cannot be had of one at work. 0: unknown. */
 	long local_port;
 	unsigned int total_s, answer_s, silent_s;
+	uint64_t silent_ns; /* silent_s, and the request's own part of the spread */
 	bool answered; /* the head is complete */
 	bool ended; /* by a callback */
 	char error[CURL_ERROR_SIZE];
@@ -263,6 +265,10 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	if (status < 200)
 		return len;
 	request->answered = true;
+	/* another deadline is the next now */
+	ev_timer_stop(request->http->loop, &request->deadline);
+	ev_timer_set(&request->deadline, 0., 0.);
+	ev_timer_start(request->http->loop, &request->deadline);
 	(void)curl_easy_getinfo(request->easy, CURLINFO_LOCAL_PORT, &request->local_port);
 	request->ended = request->callbacks.head(status, request->arg) != 0;
 	return request->ended ? 0 : len;
@@ -295,11 +301,11 @@ static uint64_t silent_due(const struct lw_http_request *request, uint64_t now)
 	if (!request->answered)
 		return heard + request->answer_s * LW_NS_PER_SEC;
 	if (request->pool->dead)
-		return heard + request->silent_s * LW_NS_PER_SEC;
+		return heard + request->silent_ns;
 	for (const struct lw_http_request *other = request->http->requests; other; other = other->next)
 		if (heard < other->heard_ns && share_connection(request, other))
 			heard = other->heard_ns;
-	due = heard + request->silent_s * LW_NS_PER_SEC;
+	due = heard + request->silent_ns;
 	if (due <= now && request->probe_ns != 0 && now < request->probe_ns + PROBE_S * LW_NS_PER_SEC)
 		due = request->probe_ns + PROBE_S * LW_NS_PER_SEC;
 	return due;
@@ -511,6 +517,16 @@ static struct lw_http_request *new_request(struct lw_http *http, const struct lw
 	return request;
 }
 
+/* Answers that have a connection each and fell silent together, as in a cluster at rest, are not all cut together, nor again after that. */
+static uint64_t spread_ns(unsigned int silent_s)
+{
+	uint32_t r;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = (uint32_t)lw_clock_ns();
+	return silent_s ? r % (silent_s * 125) * LW_NS_PER_MS : 0;
+}
+
 int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, unsigned int answer_s,
 		unsigned int silent_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
 {
@@ -521,6 +537,7 @@ int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, 
 	request->total_s = total_s;
 	request->answer_s = answer_s;
 	request->silent_s = silent_s;
+	request->silent_ns = silent_s * LW_NS_PER_SEC + spread_ns(silent_s);
 	return start(request, NULL, target, NULL, NULL, ret);
 }
 
@@ -532,6 +549,7 @@ int lw_http_send(struct lw_http *http, const char *method, const char *target, c
 	if (!request)
 		return -ENOMEM;
 	request->total_s = request->answer_s = request->silent_s = total_s;
+	request->silent_ns = total_s * LW_NS_PER_SEC;
 	return start(request, method, target, content_type, body, ret);
 }
 

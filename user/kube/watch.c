@@ -540,8 +540,10 @@ static int end_of_list(struct lw_watch *watch)
 static void end_cut(struct lw_watch *watch, uint64_t now_ns, const char *what)
 {
 	bool listing = watch->state == LW_WATCH_LIST;
+	/* What was open for long was well, however quiet: what has cut it says nothing of the next. */
+	bool lasted = watch->status == 200 && !watch->message[0] && now_ns - watch->begun_ns >= SHORT_NS;
 
-	if (watch->any && !listing)
+	if (!listing && (watch->any || lasted))
 		watch->failures = 0;
 	fail(watch, "%s %s: %s", listing ? "list" : "watch", resource_of(watch), what);
 	if (listing)

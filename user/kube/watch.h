@@ -11,8 +11,8 @@
  *	WATCH   from the list's resourceVersion, and after an end or a cut from that of the last event or
  *	        bookmark. 410, as a status or as an event, leads back to LIST.
  *
- * After an error the next try comes after a random time of up to 1 s, 2 s, 4 s ... 30 s; after a watch
- * that the server ended in order, at once.
+ * After an error the next try comes after a random time of up to 1 s, 2 s, 4 s ... 30 s, after a watch that was cut when it
+ * had brought something or had been open for a while, of up to 1 s; after one that the server ended in order, at once.
  */
 #include <stdbool.h>
 #include <stddef.h>

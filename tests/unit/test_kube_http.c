@@ -21,13 +21,13 @@
 #include "base/clock.h"
 #include "kube/config.h"
 
-#define HEAD "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+#define HEAD(status) "HTTP/1.1 " status "\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
 #define SILENT_S 3
-#define ANSWER_S 10
+#define ANSWER_S 3
 
 static struct ev_loop *loop;
 
-/* A connection of the server: "/drip" gets a byte now and then, all else a head and nothing more. */
+/* A connection of the server: "/still" gets a head and nothing more, all else a byte now and then. */
 struct served {
 	ev_io io;
 	ev_timer drip;
@@ -51,6 +51,7 @@ static void on_drip(struct ev_loop *l, ev_timer *w, int revents)
 static void on_request(struct ev_loop *l, ev_io *w, int revents)
 {
 	struct served *s = w->data;
+	const char *head = HEAD("200 OK");
 	char buf[4096];
 	ssize_t n = recv(w->fd, buf, sizeof(buf) - 1, 0);
 
@@ -61,8 +62,10 @@ static void on_request(struct ev_loop *l, ev_io *w, int revents)
 		return;
 	}
 	buf[n] = '\0';
-	assert_int_equal(send(w->fd, HEAD, strlen(HEAD), MSG_NOSIGNAL), strlen(HEAD));
-	if (strncmp(buf, "GET /drip ", 10) == 0)
+	if (strncmp(buf, "GET /refused ", 13) == 0)
+		head = HEAD("502 Bad Gateway");
+	assert_int_equal(send(w->fd, head, strlen(head), MSG_NOSIGNAL), strlen(head));
+	if (strncmp(buf, "GET /still ", 11) != 0)
 		ev_timer_start(l, &s->drip);
 }
 
@@ -147,7 +150,7 @@ static int setup(void **state)
 	(void)snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u", ntohs(addr.sin_port));
 	f->config.server = f->url;
 	assert_int_equal(lw_http_new(loop, &f->config, &f->http), 0);
-	ev_timer_init(&f->end, on_too_late, 40., 0.);
+	ev_timer_init(&f->end, on_too_late, 20., 0.);
 	f->end.data = &f->too_late;
 	ev_timer_start(loop, &f->end);
 	*state = f;
@@ -231,12 +234,28 @@ static void the_silent_are_not_cut_together(void **state)
 	assert_true(last - first > 75 * LW_NS_PER_MS);
 }
 
+/* By a proxy that has an error to tell and no end of it, however little it is. */
+static void a_refusal_comes_to_an_end(void **state)
+{
+	struct answer drips = {}, refused = {};
+	struct fixture *f = *state;
+
+	ask_first(f, &drips);
+	ask(f, "/refused", &refused);
+	wait_for(f, &refused);
+	assert_int_equal(refused.status, 502);
+	assert_string_equal(refused.trouble, "");
+	assert_true(refused.bytes > 2);
+	assert_null(drips.trouble);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_another_connection_brings_is_no_sign_of_life),
 		T(the_silent_are_not_cut_together),
+		T(a_refusal_comes_to_an_end),
 	};
 
 	return !!cmocka_run_group_tests(tests, NULL, NULL);

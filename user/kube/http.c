@@ -51,6 +51,7 @@ struct lw_http_request {
 	long local_port;
 	unsigned int total_s, answer_s, silent_s;
 	uint64_t silent_ns; /* silent_s, and the request's own part of the spread */
+	uint64_t refused_ns; /* when an answer of status 300 or more began; 0: none did */
 	bool answered; /* the head is complete */
 	bool ended; /* by a callback */
 	char error[CURL_ERROR_SIZE];
@@ -265,6 +266,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	if (status < 200)
 		return len;
 	request->answered = true;
+	request->refused_ns = status >= 300 ? request->heard_ns : 0;
 	/* another deadline is the next now */
 	ev_timer_stop(request->http->loop, &request->deadline);
 	ev_timer_set(&request->deadline, 0., 0.);
@@ -329,6 +331,8 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 		due = total_due;
 		(void)snprintf(trouble, sizeof(trouble), "not done after %u s", request->total_s);
 	}
+	if (request->refused_ns && request->refused_ns + request->answer_s * LW_NS_PER_SEC < due)
+		due = request->refused_ns + request->answer_s * LW_NS_PER_SEC;
 	if (now < due) {
 		ev_timer_set(w, (double)(due - now) / 1e9 + .001, 0.);
 		ev_timer_start(loop, w);
@@ -344,7 +348,8 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 		if (request->pool == http->pools)
 			(void)add_pool(http);
 	}
-	finish(request, trouble);
+	/* what is to be known of a refusal has been said */
+	finish(request, request->refused_ns ? NULL : trouble);
 	sweep_pools(http);
 }
 

@@ -43,8 +43,9 @@ int lw_http_new(struct ev_loop *loop, struct lw_kube_config *config, struct lw_h
 void lw_http_free(struct lw_http **http);
 
 /*
- * target: path and query. total_s: longest time for the whole answer, 0: any. answer_s: until it begins. silent_s: the
- * longest silence within it, of which each request has up to an eighth more, at random. The callbacks are called from the event loop, never from here. 0 or -ENOMEM.
+ * target: path and query. total_s: longest time for the whole answer, 0: any. answer_s: until it begins, and, of
+ * status 300 or more, again until it has ended: what is there by then is all of it. silent_s: the longest silence within it, of which each
+ * request has up to an eighth more, at random. The callbacks are called from the event loop, never from here. 0 or -ENOMEM.
  */
 int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, unsigned int answer_s,
 		unsigned int silent_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret);

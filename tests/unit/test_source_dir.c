@@ -482,6 +482,82 @@ static void the_path_is_turned_to_another_folder(void **state)
 	remove_file(f, "v2/b.yaml");
 }
 
+/* That takes no descriptor to notice, and one to read it: until there is one, what is in force is not what there is. */
+static void the_path_is_turned_where_no_descriptor_is_left(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit limit, none;
+	char path[160], folder[64];
+	int fd, first, second;
+
+	(void)strcpy(folder, f->dir);
+	path_of(f, "v1", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	path_of(f, "v2", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	write_file(f, "v1/a.yaml", POD_ON("a", "n1"));
+	write_file(f, "v2/a.yaml", POD_ON("a", "n2"));
+	path_of(f, "now", path);
+	assert_int_equal(symlink("v1", path), 0);
+	(void)strcat(f->dir, "/now");
+	open_source(f);
+	(void)strcpy(f->dir, folder);
+	path_of(f, "next", path);
+	assert_int_equal(symlink("v2", path), 0);
+	rename_file(f, "next", "now");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	none = (struct rlimit){ (rlim_t)fd, limit.rlim_max };
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	first = lw_source_dir_dispatch(f->source);
+	second = lw_source_dir_dispatch(f->source);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(first, -EMFILE);
+	assert_int_equal(second, -EMFILE);
+	assert_false(lw_source_dir_gone(f->source));
+	assert_string_equal(pod(f, "a")->pod.node, "n1");
+	wait_change(f);
+	assert_string_equal(pod(f, "a")->pod.node, "n2");
+	/* it is the new one that is watched */
+	write_file(f, "v2/b.yaml", POD("b"));
+	wait_change(f);
+	assert_non_null(pod(f, "b"));
+	remove_file(f, "v1/a.yaml");
+	remove_file(f, "v2/a.yaml");
+	remove_file(f, "v2/b.yaml");
+}
+
+/* What is there cannot be watched: that is said for as long as it is so, and not that the folder is back. */
+static void a_folder_that_cannot_be_watched(void **state)
+{
+	struct fixture *f = *state;
+	FILE *file;
+
+	write_file(f, "a.yaml", POD_ON("a", "n1"));
+	open_source(f);
+	remove_file(f, "a.yaml");
+	assert_int_equal(rmdir(f->dir), 0);
+	assert_int_equal(lw_source_dir_dispatch(f->source), -ENOENT);
+	assert_int_equal(lw_source_dir_dispatch(f->source), 0);
+	assert_true(lw_source_dir_gone(f->source));
+	file = fopen(f->dir, "we");
+	assert_non_null(file);
+	assert_int_equal(fclose(file), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(lw_source_dir_dispatch(f->source), -ENOTDIR);
+		assert_true(lw_source_dir_gone(f->source));
+	}
+	assert_non_null(pod(f, "a"));
+	assert_int_equal(unlink(f->dir), 0);
+	assert_int_equal(mkdir(f->dir, 0755), 0);
+	write_file(f, "a.yaml", POD_ON("a", "n2"));
+	assert_int_equal(lw_source_dir_dispatch(f->source), 1);
+	assert_false(lw_source_dir_gone(f->source));
+	assert_string_equal(pod(f, "a")->pod.node, "n2");
+}
+
 static void a_folder_that_goes_and_comes_back(void **state)
 {
 	struct fixture *f = *state;
@@ -596,6 +672,8 @@ int main(void)
 		T(without_a_descriptor_it_is_tried_again),
 		T(a_file_that_cannot_be_read_is_tried_again),
 		T(the_path_is_turned_to_another_folder),
+		T(the_path_is_turned_where_no_descriptor_is_left),
+		T(a_folder_that_cannot_be_watched),
 		T(a_folder_that_goes_and_comes_back),
 		T(a_folder_that_is_back_is_read_at_once),
 		T(findings_are_forgotten_with_their_file),

@@ -176,6 +176,8 @@ static void on_event(struct lw_source_dir *source, const struct inotify_event *e
 		source->rescan = true;
 		return;
 	}
+	if (event->wd != source->watch)
+		return; /* of the folder that was watched before */
 	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) {
 		source->lost = true;
 		return;
@@ -245,22 +247,22 @@ static void set_timer(struct lw_source_dir *source)
 	(void)timerfd_settime(source->timer_fd, 0, &when, NULL);
 }
 
-/* Opens the folder and watches it; everything in it is to be read. */
+/* Watches the folder at the path; everything in it is to be read. */
 static int watch(struct lw_source_dir *source)
 {
-	_cleanup_close_ int inotify_fd = -1;
-	struct epoll_event event = { .events = EPOLLIN };
 	struct stat st;
 
 	/* first: if it is another one by the time it is watched, that shows at the next look */
 	if (stat(source->path, &st) < 0)
 		return -errno;
-	inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (inotify_fd < 0 || inotify_add_watch(inotify_fd, source->path, WATCHED) < 0 ||
-	    epoll_ctl(source->epoll_fd, EPOLL_CTL_ADD, inotify_fd, &event) < 0)
+	/* the place of the one before, where there is room for no more */
+	if (source->watch >= 0)
+		(void)inotify_rm_watch(source->inotify_fd, source->watch);
+	source->watch = inotify_add_watch(source->inotify_fd, source->path, WATCHED);
+	if (source->watch < 0) {
+		source->lost = true;
 		return -errno;
-	(void)lw_close(source->inotify_fd);
-	source->inotify_fd = TAKE_FD(inotify_fd);
+	}
 	source->dev = st.st_dev;
 	source->ino = st.st_ino;
 	for (struct lw_dir_file *file = source->files; file; file = file->next)
@@ -290,7 +292,7 @@ int lw_source_dir_open(const char *path, struct lw_model *model, lw_finding_cb c
 
 	if (!source)
 		return -ENOMEM;
-	source->inotify_fd = source->timer_fd = source->epoll_fd = -1;
+	source->inotify_fd = source->timer_fd = source->epoll_fd = source->watch = -1;
 	source->model = model;
 	source->cb = cb;
 	source->arg = arg;
@@ -303,6 +305,10 @@ int lw_source_dir_open(const char *path, struct lw_model *model, lw_finding_cb c
 	source->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (source->timer_fd < 0 ||
 	    epoll_ctl(source->epoll_fd, EPOLL_CTL_ADD, source->timer_fd, &event) < 0)
+		return -errno;
+	source->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (source->inotify_fd < 0 ||
+	    epoll_ctl(source->epoll_fd, EPOLL_CTL_ADD, source->inotify_fd, &event) < 0)
 		return -errno;
 	r = watch(source);
 	if (r < 0)
@@ -340,13 +346,16 @@ int lw_source_dir_fd(const struct lw_source_dir *source)
 int lw_source_dir_dispatch(struct lw_source_dir *source)
 {
 	uint64_t expirations;
-	int result = 0, r;
+	int result = 0, watched = 0, r;
 
 	source->changed = false;
 	(void)!read(source->timer_fd, &expirations, sizeof(expirations));
 	/* whoever asks is told of what is there now, also between two looks */
-	if (source->lost || is_another(source))
-		(void)watch(source);
+	if (source->lost || is_another(source)) {
+		watched = watch(source);
+		if (watched != -ENOENT)
+			result = watched;
+	}
 	lw_dir_drain(source);
 	try_again(source);
 	for (int round = 0; round < ROUNDS_MAX && !source->lost; round++) {
@@ -377,7 +386,7 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 			result = r;
 	}
 	set_timer(source);
-	if (source->lost && !source->lost_said) {
+	if (source->lost && !source->lost_said && (watched == 0 || watched == -ENOENT)) {
 		source->lost_said = true;
 		result = -ENOENT;
 	}
@@ -391,6 +400,11 @@ bool lw_source_dir_settled(const struct lw_source_dir *source)
 		if (file->gone_ns != 0)
 			return false;
 	return true;
+}
+
+bool lw_source_dir_gone(const struct lw_source_dir *source)
+{
+	return source->lost;
 }
 
 size_t lw_source_dir_errors(const struct lw_source_dir *source)

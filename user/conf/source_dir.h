@@ -37,12 +37,14 @@ void lw_source_dir_set_forget(struct lw_source_dir *source, lw_finding_forget_cb
 int lw_source_dir_fd(const struct lw_source_dir *source);
 /*
  * Never blocks. 1 if the model changed, 0 if not, -errno: -ENOENT when the folder is gone (said
- * once; the model stays as it is), else what could not be read, which is tried again at the next
- * call: within a second the descriptor asks for it.
+ * once; the model stays as it is), else what could not be read or watched, which is tried again at
+ * the next call: within a second the descriptor asks for it.
  */
 int lw_source_dir_dispatch(struct lw_source_dir *source);
 /* No file has gone whose objects are to go, too, but have not yet. As of the last dispatch. */
 bool lw_source_dir_settled(const struct lw_source_dir *source);
+/* The folder is not there, or cannot be watched. As of the last dispatch. */
+bool lw_source_dir_gone(const struct lw_source_dir *source);
 /* Errors that hold now, over all files. */
 size_t lw_source_dir_errors(const struct lw_source_dir *source);
 /* Takes NULL; sets *source to NULL. The model keeps its objects. */

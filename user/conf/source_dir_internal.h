@@ -49,11 +49,12 @@ struct lw_source_dir {
 	void *arg;
 	int inotify_fd, timer_fd,
 		epoll_fd; /* none of the folder: its removal is only told when nobody has it open */
+	int watch; /* of inotify; -1: none */
 	dev_t dev; /* of the folder that is watched */
 	ino_t ino;
 	struct lw_dir_file *files;
 	struct lw_bytemap items; /* struct lw_dir_item, by kind, namespace and name */
-	bool lost; /* the folder is gone */
+	bool lost; /* the folder is gone, or cannot be watched */
 	bool lost_said;
 	bool rescan;
 	bool scan_again; /* it could not be read: by the next dispatch */

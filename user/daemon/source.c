@@ -225,7 +225,7 @@ static int refresh_folder(struct lw_source *source)
 	int r = lw_source_dir_dispatch(source->folder);
 
 	if (r < 0) {
-		const char *error = strerror(-r);
+		const char *error = lw_source_dir_strerror(r);
 
 		/* it is tried again each second, and whenever the agent is asked */
 		if (strcmp(source->said, error) != 0)
@@ -238,7 +238,7 @@ static int refresh_folder(struct lw_source *source)
 		return r;
 	}
 	source->said[0] = '\0';
-	if (source->gone && access(source->dir, F_OK) == 0) {
+	if (source->gone && !lw_source_dir_gone(source->folder)) {
 		lw_info("'%s' is back", source->dir);
 		source->gone = false;
 	}

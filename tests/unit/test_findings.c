@@ -82,12 +82,59 @@ static void many_hide_no_other(void **state)
 	lw_findings_clear(&findings);
 }
 
+/* An object that is read anew, and found as it was, changes no number, be there more of them than are listed; nor does what has been mended stay. */
+static void what_is_not_listed_is_counted_once(void **state)
+{
+	struct lw_findings findings = {}, forgotten = {};
+	size_t objects = LW_FINDINGS_MAX / LW_FINDINGS_EACH + 10, errors = objects * LW_FINDINGS_EACH;
+	char prefix[64];
+
+	(void)state;
+	for (size_t object = 0; object < objects; object++)
+		for (size_t i = 0; i < LW_FINDINGS_EACH; i++)
+			add(&findings, LW_FINDING_ERROR, object, i);
+	for (int round = 0; round < 3; round++) {
+		for (size_t object = 0; object < objects; object += objects - 1) {
+			(void)snprintf(prefix, sizeof(prefix), "Rollout shop/web-%zu: ", object);
+			lw_findings_forget(&findings, prefix, &forgotten);
+			assert_int_equal(findings.errors, errors - LW_FINDINGS_EACH);
+			assert_true(has(&forgotten, object, 0) && !has(&findings, object, 0));
+			/* others are listed in its place */
+			assert_int_equal(findings.count, LW_FINDINGS_MAX);
+			for (size_t i = 0; i < LW_FINDINGS_EACH; i++)
+				add(&findings, LW_FINDING_ERROR, object, i);
+			lw_findings_clear(&forgotten);
+		}
+		assert_int_equal(findings.errors, errors);
+		assert_int_equal(lw_findings_more(&findings), errors - LW_FINDINGS_MAX);
+	}
+	for (size_t object = 0; object < objects; object++) {
+		(void)snprintf(prefix, sizeof(prefix), "Rollout shop/web-%zu: ", object);
+		lw_findings_forget(&findings, prefix, &forgotten);
+	}
+	assert_int_equal(findings.errors, 0);
+	assert_int_equal(lw_findings_more(&findings), 0);
+	/* there is an end to what is known, and what is beyond it does not grow either */
+	for (size_t i = 0; i < LW_FINDINGS_KNOWN + 10; i++)
+		add(&findings, LW_FINDING_ERROR, 2000, i);
+	assert_int_equal(findings.errors, LW_FINDINGS_KNOWN + 10);
+	for (int round = 0; round < 3; round++) {
+		lw_findings_forget(&findings, "Rollout shop/web-1: ", &forgotten);
+		for (size_t i = 0; i < 10; i++)
+			add(&findings, LW_FINDING_ERROR, 1, i);
+		assert_int_equal(findings.errors, LW_FINDINGS_KNOWN + 10);
+	}
+	lw_findings_clear(&findings);
+	lw_findings_clear(&forgotten);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_is_kept_once),
 		cmocka_unit_test(those_of_an_object_are_forgotten),
 		cmocka_unit_test(many_hide_no_other),
+		cmocka_unit_test(what_is_not_listed_is_counted_once),
 	};
 
 	return !!cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/findings.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,33 +22,50 @@ bool lw_findings_has(const struct lw_findings *findings, const struct lw_finding
 	return lw_bytemap_get(&findings->by_text, key_of(key, finding), 2) != NULL;
 }
 
-void lw_findings_add(const struct lw_finding *finding, void *arg)
+static void set_count(struct lw_findings *findings)
 {
-	struct lw_findings *findings = arg;
+	findings->count = findings->known < LW_FINDINGS_MAX ? findings->known : LW_FINDINGS_MAX;
+}
+
+/* Copies it. Beyond the limit, and without memory, -ENOMEM. */
+static int know(struct lw_findings *findings, const struct lw_finding *finding)
+{
 	struct lw_finding *grown;
 	struct lw_bytes key[2];
 	char *text;
 
-	if (lw_findings_has(findings, finding))
-		return;
-	if (finding->severity == LW_FINDING_ERROR)
-		findings->errors++;
-	else
-		findings->warnings++;
-	if (findings->count == LW_FINDINGS_MAX)
-		return;
-	/* Without memory it is counted and not kept, as beyond the limit. */
-	grown = realloc(findings->items, (findings->count + 1) * sizeof(*grown));
+	if (findings->known == LW_FINDINGS_KNOWN)
+		return -ENOMEM;
+	grown = realloc(findings->items, (findings->known + 1) * sizeof(*grown));
 	if (!grown)
-		return;
+		return -ENOMEM;
 	findings->items = grown;
 	text = strdup(finding->text);
 	if (!text || lw_bytemap_put(&findings->by_text, key_of(key, finding), 2, text) < 0) {
 		free(text);
-		return;
+		return -ENOMEM;
 	}
-	grown[findings->count++] =
+	grown[findings->known++] =
 		(struct lw_finding){ .severity = finding->severity, .text = text };
+	set_count(findings);
+	return 0;
+}
+
+void lw_findings_add(const struct lw_finding *finding, void *arg)
+{
+	struct lw_findings *findings = arg;
+	size_t unknown;
+
+	if (lw_findings_has(findings, finding))
+		return;
+	unknown = know(findings, finding) < 0;
+	if (finding->severity == LW_FINDING_ERROR) {
+		findings->errors++;
+		findings->unknown_errors += unknown;
+	} else {
+		findings->warnings++;
+		findings->unknown_warnings += unknown;
+	}
 }
 
 void lw_findings_forget(struct lw_findings *findings, const char *prefix,
@@ -55,7 +73,11 @@ void lw_findings_forget(struct lw_findings *findings, const char *prefix,
 {
 	size_t kept = 0, len = strlen(prefix);
 
-	for (size_t i = 0; i < findings->count; i++) {
+	/* whose the unknown ones are is not known either: what is found again must not be counted on top */
+	findings->errors -= findings->unknown_errors;
+	findings->warnings -= findings->unknown_warnings;
+	findings->unknown_errors = findings->unknown_warnings = 0;
+	for (size_t i = 0; i < findings->known; i++) {
 		const struct lw_finding f = findings->items[i];
 		struct lw_bytes key[2];
 
@@ -68,12 +90,13 @@ void lw_findings_forget(struct lw_findings *findings, const char *prefix,
 		*(f.severity == LW_FINDING_ERROR ? &findings->errors : &findings->warnings) -= 1;
 		free((char *)f.text);
 	}
-	findings->count = kept;
+	findings->known = kept;
+	set_count(findings);
 }
 
 void lw_findings_clear(struct lw_findings *findings)
 {
-	for (size_t i = 0; i < findings->count; i++)
+	for (size_t i = 0; i < findings->known; i++)
 		free((char *)findings->items[i].text);
 	free(findings->items);
 	lw_bytemap_clear(&findings->by_text);

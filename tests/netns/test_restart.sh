@@ -69,11 +69,7 @@ agent_start --leave-hooks always
 maps=$(map_id)
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "before, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
-# longer than it takes to see it, and less than the 5 s that an agent waits
-hold_send "$tag" "/slow/$((LWT_SLOW > 3 ? 3500 : 1000 * LWT_SLOW))"
-until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
-# Meanwhile an object changes: to put that in force would make the agent the one at work again, and requests go to sockets that it closes.
-# A connection of its own, which has an upstream socket, as the one above.
+# Another connection, which has an upstream socket, as the one above.
 mkfifo "$LWT_TMP/ask"
 exec_pod client python3 "$LWT_ROOT/tests/netns/clients/hold.py" "${POD_IP[b1]}" "$LWT_PORT" <"$LWT_TMP/ask" >"$LWT_TMP/answers" &
 other=$!
@@ -82,11 +78,16 @@ answers() { [ "$(wc -l <"$LWT_TMP/answers")" = "$1" ]; }
 at_work() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/config" | jq '.[0].formatted.value.agent'; }
 printf '%s\t/id\n' "$tag" >&"$ask"
 until_ok 10 "the second connection's first answer" answers 2
+# longer than it takes to see it, and to change an object, and less than the 5 s that an agent waits
+hold_send "$tag" "/slow/$((LWT_SLOW > 1 ? 3500 : 2000))"
+until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
 before=$(at_work)
 kill -TERM "$AGENT_PID"
 until_ok 10 "the agent to be at work no more" eval '[ "$(at_work)" != "$before" ]'
 left=$(at_work)
+# an object changes: to put that in force would make the agent the one at work again, and requests go to sockets that it closes
 POD_READY=False put_pod b2
+kill -0 "$AGENT_PID" || fail "the agent has ended before the object changed"
 printf '%s\t/slow/6000\n' "$tag" >&"$ask"
 expect_like "ended: what was under way" '200 c1gray\[*' "$(hold_read)"
 expect_eq "ended: whose the programs are, though an object has changed" "$left" "$(at_work)"

@@ -434,6 +434,16 @@ hold_end() {
 # counted REASON: how often the agent counted it, over all lanes.
 counted() { lw stats -o json | jq --arg r "$1" '[.. | objects | select(.reason? == $r) | .count] | add // 0'; }
 
+# Another agent at work on this machine. What one that was killed has left pinned is none.
+another_agent() { ps -C laneway -o pid=,args= | awk -v own="$AGENT_PID" '$3 == "agent" && $1 != own { n = 1 } END { exit !n }'; }
+# kernel_within MOST NOW: the kernel's own memory, of which another agent has 130 MB; with one at work it is not judged, and UNJUDGED says so.
+kernel_within() {
+	UNJUDGED=
+	[ "$2" -le "$1" ] && return
+	another_agent && UNJUDGED="another agent is at work on this machine: the kernel's memory, which is that of both, is not judged"
+}
+say_unjudged() { [ -z "$UNJUDGED" ] || say "$UNJUDGED"; }
+
 expect_eq() { [ "$2" = "$3" ] || fail "$1: expected '$2', got '$3'"; }
 # expect_like WHAT GLOB GOT
 # shellcheck disable=SC2053

@@ -134,7 +134,7 @@ static void self_tests(FILE *out, struct json_object *status)
 	static const struct column columns[] = { { "test", "name" }, { "concerns", "concerns" } };
 
 	family(out, "laneway_selftest_ok", "gauge",
-	       "1: this kernel does it right. 0: clients that need it are kept out, or the mode is not used.");
+	       "1: this kernel does it right. 0: clients that need it are kept out, steered bytes take TCP (concerns=\"bypass\"), or the mode is not used.");
 	rows(out, "laneway_selftest_ok", lw_json_get(status, "selftests"), "ok", columns,
 	     COUNT(columns));
 }

@@ -383,6 +383,18 @@ void lab_kill_agent(void)
 	lab.agent = 0;
 }
 
+void lab_pause_agent(void)
+{
+	int status;
+
+	CHECK(!kill(lab.agent, SIGSTOP) && waitpid(lab.agent, &status, WUNTRACED) == lab.agent && WIFSTOPPED(status), "pause the agent");
+}
+
+void lab_resume_agent(void)
+{
+	CHECK(!kill(lab.agent, SIGCONT), "have the agent go on");
+}
+
 void lab_stop(void)
 {
 	char path[512];

@@ -71,6 +71,9 @@ struct lw_kern *lab_kern(void);
 void lab_add_address(const char *ip);
 /* kill -9, and its sockets are closed when this returns. */
 void lab_kill_agent(void);
+/* Does nothing until it is told to go on. What is said of its heartbeat is the test's. */
+void lab_pause_agent(void);
+void lab_resume_agent(void);
 
 /* Whether this kernel, or who guards it, lets fentry programs be loaded: what some tests hold others up with. */
 bool lab_has_fentry(void);

@@ -78,6 +78,8 @@ static void punt_leave(struct lw_upstreams *ups, struct punt *p)
 	lw_upstream_close(ups, u);
 }
 
+static void read_all_punted(struct lw_upstreams *ups);
+
 void lw_punt_leave(struct lw_upstreams *ups, uint64_t down)
 {
 	const struct lw_bytes key = LW_BYTES_OF(down);
@@ -86,10 +88,14 @@ void lw_punt_leave(struct lw_upstreams *ups, uint64_t down)
 	if (!p)
 		return;
 	p->left = true;
-	if (p->connected)
-		punt_leave(ups, p);
-	else if (!p->u)
+	if (p->connected) {
+		read_all_punted(ups);
+		p = lw_bytemap_get(&ups->punts, &key, 1);
+		if (p)
+			punt_leave(ups, p);
+	} else if (!p->u) {
 		punt_free(ups, p);
+	}
 }
 
 bool lw_punt_has(struct lw_upstreams *ups, uint64_t down)
@@ -183,6 +189,11 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 	r = bind_down(ups, p, u, p->seq, bytes);
 	if (r == 1)
 		return; /* another message is on its way here */
+	if (r > 0 && lw_upstream_flow(ups, p->down, &flow) == -ENOENT) {
+		/* the client is gone, of which we are about to be told; what else it has sent may be on its way here */
+		p->left = true;
+		return;
+	}
 	/* the client's end of file, if it has come by now; else it is told of, as the flow has its upstream socket */
 	if (!r && !lw_upstream_flow(ups, p->down, &flow) && (flow.flags & LW_FLOW_FIN_SENT))
 		lw_upstream_fin(ups, p->down);
@@ -283,12 +294,25 @@ static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_
 		p->u->punt = p;
 }
 
+/* The client of the request that u was opened for is gone. */
+static void leave_at(struct lw_upstreams *ups, struct upstream *u)
+{
+	uint64_t cookie = u->cookie;
+
+	u->punt->left = true;
+	read_all_punted(ups);
+	/* what has been read may have ended it */
+	u = lw_upstream_get(ups, cookie);
+	if (u && u->punt)
+		punt_leave(ups, u->punt);
+}
+
 void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 {
 	struct punt *p = u->punt;
 
 	if (!error && p->left) {
-		punt_leave(ups, p);
+		leave_at(ups, u);
 		return;
 	}
 	if (!error) {
@@ -305,7 +329,7 @@ void lw_punt_connected(struct lw_upstreams *ups, struct upstream *u, int error)
 			return;
 		}
 		if (r > 0) { /* the client is gone, of which we are about to be told */
-			punt_leave(ups, p);
+			leave_at(ups, u);
 			return;
 		}
 		error = -r;
@@ -367,21 +391,19 @@ static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, co
 	if (p->seq == 1) {
 		lw_pool_demand(ups, &pool, frame->lane, (pid_t)frame->pid);
 		punt_open(ups, p, &pool, frame->lane);
-	} else if (p->connected) {
+	} else if (p->connected && !p->left) {
 		punt_write(ups, p);
 	}
 }
 
-static void on_punted(struct ev_loop *loop, ev_io *w, int events)
+/* False: there is nothing. */
+static bool read_punted(struct lw_upstreams *ups)
 {
-	struct lw_upstreams *ups = w->data;
 	size_t at = 0, room = PUNT_BUF - ups->punt_len;
 	ssize_t n = recv(ups->punt_near, ups->punt_buf + ups->punt_len, room < PUNT_READ ? room : PUNT_READ, MSG_DONTWAIT);
 
-	(void)loop;
-	(void)events;
 	if (n <= 0)
-		return;
+		return false;
 	ups->punt_len += (size_t)n;
 	while (ups->punt_len - at >= sizeof(struct lw_punt)) {
 		struct lw_punt frame;
@@ -400,6 +422,24 @@ static void on_punted(struct ev_loop *loop, ev_io *w, int events)
 	if (at)
 		memmove(ups->punt_buf, ups->punt_buf + at, ups->punt_len - at);
 	ups->punt_len -= at;
+	return true;
+}
+
+/*
+ * Before a client's end is acted on: what it has sent is here by then, if not read, and is to be sent on first. Others go on sending:
+ * no more is read than there can be of one. Never from on_message().
+ */
+static void read_all_punted(struct lw_upstreams *ups)
+{
+	for (size_t n = 0; n < 2 * (size_t)LW_PUNT_MAX_BYTES / PUNT_READ && read_punted(ups); n++)
+		;
+}
+
+static void on_punted(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop;
+	(void)events;
+	(void)read_punted(w->data);
 }
 
 int lw_punts_start(struct lw_upstreams *ups)

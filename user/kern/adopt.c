@@ -199,6 +199,7 @@ int lw_adopt_begin(struct lw_kern *kern)
 	forget_lanes(kern);
 	kern->number = kern->config->agent + 1;
 	kern->unknown[0] = kern->unknown[1] = true;
+	kern->nkept_pods = SIZE_MAX; /* those of before count until it is known who is kept out now */
 	for (size_t i = 0; i < nhooks(kern); i++) {
 		r = lw_kern_note_attached(kern, "lw_%s (adopted, on %s)", hooks[i], kern->cgroup);
 		if (r)
@@ -206,7 +207,6 @@ int lw_adopt_begin(struct lw_kern *kern)
 	}
 	/* names are of options, and these are the new agent's */
 	empty_map(kern->skel->maps.lw_kept_names);
-	empty_map(kern->skel->maps.lw_kept_pods);
 	empty_map(kern->skel->maps.lw_host_pods);
 	kern->config->hop_lanes = 0;
 	r = forget_inbound(kern);

@@ -68,17 +68,37 @@ uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
 	return kern->found.keeps;
 }
 
-/* What there is after a call that failed is not known. */
-static int forget_kept_pods(struct lw_kern *kern, int fd)
+static int compare_addr(const void *a, const void *b)
 {
-	struct lw_addr next;
+	return memcmp(a, b, sizeof(struct lw_addr));
+}
 
-	while (!bpf_map_get_next_key(fd, NULL, &next)) {
+/* What there is after a call that failed, or of an earlier agent, is not known: of that, deletes all but these. */
+static int forget_other_pods(struct lw_kern *kern, int fd, const struct lw_addr *addrs, size_t n)
+{
+	_cleanup_free_ struct lw_addr *gone = NULL;
+	struct lw_addr next;
+	size_t ngone = 0, room = 0;
+	int r = bpf_map_get_next_key(fd, NULL, &next);
+
+	for (; !r; r = bpf_map_get_next_key(fd, &next, &next)) {
 		lw_kern_heartbeat(kern);
-		if (bpf_map_delete_elem(fd, &next) && errno != ENOENT)
+		if (n && bsearch(&next, addrs, n, sizeof(next), compare_addr))
+			continue;
+		if (ngone == room) {
+			struct lw_addr *more = realloc(gone, (room = 2 * room + 64) * sizeof(*gone));
+
+			if (!more)
+				return -ENOMEM;
+			gone = more;
+		}
+		gone[ngone++] = next;
+	}
+	for (size_t i = 0; i < ngone; i++) {
+		lw_kern_heartbeat(kern);
+		if (bpf_map_delete_elem(fd, &gone[i]) && errno != ENOENT)
 			return -errno;
 	}
-	kern->nkept_pods = 0;
 	return 0;
 }
 
@@ -87,21 +107,19 @@ int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t 
 	_cleanup_free_ struct lw_addr *copy = NULL;
 	const uint32_t yes = 1;
 	size_t i = 0, j = 0, m;
-	int fd, r = 0;
+	bool unknown;
+	int fd, r;
 
 	if (!kern->skel)
 		return 0;
 	fd = bpf_map__fd(kern->skel->maps.lw_kept_pods);
-	if (kern->nkept_pods == SIZE_MAX)
-		r = forget_kept_pods(kern, fd);
-	if (r)
-		return r;
 	copy = calloc(n + 1, sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
 	if (n)
 		memcpy(copy, addrs, n * sizeof(*addrs));
-	m = kern->nkept_pods;
+	unknown = kern->nkept_pods == SIZE_MAX;
+	m = unknown ? 0 : kern->nkept_pods;
 	kern->nkept_pods = SIZE_MAX;
 	while (i < m || j < n) {
 		int c = i == m ? 1 : j == n ? -1 : memcmp(&kern->kept_pods[i], &addrs[j], sizeof(*addrs));
@@ -109,11 +127,19 @@ int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t 
 		lw_kern_heartbeat(kern);
 		if (c < 0 && bpf_map_delete_elem(fd, &kern->kept_pods[i]) && errno != ENOENT)
 			return -errno;
-		if (c > 0 && bpf_map_update_elem(fd, &addrs[j], &yes, BPF_ANY))
-			return -errno;
+		if (c > 0 && bpf_map_update_elem(fd, &addrs[j], &yes, BPF_ANY)) {
+			r = -errno;
+			/* of those that nobody wants there may be too many: the next try finds room */
+			if (unknown)
+				(void)forget_other_pods(kern, fd, addrs, n);
+			return r;
+		}
 		i += c <= 0;
 		j += c >= 0;
 	}
+	r = unknown ? forget_other_pods(kern, fd, addrs, n) : 0;
+	if (r)
+		return r;
 	free(kern->kept_pods);
 	kern->kept_pods = TAKE_PTR(copy);
 	kern->nkept_pods = n;
@@ -126,11 +152,6 @@ int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t 
 size_t lw_kern_kept_pods(const struct lw_kern *kern)
 {
 	return kern->nkept_pods == SIZE_MAX ? 0 : kern->nkept_pods;
-}
-
-static int compare_addr(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct lw_addr));
 }
 
 bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)

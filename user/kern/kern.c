@@ -340,9 +340,11 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 static void configure(struct lw_kern *kern)
 {
 	const struct lw_kern_options *o = &kern->options;
+	/* pods that are kept out are so for the whole of a takeover (lw_kern_keep_pods()) */
+	uint32_t goes_on = kern->adopts ? kern->config->flags & LW_CONF_KEEPS_PODS : 0;
 
 	kern->config->abi = LW_ABI_VERSION;
-	kern->config->flags = (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) | (o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
+	kern->config->flags = goes_on | (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) | (o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
 			      (lw_kern_past(kern) >= LW_PAST_RESPONSES ? LW_CONF_BYPASS : 0) |
 			      (lw_kern_past(kern) == LW_PAST_RESPONSES ? LW_CONF_WIRE_REQUESTS : 0) |
 			      (o->pod_evidence ? LW_CONF_POD_EVIDENCE : 0) |

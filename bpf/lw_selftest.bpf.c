@@ -8,7 +8,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(max_entries, 16);
+	__uint(max_entries, 256);
 	__type(key, __u64);
 	__type(value, __u64);
 } downs SEC(".maps"), ups SEC(".maps");
@@ -16,7 +16,7 @@ struct {
 /* Upstream to downstream cookie and back; empty: pass. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16);
+	__uint(max_entries, 256);
 	__type(key, __u64);
 	__type(value, __u64);
 } routes SEC(".maps");
@@ -24,7 +24,7 @@ struct {
 /* From an enrolled socket to another one, into whose queue goes what is sent on it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16);
+	__uint(max_entries, 256);
 	__type(key, __u64);
 	__type(value, __u64);
 } pasts SEC(".maps");

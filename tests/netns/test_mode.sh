@@ -53,4 +53,26 @@ esac
 expect_eq "status: exit code" 0 "$code"
 [ -n "$attached" ] && [ -n "$pins" ] || fail "mode $mode, and nothing attached or pinned"
 agent_stop
+
+# A test that fails once passes at the second try. One that fails twice is bad, as long as it does: the next agent tries again.
+found() { jq -c '[.mode, .bypass, .kept_out.fionread, .kept_out.splice]' "$LWT_TMP/json"; }
+selftest() { LW_SELFTEST_FAIL=$1 "$LANEWAY" agent --self-test -o json || true; }
+outcome() { jq -c '[.mode, .keeps_out, ([.selftests[] | select(.ok | not) | .name] | sort)]'; }
+normal=$(found) at_once=$(selftest none:0 | outcome)
+for name in $(jq -r --arg m "$mode-" '.selftests[] | select(.ok and (.name | startswith($m))) | .name | ltrimstr($m)' "$LWT_TMP/json" | grep -v -e splice -e notice); do
+	expect_eq "$name fails once" "$at_once" "$(selftest "$name:1" | outcome)"
+done
+if [ "$(jq -r .bypass.responses "$LWT_TMP/json")" = true ]; then
+	expect_eq "what passes TCP by fails twice" "$mode" "$(selftest edges-past:2 | jq -r .mode)"
+	LW_SELFTEST_FAIL=edges-past:2 agent_start
+	expect_eq "bypass, where that failed" false "$(jq -r .bypass.responses "$LWT_TMP/json")"
+	agent_kill
+	agent_start
+	expect_eq "the next agent" "$normal" "$(found)"
+	agent_kill
+	# which knows it, and has no need to try
+	LW_SELFTEST_FAIL=edges-past:2 agent_start
+	expect_eq "the one behind it" "$normal" "$(found)"
+	agent_stop
+fi
 say ok

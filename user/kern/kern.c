@@ -211,26 +211,54 @@ int lw_kern_selftest(struct lw_selftest *ret)
 	return r;
 }
 
-/* The self-tests, or what the agent found that was here before us, if it was this very program. */
+/* What another try might mend. */
+static bool is_restricted(const struct lw_selftest *found)
+{
+	return (found->keeps & LW_KEEP_FIONREAD) || found->past != LW_PAST_ALL;
+}
+
+/* Not another mode without need: what is enrolled in the one that is there would end. */
+static bool is_better(const struct lw_selftest *that, const struct lw_selftest *than)
+{
+	if (that->mode != than->mode)
+		return that->mode != LW_KERN_MODE_NONE && (than->keeps & LW_KEEP_FIONREAD) && !(that->keeps & LW_KEEP_FIONREAD);
+	return !(that->keeps & ~than->keeps) && that->past >= than->past;
+}
+
+/*
+ * The self-tests, or what the agent found that was here before us, if it was this very program, and it found nothing that may have been the
+ * machine's state of that moment. It was this kernel: what passed then counts.
+ */
 static int choose_mode(struct lw_kern *kern)
 {
+	struct lw_selftest before = {};
 	struct lw_record record;
 	uint32_t id;
 	int r;
 
 	if (!lw_record_read(kern->pin_dir, &record, &id) && record.build == lw_record_build() && record.program &&
 	    record.program == lw_record_program()) {
-		kern->found.tests = lw_record_get_tests(&record);
-		kern->found.mode = (enum lw_kern_mode)record.mode;
-		kern->found.keeps = record.keeps;
-		kern->found.past = (enum lw_past)record.past;
-		kern->found.took_us = record.took_us;
-		if (kern->found.tests)
+		before = (struct lw_selftest){
+			.tests = lw_record_get_tests(&record),
+			.mode = (enum lw_kern_mode)record.mode,
+			.keeps = record.keeps,
+			.past = (enum lw_past)record.past,
+			.took_us = record.took_us,
+		};
+		if (before.tests && !is_restricted(&before)) {
+			kern->found = before;
 			return 0;
+		}
 	}
 	r = lw_selftest_run(&kern->found);
 	if (r)
 		lw_error("run the self-tests: %s", strerror(-r));
+	if (before.tests && (r || !is_better(&kern->found, &before))) {
+		free(kern->found.tests);
+		kern->found = before;
+		return 0;
+	}
+	free(before.tests);
 	return r;
 }
 

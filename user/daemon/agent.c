@@ -50,7 +50,8 @@ void lw_agent_refresh(struct agent *agent)
 	/* what no object was told to be of, or was told by a watch that did not count */
 	if (lw_source_errors(agent->source) == 0 && agent->source_findings.errors > 0)
 		lw_findings_clear(&agent->source_findings);
-	if (!agent->kern || agent->shared || (agent->ending && (agent->leave || !agent->begun)) || !lw_source_ready(agent->source))
+	if (!agent->kern || agent->shared || (agent->ending && (agent->leave || !agent->begun)) ||
+	    !lw_source_ready(agent->source))
 		return;
 	if (!agent->begun) {
 		if (!ev_is_active(&agent->place))

@@ -54,5 +54,5 @@ cp "$LWT_STATE"/* "$DEPLOY/rootfs/state/"
 expect_eq "check" gray "$(chroot "$DEPLOY/rootfs" /usr/sbin/laneway check /state -o json | jq -r '.lanes[].name')"
 code=0
 chroot "$DEPLOY/rootfs" /usr/sbin/laneway agent --kube >"$LWT_TMP/out" 2>&1 || code=$?
-expect_like "what it is made to do" '4 *KUBERNETES_SERVICE_HOST*' "$code $(cat "$LWT_TMP/out")"
+expect_like "what it is made to do" '5 *KUBERNETES_SERVICE_HOST*' "$code $(cat "$LWT_TMP/out")"
 say ok

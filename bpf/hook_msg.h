@@ -247,9 +247,9 @@ int lw_msg(struct sk_msg_md *msg)
 	if (f->frame.state == LW_FRAME_HEAD) {
 		/*
 		 * Its own peer has closed it, which the application has yet to see: the request is to fail as it does without us, and be asked
-		 * again on another connection. A pod of a lane would do what it asks, and nobody would read the answer.
+		 * again on another connection. A pod of a lane would do what it asks, and nobody would read the answer. Where the agent has stopped
+		 * the next request is the own peer's, too; what is none, and one in front of which an answer is due, ends where it began.
 		 */
-		/* where the agent has stopped the next request is the own peer's, too; what is none, and one in front of which an answer is due, ends where it began */
 		if ((sk->state == BPF_TCP_CLOSE_WAIT || (r.flags & LW_CONF_STOPPED)) && lw_is_over(f, &r)) {
 			f->pieces = 0;
 			return lw_to_peer(msg, r.cookie);

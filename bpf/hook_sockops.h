@@ -157,7 +157,7 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 	size = conf ? conf->down_sndbuf : 0;
 	if (size)
 		bpf_setsockopt(ctx, LW_SOL_SOCKET, LW_SO_SNDBUF, &size, sizeof(size));
-	{
+	{ /* a block of its own, as others above, lets what is no longer needed share the stack */
 		struct lw_tuple tuple;
 
 		lw_flow_tuple(&f, &tuple);

@@ -64,23 +64,7 @@ static __always_inline int lw_is_held(__u64 sk)
 	return lw_is_locked(sk) || val || owner;
 }
 
-/*
- * Will the socket take a whole head, altered or not? One that is altered must not be taken in part: what of it has gone is counted
- * with what was put in (tcp_bpf_send_verdict()), and who sends the rest again does not know of that. The kernel adds to what
- * waits until it is more than the buffer (sk_stream_memory_free()).
- */
-static __always_inline int lw_has_room(__u64 sk, int n)
-{
-	int queued = 0, limit = 0;
-
-	bpf_probe_read_kernel(&queued, sizeof(queued), (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
-	if (!queued)
-		return 1;
-	bpf_probe_read_kernel(&limit, sizeof(limit), (void *)sk + bpf_core_field_offset(struct sock, sk_sndbuf));
-	return limit - queued > n;
-}
-
-/* n bytes, in whatever pieces. */
+/* Will the socket take n bytes, in whatever pieces, without waiting? */
 static __always_inline int lw_takes_all(__u64 sk, int n)
 {
 	int queued = 0, limit = 0;
@@ -90,6 +74,20 @@ static __always_inline int lw_takes_all(__u64 sk, int n)
 	return limit - queued > n;
 }
 
+/*
+ * Or a head of n bytes, altered or not? One that is altered must not be taken in part: what of it has gone is counted
+ * with what was put in (tcp_bpf_send_verdict()), and who sends the rest again does not know of that. The kernel adds to what
+ * waits until it is more than the buffer (sk_stream_memory_free()): an empty one takes any head.
+ */
+static __always_inline int lw_has_room(__u64 sk, int n)
+{
+	int queued = 0;
+
+	bpf_probe_read_kernel(&queued, sizeof(queued), (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
+	return !queued || lw_takes_all(sk, n);
+}
+
+/* Of whatever length. */
 static __always_inline int lw_takes_a_head(__u64 sk)
 {
 	return lw_has_room(sk, 2 * LW_HEAD_MAX);

@@ -10,5 +10,6 @@ mode=$(jq -r .mode "$LWT_TMP/json")
 [ "${VM_MODE:-any}" = any ] || expect_eq "the mode of $(uname -r)" "$VM_MODE" "$mode"
 selftests_are_quick
 jq -r '"all in \(.selftests_us) us"' "$LWT_TMP/json"
+echo "the agent's start: $AGENT_START_US us"
 agent_stop
 say "mode $mode"

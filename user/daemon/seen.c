@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/seen.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,19 +20,40 @@ static unsigned int slot_of(const struct lw_seen *seen, uint32_t hash)
 	return i;
 }
 
-void lw_seen_add(struct lw_seen *seen, const struct lw_image *image)
+static void forget_workloads(struct lw_seen *seen)
+{
+	for (unsigned int i = 0; i < SLOTS; i++)
+		free(seen->workloads[i].name);
+	memset(seen->workloads, 0, sizeof(seen->workloads));
+	seen->count = 0;
+}
+
+/* False: there is no room for all of them. */
+static bool add_workloads(struct lw_seen *seen, const struct lw_image *image)
 {
 	for (size_t row = 0; row < lw_image_rows(image, LW_TABLE_WORKLOADS); row++) {
 		const struct lw_workload *w = lw_image_value(image, LW_TABLE_WORKLOADS, row);
 		unsigned int i = slot_of(seen, w->name_hash);
 
-		if (seen->workloads[i].name || seen->count == LW_SEEN_MAX)
+		if (seen->workloads[i].name)
 			continue;
+		if (seen->count == LW_SEEN_MAX)
+			return false;
 		seen->workloads[i].name = strdup(w->name);
 		if (!seen->workloads[i].name)
 			continue;
 		seen->workloads[i].hash = w->name_hash;
 		seen->count++;
+	}
+	return true;
+}
+
+void lw_seen_add(struct lw_seen *seen, const struct lw_image *image)
+{
+	/* what is in force matters more than what was */
+	if (!add_workloads(seen, image)) {
+		forget_workloads(seen);
+		(void)add_workloads(seen, image);
 	}
 	for (size_t row = 0; row < lw_image_rows(image, LW_TABLE_LANES); row++) {
 		const struct lw_slot_key *key = lw_image_key(image, LW_TABLE_LANES, row);
@@ -54,7 +76,6 @@ const char *lw_seen_lane(const struct lw_seen *seen, unsigned int id)
 
 void lw_seen_clear(struct lw_seen *seen)
 {
-	for (unsigned int i = 0; i < SLOTS; i++)
-		free(seen->workloads[i].name);
+	forget_workloads(seen);
 	memset(seen, 0, sizeof(*seen));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Names of workloads and lanes that have been in force: counters outlive what they count. At most
- * LW_SEEN_MAX workloads; those after are shown by number.
+ * Names of workloads and lanes that have been in force: counters outlive what they count. Of workloads
+ * LW_SEEN_MAX at most: where there are more, those that are not in force are forgotten, and shown by number.
  */
 #include <stdint.h>
 

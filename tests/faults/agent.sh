@@ -31,8 +31,8 @@ if case_wanted kill; then
 	done
 	load_end kill
 	result kill "kill -9 and restart, $rounds times" "steers again after $worst ms at most"
-	# what was on its way over an upstream socket at that moment, and nothing else
-	judge kill 0 $((rounds * threads))
+	# what was on its way over an upstream socket at that moment, which few are: what comes later must not be handed to a process that is ending
+	judge kill 0 $((rounds * threads / 4))
 	expect_most "the next agent steers again, ms" $((1000 * LWT_SLOW)) "$worst"
 	[ "$(grep -c "going on with what" "$LWT_TMP/agent.log")" = "$rounds" ] || fail "an agent began anew"
 	agent_stop

@@ -117,7 +117,7 @@ if case_wanted kill-next; then
 	pause 1
 	load_end kill
 	result kill "kill -9, then another build, 3 times"
-	judge kill 0 $((3 * threads))
+	judge kill 0 $((3 * threads / 4))
 	agent_stop
 fi
 
@@ -139,7 +139,7 @@ if case_wanted successor-dies; then
 	done
 	load_end dies
 	result dies "successor killed, $rounds times: the earlier agent goes on"
-	judge dies 0 $((rounds * threads))
+	judge dies 0 $((rounds * threads / 4))
 	agent_stop
 fi
 say ok

@@ -20,6 +20,11 @@ expect_eq "it goes before others" "$mine" "$(awk '{ print $19 }' "/proc/$AGENT_P
 
 expect_eq "nobody locks its memory to make huge pages of it" 0 "$(awk '/^THP_enabled:/ { print $2 }' "/proc/$AGENT_PID/status")"
 
+# Of a killed process the last descriptor is closed first: that has to be where requests are handed to the agent (user/kern/punt.c).
+last=$(find "/proc/$AGENT_PID/fd" -mindepth 1 -printf '%f\n' | sort -n | tail -n 1)
+into=$(ss -tneH state established src 127.0.0.1 dst 127.0.0.1 | grep -c " ino:$(readlink "/proc/$AGENT_PID/fd/$last" | tr -cd 0-9) " || true)
+expect_eq "its last descriptor is a connection to itself" 1 "$into"
+
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "with the agent" '200 b1\[*' "$(hold_get '' /id)"
 expect_like "with the agent, tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"

@@ -4,8 +4,11 @@
  * lw_punt. An upstream socket is opened, the bytes are written, and the kernel side is told to go on by itself.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -15,6 +18,12 @@
 
 /* A send is at most this long in the kernel's hands, with room for the frame. */
 #define PUNT_BUF (4 << 20)
+/*
+ * The descriptor of the connection that punted messages enter by, or the last one there may be. As a process is killed its descriptors are
+ * closed from the highest on (their files wait in a list that is worked off from its end, task_work_run()): the upstream sockets must not
+ * go first, or what is sent meanwhile would be punted, to nobody. Tables of descriptors have room for all below.
+ */
+#define PUNT_FD 32767
 /* At once: some hundred requests, each with a socket to open. Heartbeat and timers come between. */
 #define PUNT_READ (64 << 10)
 /* What a fresh connection takes at once: less than its first send buffer (tcp_wmem). */
@@ -442,6 +451,21 @@ static void on_punted(struct ev_loop *loop, ev_io *w, int events)
 	(void)read_punted(w->data);
 }
 
+/* *fd becomes a high one; it stays as it is where there is none. */
+static void move_up(int *fd)
+{
+	struct rlimit l;
+	int high = PUNT_FD;
+
+	if (!getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur != RLIM_INFINITY && l.rlim_cur <= PUNT_FD)
+		high = (int)l.rlim_cur - 1;
+	high = fcntl(*fd, F_DUPFD_CLOEXEC, high);
+	if (high < 0)
+		return;
+	(void)close(*fd);
+	*fd = high;
+}
+
 int lw_punts_start(struct lw_upstreams *ups)
 {
 	int pair[2], r;
@@ -455,6 +479,7 @@ int lw_punts_start(struct lw_upstreams *ups)
 	r = lw_tcp_pair(pair);
 	if (r)
 		return r;
+	move_up(&pair[0]);
 	ups->punt_near = pair[0];
 	ups->punt_far = pair[1];
 	fd = (uint64_t)ups->punt_near;

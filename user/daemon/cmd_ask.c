@@ -167,8 +167,9 @@ const struct lw_cmd lw_cmd_endpoints = {
 	.name = "endpoints",
 	.usage = "[-o json]",
 	.summary = "the pods requests may go to, by workload and lane",
-	.help = "Pods of workloads in release. A pod that is not ready, or is being deleted, gets no\n"
-		"new request; requests it is working on finish.\n"
+	.help = "Pods of workloads in release. To one that is not ready, or is being deleted, no request\n"
+		"is steered, and requests it is working on finish. A base pod goes on being asked over\n"
+		"connections that its clients have to it, until they or it close them.\n"
 		"\n" LW_CMD_CLIENT_HELP,
 	.run = run_endpoints,
 };
@@ -190,8 +191,9 @@ const struct lw_cmd lw_cmd_flows = {
 const struct lw_cmd lw_cmd_stats = {
 	.name = "stats",
 	.usage = "[-o json]",
-	.summary = "decisions since the agent started: by workload, lane, evidence and reason",
-	.help = "EVIDENCE is why the request is in its lane, REASON what became of it; each reason is\n"
+	.summary = "decisions by workload, lane, evidence and reason",
+	.help = "Since the agent started, or the first of those that handed over to each other. EVIDENCE is\n"
+		"why the request is in its lane, REASON what became of it; each reason is\n"
 		"explained below the table. 'ok' and 'pool-empty' went to their lane, and 'no-endpoint'\n"
 		"to base, as the lane has no ready pod; all else is a miss. 'unreachable' tells how many\n"
 		"of 'pool-empty' no pod took. It is counted besides, as are reasons about a connection,\n"

@@ -36,7 +36,8 @@ struct stats {
 	struct json_object *array;
 	bool seen[LW_REASON__MAX];
 	bool seen_evidence[LW_EVIDENCE__MAX];
-	uint64_t ok, other;
+	uint64_t ok, carried, other; /* requests; carried: by the agent, or unreachable */
+	uint64_t unreachable;
 };
 
 static int on_stat(const struct lw_stat_key *key, uint64_t count, void *arg)
@@ -47,8 +48,12 @@ static int on_stat(const struct lw_stat_key *key, uint64_t count, void *arg)
 
 	if (key->reason == LW_REASON_OK)
 		stats->ok += count;
-	else
+	else if (key->reason == LW_REASON_POOL_EMPTY)
+		stats->carried += count;
+	else if (key->reason <= LW_REASON_LAST_OUTCOME)
 		stats->other += count;
+	else if (key->reason == LW_REASON_UNREACHABLE)
+		stats->unreachable += count;
 	if (!stats->array)
 		return 0;
 	o = lw_json_new_object(stats->array, NULL);
@@ -408,7 +413,9 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	}
 	decisions = lw_json_new_object(data, "decisions");
 	lw_json_add_int(decisions, "ok", (int64_t)stats.ok);
-	lw_json_add_int(decisions, "other", (int64_t)stats.other);
+	/* counters of several CPUs are not read at one moment */
+	lw_json_add_int(decisions, "carried", (int64_t)(stats.carried > stats.unreachable ? stats.carried - stats.unreachable : 0));
+	lw_json_add_int(decisions, "other", (int64_t)(stats.other + stats.unreachable));
 	add_kept_out(q, data);
 	add_bypass(q, data);
 	add_host_pods(q, data);

@@ -1901,6 +1901,86 @@ static void several_lanes_at_once(void **state)
 	assert_true(lw_state_has_followed(f->builder));
 }
 
+/* TrafficRouting of these Rollouts, at work; strategy: its members. */
+static void add_shared(struct fixture *f, const char *name, const char *service, const char *rollout, const char *strategy)
+{
+	char yaml[1024];
+
+	(void)snprintf(yaml, sizeof(yaml),
+		       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: %s, finalizers:"
+		       " [progressing.rollouts.kruise.io/%s]}, spec: {objectRef: [{service: %s}], strategy: {%s,"
+		       " requestHeaderModifier: {set: [{name: x-mse-tag, value: %s}]}}}, status: {phase: Progressing}}",
+		       name, rollout, service, strategy, name);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+/* Rollout of the Deployment of its name, at its first step, by this TrafficRouting. */
+static void add_rollout_by(struct fixture *f, const char *name, const char *shared)
+{
+	char yaml[1024];
+
+	(void)snprintf(yaml, sizeof(yaml),
+		       "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: %s, annotations:"
+		       " {rollouts.kruise.io/trafficrouting: %s}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		       " name: %s}, strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing,"
+		       " conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
+		       " {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		       name, shared, name);
+	lw_test_load(f->model, yaml, NULL);
+}
+
+/* What one object is given by its weight does not take from what another asks for by a match. */
+static void matches_come_before_weights(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: blue", "", PORT_HTTP(8080));
+	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
+	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red", "", "");
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", tier: front", "", PORT_HTTP(8080));
+	add_service(f, "front", "tier: front", "10.9.0.2", "{port: 80}");
+	add_shared(f, "blue", "front", "web", "weight: 100");
+	add_shared(f, "red", "front", "db", "matches: [{headers: [{name: user, value: li}]}, {headers: [{name: user, value: wu}]}]");
+	add_rollout_by(f, "web", "blue");
+	add_rollout_by(f, "db", "red");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(f->listing->nrules, 3);
+	assert_string_equal(f->listing->rules[0].text, "header user = li");
+	assert_string_equal(f->listing->rules[0].lane_name, "red");
+	assert_string_equal(f->listing->rules[1].text, "header user = wu");
+	assert_string_equal(f->listing->rules[2].text, "all requests");
+	assert_string_equal(f->listing->rules[2].lane_name, "blue");
+	/* nothing is left for what comes behind all; told of the first alone, as the others' order is that of their names */
+	add_shared(f, "red", "front", "db", "weight: 50");
+	build(f);
+	assert_int_equal(f->listing->nrules, 2);
+	assert_string_equal(f->listing->rules[1].lane_name, "red");
+	assert_string_equal(f->findings.text, "TrafficRouting default/red weight 50: no request enters default/Deployment/web by it, as all that are"
+					      " left do by TrafficRouting default/blue weight 100\n");
+	add_shared(f, "blue", "front", "web", "weight: 99");
+	build(f);
+	assert_string_equal(f->findings.text, "");
+}
+
+/* A gateway on the host network: nothing can be steered there, and whoever reads that the lane is open must be told so. */
+static void no_request_enters_on_the_host_network(void **state)
+{
+	struct fixture *f = *state;
+
+	add_web(f);
+	add_service(f, "edge", "app: edge", "10.9.0.2", "{port: 80}");
+	add_gateway(f, "default", "edge-1", "app: edge", "{ip: 192.168.1.1}", ", hostNetwork: true", "");
+	add_shared(f, "gray", "edge", "web", "matches: [{headers: [{name: user, value: li}]}]");
+	add_rollout_by(f, "web", "gray");
+	build(f);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
+	assert_string_equal(f->findings.text, "test.yaml:1: document 1: TrafficRouting default/gray: pods of default/Service/edge, where its requests"
+					      " enter, use the host network, where an address tells no pod: none enters there\n");
+	assert_string_equal(f->listing->lanes[0].why, "1 of 1 workloads are in it; no rule leads into it");
+}
+
 /* Two releases in one lane: what one of them sets is no tag of the other's, which names the configured header. */
 static void configured_header_is_the_tag(void **state)
 {
@@ -2488,6 +2568,8 @@ int main(void)
 		T(lanes_run_out),
 		T(lanes_of_an_earlier_builder_keep_their_numbers),
 		T(several_lanes_at_once),
+		T(matches_come_before_weights),
+		T(no_request_enters_on_the_host_network),
 		T(configured_header_is_the_tag),
 		T(a_tag_of_two_lanes_is_the_first_ones),
 		T(a_lane_without_a_tag_is_entered_by_nobody),

@@ -280,8 +280,10 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	lane->workloads = workloads;
 	lane->rules = rules;
 	if (lane->open)
-		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it%s", nopen,
-					    lane->nworkloads, untagged ? "; it has no tag: no request enters it" : "");
+		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it%s", nopen, lane->nworkloads,
+					    untagged	      ? "; it has no tag: no request enters it" :
+					    lane->nrules == 0 ? "; no rule leads into it" :
+								"");
 	else if (lane->nworkloads == 1)
 		lane->why = lw_arena_printf(list->arena, "%s: %s", workloads[0]->rollout, why);
 	else

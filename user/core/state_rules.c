@@ -210,8 +210,8 @@ static int add_entry(struct lw_state *state, struct lw_state_workload *workload,
 	return 0;
 }
 
-/* The rule's alternatives, for every target; what leads to a workload puts it in the image. */
-static int add_rule(struct lw_state *state, const struct targets *targets,
+/* The rule's alternatives, for every target; what leads to a workload puts it in the image. from: what the rule is of. */
+static int add_rule(struct lw_state *state, const struct targets *targets, const struct lw_k8s_object *from,
 		    const struct lw_k8s_route *route, uint16_t lane, const char *source)
 {
 	size_t n = route->nmatches > 0 ? route->nmatches : 1;
@@ -219,6 +219,12 @@ static int add_rule(struct lw_state *state, const struct targets *targets,
 
 	if (route->nmatches == 0 && route->weight_pct <= 0)
 		return 0;
+	for (size_t t = 0; t < targets->n; t++) {
+		if (targets->items[t]->host_network && targets->items[t]->rollout != from)
+			lw_state_report(state, LW_FINDING_WARNING, from,
+					"pods of %s, where its requests enter, use the host network, where an address tells no pod: none enters there",
+					targets->items[t]->full_name);
+	}
 	for (size_t i = 0; i < n; i++) {
 		const char *text;
 
@@ -266,7 +272,7 @@ static int add_own_rule(struct lw_state *state, struct lw_state_workload *worklo
 	if (!source)
 		return -ENOMEM;
 	tag_lane(state, workload->lane, rule, workload->rollout);
-	return add_rule(state, &targets, rule, workload->lane, source);
+	return add_rule(state, &targets, workload->rollout, rule, workload->lane, source);
 }
 
 static bool is_in(const struct lw_state_workload *workload, const struct lw_k8s_object *shared)
@@ -324,7 +330,7 @@ static int add_shared_rule(struct lw_state *state, const struct lw_k8s_object *s
 	if (!source)
 		return -ENOMEM;
 	tag_lane(state, lane, route, shared);
-	return add_rule(state, &targets, route, lane, source);
+	return add_rule(state, &targets, shared, route, lane, source);
 }
 
 static int compare_objects(const void *a, const void *b)
@@ -508,6 +514,47 @@ static void say_refused(struct lw_state *state, const struct lw_state_entry *ent
 		lw_state_say(state, LW_FINDING_ERROR, "%s: %s", entry->source, why);
 }
 
+/* It holds for requests of any kind: for all of them, or as the dice say. */
+static bool holds_for_any(const struct lw_state_entry *entry)
+{
+	return entry->match == WEIGHT || entry->route->matches[entry->match].n == 0;
+}
+
+/*
+ * A workload may have rules of several objects. Who asks for something by a condition is asked for it before the rest is shared out:
+ * else what one object is given by its weight would be missing from another's matches.
+ */
+static void put_any_last(struct lw_state_workload *workload)
+{
+	struct lw_state_entry *entry, *any = NULL, **any_end = &any, **end = &workload->entries;
+
+	for (entry = workload->entries; entry; entry = entry->next) {
+		struct lw_state_entry ***to = holds_for_any(entry) ? &any_end : &end;
+
+		**to = entry;
+		*to = &entry->next;
+	}
+	*any_end = NULL;
+	*end = any;
+	workload->entries_end = any ? any_end : end;
+}
+
+/* Of all requests nothing is left for whatever comes behind. */
+static void say_hidden(struct lw_state *state, const struct lw_state_workload *workload)
+{
+	const struct lw_state_entry *all = NULL;
+
+	for (const struct lw_state_entry *entry = workload->entries; entry; entry = entry->next) {
+		if (entry->refused)
+			continue;
+		if (all && entry->lane != all->lane)
+			lw_state_say(state, LW_FINDING_WARNING, "%s: no request enters %s by it, as all that are left do by %s",
+				     entry->source, workload->full_name, all->source);
+		if (!all && holds_for_any(entry) && (entry->match != WEIGHT || entry->route->weight_pct >= 100))
+			all = entry;
+	}
+}
+
 static int compile(struct lw_state *state, struct lw_state_workload *workload, struct modifier *last)
 {
 	struct lw_rules_entry *entries;
@@ -517,6 +564,7 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload, s
 	char err[256];
 	int r;
 
+	put_any_last(workload);
 	for (entry = workload->entries; entry; entry = entry->next)
 		n++;
 	entries = lw_arena_new_array(state->scratch, struct lw_rules_entry, n);
@@ -543,6 +591,8 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload, s
 				workload->full_name, err);
 		r = 0;
 	}
+	if (r == 0)
+		say_hidden(state, workload);
 	return r;
 }
 

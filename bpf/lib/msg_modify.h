@@ -137,6 +137,9 @@ __noinline int lw_modify(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run
 		if (lane) {
 			block = (const struct lw_block *)lane->block;
 			part = lw_block_part(f, h, d, &c, lane->block_len, lane->baggage_len, 0);
+			/* one that names no open lane would stand beside it, and whoever joins the two has a value that names none either */
+			if (!d->tagged && h->caps.first[lane->tag_header & (LW_HDR__MAX - 1)])
+				c.mask[0] |= 1ull << (lane->tag_header & 63);
 		}
 	}
 	if (c.mask[0] | c.mask[1] | c.mask[2] | c.mask[3] | c.lines | c.cut)

@@ -98,6 +98,8 @@ static void baggage(void **state)
 		{ LINE "x-mse-tag: gray\r\n" B "x-mse-tag=gray,a=1\r\n\r\n", LINE "x-mse-tag: gray\r\n" B "x-mse-tag=gray,a=1\r\n\r\n" },
 		/* with nothing but the member */
 		{ LINE B "a=1,x-mse-tag=gray\r\n\r\n", LINE TAG B "a=1,x-mse-tag=gray\r\n\r\n" },
+		/* beside a tag that names no lane: in its place, by whatever evidence */
+		{ LINE "x-mse-tag: old\r\n" B "a=1,x-mse-tag=gray\r\nX-MSE-Tag: older\r\n\r\n", LINE TAG B "a=1,x-mse-tag=gray\r\n\r\n" },
 		/* a member of another time: replaced */
 		{ LINE "u: 1\r\n" B "x-mse-tag=red\r\n\r\n", LINE TAG MEMBER "u: 1\r\n\r\n" },
 		{ LINE "u: 1\r\n" B "a=1,x-mse-tag=red;p=1, b=2\r\nc: d\r\n\r\n", LINE TAG MEMBER "u: 1\r\n" B "a=1, b=2\r\nc: d\r\n\r\n" },

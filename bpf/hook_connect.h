@@ -70,9 +70,8 @@ static __noinline __u32 lw_keeps(const struct lw_endpoint_key *key, __u32 n, __u
  */
 static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 slot, __u32 group, __u32 lane, __u64 client)
 {
-	struct lw_group_key gk = { .slot = slot, .group = group, .lane = lane };
 	struct lw_endpoint_key ek = { .slot = slot, .group = group, .lane = lane };
-	const struct lw_group *g = bpf_map_lookup_elem(&lw_groups, &gk);
+	const struct lw_group *g = lw_get_group(slot, group, lane);
 	__u32 n;
 
 	if (!g || !g->count)
@@ -127,20 +126,6 @@ static __always_inline int lw_may_choose(const struct lw_config *conf, const str
 	if (dest->flags & LW_DEST_UNPINNED)
 		return (__s64)(bpf_ktime_get_ns() - conf->heartbeat_ns) < (__s64)LW_LAST_CHOICE_NS;
 	return !(dest->flags & LW_DEST_STICKY) && lw_agent_alive(conf);
-}
-
-/* Has the group a ready pod of any lane? */
-static __noinline int lw_has_canaries(__u32 slot, __u32 group)
-{
-	struct lw_group_key gk = { .slot = slot, .group = group };
-	__u32 lane;
-
-	for (lane = 1; lane < LW_MAX_LANES; lane++) {
-		gk.lane = lane;
-		if (bpf_map_lookup_elem(&lw_groups, &gk))
-			return 1;
-	}
-	return 0;
 }
 
 /*

@@ -82,7 +82,7 @@ static __noinline int lw_may_be_plain(const struct lw_flow *f, __u32 slot)
 	if (!f || f->peer_unknown)
 		return 0;
 	pod = lw_pod_of(slot, &f->peer);
-	if (pod && pod->workload && pod->lane && !(pod->flags & LW_POD_BASE))
+	if (lw_pod_lane(pod) && !(pod->flags & LW_POD_BASE))
 		return 0;
 	pod = lw_client_pod(slot, f);
 	return !pod || !(pod->flags & LW_POD_UNTRUSTED);

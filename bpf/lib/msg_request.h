@@ -31,8 +31,6 @@ static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, str
 					struct lw_plan *plan)
 {
 	struct lw_learned learned = {};
-	struct lw_group_key gk = {};
-	const struct lw_group *g;
 
 	plan->busy = lw_is_busy(f, r);
 	plan->fin_held = f->fin_held;
@@ -59,17 +57,9 @@ static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, str
 	plan->lane = d->lane;
 	plan->modify = d->lane || d->strip;
 	plan->reason = d->reason;
-	plan->target = d->lane;
-	if (plan->lane && (plan->lane != f->peer_lane || plan->fin_held)) {
-		gk.slot = r->slot;
-		gk.group = f->group;
-		gk.lane = plan->lane;
-		g = bpf_map_lookup_elem(&lw_groups, &gk);
-		if (!g || !g->count) {
-			plan->target = 0;
-			plan->reason = LW_REASON_NO_ENDPOINT;
-		}
-	}
+	plan->target = lw_target_lane(r->slot, f->group, d->lane, !plan->fin_held && lw_own_peer_serves(f, d->lane));
+	if (plan->target != plan->lane)
+		plan->reason = LW_REASON_NO_ENDPOINT;
 	return 0;
 }
 
@@ -78,7 +68,7 @@ static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *
 {
 	plan->route = LW_ROUTE_PEER;
 	plan->i = 0;
-	if (!lw_peer_serves(f, plan->target) || plan->fin_held) {
+	if (!lw_own_peer_serves(f, plan->target) || plan->fin_held) {
 		__u32 found = lw_find_up(f, r, plan->target, plan->busy), room = found >> 8;
 
 		found &= 0xff;
@@ -206,7 +196,7 @@ static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f
 					struct lw_decision *d, struct lw_plan *plan)
 {
 	/* a base request is not refused for what its peer may be */
-	if (!lw_peer_serves(f, plan->target) && (plan->target || !f->peer_unknown) && (r->flags & LW_CONF_FAIL_CLOSED)) {
+	if (!lw_own_peer_serves(f, plan->target) && (plan->target || !f->peer_unknown) && (r->flags & LW_CONF_FAIL_CLOSED)) {
 		plan->reason = LW_REASON_REFUSED;
 		lw_decided(f, r, h, d, plan);
 		return SK_DROP;

@@ -69,10 +69,12 @@ static __always_inline int lw_is_answering(const struct lw_flow *f, __u32 busy, 
 	return busy && f->route != LW_ROUTE_PEER && f->up == i;
 }
 
-/* Is the own peer a pod for requests to this lane's? 0: base. */
-static __always_inline int lw_peer_serves(const struct lw_flow *f, __u32 lane)
+/* The own peer, as of f->gen. */
+static __always_inline int lw_own_peer_serves(const struct lw_flow *f, __u32 lane)
 {
-	return lane == f->peer_lane || (!lane && f->peer_base);
+	struct lw_peer peer = { .lane = f->peer_lane, .base = f->peer_base };
+
+	return lw_peer_serves(&peer, lane);
 }
 
 /* Brings what the flow remembers of the state to this generation. */
@@ -83,6 +85,7 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 	const struct lw_dest *dest;
 	struct lw_slot_key wk = {};
 	const struct lw_pod *pod;
+	struct lw_peer peer;
 	__u32 i;
 
 	if (!f || !r)
@@ -103,19 +106,13 @@ __noinline int lw_refresh(struct lw_flow *f, struct lw_run *r, __u32 busy)
 	if (w)
 		f->workload_hash = w->name_hash;
 	/* of whichever workload: a Service may have pods of several */
-	pod = lw_pod_of(r->slot, &f->peer);
-	f->peer_lane = pod && pod->workload ? pod->lane : 0;
-	f->peer_base = f->peer_lane && (pod->flags & LW_POD_BASE);
-	/* a canary that is leaving takes no new request of anybody; a base pod's clients are its own matter */
-	if (f->peer_unknown || (f->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))) {
-		f->peer_lane = LW_LANE_ONCE;
-		f->peer_base = 0;
-	}
+	lw_peer_is(&peer, lw_pod_of(r->slot, &f->peer), f->peer_unknown);
 	pod = lw_client_pod(r->slot, f);
 	f->own_lane = pod ? lw_pod_own_lane(pod) : 0;
-	/* what a pod asks itself, as the command of a hook that ends it may, is no other's to do, whether it is ready or leaves */
 	if (lw_addr_equal(&f->peer, &f->client))
-		f->peer_lane = f->own_lane;
+		lw_peer_is_client(&peer, f->own_lane);
+	f->peer_lane = peer.lane;
+	f->peer_base = peer.base;
 	f->untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
 	for (i = 0; i < LW_FLOW_UPS; i++) {
 		struct lw_flow_up *fu = &f->ups[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
-/* The state in force as lane.h reads it, and what every program does with configuration and counters. */
+/* The state in force as lane.h and route.h read it, and what every program does with configuration and counters. */
 #include "lib/maps.h"
 
 static __always_inline void *lw_get_id(void *map, __u32 slot, __u32 id)
@@ -15,6 +15,12 @@ static __always_inline void *lw_get_id(void *map, __u32 slot, __u32 id)
 #define lw_get_lane(slot, id) ((const struct lw_lane *)lw_get_id(&lw_lanes, slot, id))
 #define lw_get_names(slot) ((const struct lw_names *)lw_get_id(&lw_names, slot, 0))
 #define lw_get_tag(key) ((const struct lw_tag *)bpf_map_lookup_elem(&lw_tags, key))
+static __always_inline const struct lw_group *lw_get_group(__u32 slot, __u32 group, __u32 lane)
+{
+	struct lw_group_key key = { .slot = slot, .group = group, .lane = lane };
+
+	return bpf_map_lookup_elem(&lw_groups, &key);
+}
 #define LW_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
 #define LW_DICE() bpf_get_prandom_u32()
 

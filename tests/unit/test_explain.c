@@ -25,12 +25,15 @@
 #define EMPTY 3 /* a lane without a ready pod */
 #define WORKLOAD "default/Deployment/a"
 #define VIP "10.96.0.1"
+#define LEFT_VIP "10.96.0.2" /* of a Service without a base pod that is ready: others choose, perhaps a canary */
+#define LONE_VIP "10.96.0.3" /* likewise, and there is no canary either */
 #define BASE_POD "10.0.0.1"
 #define GRAY_POD "10.0.0.3"
 #define UNREADY_POD "10.0.0.4"
 #define LEAVING_POD "10.0.0.5"
 #define OLD_POD "10.0.0.6" /* of a blue-green release that is being finished */
 #define BOTH_POD "10.0.0.7" /* of a lane, and takes base requests: its step replaces all pods */
+#define BOTH_UNREADY_POD "10.0.0.8" /* likewise */
 #define CLIENT "10.0.9.9"
 #define SOURCE "TrafficRouting default/mse-traffic"
 
@@ -81,6 +84,14 @@ static void put_group(struct fixture *f, unsigned lane, const char *const *ips, 
 	}
 }
 
+static void put_left(struct fixture *f, const char *vip, unsigned group)
+{
+	struct lw_dest_key key = { .addr = addr(vip), .port = 80 };
+	struct lw_dest dest = { .workload = 7, .group = group, .flags = LW_DEST_SERVICE | LW_DEST_UNPINNED };
+
+	put(f, LW_TABLE_DESTS, &key, &dest);
+}
+
 static void build(struct fixture *f, const struct lw_rules_entry *entries, size_t n)
 {
 	static const char *const names[] = { "", "gray", "blue", "empty" };
@@ -111,8 +122,12 @@ static void build(struct fixture *f, const struct lw_rules_entry *entries, size_
 	put_pod(f, LEAVING_POD, GRAY, "default/a-leaving", LW_POD_READY | LW_POD_TERMINATING);
 	put_pod(f, OLD_POD, EMPTY, "default/a-old", LW_POD_READY | LW_POD_TERMINATING | LW_POD_OLD);
 	put_pod(f, BOTH_POD, GRAY, "default/a-both", LW_POD_READY | LW_POD_BASE);
+	put_pod(f, BOTH_UNREADY_POD, GRAY, "default/a-both-unready", LW_POD_BASE);
 	put_group(f, 0, base, N(base));
 	put_group(f, GRAY, gray, N(gray));
+	put_left(f, LEFT_VIP, 3);
+	put_left(f, LONE_VIP, 4);
+	put(f, LW_TABLE_GROUPS, &(struct lw_group_key){ .group = 3, .lane = GRAY }, &(struct lw_group){ .count = 1 });
 	assert_int_equal(lw_image_seal(f->image), 0);
 }
 
@@ -317,6 +332,47 @@ static void test_itself(void **state)
 		assert_memory_equal(&r->endpoints[0].addr, &self, sizeof(self));
 	}
 	check(ask(f, BASE_POD, BASE_POD, 8080, "/", "x-mse-tag: gray"), GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+}
+
+/* Base is another lane than its own for one that takes base requests only as long as it is ready. */
+static void test_itself_both(void **state)
+{
+	static const char *const doubt[] = { "x-mse-tag: gray", "X-MSE-TAG: blue" };
+	static const char *const pods[] = { BOTH_POD, BOTH_UNREADY_POD };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < N(pods); i++) {
+		struct lw_explain_request q = { .from = addr(pods[i]), .to = addr(pods[i]), .to_port = 1234, .headers = doubt, .nheaders = 2 };
+		const struct lw_explain_result *r = ask(f, pods[i], pods[i], 1234, "/", NULL);
+
+		check(r, GRAY, GRAY, LW_EVIDENCE_POD, LW_REASON_OK);
+		assert_int_equal(r->endpoints_total, 1);
+		check_endpoint(r, 0, pods[i], 1234, i ? "default/a-both-unready" : "default/a-both", false);
+		assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
+		check(&f->result, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_OK);
+		assert_int_equal(f->result.endpoints_total, i ? 2 : 1);
+		check_endpoint(&f->result, 0, i ? BASE_POD : BOTH_POD, 1234, i ? "default/a-1" : "default/a-both", i);
+	}
+}
+
+/* Whoever else chose the pod may have chosen a canary: it is for no request, and the only one that there is for base's. */
+static void test_left_to_service(void **state)
+{
+	const struct lw_explain_result *r = ask(*state, CLIENT, LONE_VIP, 80, "/", NULL);
+
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
+	has(r, "no ready pod is known for this Service", "");
+	r = ask(*state, CLIENT, LEFT_VIP, 80, "/", NULL);
+	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_NO_ENDPOINT);
+	has(r, "which one the connection goes to is not known", "");
+	has(r, "no ready pod is known for this Service", "");
+	for (size_t i = 0; i < r->ntrace; i++)
+		assert_null(strstr(r->trace[i], "goes to base"));
+	r = ask(*state, CLIENT, LEFT_VIP, 80, "/", "x-mse-tag: gray");
+	check(r, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	r = ask(*state, CLIENT, LEFT_VIP, 80, "/", "x-mse-tag: blue");
+	check(r, BLUE, 0, LW_EVIDENCE_TAG, LW_REASON_NO_ENDPOINT);
+	has(r, "lane blue has no ready pod", "goes to base");
 }
 
 /* Nobody looks at what it sends, whatever that says. */
@@ -678,6 +734,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_endpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_itself_both, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_left_to_service, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_traces, setup, teardown),

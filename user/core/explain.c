@@ -54,6 +54,13 @@ static const struct lw_tag *get_tag(const struct lw_tag_key *key)
 	return lw_image_get(the_run->image, LW_TABLE_TAGS, key);
 }
 
+static const struct lw_group *get_group(__u32 group, __u32 lane)
+{
+	struct lw_group_key key = { .group = group, .lane = lane };
+
+	return lw_image_get(the_run->image, LW_TABLE_GROUPS, &key);
+}
+
 /* Called for the step visited last. */
 static __u32 throw_dice(void)
 {
@@ -77,10 +84,12 @@ static void loop(__u32 n, long (*fn)(__u32, void *), void *arg)
 #define lw_get_lane(slot, id) ((const struct lw_lane *)get(LW_TABLE_LANES, id))
 #define lw_get_names(slot) ((const struct lw_names *)get(LW_TABLE_NAMES, 0))
 #define lw_get_tag(key) get_tag(key)
+#define lw_get_group(slot, group, lane) ((void)(slot), get_group(group, lane))
 #define LW_LOOP(n, fn, ctx) loop(n, fn, ctx)
 #define LW_DICE() throw_dice()
 
 #include "laneway/lane.h"
+#include "laneway/route.h"
 
 struct explain {
 	const struct lw_explain_request *request;
@@ -89,8 +98,7 @@ struct explain {
 	struct lw_head head;
 	const struct lw_dest *dest;
 	unsigned peer_lane; /* of the pod the connection itself goes to */
-	bool peer_base; /* which takes base requests, too */
-	bool peer_leaves; /* it takes no new request */
+	struct lw_peer peer; /* what that is to requests */
 };
 
 /* ---- words ---- */
@@ -216,8 +224,7 @@ static const char *ports_of(const struct lw_addr *addr, char *buf, size_t size)
 
 static size_t group_count(const struct explain *e, unsigned lane)
 {
-	struct lw_group_key key = { .group = e->dest->group, .lane = lane };
-	const struct lw_group *group = lw_image_get(the_run->image, LW_TABLE_GROUPS, &key);
+	const struct lw_group *group = get_group(e->dest->group, lane);
 
 	return group ? group->count : 0;
 }
@@ -225,21 +232,16 @@ static size_t group_count(const struct explain *e, unsigned lane)
 /* The lane of the endpoints. *own_peer: the connection's own peer serves it. As lw_on_request(). */
 static unsigned route(const struct explain *e, unsigned lane, enum lw_reason *reason, bool *own_peer)
 {
-	unsigned target = lane;
+	unsigned target = lw_target_lane(0, e->dest->group, lane, lw_peer_serves(&e->peer, lane));
 
-	*own_peer = true;
-	if (lane && (lane != e->peer_lane || e->peer_leaves) && !group_count(e, lane)) {
-		target = 0;
+	if (target != lane)
 		*reason = LW_REASON_NO_ENDPOINT;
-	}
-	if ((target == e->peer_lane || (!target && e->peer_base)) && !e->peer_leaves)
+	*own_peer = lw_peer_serves(&e->peer, target);
+	if (*own_peer || lw_has_endpoint(0, e->dest->group, target))
 		return target;
-	if (!group_count(e, target)) {
-		*reason = LW_REASON_NO_ENDPOINT;
-		return e->peer_lane;
-	}
-	*own_peer = false;
-	return target;
+	*own_peer = true;
+	*reason = LW_REASON_NO_ENDPOINT;
+	return e->peer_lane;
 }
 
 static void add_endpoint(struct explain *e, const struct lw_addr *addr, uint16_t port)
@@ -283,7 +285,8 @@ static void tell_route(struct explain *e, unsigned lane, unsigned served, enum l
 	bool service = e->dest->flags & LW_DEST_SERVICE;
 	size_t n = group_count(e, served);
 
-	if (reason == LW_REASON_NO_ENDPOINT)
+	/* of a base request to a Service what is said below says all */
+	if (reason == LW_REASON_NO_ENDPOINT && (lane || !own_peer || !service))
 		line(e, "lane %s has no ready pod for this destination: %s",
 		     lane_name(lane),
 		     own_peer && !service ? "the request stays with the pod asked for" :
@@ -560,19 +563,19 @@ static void explain_dest(struct explain *e)
 	}
 	e->ret->known = true;
 	if (e->dest->flags & LW_DEST_SERVICE) {
-		line(e, (e->dest->flags & LW_DEST_UNPINNED) && !group_count(e, 0) ?
+		bool left = (e->dest->flags & LW_DEST_UNPINNED) && !group_count(e, 0);
+
+		/* as lw_connect() */
+		lw_peer_is(&e->peer, NULL, left && lw_has_canaries(0, e->dest->group));
+		line(e, left ?
 			"%s is a Service's that has canaries among its pods, and no base pod that is ready: which one the connection goes to is not known" :
 			"%s is a Service's: the connection itself goes to a base pod", addr);
 		return;
 	}
-	if (pod && pod->workload) {
-		e->peer_lane = pod->lane;
-		e->peer_base = pod->lane && (pod->flags & LW_POD_BASE);
-	}
-	/* as lw_refresh() */
-	e->peer_leaves = e->peer_lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING));
+	e->peer_lane = lw_pod_lane(pod);
+	lw_peer_is(&e->peer, pod, 0);
 	line(e, "%s is pod %s in lane %s%s", addr, pod ? pod->name : "", lane_name(e->peer_lane),
-	     e->peer_leaves ? "; it takes no new request, as it is not ready or on its way out" : "");
+	     e->peer.lane == LW_LANE_ONCE ? "; it takes no new request, as it is not ready or on its way out" : "");
 }
 
 static unsigned explain_client(struct explain *e)
@@ -621,7 +624,7 @@ static void explain(struct explain *e, size_t head_len)
 	if (!(e->dest->flags & LW_DEST_SERVICE) && memcmp(&e->request->from, &e->request->to, sizeof(e->request->to)) == 0) {
 		line(e, "it asks itself: what is in its own lane stays with it");
 		e->peer_lane = own_lane;
-		e->peer_leaves = false;
+		lw_peer_is_client(&e->peer, own_lane);
 	}
 	if (e->request->kept_out) {
 		line(e, "it is kept out, as its annotation laneway.io/keep-out says: the request follows its own connection");

@@ -116,7 +116,7 @@ static __always_inline int lw_is_at_rest(const struct lw_flow *f)
 		return 1;
 	up = lw_up_of(f->ups[f->up & (LW_FLOW_UPS - 1)].up);
 	return f->frame.state == LW_FRAME_HEAD && !f->skip &&
-	       (!up || (up->req_seq == up->resp_seq && up->frame.state == LW_FRAME_HEAD &&
+	       (!up || (!lw_up_is_due(up) && up->frame.state == LW_FRAME_HEAD &&
 			!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY))));
 }
 

@@ -86,7 +86,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	scan = (const struct lw_scan *)up->scan_state;
 	if (up->frame.state == LW_FRAME_HEAD && !scan->pos) {
 		/* a response begins, and if nobody asked for it lw_reply will know what to do */
-		if (up->resp_seq == up->req_seq)
+		if (!lw_up_is_due(up))
 			goto wire;
 		if ((up->flags & LW_UP_RESP_WIRE) && !lw_wire_is_through(up, cookie, tp, f))
 			return lw_far_pass(msg, cookie);

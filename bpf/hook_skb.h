@@ -64,7 +64,7 @@ static __always_inline long lw_reply_step(struct lw_reply_ctx *c, long (*load)(s
 		return 0;
 	}
 
-	if (up->resp_seq == up->req_seq) {
+	if (!lw_up_is_due(up)) {
 		c->surplus = 1;
 		return 1;
 	}
@@ -143,7 +143,7 @@ static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up,
 	if (up->frame.state == LW_FRAME_CLOSE)
 		up->resp_seq = up->req_seq;
 	else if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) &&
-		 !((up->flags & LW_UP_CLOSING) && up->frame.state == LW_FRAME_HEAD && up->resp_seq == up->req_seq))
+		 !((up->flags & LW_UP_CLOSING) && up->frame.state == LW_FRAME_HEAD && !lw_up_is_due(up)))
 		return SK_PASS;
 	__sync_fetch_and_or(&up->flags, LW_UP_FIN_SENT);
 	return bpf_sk_redirect_hash(skb, &lw_down_socks, &down, BPF_F_INGRESS);
@@ -171,8 +171,7 @@ int lw_reply(struct __sk_buff *skb)
 		return SK_PASS; /* waiting in a pool: the agent sees the bytes and throws the socket away */
 	if (!skb->len)
 		return lw_reply_fin(skb, up, conf, down);
-	if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) && up->frame.state == LW_FRAME_HEAD &&
-	    up->resp_seq == up->req_seq) {
+	if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) && up->frame.state == LW_FRAME_HEAD && !lw_up_is_due(up)) {
 		/* no request is out: whatever this is, the client must not take it for an answer */
 		lw_up_closed(cookie);
 		return SK_DROP;

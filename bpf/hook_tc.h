@@ -39,8 +39,7 @@ static __noinline int lw_guard(const struct lw_packet *p, const struct lw_config
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 	up = lw_up_of(c);
 	if (up) /* where responses are not followed any more its end is the connection's */
-		due = !(up->flags & LW_UP_DEAD) &&
-		      (up->req_seq != up->resp_seq || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
+		due = !(up->flags & LW_UP_DEAD) && (lw_up_is_due(up) || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
 	else /* answered in full, perhaps before the agent came to say that the request is on its way */
 		due = f->route == LW_ROUTE_PUNT && f->punt && !c;
 	/* all of it has come, which is not to say that it is through: on its way to a slow reader it may wait for long */

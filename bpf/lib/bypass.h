@@ -50,7 +50,7 @@ __noinline int lw_request_may_bypass(struct lw_up *up, __u64 cookie, __u32 n, __
 	if (!far || !lw_is_established(far->sk) || lw_is_spliced(far))
 		return 0;
 	if (up->flags & LW_UP_REQ_WIRE) {
-		if (!first || up->req_seq != up->resp_seq || !lw_wire_is_read(far->up_sk, far->sk))
+		if (!first || lw_up_is_due(up) || !lw_wire_is_read(far->up_sk, far->sk))
 			return 0;
 		__sync_fetch_and_and(&up->flags, ~LW_UP_REQ_WIRE);
 	}

@@ -158,7 +158,7 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 		/* it was bound, and has ended: with it the agent has given up what it had of the request yet */
 		if (c && !up)
 			return LW_BUSY_LOST;
-		if (!up || up->req_seq != up->resp_seq)
+		if (!up || lw_up_is_due(up))
 			return LW_BUSY_YES;
 		/* answered in full, which says nothing of whether the pod has all of the request: the agent may have some yet */
 		if (((__u32)punt >> 1) != f->punt_written)
@@ -173,7 +173,7 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	if (up->frame.state == LW_FRAME_LOST)
 		return LW_BUSY_LOST;
 	/* answered, but by more than the client has read: the answer to what comes now could overtake the end of it */
-	return up->req_seq != up->resp_seq || (up->flags & LW_UP_RELAY ? !lw_queue_is_empty(f->sk) : lw_is_waiting(f->sk));
+	return lw_up_is_due(up) || (up->flags & LW_UP_RELAY ? !lw_queue_is_empty(f->sk) : lw_is_waiting(f->sk));
 }
 
 /*

@@ -466,6 +466,11 @@ struct lw_up {
 	struct lw_frame frame; /* of the response stream */
 	__u64 scan_state[8]; /* struct lw_scan, http.h */
 };
+/* Has it a request that is not answered in full? */
+static inline __attribute__((always_inline)) int lw_up_is_due(const struct lw_up *up)
+{
+	return up->req_seq != up->resp_seq;
+}
 
 /* lw_fars, key: an upstream socket's cookie. The pod's end of its connection is on this node, in lw_far_socks. */
 struct lw_far {

@@ -45,7 +45,7 @@ static bool unfinished(const struct lw_flow *f, int ups, uint32_t agent)
 		return false;
 	if (f->punt || f->frame.state != LW_FRAME_HEAD || (f->flags & LW_FLOW_OPAQUE))
 		return true;
-	return known && (up.req_seq != up.resp_seq || (up.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
+	return known && (lw_up_is_due(&up) || (up.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
 }
 
 struct walk {

@@ -179,7 +179,7 @@ int lw_upstream_backlog(struct lw_upstreams *ups, uint64_t down)
 bool lw_upstream_ends_downstream(const struct lw_up *state)
 {
 	return (state->flags & (LW_UP_FIN_SENT | LW_UP_TUNNEL | LW_UP_OPAQUE)) || state->frame.state == LW_FRAME_CLOSE ||
-	       ((state->flags & LW_UP_CLOSING) && state->req_seq == state->resp_seq);
+	       ((state->flags & LW_UP_CLOSING) && !lw_up_is_due(state));
 }
 
 void lw_upstream_on_eof(void *arg, uint64_t cookie, int r)
@@ -230,7 +230,7 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	 * The kernel tells of an end before the bytes that came in one packet with it go on (tcp_data_queue()). Where that is done by a thread that
 	 * had locked the socket, it may be made to wait for its processor in between: this waits for it, where a response is missing.
 	 */
-	if (state.req_seq != state.resp_seq) {
+	if (lw_up_is_due(&state)) {
 		(void)recv(u->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 		if (!lw_upstream_state(ups, u, &state)) {
 			lw_upstream_close(ups, u);
@@ -238,7 +238,7 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		}
 	}
 	if ((state.flags & LW_UP_CUT) || !lw_upstream_ends_downstream(&state)) {
-		if (state.req_seq != state.resp_seq || (state.flags & LW_UP_CUT)) {
+		if (lw_up_is_due(&state) || (state.flags & LW_UP_CUT)) {
 			lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
 				 (unsigned long long)u->down);
 			r = lw_downstream_reset(ups->netns, u->down, &flow);
@@ -615,7 +615,7 @@ bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *
 	/* a relay's near end, which is through with all that it was given: what is yet to come waits at the other's */
 	if (u->far >= 0 && (state.flags & LW_UP_OPAQUE))
 		return u->relay_of && (u->relay_of->rest || recv(u->relay_of->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
-	if (state.req_seq != state.resp_seq || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
+	if (lw_up_is_due(&state) || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
 		return true;
 	return flow->route != LW_ROUTE_PEER && flow->ups[flow->up % LW_FLOW_UPS].up == u->cookie &&
 	       flow->frame.state != LW_FRAME_HEAD;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /* Programs the agent runs itself, for changes that must be atomic against the data path. */
+#include "lib/ends.h"
+#include "lib/peer.h"
 
 SEC("syscall")
 int lw_pool_put(struct lw_pool_put_args *args)

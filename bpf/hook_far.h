@@ -5,6 +5,8 @@
  * bytes go into the receive queue of the downstream socket that asked, as far as lib/bypass.h allows; the rest takes
  * the connection and comes to lw_reply.
  */
+#include "lib/ends.h"
+#include "lib/reply.h"
 
 static __always_inline long lw_load_msg(struct lw_reply_ctx *c, void *buf, __u32 n)
 {

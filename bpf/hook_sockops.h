@@ -4,7 +4,10 @@
  * sockops: enrols downstream sockets when they are established, finds the pods' ends of upstream connections on this
  * node, and notices the end of downstream and upstream sockets in the same instant the kernel does.
  */
+#include "lib/ends.h"
+#include "lib/peer.h"
 
+#define LW_AF_INET 2
 #define LW_SOL_SOCKET 1
 #define LW_SO_SNDBUF 7
 #define LW_SO_RCVBUF 8
@@ -38,14 +41,6 @@ static __always_inline void lw_sock_local(struct bpf_sock_ops *ctx, struct lw_ad
 	p[3] = LW_CTX(ctx, remote_ip6[3]);
 }
 
-static __always_inline void lw_flow_tuple(const struct lw_flow *f, struct lw_tuple *t)
-{
-	t->local = f->client;
-	t->peer = f->peer;
-	t->local_port = f->client_port;
-	t->peer_port = f->peer_port;
-}
-
 #define LW_EBUSY 16
 
 /* Is it in a sockmap? It has just been established: not in one of ours. */
@@ -69,23 +64,6 @@ static __always_inline int lw_is_zero_copy(struct bpf_sock *sk)
 		bpf_probe_read_kernel(&flags, sizeof(flags),
 				      (void *)tp + bpf_core_field_offset(struct sock, __sk_common.skc_flags));
 	return flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1;
-}
-
-/*
- * May its requests take its own connection, unseen? Not where that may lead base requests to a canary, nor where a gateway's forged tags
- * would pass.
- */
-static __noinline int lw_may_be_plain(const struct lw_flow *f, __u32 slot)
-{
-	const struct lw_pod *pod;
-
-	if (!f || f->peer_unknown)
-		return 0;
-	pod = lw_pod_of(slot, &f->peer);
-	if (lw_pod_lane(pod) && !(pod->flags & LW_POD_BASE))
-		return 0;
-	pod = lw_client_pod(slot, f);
-	return !pod || !(pod->flags & LW_POD_UNTRUSTED);
 }
 
 static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *sk, struct lw_sk *st)
@@ -163,81 +141,6 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 		lw_flow_tuple(&f, &tuple);
 		bpf_map_update_elem(&lw_tuples, &tuple, &cookie, BPF_ANY);
 	}
-}
-
-/* shutdown() or close(): all its bytes are on their way, an end of file belongs behind them. */
-static __always_inline void lw_down_fin(__u64 cookie)
-{
-	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &cookie);
-	__u32 i, any = 0;
-
-	if (!f)
-		return;
-	f->flags |= LW_FLOW_FIN_SENT;
-	for (i = 0; i < LW_FLOW_UPS; i++)
-		any |= !!f->ups[i].up;
-	/* what is with the agent yet it looks for itself */
-	if (any)
-		lw_emit(LW_EVENT_DOWN_FIN, cookie, 0, f, NULL);
-}
-
-/* The downstream socket is gone: its upstream sockets go with it, no other may ever have them. */
-static __always_inline void lw_down_closed(__u64 cookie)
-{
-	struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &cookie);
-	struct lw_tuple tuple;
-	__u32 i, any = 0;
-
-	if (!f)
-		return;
-	for (i = 0; i < LW_FLOW_UPS; i++) {
-		__u64 c = f->ups[i].up;
-		struct lw_up *up;
-
-		if (!c)
-			continue;
-		any = 1;
-		up = lw_up_of(c);
-		if (up)
-			__sync_fetch_and_or(&up->flags, LW_UP_ORPHAN);
-	}
-	if (any || f->punt)
-		lw_emit(LW_EVENT_DOWN_CLOSED, cookie, 0, f, NULL);
-	lw_count_base(f);
-	bpf_map_delete_elem(&lw_streams, &cookie);
-	lw_flow_tuple(f, &tuple);
-	bpf_map_delete_elem(&lw_tuples, &tuple);
-	bpf_map_delete_elem(&lw_flows, &cookie);
-}
-
-/* An upstream socket leaves a state in which it takes bytes: how many it has taken is known from here on. Before its FIN, which counts as one. */
-static __noinline int lw_up_ended(struct bpf_sock *sk, __u64 cookie)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct lw_up *up = lw_up_of(cookie);
-	struct lw_flow *f;
-	__u64 down;
-
-	if (!tp || !up)
-		return 0;
-	down = lw_down_of(up, cookie);
-	f = bpf_map_lookup_elem(&lw_flows, &down);
-	if (!f || f->ended_up == cookie)
-		return 0;
-	f->ended_seq = tp->write_seq;
-	/* atomic: the number is there before it */
-	__sync_lock_test_and_set(&f->ended_up, cookie);
-	return 0;
-}
-
-static __always_inline void lw_up_closed(__u64 cookie)
-{
-	struct lw_up *up = lw_up_of(cookie);
-
-	if (!up || (up->flags & LW_UP_DEAD))
-		return;
-	__sync_fetch_and_or(&up->flags, LW_UP_DEAD);
-	lw_emit(LW_EVENT_UP_DEAD, up->down, cookie, NULL, NULL);
 }
 
 /* The tuple of the connection as the pod sees it; `far`: ctx is the pod's end, else the upstream socket. */

@@ -7,7 +7,6 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lib/state.h"
-#include "laneway/route.h"
 #include "lib/kept.h"
 #include "lib/events.h"
 #include "lib/bypass.h"

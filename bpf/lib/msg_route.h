@@ -3,6 +3,9 @@
 /*
  * lw_msg: the upstream sockets of a connection, chosen, taken and let go; whether a response is due.
  */
+#include "lib/choose.h"
+#include "lib/ends.h"
+#include "lib/peer.h"
 
 /* Lets go of upstream socket i. It is never used again: the agent closes it. */
 __noinline int lw_release(struct lw_flow *f, __u64 cookie, __u32 i)
@@ -67,14 +70,6 @@ __noinline int lw_still_endpoint(struct lw_flow *f, __u32 slot, __u32 i)
 static __always_inline int lw_is_answering(const struct lw_flow *f, __u32 busy, __u32 i)
 {
 	return busy && f->route != LW_ROUTE_PEER && f->up == i;
-}
-
-/* The own peer, as of f->gen. */
-static __always_inline int lw_own_peer_serves(const struct lw_flow *f, __u32 lane)
-{
-	struct lw_peer peer = { .lane = f->peer_lane, .base = f->peer_base };
-
-	return lw_peer_serves(&peer, lane);
 }
 
 /* Brings what the flow remembers of the state to this generation. */

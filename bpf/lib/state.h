@@ -129,6 +129,18 @@ static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct l
 	return bpf_map_lookup_elem(&lw_pods, &key);
 }
 
+/* What the state knows of an address that clients connect to; NULL: nothing. */
+static __always_inline struct lw_dest *lw_dest_of(__u32 slot, const struct lw_addr *addr, __u16 port)
+{
+	struct lw_dest_key key = { .addr = *addr, .slot = slot, .port = port };
+	struct lw_dest *dest = bpf_map_lookup_elem(&lw_dests, &key);
+
+	if (dest)
+		return dest;
+	key.port = 0;
+	return bpf_map_lookup_elem(&lw_dests, &key);
+}
+
 /* A pod of the host network that is no longer known is told by its node's address again. */
 static __always_inline const struct lw_pod *lw_client_pod(__u32 slot, const struct lw_flow *f)
 {
@@ -181,6 +193,8 @@ static __always_inline void lw_scratch_put(struct lw_scratch *s)
 	(void)__sync_lock_test_and_set(&s->busy, 0);
 }
 
+#define LW_IPPROTO_TCP 6 /* netinet/in.h */
+
 static __always_inline void lw_addr4(struct lw_addr *a, __u32 be)
 {
 	__u32 *w = (__u32 *)a->ip;
@@ -219,6 +233,15 @@ static __always_inline __u64 lw_down_of(const struct lw_up *up, __u64 cookie)
 	__u64 down = *(const volatile __u64 *)&up->down;
 
 	return *(const volatile __u64 *)&up->self == cookie ? down : 0;
+}
+
+/* Its key in lw_tuples. */
+static __always_inline void lw_flow_tuple(const struct lw_flow *f, struct lw_tuple *t)
+{
+	t->local = f->client;
+	t->peer = f->peer;
+	t->local_port = f->client_port;
+	t->peer_port = f->peer_port;
 }
 
 /*

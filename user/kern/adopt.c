@@ -145,7 +145,7 @@ static int forget_inbound(struct lw_kern *kern)
 	uint64_t none = 0;
 	int r;
 
-	__atomic_store_n(&kern->config->flags, kern->config->flags & ~(uint32_t)LW_CONF_READS, __ATOMIC_RELEASE);
+	lw_kern_set_flag(kern, LW_CONF_READS, false);
 	__atomic_store_n(&kern->config->reads, 0, __ATOMIC_RELEASE);
 	r = lw_reads_unpin(kern);
 	if (!r)

@@ -157,9 +157,7 @@ static void put_in_force(struct lw_host_pods *pods, const struct walk *walk)
 		lw_warn("note the %zu cgroups of pods on the host network: %s, at most %d can be; the others are told by the node's address",
 			walk->n, strerror(errno), LW_MAX_HOST_PODS);
 	pods->full = full;
-	__atomic_store_n(&kern->config->flags,
-			 walk->n ? kern->config->flags | LW_CONF_HOST_PODS : kern->config->flags & ~LW_CONF_HOST_PODS,
-			 __ATOMIC_RELEASE);
+	lw_kern_set_flag(kern, LW_CONF_HOST_PODS, walk->n);
 }
 
 static void look(struct lw_host_pods *pods)

@@ -105,6 +105,8 @@ void lw_kern_end_old(struct lw_kern *kern);
 void lw_tcp_memory_tick(struct lw_kern *kern);
 /* kept_out.c: whom this kernel would hurt is not enrolled: by name, and by what a process does. 0, or -errno with one line logged. */
 int lw_kept_out_start(struct lw_kern *kern);
+/* Sets or clears a flag of lw_config: in force for the programs at once. Another agent may have the same map. */
+void lw_kern_set_flag(struct lw_kern *kern, enum lw_config_flags flag, bool yes);
 /* libbpf's own messages are for debugging. */
 void lw_kern_hush_libbpf(void);
 int lw_kern_map_fd(const struct lw_kern *kern, enum lw_table_id table);

@@ -34,7 +34,7 @@ static int keep_names(struct lw_kern *kern, const char *const *names)
 			lw_error("keep '%s' out: %s; at most %d names can be", *names, strerror(errno), LW_MAX_KEPT_NAMES);
 			return -errno;
 		}
-		kern->config->flags |= LW_CONF_KEEPS_OUT;
+		lw_kern_set_flag(kern, LW_CONF_KEEPS_OUT, true);
 	}
 	return 0;
 }
@@ -52,7 +52,7 @@ int lw_kept_out_start(struct lw_kern *kern)
 		return r;
 	kern->noticed = lw_notice_start(kern, kern->found.keeps, options->watch_syscalls, &kern->notice);
 	if (kern->noticed)
-		kern->config->flags |= LW_CONF_KEEPS_OUT;
+		lw_kern_set_flag(kern, LW_CONF_KEEPS_OUT, true);
 	if ((kern->found.keeps & LW_KEEP_FIONREAD) && !(kern->noticed & LW_KEEP_FIONREAD)) {
 		lw_error("attach to tcp_ioctl, to keep clients out that ask FIONREAD: %s", strerror(EOPNOTSUPP));
 		return -EOPNOTSUPP;
@@ -143,9 +143,7 @@ int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t 
 	free(kern->kept_pods);
 	kern->kept_pods = TAKE_PTR(copy);
 	kern->nkept_pods = n;
-	__atomic_store_n(&kern->config->flags,
-			 n ? kern->config->flags | LW_CONF_KEEPS_PODS : kern->config->flags & ~LW_CONF_KEEPS_PODS,
-			 __ATOMIC_RELEASE);
+	lw_kern_set_flag(kern, LW_CONF_KEEPS_PODS, n);
 	return 0;
 }
 

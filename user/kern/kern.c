@@ -179,7 +179,7 @@ static int start_reads(struct lw_kern *kern)
 	if (r)
 		lw_error("attach the hooks that tell who reads a request: %s", strerror(-r));
 	else
-		kern->config->flags |= LW_CONF_READS;
+		lw_kern_set_flag(kern, LW_CONF_READS, true);
 	return r;
 }
 
@@ -192,7 +192,7 @@ static void add_older(struct lw_kern *kern)
 	/* what is read on a connection that is not known would be missing */
 	lw_warn("list the connections that pods have accepted: %s; of what pods send, the lane is known by tags and trace ids alone",
 		strerror(-r));
-	kern->config->flags &= ~(uint32_t)LW_CONF_READS;
+	lw_kern_set_flag(kern, LW_CONF_READS, false);
 	lw_reads_stop(&kern->reads);
 	(void)lw_reads_unpin(kern);
 }
@@ -363,6 +363,14 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 		return r;
 	*ret = TAKE_PTR(kern);
 	return 0;
+}
+
+void lw_kern_set_flag(struct lw_kern *kern, enum lw_config_flags flag, bool yes)
+{
+	if (yes)
+		(void)__atomic_fetch_or(&kern->config->flags, flag, __ATOMIC_RELEASE);
+	else
+		(void)__atomic_fetch_and(&kern->config->flags, ~(uint32_t)flag, __ATOMIC_RELEASE);
 }
 
 static void configure(struct lw_kern *kern)
@@ -557,7 +565,7 @@ int lw_kern_who(const char *bpffs, pid_t *ret_pid, char ret_socket[128])
 void lw_kern_stop_steering(struct lw_kern *kern)
 {
 	if (kern->config && !kern->left)
-		__atomic_store_n(&kern->config->flags, kern->config->flags | LW_CONF_STOPPED, __ATOMIC_RELEASE);
+		lw_kern_set_flag(kern, LW_CONF_STOPPED, true);
 }
 
 /*
@@ -575,12 +583,8 @@ void lw_kern_leave(struct lw_kern *kern)
 
 void lw_kern_take_punts(struct lw_kern *kern, bool yes)
 {
-	uint32_t flags;
-
-	if (!kern->config || kern->left)
-		return;
-	flags = kern->config->flags & ~LW_CONF_NO_PUNT;
-	__atomic_store_n(&kern->config->flags, yes ? flags : flags | LW_CONF_NO_PUNT, __ATOMIC_RELEASE);
+	if (kern->config && !kern->left)
+		lw_kern_set_flag(kern, LW_CONF_NO_PUNT, !yes);
 }
 
 void lw_kern_close(struct lw_kern **kern_)

@@ -357,7 +357,7 @@ int lw_reads_add_older(struct lw_kern *kern)
 	memset(older->counts, 0, size); /* of an earlier agent's time */
 	/* before the first is listed: what is answered, and read on those that are noted, is seen from now on */
 	__atomic_store_n(&kern->config->older_ns, lw_clock_ns(), __ATOMIC_RELEASE);
-	kern->config->flags |= LW_CONF_OLDER;
+	lw_kern_set_flag(kern, LW_CONF_OLDER, true);
 	/* a connection that went by lw_sockops before that looked is listed: its state follows in the same softirq */
 	r = lw_wait_for_programs(kern);
 	if (!r)
@@ -369,7 +369,7 @@ int lw_reads_add_older(struct lw_kern *kern)
 	if (!r && older->full)
 		r = -E2BIG;
 	if (r || !older->found)
-		kern->config->flags &= ~(uint32_t)LW_CONF_OLDER;
+		lw_kern_set_flag(kern, LW_CONF_OLDER, false);
 	/* then nobody need look for them with each answer */
 	if (!older->at_work)
 		__atomic_store_n(&kern->config->older_ns, 0, __ATOMIC_RELEASE);

@@ -195,15 +195,12 @@ static int write_slot(struct lw_kern *kern, uint32_t slot, struct lw_image *imag
 /* Requests that arrive at pods are read while there is a lane that one could be in. */
 static void read_inbound(struct lw_kern *kern, const struct lw_image *image)
 {
-	uint32_t flags = kern->config->flags & ~(uint32_t)LW_CONF_INBOUND;
+	bool yes = !kern->no_inbound && lw_image_rows(image, LW_TABLE_LANES);
 
-	if (!kern->no_inbound && lw_image_rows(image, LW_TABLE_LANES)) {
-		/* before the flag: what is known of connections from an earlier time is void, nobody has seen what they did since */
-		if (!(kern->config->flags & LW_CONF_INBOUND))
-			__atomic_store_n(&kern->config->openings, kern->config->openings + 1, __ATOMIC_RELEASE);
-		flags |= LW_CONF_INBOUND;
-	}
-	__atomic_store_n(&kern->config->flags, flags, __ATOMIC_RELEASE);
+	/* before the flag: what is known of connections from an earlier time is void, nobody has seen what they did since */
+	if (yes && !(kern->config->flags & LW_CONF_INBOUND))
+		__atomic_store_n(&kern->config->openings, kern->config->openings + 1, __ATOMIC_RELEASE);
+	lw_kern_set_flag(kern, LW_CONF_INBOUND, yes);
 }
 
 int lw_kern_publish(struct lw_kern *kern, struct lw_image *image)

@@ -69,14 +69,12 @@ void lw_tcp_memory_tick(struct lw_kern *kern)
 	kern->tcp_looked = true;
 	if (is_short != kern->tcp_short) {
 		kern->tcp_short = is_short;
-		if (is_short) {
-			(void)__atomic_fetch_or(&kern->config->flags, LW_CONF_TCP_SHORT, __ATOMIC_RELEASE);
+		lw_kern_set_flag(kern, LW_CONF_TCP_SHORT, is_short);
+		if (is_short)
 			lw_warn("TCP has %lu of the %lu pages that net.ipv4.tcp_mem lets it have: new connections are not steered (tcp-memory)%s", used,
 				max, kern->found.mode == LW_KERN_MODE_VERDICT ? "" : ", and those that are become plain ones");
-		} else {
-			(void)__atomic_fetch_and(&kern->config->flags, ~LW_CONF_TCP_SHORT, __ATOMIC_RELEASE);
+		else
 			lw_info("TCP has memory again: new connections are steered");
-		}
 	}
 	if (is_short && kern->found.mode != LW_KERN_MODE_VERDICT)
 		(void)lw_kern_each_flow(kern, leave_one, kern);

@@ -63,6 +63,14 @@ static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, str
 	return 0;
 }
 
+/* By the agent. That is no miss: what it missed before, its lane or a pod of it, is the reason to tell. */
+static __always_inline void lw_plan_carried(struct lw_plan *plan)
+{
+	plan->route = LW_ROUTE_PUNT;
+	if (plan->reason == LW_REASON_OK)
+		plan->reason = LW_REASON_POOL_EMPTY;
+}
+
 /* Its route. -1: the connection is opaque instead, as the request would have to overtake the one before. */
 static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_plan *plan)
 {
@@ -75,9 +83,7 @@ static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *
 		if (found < LW_FLOW_UPS) {
 			plan->route = LW_ROUTE_UP;
 			plan->i = found;
-		} else if (room >= LW_FLOW_UPS) {
-			plan->reason = LW_REASON_UPS_FULL;
-		} else if (plan->busy && f->route == LW_ROUTE_PUNT) {
+		} else if (plan->busy && (f->route == LW_ROUTE_PUNT || room >= LW_FLOW_UPS)) {
 			plan->route = LW_ROUTE_PUNT; /* found out below */
 		} else if (lw_pick(f, r, plan->target, room)) {
 			plan->route = LW_ROUTE_PUNT;
@@ -116,7 +122,7 @@ static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *
 			plan->reason = LW_REASON_NO_SOCKETS;
 			plan->route = LW_ROUTE_PEER;
 		} else {
-			plan->reason = LW_REASON_POOL_EMPTY;
+			lw_plan_carried(plan);
 		}
 	}
 	return 0;
@@ -238,10 +244,8 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 
 			lw_release(f, r->cookie, plan.i);
 			/* it has ended just now; to the own peer a base request may not go, which may be a canary */
-			if (!plan.busy && conf && lw_agent_alive(conf) && !(conf->flags & LW_CONF_NO_PUNT)) {
-				plan.route = LW_ROUTE_PUNT;
-				plan.reason = LW_REASON_POOL_EMPTY;
-			}
+			if (!plan.busy && conf && lw_agent_alive(conf) && !(conf->flags & LW_CONF_NO_PUNT))
+				lw_plan_carried(&plan);
 		}
 	}
 	if (plan.route == LW_ROUTE_PUNT) {

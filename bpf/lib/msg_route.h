@@ -224,7 +224,10 @@ static __always_inline int lw_is_spent(const struct lw_flow *f, const struct lw_
 	       ((up->flags & LW_UP_REQ_WIRE) && up->sk && !lw_takes_a_head(up->sk));
 }
 
-/* Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. */
+/*
+ * Low byte: a live upstream socket of this flow for the lane; next byte: a free slot. LW_FLOW_UPS: none. There is one or the other where
+ * no response is due: for a lane more than there are slots one that was not used last goes.
+ */
 __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u32 busy)
 {
 	__u32 i, found = LW_FLOW_UPS, room = LW_FLOW_UPS;
@@ -252,6 +255,10 @@ __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u
 			room = i;
 		else if (f->ups[i].lane == lane)
 			found = i;
+	}
+	if (!busy && found == LW_FLOW_UPS && room == LW_FLOW_UPS) {
+		room = (f->up + 1) & (LW_FLOW_UPS - 1);
+		lw_release(f, r->cookie, room);
 	}
 	return found | room << 8;
 }

@@ -23,7 +23,6 @@
 	X(POOL_EMPTY, "pool-empty", "no upstream socket was ready; the agent carried it (but see unreachable)") \
 	X(AGENT_STALE, "agent-stale", "no upstream socket, and no agent that could open one: own peer")             \
 	X(NO_SOCKETS, "no-sockets", "no upstream socket, and the agent has no descriptor or room for one: own peer") \
-	X(UPS_FULL, "ups-full", "the connection already holds all the upstream sockets it may") \
 	X(REDIRECT, "redirect", "the kernel refused the hand-over: own peer")                  \
 	X(REFUSED, "refused", "a miss, and the configuration says to refuse")                  \
 	X(TRACE_REUSED, "trace-reused", "requests of several lanes arrived with this trace id: base") \

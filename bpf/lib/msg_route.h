@@ -321,7 +321,6 @@ __noinline int lw_take(struct lw_flow *f, struct lw_run *r, __u32 i)
 			__sync_fetch_and_or(&up->flags, LW_UP_DEAD);
 			continue;
 		}
-		up->lane = fu->lane;
 		up->down = r->cookie;
 		fu->up = c;
 		__sync_fetch_and_add(&p->takes, 1);

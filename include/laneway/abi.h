@@ -163,9 +163,7 @@ struct lw_pod {
 /* lw_workloads, key lw_slot_key. */
 struct lw_workload {
 	__u32 entry; /* first lw_steps id of its entry rules; 0: none */
-	__u32 lanes; /* bit n: lane n has a ready pod */
 	__u32 name_hash; /* lw_name_hash() of name: names the workload in lw_stats across generations */
-	__u32 pad;
 	char name[LW_SOURCE_LEN]; /* namespace/kind/name */
 };
 
@@ -181,12 +179,10 @@ static inline __u32 lw_name_hash(const char *name)
 
 /* lw_lanes, key lw_slot_key with id = lane. Lane 0 is not in the map. */
 struct lw_lane {
-	__u16 tag_header; /* enum lw_header_id of the tag's header name */
 	__u16 block_len; /* bytes of block, a multiple of 8 */
 	__u16 baggage_len; /* bytes of block behind these, likewise: the baggage; 0: none is put on */
-	__u16 pad;
+	__u32 pad;
 	char name[LW_LANE_NAME_LEN];
-	char tag_value[LW_TAG_VALUE_LEN];
 	__u8 block[LW_BLOCK_LEN]; /* "x-mse-tag:  gray\r\n": blanks after the colon fill it to 8 bytes */
 };
 
@@ -225,7 +221,7 @@ struct lw_endpoint_key {
 struct lw_endpoint {
 	struct lw_addr addr;
 	__u16 port; /* 0: the port the client asked for */
-	__u16 flags; /* enum lw_pod_flags */
+	__u16 pad;
 };
 
 /* ---- entry rules: a decision list ---- */
@@ -452,7 +448,7 @@ struct lw_up {
 	__u64 netns;
 	struct lw_addr addr;
 	__u16 port;
-	__u16 lane;
+	__u16 pad;
 	__u32 flags; /* enum lw_up_flags */
 	__u32 req_seq; /* requests sent; written by lw_msg only */
 	__u32 resp_seq; /* final responses ended; written by lw_reply and lw_far_msg, whichever has the bytes */
@@ -784,7 +780,7 @@ enum lw_punt_flags {
 LW_ASSERT_SIZE(struct lw_dest_key, 24);
 LW_ASSERT_SIZE(struct lw_pod_key, 20);
 LW_ASSERT_SIZE(struct lw_tag_key, 72);
-LW_ASSERT_SIZE(struct lw_lane, 616);
+LW_ASSERT_SIZE(struct lw_lane, 552);
 LW_ASSERT_SIZE(struct lw_rule, 664);
 LW_ASSERT_SIZE(struct lw_event, 56);
 LW_ASSERT_SIZE(struct lw_hop, 96 + LW_HOP_LINE + LW_HOP_TRACE);

@@ -204,8 +204,8 @@ static struct lw_image *the_image(void)
 {
 	static struct lw_image *image;
 	struct lw_slot_key key = { .id = 1 };
-	struct lw_lane lane = { .name = "gray", .tag_value = "gray", .tag_header = LW_HDR_TAG_FIRST };
-	struct lw_workload workload = { .name = "shop/Deployment/web", .lanes = 2 };
+	struct lw_lane lane = { .name = "gray" };
+	struct lw_workload workload = { .name = "shop/Deployment/web" };
 	struct lw_dest_key dest_key = { .port = 80 };
 	struct lw_dest dest = { .workload = 1, .group = 1 };
 

@@ -148,7 +148,7 @@ static void put_groups(struct lw_image *image, const struct lab_state *s, uint32
 		for (int local = 1; local >= 0; local--)
 			for (const struct lab_pod *p = s->pods; p->ip; p++) {
 				struct lw_endpoint_key ek = { .group = gk.group, .lane = lane, .idx = group.count };
-				struct lw_endpoint ep = { .addr = addr(p->ip), .port = vip ? LAB_PORT : 0, .flags = LW_POD_READY };
+				struct lw_endpoint ep = { .addr = addr(p->ip), .port = vip ? LAB_PORT : 0 };
 
 				if (workload_of(p) != workload || (p->lane != lane && !(p->base_too && !lane)) || p->local != local || !serves(p))
 					continue;
@@ -186,9 +186,6 @@ struct lw_image *lab_image(const struct lab_state *s)
 
 		snprintf(w.name, sizeof(w.name), "lab/Deployment/w%u", id);
 		w.name_hash = lw_name_hash(w.name);
-		for (const struct lab_pod *p = s->pods; p->ip; p++)
-			if (workload_of(p) == id && serves(p))
-				w.lanes |= 1u << p->lane;
 		if (id == first)
 			CHECK(!lw_rules_workload(rules, s->entries, s->nentries, &w.entry, err, sizeof(err)), "rules: %s", err);
 		put(image, LW_TABLE_WORKLOADS, &wk, &w);
@@ -767,8 +764,8 @@ static int dump_flow(uint64_t cookie, const struct lw_flow *f, void *arg)
 static int dump_up(uint64_t cookie, const struct lw_up *u, void *arg)
 {
 	(void)arg;
-	fprintf(stderr, "  up %llx down %llx .%u lane %u flags %x req %u resp %u frame %u/%llu bytes %llu\n",
-		(unsigned long long)cookie, (unsigned long long)u->down, u->addr.ip[15], u->lane, u->flags, u->req_seq,
+	fprintf(stderr, "  up %llx down %llx .%u flags %x req %u resp %u frame %u/%llu bytes %llu\n",
+		(unsigned long long)cookie, (unsigned long long)u->down, u->addr.ip[15], u->flags, u->req_seq,
 		u->resp_seq, u->frame.state, (unsigned long long)u->frame.left, (unsigned long long)u->bytes);
 	return 0;
 }

@@ -202,13 +202,17 @@ static const char *endpoints(const struct fixture *f, const struct lw_dest *d, u
 	for (uint32_t i = 0; group && i < group->count; i++) {
 		const struct lw_endpoint_key key = { .group = d->group, .lane = lane, .idx = i };
 		const struct lw_endpoint *e = lw_image_get(f->image, LW_TABLE_ENDPOINTS, &key);
+		const struct lw_pod *row;
 		size_t len = strlen(text);
+		bool is_local;
 
 		assert_non_null(e);
-		assert_int_equal(i < group->local, !!(e->flags & LW_POD_LOCAL));
+		is_local = i < group->local;
+		row = lw_image_get(f->image, LW_TABLE_PODS, &(struct lw_pod_key){ .addr = e->addr });
+		if (row) /* a Service may have pods of workloads that are in no release */
+			assert_int_equal(is_local, !!(row->flags & LW_POD_LOCAL));
 		(void)snprintf(text + len, sizeof(text) - len, "%s%s%s", i ? " " : "",
-			       lw_addr_format_port(&e->addr, e->port, buf),
-			       e->flags & LW_POD_LOCAL ? "" : "!");
+			       lw_addr_format_port(&e->addr, e->port, buf), is_local ? "" : "!");
 	}
 	return text;
 }
@@ -299,7 +303,6 @@ static void the_example_in_release(void **state)
 	assert_null(dest(f, "192.168.42.118", 0));
 	assert_null(pod(f, "192.168.42.118"));
 	assert_string_equal(endpoints(f, dest(f, "192.168.42.101", 0), 1), "192.168.42.102:*!");
-	assert_int_equal(workload(f, pod(f, "192.168.42.101")->workload)->lanes, 3);
 	assert_string_equal(workload(f, pod(f, "192.168.42.101")->workload)->name,
 			    "default/Deployment/spring-cloud-c");
 
@@ -313,7 +316,6 @@ static void the_example_in_release(void **state)
 	lane = lw_image_get(f->image, LW_TABLE_LANES, &lane_key);
 	assert_non_null(lane);
 	assert_string_equal(lane->name, "gray");
-	assert_string_equal(lane->tag_value, "gray");
 	assert_int_equal(
 		((const struct lw_tag *)lw_image_get(f->image, LW_TABLE_TAGS, &tag_key))->lane, 1);
 
@@ -686,7 +688,6 @@ static void with_no_stable_pod_left_base_is_all(void **state)
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.3:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
-	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 3);
 	/* who is connected to one stays with it */
 	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_BASE);
 	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", "", "", PORT_HTTP(8080));
@@ -749,7 +750,6 @@ static void without_a_stable_pod_canaries_stay_canaries(void **state)
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
-	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 2);
 	load_canary_style(f);
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "");
@@ -773,7 +773,6 @@ static void only_ready_pods_take_requests(void **state)
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "");
-	assert_int_equal(workload(f, dest(f, "10.9.0.1", 80)->workload)->lanes, 1);
 	assert_int_equal(pod(f, "10.0.0.2")->flags,
 			 LW_POD_READY | LW_POD_TERMINATING | LW_POD_LOCAL);
 	assert_int_equal(pod(f, "10.0.0.3")->flags, 0);
@@ -2333,7 +2332,6 @@ static void connections_are_enrolled_ahead(void **state)
 	service = *dest(f, "10.9.0.1", 80);
 	own = *dest(f, "10.0.0.1", 0);
 	assert_string_equal(endpoints(f, &service, 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.3:8080");
-	assert_int_equal(workload(f, service.workload)->lanes, 1);
 	assert_int_equal(workload(f, service.workload)->entry, 0);
 	assert_int_equal(listed(f, "default/Deployment/web")->route, LW_LISTING_PLAIN);
 	assert_non_null(strstr(listed(f, "default/Deployment/web")->why, "enrolled ahead"));

@@ -521,14 +521,13 @@ static int put_lane(const struct lw_rules *rules, struct lw_image *image, unsign
 	struct lw_lane to = {};
 	int r;
 
-	to.tag_header = key.header = rules->names[from->tag_name].id;
+	key.header = rules->names[from->tag_name].id;
 	to.block_len = from->block.len;
 	memcpy(to.block, from->block.bytes, sizeof(to.block));
 	to.baggage_len = from->baggage.len;
 	memcpy(to.block + from->block.len, from->baggage.bytes, from->baggage.len);
 	memcpy(to.name, from->name, strlen(from->name));
 	key.len = strlen(from->tag.value);
-	memcpy(to.tag_value, from->tag.value, key.len);
 	memcpy(key.value, from->tag.value, key.len);
 	r = put(image, LW_TABLE_LANES, lane, &to);
 	return r < 0 ? r : lw_image_put(image, LW_TABLE_TAGS, &key, &tag);

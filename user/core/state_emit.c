@@ -186,29 +186,12 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 	return 0;
 }
 
-/* The lanes in which pods of the workload take requests. */
-static uint32_t find_served(const struct lw_state_workload *workload)
-{
-	uint32_t lanes = 0;
-
-	for (const struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
-		if (!lw_state_takes_requests(pod))
-			continue;
-		lanes |= 1u << (lw_state_role(pod) == LW_STATE_CANARY ? pod->lane : 0);
-		lanes |= lw_state_base_is_all(pod);
-	}
-	return lanes;
-}
-
 static int put_workload(struct lw_state *state, struct lw_state_workload *workload)
 {
 	struct lw_slot_key key = { .id = workload->id };
 	struct lw_workload value = { .entry = workload->entry };
 	int r;
 
-	if (workload->owner.changed)
-		workload->served = find_served(workload);
-	value.lanes = workload->served;
 	(void)lw_str_copy(value.name, sizeof(value.name), workload->full_name);
 	value.name_hash = lw_name_hash(value.name);
 	r = lw_state_put(state, LW_TABLE_WORKLOADS, &key, &value);

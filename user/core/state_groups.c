@@ -85,7 +85,7 @@ int lw_state_offer(struct lw_state *state, struct lw_candidates *candidates,
 	struct lw_candidate candidate = {
 		.lane = lw_state_role(pod) == LW_STATE_CANARY ? pod->lane : 0,
 		.far = !is_local(state, pod),
-		.endpoint = { .port = port, .flags = lw_state_pod_flags(state, pod) },
+		.endpoint.port = port,
 	};
 	int r;
 

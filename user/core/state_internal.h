@@ -95,7 +95,6 @@ struct lw_state_workload {
 	bool host_release; /* it is left alone for that only: what its canary pods send is in their lane */
 	bool untaken; /* its route is plain, and nobody has asked for its pods yet: they have no workload */
 	uint32_t lanes_used, lanes_open; /* by its pods in_release: bit of each lane */
-	uint32_t served; /* lw_workload.lanes */
 	uint32_t id; /* of lw_workloads; 0: it was never in the image */
 	uint32_t entry; /* lw_workload.entry */
 	struct lw_state_owner owner; /* of the groups at its pods' addresses */

@@ -354,7 +354,6 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		.netns = u->key.netns,
 		.addr = u->key.addr,
 		.port = u->key.port,
-		.lane = u->lane,
 		.req_seq = 1,
 		.head_bits = !!(punt & LW_PUNT_IS_HEAD),
 		.agent = ups->kern->number,
@@ -438,7 +437,7 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 {
 	_cleanup_free_ struct upstream *u = calloc(1, sizeof(*u));
 	struct lw_sk sk = { .role = LW_ROLE_UP };
-	struct lw_up state = { .netns = key->netns, .addr = key->addr, .port = key->port, .lane = lane };
+	struct lw_up state = { .netns = key->netns, .addr = key->addr, .port = key->port };
 	struct lw_lanes_bpf *s = ups->kern->skel;
 	socklen_t len = sizeof(sk.cookie);
 	struct lw_bytes bytes;

@@ -3,8 +3,9 @@
 /*
  * Keys, values and events shared by the kernel programs and the agent, and read by bpftool.
  *
- * Conventions. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host order. Times are
- * CLOCK_MONOTONIC nanoseconds. Padding is spelled out and zero.
+ * Conventions. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host order, as all numbers are. Times are
+ * CLOCK_MONOTONIC nanoseconds. A cookie is the kernel's number for a socket (SO_COOKIE), and for a network namespace (SO_NETNS_COOKIE). A pid is the
+ * number of a process in the host's PID namespace. Lane 0 is base. Padding is spelled out and zero.
  *
  * Generations. The state of a rollout lives in the maps whose key starts with `slot`. There are two
  * slots; lw_config.generation & 1 names the one in force. The agent writes the idle slot in full, then
@@ -15,10 +16,13 @@
 #include "laneway/limits.h"
 
 #define LW_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded" /* what is not spelled out would be left unwritten */
 
 struct lw_addr {
-	__u8 ip[16];
+	__u8 ip[16]; /* the first byte first */
 };
+LW_ASSERT_SIZE(struct lw_addr, 16);
 
 /* ---- configuration: lw_config, one element, mmapped by the agent ---- */
 
@@ -28,28 +32,28 @@ enum lw_config_flags {
 	LW_CONF_NATIVE_VERDICT = 1 << 2, /* downstream sockets carry the pass-all verdict too */
 	LW_CONF_STOPPED = 1 << 3, /* the agent has ended: requests follow the own peer, untouched */
 	LW_CONF_BYPASS = 1 << 4, /* between sockets of this node steered bytes need no TCP */
-	LW_CONF_KEEPS_OUT = 1 << 6, /* there are clients that are not enrolled: look for them */
-	LW_CONF_KEEPS_PODS = 1 << 10, /* there are pods that are: look at the client's address */
-	LW_CONF_HOST_PODS = 1 << 11, /* lw_host_pods is not empty */
 	LW_CONF_NO_PUNT = 1 << 5, /* the agent can open no upstream socket for now, or is about to end: nothing is handed to it */
+	LW_CONF_KEEPS_OUT = 1 << 6, /* there are programs or processes that are not enrolled: look for them */
 	LW_CONF_INBOUND = 1 << 7, /* a lane is open: requests that arrive at pods are read */
 	LW_CONF_READS = 1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
 	LW_CONF_OLDER = 1 << 9, /* lw_older is not empty */
-	LW_CONF_TCP_SHORT = 1 << 13, /* TCP has next to no memory left: nothing is enrolled, and steered bytes keep to TCP */
-	LW_CONF_WIRE_REQUESTS = 1 << 14, /* but requests do: who reads them and asks FIONREAD would be told of none of them */
+	LW_CONF_KEEPS_PODS = 1 << 10, /* lw_kept_pods is not empty: look for the client's address */
+	LW_CONF_HOST_PODS = 1 << 11, /* lw_host_pods is not empty */
 	LW_CONF_POD_EVIDENCE = 1 << 12, /* what all of a pod is working on is evidence for those of its processes that read no requests */
+	LW_CONF_TCP_SHORT = 1 << 13, /* TCP has next to no memory left: nothing is enrolled, and steered bytes keep to TCP */
+	LW_CONF_WIRE_REQUESTS = 1 << 14, /* with LW_CONF_BYPASS: requests need TCP all the same, as who reads them and asks FIONREAD would be told of none */
 };
 
 struct lw_config {
 	__u32 abi; /* LW_ABI_VERSION */
 	__u32 flags; /* enum lw_config_flags */
-	__u64 generation; /* 0: no state yet, nothing is enrolled */
+	__u64 generation; /* of the state in force; 0: no state yet, nothing is enrolled */
 	__u64 heartbeat_ns; /* last sign of life of the agent */
-	__u64 heartbeat_max_ns; /* older than this: the agent is taken for dead, nothing is punted */
+	__u64 heartbeat_max_ns; /* nanoseconds; the last one longer ago: the agent is taken for dead, nothing is punted */
 	__u32 down_rcvbuf; /* receive buffer of downstream sockets, bytes; 0: left to the kernel */
 	__u32 down_sndbuf; /* likewise send buffer */
 	__u32 agent; /* number of the agent at work: 1, and one more for each that has taken these maps over, or left them to the next */
-	__u32 other_pid; /* an agent of another build that is still at work; its sockets are no clients'; 0: none */
+	__u32 other_pid; /* pid of an agent of another build that is still at work; its sockets are no clients'; 0: none */
 	__u32 reads; /* number of the hooks that count what threads are at work on: what others counted is void. 0: none do */
 	__u32 hop_sample; /* of the requests traced, those whose lw_hop.dice is no more than this */
 	__u64 since; /* the agent's first generation: ids of workloads and groups of earlier ones mean nothing */
@@ -62,6 +66,7 @@ struct lw_config {
 	__u32 pad;
 	__u64 older_ns; /* when the agent looked which requests pods were at work on already; 0: not yet, or they were on none */
 };
+LW_ASSERT_SIZE(struct lw_config, 104);
 
 /* ---- clients that are not enrolled: lw_kept_names, lw_kept ---- */
 
@@ -74,22 +79,23 @@ enum lw_keep {
 
 /* Key of lw_kept_names, as in /proc/PID/comm, zeros behind. Value: __u32, LW_KEEP_NAME. */
 struct lw_kept_name {
-	char comm[16];
+	char comm[16]; /* of the process's first thread */
 };
+LW_ASSERT_SIZE(struct lw_kept_name, 16);
 
 /* Key of lw_kept: a process. */
 struct lw_kept_key {
-	__u64 started; /* task_struct.start_time, nanoseconds: pids are used again */
+	__u64 started; /* task_struct.start_time: pids are used again */
 	__u32 pid;
 	__u32 pad;
 };
 LW_ASSERT_SIZE(struct lw_kept_key, 16);
 
 struct lw_kept {
-	__u64 since_ns;
-	__u64 connections; /* that were not enrolled */
+	__u64 since_ns; /* when it was noticed */
+	__u64 connections; /* how many were not enrolled */
 	__u32 why; /* enum lw_keep */
-	char comm[16];
+	char comm[16]; /* its name then */
 	__u32 pad;
 };
 LW_ASSERT_SIZE(struct lw_kept, 40);
@@ -97,9 +103,10 @@ LW_ASSERT_SIZE(struct lw_kept, 40);
 /* ---- state of one generation ---- */
 
 struct lw_slot_key {
-	__u32 slot;
-	__u32 id;
+	__u32 slot; /* generation & 1 */
+	__u32 id; /* of a workload, lane, step, rule or automaton */
 };
+LW_ASSERT_SIZE(struct lw_slot_key, 8);
 
 enum lw_dest_flags {
 	LW_DEST_SERVICE = 1 << 0, /* a ClusterIP: a pod is chosen at connect */
@@ -110,8 +117,8 @@ enum lw_dest_flags {
 /* lw_dests: where a client may connect to. Looked up with the port, then with port 0 (any port). */
 struct lw_dest_key {
 	struct lw_addr addr;
-	__u32 slot;
-	__u16 port;
+	__u32 slot; /* generation & 1 */
+	__u16 port; /* 0: any */
 	__u16 pad;
 };
 struct lw_dest {
@@ -120,9 +127,10 @@ struct lw_dest {
 	__u32 flags; /* enum lw_dest_flags */
 	__u32 pad;
 };
+LW_ASSERT_SIZE(struct lw_dest, 16);
 
 enum lw_pod_flags {
-	LW_POD_READY = 1 << 0,
+	LW_POD_READY = 1 << 0, /* as Kubernetes says */
 	LW_POD_TERMINATING = 1 << 1, /* running requests finish, no new one is steered here */
 	LW_POD_LOCAL = 1 << 2, /* on this node */
 	LW_POD_UNTRUSTED = 1 << 3, /* tags on its requests count for nothing, and are taken off */
@@ -150,22 +158,24 @@ static inline __attribute__((always_inline)) void lw_host_pod_addr(struct lw_add
 /* lw_pods: every IP of every pod of a workload in release. */
 struct lw_pod_key {
 	struct lw_addr addr;
-	__u32 slot;
+	__u32 slot; /* generation & 1 */
 };
 struct lw_pod {
-	__u32 workload; /* 0: none in the state, it is there for its flags */
-	__u16 lane;
+	__u32 workload; /* lw_workloads id; 0: none in the state, it is there for its flags */
+	__u16 lane; /* that it is in */
 	__u16 flags; /* enum lw_pod_flags */
 	__u32 uid_hash; /* tells a pod from a later one with the same address */
-	char name[LW_NAME_LEN]; /* namespace/name, cut to fit */
+	char name[LW_NAME_LEN]; /* namespace/name, cut to fit; ends with NUL */
 };
+LW_ASSERT_SIZE(struct lw_pod, 76);
 
 /* lw_workloads, key lw_slot_key. */
 struct lw_workload {
 	__u32 entry; /* first lw_steps id of its entry rules; 0: none */
 	__u32 name_hash; /* lw_name_hash() of name: names the workload in lw_stats across generations */
-	char name[LW_SOURCE_LEN]; /* namespace/kind/name */
+	char name[LW_SOURCE_LEN]; /* namespace/kind/name, cut to fit; ends with NUL */
 };
+LW_ASSERT_SIZE(struct lw_workload, 136);
 
 /* FNV-1a of a NUL-terminated name. */
 static inline __u32 lw_name_hash(const char *name)
@@ -179,50 +189,55 @@ static inline __u32 lw_name_hash(const char *name)
 
 /* lw_lanes, key lw_slot_key with id = lane. Lane 0 is not in the map. */
 struct lw_lane {
-	__u16 block_len; /* bytes of block, a multiple of 8 */
-	__u16 baggage_len; /* bytes of block behind these, likewise: the baggage; 0: none is put on */
+	__u16 block_len; /* bytes of block that are the tag's line, a multiple of 8 */
+	__u16 baggage_len; /* bytes of block behind these, likewise: the baggage's line; 0: none is put on */
 	__u32 pad;
-	char name[LW_LANE_NAME_LEN];
+	char name[LW_LANE_NAME_LEN]; /* ends with NUL */
 	__u8 block[LW_BLOCK_LEN]; /* "x-mse-tag:  gray\r\n": blanks after the colon fill it to 8 bytes */
 };
 
 /* lw_tags: which lane a tag's value names. */
 struct lw_tag_key {
-	__u32 slot;
-	__u16 header; /* enum lw_header_id */
+	__u32 slot; /* generation & 1 */
+	__u16 header; /* enum lw_header_id of the tag's header */
 	__u16 len; /* bytes of value */
 	char value[LW_TAG_VALUE_LEN]; /* zero-filled */
 };
 struct lw_tag {
-	__u32 lane;
+	__u32 lane; /* that it names */
 };
+LW_ASSERT_SIZE(struct lw_tag, 4);
 
 /* lw_groups: the ready endpoints, by lane, of one destination. Absent: none. */
 struct lw_group_key {
-	__u32 slot;
-	__u32 group;
-	__u32 lane;
+	__u32 slot; /* generation & 1 */
+	__u32 group; /* lw_dest.group */
+	__u32 lane; /* that they serve */
 };
+LW_ASSERT_SIZE(struct lw_group_key, 12);
 enum lw_group_flags {
 	LW_GROUP_STICKY = 1 << 0, /* a client keeps its endpoint, as long as that is there */
 };
 struct lw_group {
-	__u32 count; /* endpoints, lw_endpoints idx 0..count-1 */
+	__u32 count; /* how many: lw_endpoints idx 0..count-1 */
 	__u32 local; /* of these, on this node: idx 0..local-1 */
 	__u32 flags; /* enum lw_group_flags */
 	__u32 pad;
 };
+LW_ASSERT_SIZE(struct lw_group, 16);
 struct lw_endpoint_key {
-	__u32 slot;
-	__u32 group;
+	__u32 slot; /* generation & 1 */
+	__u32 group; /* as of lw_groups, likewise lane */
 	__u32 lane;
-	__u32 idx;
+	__u32 idx; /* 0..lw_group.count-1 */
 };
+LW_ASSERT_SIZE(struct lw_endpoint_key, 16);
 struct lw_endpoint {
-	struct lw_addr addr;
+	struct lw_addr addr; /* of the pod */
 	__u16 port; /* 0: the port the client asked for */
 	__u16 pad;
 };
+LW_ASSERT_SIZE(struct lw_endpoint, 20);
 
 /* ---- entry rules: a decision list ---- */
 
@@ -270,51 +285,54 @@ enum lw_op {
 struct lw_step {
 	__u8 subject; /* enum lw_subject */
 	__u8 op; /* enum lw_op */
-	__u16 header_id;
-	__u16 name_len;
-	__u16 value_len;
-	__u32 weight_pct; /* 0..100 */
-	__u32 dfa; /* lw_dfas id */
+	__u16 header_id; /* enum lw_header_id; of LW_SUBJECT_HEADER alone */
+	__u16 name_len; /* bytes of name */
+	__u16 value_len; /* bytes of value */
+	__u32 weight_pct; /* 0..100; of LW_SUBJECT_DICE alone */
+	__u32 dfa; /* lw_dfas id; of LW_OP_REGEX alone */
 	__u32 on_match; /* a step id, LW_STEP_END, or LW_STEP_ENTER | rule */
-	__u32 on_miss;
-	char name[LW_STEP_NAME_LEN];
-	char value[LW_STEP_VALUE_LEN];
+	__u32 on_miss; /* likewise */
+	char name[LW_STEP_NAME_LEN]; /* of the cookie or parameter; zero-filled */
+	char value[LW_STEP_VALUE_LEN]; /* to compare with; likewise */
 };
+LW_ASSERT_SIZE(struct lw_step, 4376);
 
 /* lw_rules, key lw_slot_key: what entering by this rule means. */
 struct lw_rule {
-	__u16 lane;
-	__u16 block_len; /* bytes of block, a multiple of 8; holds the tag too */
-	__u16 nremove;
+	__u16 lane; /* that is entered */
+	__u16 block_len; /* bytes of block but the baggage's, a multiple of 8; the tag's line is among them */
+	__u16 nremove; /* elements of remove */
 	__u16 remove[LW_MODS_REMOVE]; /* lw_header_id of lines to take away first (remove, and set) */
-	__u16 baggage_len; /* as of a lane */
-	char source[LW_SOURCE_LEN]; /* "TrafficRouting default/mse-traffic match 1" */
-	__u8 block[LW_BLOCK_LEN];
+	__u16 baggage_len; /* lw_lane.baggage_len */
+	char source[LW_SOURCE_LEN]; /* "TrafficRouting default/mse-traffic match 1", cut to fit; ends with NUL */
+	__u8 block[LW_BLOCK_LEN]; /* lines to put on, as lw_lane.block */
 };
 
 /* lw_dfas, key lw_slot_key: one regular expression over bytes, whole value. */
 struct lw_dfa {
-	__u16 nclasses;
-	__u16 start;
+	__u16 nclasses; /* of bytes: those of one lead to the same states */
+	__u16 start; /* state before the first byte */
 	__u16 nstates; /* nstates * nclasses <= LW_DFA_TRANS; state 0 is dead */
 	__u16 pad;
-	__u8 class_of[256];
-	__u8 accept[4096]; /* 1: the value may end in this state */
-	__u16 next[LW_DFA_TRANS]; /* [state * nclasses + class] */
+	__u8 class_of[256]; /* [byte] */
+	__u8 accept[4096]; /* [state] 1: the value may end here */
+	__u16 next[LW_DFA_TRANS]; /* [state * nclasses + class] state */
 };
+LW_ASSERT_SIZE(struct lw_dfa, 69896);
 
-/* lw_names, key slot: the set of header names that matter, any letter case. */
+/* lw_names, key lw_slot_key with id 0: the set of header names that matter, any letter case. */
 struct lw_names {
-	__u8 class_of[256]; /* 0: not a token character; 1: a token character in no name of the set */
-	__u8 id_of[LW_NAMES_STATES]; /* enum lw_header_id if a name ends here, else 0 */
-	__u16 next[LW_NAMES_STATES * LW_NAMES_CLASSES]; /* [state * 64 + class]; 0: no such name; start 1 */
+	__u8 class_of[256]; /* [byte] 0: not a token character; 1: a token character in no name of the set */
+	__u8 id_of[LW_NAMES_STATES]; /* [state] enum lw_header_id if a name ends here, else 0 */
+	__u16 next[LW_NAMES_STATES * LW_NAMES_CLASSES]; /* [state * LW_NAMES_CLASSES + class] state; 0: no such name; start 1 */
 };
+LW_ASSERT_SIZE(struct lw_names, 264448);
 
 /* ---- sockets ---- */
 
 enum lw_role {
-	LW_ROLE_DOWN = 1,
-	LW_ROLE_UP = 2,
+	LW_ROLE_DOWN = 1, /* an application's, to a destination; enrolled once it is established */
+	LW_ROLE_UP = 2, /* the agent's, an upstream socket */
 	LW_ROLE_FAR = 3, /* a pod's end of an upstream connection, on this node */
 	LW_ROLE_CHOSEN = 4, /* not enrolled, but a pod may have been chosen for it */
 };
@@ -326,14 +344,14 @@ enum lw_sk_flags {
 /* lw_sk: sk_storage of every socket that takes part; of a downstream socket what connect knew. */
 struct lw_sk {
 	__u64 cookie; /* its own; LW_ROLE_FAR: of the upstream socket at the other end */
-	__u64 netns;
-	struct lw_addr asked;
-	__u16 asked_port;
-	__u16 role; /* enum lw_role */
-	__u32 pid;
-	__u32 workload;
-	__u32 group;
-	__u64 host_pod; /* of who connected, if that is a pod of the host network; 0: its address tells */
+	__u64 netns; /* cookie of the client's network namespace */
+	struct lw_addr asked; /* where the application has asked to connect to */
+	__u16 asked_port; /* likewise */
+	__u16 role; /* enum lw_role; 0: it takes no part any more */
+	__u32 pid; /* of who connected */
+	__u32 workload; /* lw_workloads id */
+	__u32 group; /* lw_groups id */
+	__u64 host_pod; /* number of the pod that connected, if that is on the host network (lw_host_pods); 0: its address tells */
 	__u32 flags; /* enum lw_sk_flags */
 	__u32 pad;
 };
@@ -350,7 +368,7 @@ struct lw_frame {
 	__u64 left; /* body or chunk bytes still due */
 	__u8 state; /* enum lw_frame_state */
 	__u8 chunk; /* enum lw_chunk_state, http.h */
-	__u8 digits; /* digits of the chunk size seen */
+	__u8 digits; /* seen of the chunk size at hand */
 	__u8 pad[5];
 };
 
@@ -369,27 +387,28 @@ enum lw_flow_flags {
 };
 
 struct lw_flow_up {
-	__u64 up; /* cookie of the upstream socket; 0: free */
-	struct lw_addr addr;
-	__u16 port;
-	__u16 lane;
-	__u32 uid_hash; /* of the pod when bound */
+	__u64 up; /* cookie of the upstream socket; 0: free, or the agent opens it (LW_ROUTE_PUNT) */
+	struct lw_addr addr; /* of the pod */
+	__u16 port; /* likewise */
+	__u16 lane; /* whose requests it is for; LW_LANE_ONCE: for one request alone */
+	__u32 uid_hash; /* lw_pod.uid_hash when the pod was chosen; 0: it had no row */
 };
+LW_ASSERT_SIZE(struct lw_flow_up, 32);
 
 /* lw_flows, key: the downstream socket's cookie. Written by the programs, read by the agent. */
 struct lw_flow {
 	struct lw_addr client; /* address of the downstream socket */
 	struct lw_addr asked; /* address the application connected to */
 	struct lw_addr peer; /* pod it is connected to */
-	__u16 client_port;
+	__u16 client_port; /* of these three */
 	__u16 asked_port;
 	__u16 peer_port;
 	__u16 flags; /* enum lw_flow_flags */
 	__u64 netns; /* cookie of the client's network namespace */
 	__u64 host_pod; /* lw_sk.host_pod */
 	__u32 pid; /* process that connected */
-	__u32 workload;
-	__u32 group;
+	__u32 workload; /* lw_workloads id, as of gen; 0: none */
+	__u32 group; /* lw_groups id, likewise */
 	__u8 route; /* enum lw_route of the current or last request */
 	__u8 up; /* index in ups for LW_ROUTE_UP, LW_ROUTE_PUNT */
 	__u8 lane; /* of the last request */
@@ -399,12 +418,12 @@ struct lw_flow {
 	__u16 pieces; /* pieces so far of the head that is arriving */
 	__u32 held_seq; /* write_seq of the socket as the kernel was asked to hold it back */
 	__u64 requests; /* heads seen */
-	__u64 since_ns;
+	__u64 since_ns; /* when it was enrolled */
 	struct lw_frame frame; /* of the request stream */
 	__u32 sent_seq; /* write_seq of the route's socket once the last send has gone out whole */
 	__u32 skip; /* bytes followed already that the kernel did not take: the application sends them again */
 	__u32 rcv_seq; /* rcv_nxt of the downstream socket at the end of the last request */
-	__u32 entry; /* of the workload, as of gen */
+	__u32 entry; /* lw_workload.entry, as of gen */
 	__u64 sk; /* kernel address of the socket: lw_backlog looks at its queue */
 	__u64 gen; /* generation that entry, workload_hash and the lanes below are of */
 	__u32 workload_hash; /* lw_workload.name_hash */
@@ -420,13 +439,14 @@ struct lw_flow {
 	__u16 peer_lane; /* lane of the own peer; LW_LANE_ONCE: it is for no new request */
 	__u16 own_lane; /* lane of the client's pod */
 	__u64 punt; /* id << 32 | messages punted << 1 | 1 while the agent holds request id; 0 otherwise */
-	__u64 punt_bytes; /* of the request, punted and not written to its upstream socket yet, as far as the agent has said */
+	__u64 punt_bytes; /* bytes of the request, punted and not written to its upstream socket yet, as far as the agent has said */
 	/* written by lw_sockops as an upstream socket ends */
-	__u64 ended_up; /* its cookie, of the last one */
+	__u64 ended_up; /* cookie of the last that did */
 	__u32 ended_seq; /* its write_seq, behind the last byte that it took */
 	__u32 pad3;
 	struct lw_flow_up ups[LW_FLOW_UPS];
 };
+LW_ASSERT_SIZE(struct lw_flow, 344);
 
 enum lw_up_flags {
 	LW_UP_DEAD = 1 << 0, /* FIN or RST seen, or closed */
@@ -434,8 +454,8 @@ enum lw_up_flags {
 	LW_UP_TUNNEL = 1 << 2, /* 101, or CONNECT: bytes both ways from here on */
 	LW_UP_OPAQUE = 1 << 3, /* its downstream socket is opaque on this route: responses are not followed */
 	LW_UP_CLOSING = 1 << 4, /* the last request, or response, said that the connection ends with it */
-	LW_UP_RELAY = 1 << 6, /* its reader is slow: bytes stay here, and the agent takes them over at the reader's pace */
 	LW_UP_FIN_SENT = 1 << 5, /* its end of file has been sent on to the downstream socket */
+	LW_UP_RELAY = 1 << 6, /* its reader is slow: bytes stay here, and the agent takes them over at the reader's pace */
 	LW_UP_REQ_WIRE = 1 << 7, /* bytes of requests have gone over the connection, and may not have been read yet */
 	LW_UP_RESP_WIRE = 1 << 8, /* likewise of responses */
 	LW_UP_GONE = 1 << 9, /* the agent has closed it: as good as no row, which it soon is */
@@ -445,9 +465,9 @@ enum lw_up_flags {
 struct lw_up {
 	__u64 self; /* the key: tells who looked it up that the element has not been given to another since */
 	__u64 down; /* cookie of the downstream socket it belongs to; 0: waiting in a pool */
-	__u64 netns;
-	struct lw_addr addr;
-	__u16 port;
+	__u64 netns; /* cookie of the client's network namespace, in which it was opened */
+	struct lw_addr addr; /* of the pod */
+	__u16 port; /* likewise; 0: the other end is the agent's own, which answers itself or relays */
 	__u16 pad;
 	__u32 flags; /* enum lw_up_flags */
 	__u32 req_seq; /* requests sent; written by lw_msg only */
@@ -456,7 +476,7 @@ struct lw_up {
 	__u32 passed_req; /* bytes that took the bypass since the pod had read all of them; written by lw_msg only */
 	__u32 passed_resp; /* likewise of responses, and the downstream socket; written by lw_far_msg only */
 	__u32 agent; /* lw_config.agent of the one that opened it: no other's may be given a request */
-	__u64 bytes; /* of responses */
+	__u64 bytes; /* of responses, so far */
 	__u64 looked; /* bytes when the reader's backlog was last looked at */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
 	struct lw_frame frame; /* of the response stream */
@@ -474,40 +494,47 @@ struct lw_far {
 	__u64 up_sk; /* kernel address of the upstream socket */
 	__u64 netns; /* cookie of the pod's network namespace */
 	__u32 spliced; /* lw_config.spliced, when it was last looked whether somebody splices there */
-	__u32 kept; /* somebody does: requests take the connection */
+	__u32 kept; /* 1: somebody does, and requests take the connection */
 };
+LW_ASSERT_SIZE(struct lw_far, 32);
 /* lw_connecting, key: lw_tuple as the pod sees it. An upstream socket on its way to its pod. */
 struct lw_connecting {
-	__u64 up; /* cookie */
-	__u64 sk; /* kernel address */
+	__u64 up; /* its cookie */
+	__u64 sk; /* its kernel address */
 };
+LW_ASSERT_SIZE(struct lw_connecting, 16);
 
 /* lw_streams, key: cookie of a socket that carries a verdict program. What has arrived at it. */
 struct lw_stream {
 	__u32 next; /* TCP sequence number behind the last byte that the program was given */
 	__u32 twice; /* bytes yet to be taken off, for they came twice. Not 0 for good: it failed, nothing is delivered any more */
 };
+LW_ASSERT_SIZE(struct lw_stream, 8);
 
 /* lw_pools: fresh upstream sockets. The agent fills through lw_pool_put, lw_msg takes. */
 struct lw_pool_key {
-	__u64 netns;
-	struct lw_addr addr;
-	__u16 port;
+	__u64 netns; /* cookie of the clients' network namespace */
+	struct lw_addr addr; /* of the pod */
+	__u16 port; /* likewise */
 	__u16 pad[3];
 };
+LW_ASSERT_SIZE(struct lw_pool_key, 32);
 struct lw_pool {
 	__u64 up[LW_POOL_SLOTS]; /* cookies; 0: empty */
-	__u64 takes;
-	__u64 misses;
+	/* for who looks at the map: no program and no agent reads these */
+	__u64 takes; /* requests that got one here */
+	__u64 misses; /* requests that found none */
 };
+LW_ASSERT_SIZE(struct lw_pool, 528);
 
 /* lw_tuples: an enrolled connection as tc sees it, for the FIN guard. lw_connecting: as the pod sees it. */
 struct lw_tuple {
-	struct lw_addr local;
-	struct lw_addr peer;
-	__u16 local_port;
+	struct lw_addr local; /* of the end that it is seen from */
+	struct lw_addr peer; /* of the other */
+	__u16 local_port; /* of these two */
 	__u16 peer_port;
 };
+LW_ASSERT_SIZE(struct lw_tuple, 36);
 
 /* ---- which lane the requests are in that a pod is working on ---- */
 
@@ -521,10 +548,11 @@ enum lw_in_state {
 };
 struct lw_in_request {
 	__u32 end; /* TCP sequence number behind its head */
-	__u8 lane; /* or LW_IN_UNKNOWN */
-	__u8 expects; /* it has an Expect header: the first bytes back may be an interim response */
+	__u8 lane; /* of it, or LW_IN_UNKNOWN */
+	__u8 expects; /* 1: it has an Expect header, and the first bytes back may be an interim response */
 	__u16 pad;
 };
+LW_ASSERT_SIZE(struct lw_in_request, 8);
 #define LW_IN_REQUESTS 4
 #define LW_IN_BEHIND (1u << 30) /* no window of TCP is larger (RFC 7323, 2.3): as far behind the application may be in reading */
 /* lw_inbound, key: lw_tuple as the pod sees it. A connection that a pod has accepted, as lw_to_pod reads it on its way in. */
@@ -536,14 +564,14 @@ struct lw_in {
 	__u32 requests; /* heads seen */
 	__u32 from; /* sequence number of the first byte since it is followed without a gap, or LW_IN_BEHIND before next */
 	struct lw_in_request last[LW_IN_REQUESTS]; /* [(n - 1) % LW_IN_REQUESTS]: the n-th */
-	struct lw_frame frame;
+	struct lw_frame frame; /* of the request stream */
 };
 LW_ASSERT_SIZE(struct lw_in, 64);
 
 /* A thread, or by its leader a process; threads' numbers are used again. */
 struct lw_task_key {
-	__u64 started; /* task_struct.start_time, nanoseconds */
-	__u32 tid;
+	__u64 started; /* task_struct.start_time */
+	__u32 tid; /* number of the thread, as a pid */
 	__u32 pad;
 };
 LW_ASSERT_SIZE(struct lw_task_key, 16);
@@ -557,8 +585,8 @@ enum lw_task_flags {
  * and not answered.
  */
 struct lw_task {
-	__u32 n[LW_MAX_LANES + 1]; /* by lane; [LW_IN_UNKNOWN]: that may be in any */
-	__u32 total; /* of pods LW_TASK_ENDS: the element is about to be deleted, nothing may be counted there any more */
+	__u32 n[LW_MAX_LANES + 1]; /* how many, [lane]; [LW_IN_UNKNOWN]: that may be in any */
+	__u32 total; /* of all lanes; of pods LW_TASK_ENDS: the element is about to be deleted, nothing may be counted there any more */
 	__u32 flags; /* enum lw_task_flags; of processes: for good, until another program is executed */
 	__u32 proven; /* of processes: answers by the thread that read the request, while others were read or answered */
 	__u32 turns; /* of processes: how often a request whose lane is known was read or answered */
@@ -567,20 +595,20 @@ struct lw_task {
 	__u64 since; /* it last had nothing at work, and read something */
 	__u64 adopted; /* of processes: a child of another may last have come to it */
 	__u64 moved; /* of processes: a child of one of its threads may last have come to another of them */
-	__u64 at[LW_MAX_LANES + 1]; /* a request of that lane was last read, or answered */
+	__u64 at[LW_MAX_LANES + 1]; /* [lane]: a request of that lane was last read, or answered */
 	__u64 netns; /* of processes: cookie of the network namespace where it has last read one */
 };
 LW_ASSERT_SIZE(struct lw_task, 256);
-#define LW_TASK_ENDS 0x80000000u
+#define LW_TASK_ENDS 0x80000000u /* or-ed to lw_task.total */
 /* As often must a process have shown that a thread works on what it reads, before threads are told apart. */
 #define LW_TASK_PROVEN 32
 
 enum lw_accepted_flags {
 	LW_ACC_STICKY = 1 << 0, /* counts until its next request: what its bytes mean is not known */
-	LW_ACC_FOR_GOOD = 1 << 3, /* counts until the connection ends: which request an answer is for is not followed */
 	LW_ACC_EXPECTS = 1 << 1, /* what is sent first may be an interim response */
 	LW_ACC_UNCOUNTED = 1 << 2, /* there was no room to count it with its process */
-	LW_ACC_NO_THREAD = 1 << 4, /* likewise with its thread */
+	LW_ACC_FOR_GOOD = 1 << 3, /* counts until the connection ends: which request an answer is for is not followed */
+	LW_ACC_NO_THREAD = 1 << 4, /* as LW_ACC_UNCOUNTED, with its thread */
 	LW_ACC_NO_POD = 1 << 5, /* likewise with its pod */
 	LW_ACC_NOT_POD = 1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
 	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
@@ -593,23 +621,24 @@ enum lw_accepted_sent {
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {
-	struct lw_tuple tuple;
+	struct lw_tuple tuple; /* as the pod sees it */
 	__u32 copied; /* sequence number of the first byte the application has not read */
 	struct lw_task_key thread; /* that has read the request at work */
-	struct lw_task_key proc;
+	struct lw_task_key proc; /* its process */
 	__u32 held; /* not 0: a request has been read and not answered; its serial. Set after, and taken with, all that is said of it */
-	__u32 write_seq; /* of the socket when it was read */
-	__u8 lane; /* of it */
+	__u32 write_seq; /* of the socket when it was read, a sequence number */
+	__u8 lane; /* of it, or LW_IN_UNKNOWN */
 	__u8 fresh; /* 1: how far the application had read before is not known */
 	__u16 flags; /* enum lw_accepted_flags */
 	__u32 agent; /* lw_config.reads when it was first seen; another: what is held here is void */
 	__u32 turn; /* lw_task.turns of the process once the request was read */
-	__u16 sent; /* enum lw_accepted_sent */
+	__u16 sent; /* enum lw_accepted_sent, since it was read */
 	__u16 unseen; /* 1: it is in lw_at_unseen */
 	__u32 serial; /* of the last one that was held */
 	__u32 pad;
 	__u64 netns; /* cookie of its network namespace; 0: not looked up yet */
 };
+LW_ASSERT_SIZE(struct lw_accepted, 112);
 
 /*
  * Requests that pods were at work on when the agent came: nobody has seen whose they are. While one of a pod is not answered,
@@ -623,37 +652,42 @@ struct lw_older_work {
 	__u32 pod; /* index in lw_older_counts */
 	__u32 doubt; /* 1: it may have been answered */
 };
+LW_ASSERT_SIZE(struct lw_older_work, 8);
 /* lw_older_counts: requests of a pod that are not answered yet; the agent and lw_reads add to it atomically */
 struct lw_older_count {
-	__u64 sure;
-	__u64 doubt;
+	__u64 sure; /* that are at work */
+	__u64 doubt; /* that may have been answered */
 };
+LW_ASSERT_SIZE(struct lw_older_count, 16);
 
 /* lw_traces: of which lane the requests are that arrived at a pod with a trace id. */
 #define LW_TRACE_ID_LEN 40
 struct lw_trace_key {
-	struct lw_addr pod;
-	__u8 header; /* enum lw_header_id */
-	__u8 len; /* of the id, before it was cut */
+	struct lw_addr pod; /* where it arrived */
+	__u8 header; /* enum lw_header_id of the header that it was in */
+	__u8 len; /* bytes of the id, before it was cut */
 	__u8 pad[6];
 	char id[LW_TRACE_ID_LEN]; /* zero-filled; of a longer one a hash is in the last 8 bytes */
 };
 LW_ASSERT_SIZE(struct lw_trace_key, 64);
 struct lw_trace {
-	__u32 lane; /* LW_IN_UNKNOWN: they do not agree */
+	__u32 lane; /* of the requests; LW_IN_UNKNOWN: they do not agree */
 	__u32 pad;
 };
+LW_ASSERT_SIZE(struct lw_trace, 8);
 
 /* lw_stats, per CPU, key lw_stat_key. */
 struct lw_stat_key {
-	__u16 lane;
+	__u16 lane; /* that the request is in */
 	__u8 evidence; /* enum lw_evidence */
 	__u8 reason; /* enum lw_reason */
-	__u32 workload_hash; /* lw_workload.name_hash */
+	__u32 workload_hash; /* lw_workload.name_hash; 0: none is told */
 };
+LW_ASSERT_SIZE(struct lw_stat_key, 8);
 struct lw_stat {
-	__u64 count;
+	__u64 count; /* how often */
 };
+LW_ASSERT_SIZE(struct lw_stat, 8);
 
 /* ---- ring buffer lw_events: hints to the agent; a lost one is made up for by its periodic sweep ---- */
 
@@ -661,17 +695,17 @@ enum lw_event_type {
 	LW_EVENT_TAKEN = 1, /* an upstream socket left a pool: refill */
 	LW_EVENT_DOWN_CLOSED = 2, /* close its upstream sockets */
 	LW_EVENT_UP_DEAD = 3, /* an upstream socket closed; end or reset its downstream socket if a response is due */
+	LW_EVENT_UP_RELEASED = 4, /* an upstream socket left its downstream socket: close it */
 	LW_EVENT_DOWN_FIN = 5, /* the client has closed its sending side: so are its upstream sockets' to be */
 	LW_EVENT_RELAY = 6, /* an upstream socket has got LW_UP_RELAY */
-	LW_EVENT_UP_RELEASED = 4, /* an upstream socket left its downstream socket: close it */
 };
 struct lw_event {
 	__u32 type; /* enum lw_event_type */
-	__u32 pid;
-	__u64 down;
-	__u64 up;
+	__u32 pid; /* lw_flow.pid; likewise netns. 0 of LW_EVENT_UP_DEAD and LW_EVENT_RELAY */
+	__u64 down; /* cookie of the downstream socket; 0: none */
+	__u64 up; /* cookie of the upstream socket; 0 of LW_EVENT_DOWN_CLOSED and LW_EVENT_DOWN_FIN */
 	__u64 netns;
-	struct lw_addr addr;
+	struct lw_addr addr; /* lw_flow_up.addr, of LW_EVENT_TAKEN and LW_EVENT_UP_RELEASED alone; likewise port and lane */
 	__u16 port;
 	__u16 lane;
 	__u32 pad;
@@ -681,11 +715,11 @@ struct lw_event {
 
 /* One request, as it was sent on. */
 struct lw_hop {
-	__u64 at_ns;
+	__u64 at_ns; /* when that was */
 	__u64 down; /* cookie of the connection it came on */
-	struct lw_addr client;
-	struct lw_addr asked;
-	struct lw_addr pod; /* that it was sent to; all zero: to none, it was refused */
+	struct lw_addr client; /* and client_port: of who has sent it */
+	struct lw_addr asked; /* and asked_port: where that has asked to connect to */
+	struct lw_addr pod; /* and pod_port: that it was sent to; all zero: to none, it was refused */
 	__u16 client_port;
 	__u16 asked_port;
 	__u16 pod_port;
@@ -699,19 +733,20 @@ struct lw_hop {
 	__u32 dice; /* random: who wants one of N takes those up to the N-th part of all numbers */
 	__u32 line_len; /* bytes of "METHOD target"; line holds the first of them */
 	__u32 trace_len; /* bytes of the trace id, up to LW_TRACE_VALUE_MAX; trace holds the first of them */
-	char line[LW_HOP_LINE];
+	char line[LW_HOP_LINE]; /* as it stands in the head; zero-filled */
 	char trace[LW_HOP_TRACE]; /* as it stands in the header, without what changes from hop to hop (trace.h) */
 };
 
 /* ---- arguments of the programs the agent runs itself ---- */
 
-/* lw_pool_put: 0: put; 1: the pool has `max` already */
+/* lw_pool_put: 0: put; 1: the pool has `max` already, or there is none. lw_pool_drop, of which max is nothing: 0: taken out; 1: it was not there */
 struct lw_pool_put_args {
-	struct lw_pool_key key;
-	__u64 up;
+	struct lw_pool_key key; /* of the pool */
+	__u64 up; /* cookie of the upstream socket */
 	__u32 max; /* 1..LW_POOL_SLOTS */
 	__u32 pad;
 };
+LW_ASSERT_SIZE(struct lw_pool_put_args, 48);
 /*
  * lw_bind: gives a punted request's downstream socket its upstream socket. First with seq 0, before anything is
  * written there: from then on the response may arrive. Then with the number of messages written: the rest goes without the
@@ -719,27 +754,30 @@ struct lw_pool_put_args {
  * these first; 2: no such flow, or none of its requests is with the agent.
  */
 struct lw_bind_args {
-	__u64 down;
+	__u64 down; /* cookies */
 	__u64 up;
 	__u32 seq; /* messages written to the upstream socket; 0: none yet */
 	__u32 id; /* lw_punt.id of the request */
-	struct lw_addr addr;
-	__u16 port;
+	struct lw_addr addr; /* of the pod that it is connected to */
+	__u16 port; /* likewise */
 	__u16 lane; /* LW_LANE_ONCE: for this request only */
 	__u32 written; /* 1: seq is of lw_flow.punt_written alone */
-	__u64 bytes; /* written since the last call: they wait in the agent no more */
+	__u64 bytes; /* bytes written since the last call: they wait in the agent no more */
 };
+LW_ASSERT_SIZE(struct lw_bind_args, 56);
 #define LW_LANE_ONCE 0xffff
 /* lw_up_mark: sets flags. 0, or 1: no such upstream socket */
 struct lw_up_mark_args {
-	__u64 up;
-	__u32 flags; /* enum lw_up_flags */
+	__u64 up; /* cookie */
+	__u32 flags; /* enum lw_up_flags to set */
 	__u32 pad;
 };
+LW_ASSERT_SIZE(struct lw_up_mark_args, 16);
 /* lw_backlog: steered packets that wait on their way into a downstream socket; -1: no such flow */
 struct lw_backlog_args {
-	__u64 down;
+	__u64 down; /* cookie */
 };
+LW_ASSERT_SIZE(struct lw_backlog_args, 8);
 /* lw_leave: of a downstream socket that is to be left to TCP, as that is short of memory. 0: done, 1: not, or no such flow */
 enum lw_leave {
 	LW_LEAVE_ASK, /* its next head takes the own peer; 0: that was said before, and nothing of it is under way elsewhere */
@@ -747,28 +785,30 @@ enum lw_leave {
 	LW_LEAVE_LEFT, /* it is in lw_down_socks no more */
 };
 struct lw_leave_args {
-	__u64 down;
+	__u64 down; /* cookie */
 	__u32 what; /* enum lw_leave */
 	__u32 pad;
 };
+LW_ASSERT_SIZE(struct lw_leave_args, 16);
 /* lw_unseen: of the pod in the network namespace of that cookie not all requests are seen being read (lw_at_unseen), for good */
 struct lw_unseen_args {
-	__u64 netns;
+	__u64 netns; /* that cookie */
 };
+LW_ASSERT_SIZE(struct lw_unseen_args, 8);
 
 /* Before every punted message on the agent's punt socket. */
 #define LW_PUNT_MAGIC 0x6c776e70756e7431ull
 struct lw_punt {
-	__u64 magic;
-	__u64 down;
-	__u64 netns;
-	__u32 seq; /* 1 for the first message of a request */
+	__u64 magic; /* LW_PUNT_MAGIC */
+	__u64 down; /* cookie of the downstream socket */
+	__u64 netns; /* cookie of the client's network namespace */
+	__u32 seq; /* which message of its request: 1, 2 ... */
 	__u32 id; /* of the request, different from others of this connection */
 	struct lw_addr addr; /* wanted endpoint */
-	__u16 port;
-	__u16 lane;
+	__u16 port; /* likewise */
+	__u16 lane; /* that it was chosen for */
 	__u32 len; /* bytes that follow */
-	__u32 pid;
+	__u32 pid; /* process that connected */
 	__u32 flags; /* enum lw_punt_flags */
 };
 enum lw_punt_flags {
@@ -788,3 +828,4 @@ LW_ASSERT_SIZE(struct lw_punt, 64);
 LW_ASSERT_SIZE(struct lw_frame, 16);
 LW_ASSERT_SIZE(struct lw_sk, 64);
 LW_ASSERT_SIZE(struct lw_up, 176);
+#pragma GCC diagnostic pop

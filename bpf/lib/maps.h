@@ -43,7 +43,7 @@ LW_STATE_MAP(lw_rules, struct lw_slot_key, struct lw_rule, LW_MAX_RULES);
 LW_STATE_MAP(lw_dfas, struct lw_slot_key, struct lw_dfa, LW_MAX_DFAS);
 LW_STATE_MAP(lw_names, struct lw_slot_key, struct lw_names, 1);
 
-/* lw_connect writes for downstream sockets, the agent for upstream ones. Freed with the socket. */
+/* lw_connect writes for downstream sockets, the agent for upstream ones, lw_sockops for the pods' ends of these. Freed with the socket. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -204,7 +204,7 @@ struct {
 	__type(value, struct lw_scratch);
 } lw_scratch SEC(".maps");
 
-/* Names of programs that are kept out, and why (enum lw_keep). Agent writes, lw_sockops reads. Bounded by what the agent takes. */
+/* Names of programs that are kept out, and why (enum lw_keep). Agent writes, lw_connect reads. Bounded by what the agent takes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LW_MAX_KEPT_NAMES);
@@ -230,7 +230,7 @@ struct {
 	__type(value, __u64);
 } lw_host_pods SEC(".maps");
 
-/* Processes that have done what the kernel gets wrong on an enrolled socket. lw_notice and, for those of lw_kept_names, lw_sockops write, lw_sockops and the agent read. Full: the one longest unused goes. */
+/* Processes that have done what the kernel gets wrong on an enrolled socket. lw_notice and, for those of lw_kept_names, lw_connect write, lw_connect and the agent read. Full: the one longest unused goes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, LW_MAX_KEPT);
@@ -276,7 +276,7 @@ struct {
 	__type(value, struct lw_trace);
 } lw_traces SEC(".maps");
 
-/* lw_sockops makes, lw_reads writes. Freed with the socket. */
+/* lw_sockops, and of lw_older lw_read, make, lw_reads writes. Freed with the socket. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

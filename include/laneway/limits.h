@@ -4,7 +4,12 @@
  * Every bound both sides must agree on. Beside each: what happens when it is reached.
  */
 
-/* Keys, values and what they mean. A build of another one is for tests of upgrades (make next). */
+/*
+ * Which keys and values there are, and what they mean: lw_config.abi. An agent goes on with the maps of its own build alone (lw_record_build()), so
+ * that these change without another number. Of another build's it reads lw_config, lw_flow and lw_up where they are as large as its own, and tells
+ * it that all is over where this number is the same, too (user/kern/leftover.c): raise it where lw_config's flags or their place change and
+ * its size does not. A build of another one is for tests of upgrades (make next).
+ */
 #ifndef LW_ABI_VERSION
 #define LW_ABI_VERSION 1
 #endif

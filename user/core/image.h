@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One generation of the state as the kernel will hold it: a table for each map of abi.h whose key has
+ * One generation of the state as the kernel will hold it: a table for each map of abi_state.h whose key has
  * a slot. Pure memory. The slot in every key is 0 here; the publisher writes the real one.
  *
  * Ids (workload, group, lane) outlive a generation: enrolled connections keep them. Whoever builds

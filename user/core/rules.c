@@ -521,7 +521,7 @@ static int put_lane(const struct lw_rules *rules, struct lw_image *image, unsign
 	struct lw_lane to = {};
 	int r;
 
-	key.header = rules->names[from->tag_name].id;
+	to.tag_header = key.header = rules->names[from->tag_name].id;
 	to.block_len = from->block.len;
 	memcpy(to.block, from->block.bytes, sizeof(to.block));
 	to.baggage_len = from->baggage.len;

@@ -381,6 +381,7 @@ static void test_lane(void **state)
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_TAGS), 3);
 	lane = get(f, LW_TABLE_LANES, 1);
 	assert_string_equal(lane->name, "gray");
+	assert_int_equal(lane->tag_header, LW_HDR_TAG_FIRST);
 	check_block(lane->block, lane->block_len, "x-mse-tag:        gray\r\n");
 	lane = get(f, LW_TABLE_LANES, 15);
 	check_block(lane->block, lane->block_len,

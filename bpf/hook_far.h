@@ -8,15 +8,6 @@
 #include "lib/ends.h"
 #include "lib/reply.h"
 
-static __always_inline long lw_load_msg(struct lw_reply_ctx *c, void *buf, __u32 n)
-{
-	struct sk_msg_md *msg = c->ctx;
-
-	if (bpf_msg_pull_data(msg, c->off, c->off + n, 0))
-		return -1;
-	return bpf_probe_read_kernel(buf, n, (void *)(long)msg->data);
-}
-
 static long lw_reply_msg_cb(__u32 i, void *arg)
 {
 	(void)i;
@@ -54,7 +45,7 @@ static __always_inline int lw_wire_is_through(struct lw_up *up, __u64 cookie, co
 SEC("sk_msg")
 int lw_far_msg(struct sk_msg_md *msg)
 {
-	struct lw_reply_ctx c = { .ctx = msg, .len = msg->size };
+	struct lw_reply_ctx c = { .from = msg, .len = msg->size };
 	struct bpf_sock *sk = msg->sk;
 	struct lw_slot_key nk = {};
 	const struct lw_scan *scan;

@@ -13,12 +13,6 @@
 #include "lib/msg_modify.h"
 #include "lib/msg_request.h"
 
-enum lw_head_look {
-	LW_LOOK_DONE,
-	LW_LOOK_MORE, /* the head is not whole yet */
-	LW_LOOK_OPAQUE, /* reason is in the flow */
-};
-
 static __always_inline int lw_read_head(struct sk_msg_md *msg, struct lw_head *h, const struct lw_names *names,
 					__u32 n)
 {
@@ -28,57 +22,40 @@ static __always_inline int lw_read_head(struct sk_msg_md *msg, struct lw_head *h
 	return lw_scan_request(h, names, n);
 }
 
+/* enum lw_head_look. OPAQUE: the reason is in the flow. */
 __noinline int lw_look(struct sk_msg_md *msg, struct lw_flow *f, struct lw_head *h, struct lw_run *r)
 {
 	struct lw_slot_key nk = {};
 	const struct lw_names *names;
-	__u32 n;
+	__u32 n, why = LW_REASON_OPAQUE_MALFORMED;
+	int look = LW_LOOK_OPAQUE;
 
 	if (!f || !h || !r)
-		return LW_LOOK_OPAQUE;
+		return look;
 	n = r->size;
 	nk.slot = r->slot;
 	names = bpf_map_lookup_elem(&lw_names, &nk);
-	__builtin_memset(&h->scan, 0, sizeof(h->scan));
-	__builtin_memset(h->caps.first, 0, sizeof(h->caps.first));
-	h->caps.n = 0;
+	lw_request_begin(h);
 	if (!names)
-		goto malformed;
+		goto opaque;
 	n = LW_AT_MOST(n, LW_HEAD_LOOK);
 	if (lw_read_head(msg, h, names, n))
-		goto malformed;
+		goto opaque;
 	if (h->scan.state < LW_SCAN_DONE && r->size > n) {
 		n = LW_AT_MOST(r->size, LW_HEAD_MAX);
 		if (lw_read_head(msg, h, names, n))
-			goto malformed;
+			goto opaque;
 	}
-	if (h->scan.state == LW_SCAN_DONE) {
-		if (h->scan.flags & LW_SCAN_CAPTURES_FULL)
-			goto malformed;
-		lw_frame_request(&h->scan, &f->frame);
-		if (f->frame.state == LW_FRAME_LOST)
-			goto malformed;
-		return LW_LOOK_DONE;
+	look = lw_request_look(&h->scan, r->size, &f->frame, &why);
+	/* perhaps another protocol by now, whose first bytes look like a method: do not hold them back */
+	if ((f->flags & LW_FLOW_UPGRADE) && (look == LW_LOOK_MORE || h->scan.state == LW_SCAN_ERROR)) {
+		look = LW_LOOK_OPAQUE;
+		why = LW_REASON_OPAQUE_UPGRADE;
 	}
-	if (h->scan.state == LW_SCAN_ERROR) {
-		lw_opaque(f, f->flags & LW_FLOW_UPGRADE ? LW_REASON_OPAQUE_UPGRADE :
-			     h->scan.flags & LW_SCAN_NOT_HTTP ? LW_REASON_OPAQUE_NOT_HTTP :
-								LW_REASON_OPAQUE_MALFORMED);
-		return LW_LOOK_OPAQUE;
-	}
-	if (r->size >= LW_HEAD_MAX) {
-		lw_opaque(f, LW_REASON_OPAQUE_HEAD_SIZE);
-		return LW_LOOK_OPAQUE;
-	}
-	if (f->flags & LW_FLOW_UPGRADE) {
-		/* perhaps another protocol by now, whose first bytes look like a method: do not hold them back */
-		lw_opaque(f, LW_REASON_OPAQUE_UPGRADE);
-		return LW_LOOK_OPAQUE;
-	}
-	return LW_LOOK_MORE;
-malformed:
-	lw_opaque(f, LW_REASON_OPAQUE_MALFORMED);
-	return LW_LOOK_OPAQUE;
+opaque:
+	if (look == LW_LOOK_OPAQUE)
+		lw_opaque(f, why);
+	return look;
 }
 
 static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)

@@ -14,9 +14,9 @@ int lw_native(struct __sk_buff *skb)
 	return lw_stream_trim(skb);
 }
 
-static __always_inline long lw_load_skb(struct lw_reply_ctx *c, void *buf, __u32 n)
+static __always_inline long lw_load_skb(void *from, __u32 off, void *buf, __u32 n)
 {
-	return bpf_skb_load_bytes(c->ctx, c->off, buf, n);
+	return bpf_skb_load_bytes(from, off, buf, n);
 }
 
 static long lw_reply_skb_cb(__u32 i, void *arg)
@@ -77,7 +77,7 @@ int lw_reply(struct __sk_buff *skb)
 	if (!names)
 		up->frame.state = LW_FRAME_LOST;
 	else if (!(up->flags & LW_UP_OPAQUE)) {
-		struct lw_reply_ctx c = { .ctx = skb, .up = up, .names = names, .len = skb->len };
+		struct lw_reply_ctx c = { .from = skb, .up = up, .names = names, .len = skb->len };
 
 		lw_follow_reply(&c, lw_reply_skb_cb);
 		if (c.surplus) {

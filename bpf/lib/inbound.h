@@ -237,9 +237,7 @@ __noinline __u32 lw_in_head(struct __sk_buff *skb, struct lw_in *in, const struc
 		return 0;
 	}
 	h = &s->head;
-	__builtin_memset(&h->scan, 0, sizeof(h->scan));
-	__builtin_memset(h->caps.first, 0, sizeof(h->caps.first));
-	h->caps.n = 0;
+	lw_request_begin(h);
 	n = LW_AT_MOST(a->left, LW_HEAD_BEHIND);
 	if (lw_in_scan(skb, h, names, a->at, n))
 		goto lost;

@@ -290,49 +290,27 @@ __noinline int lw_forward(struct sk_msg_md *msg, struct lw_flow *f, struct lw_ru
 
 /* ---- request bodies ---- */
 
-struct lw_chunks_ctx {
-	struct sk_msg_md *msg;
-	struct lw_frame *f;
-	__u32 off;
-	__u32 size;
-	struct lw_window win;
-};
-
-static long lw_chunks_cb(__u32 i, void *arg)
+static __always_inline long lw_load_msg(void *from, __u32 off, void *buf, __u32 n)
 {
-	struct lw_chunks_ctx *c = arg;
-	struct lw_frame *f = c->f;
-	__u32 n = c->size - c->off, skipped;
+	struct sk_msg_md *msg = from;
 
+	if (bpf_msg_pull_data(msg, off, off + n, 0))
+		return -1;
+	return bpf_probe_read_kernel(buf, n, (void *)(long)msg->data);
+}
+
+static long lw_body_cb(__u32 i, void *arg)
+{
 	(void)i;
-	if (c->off >= c->size || f->state != LW_FRAME_CHUNKED)
-		return 1;
-	skipped = lw_frame_skip(f, n);
-	if (skipped) {
-		c->off += skipped;
-		return 0;
-	}
-	if (n > LW_WINDOW)
-		n = LW_WINDOW;
-	if (n < 1 || bpf_msg_pull_data(c->msg, c->off, c->off + n, 0) ||
-	    bpf_probe_read_kernel(c->win.b, n, (void *)(long)c->msg->data)) {
-		f->state = LW_FRAME_LOST;
-		return 1;
-	}
-	c->off += lw_chunk_window(f, &c->win, n);
-	return 0;
+	return lw_body_step(arg, lw_load_msg);
 }
 
 /* Follows body bytes from offset off on; returns where they end in the message. */
 __noinline __u32 lw_follow_body(struct sk_msg_md *msg, struct lw_frame *f, __u32 off, __u32 size)
 {
-	struct lw_chunks_ctx c = { .msg = msg, .f = f, .off = off, .size = size };
+	struct lw_body_ctx c = { .from = msg, .f = f, .off = off, .len = size };
 
 	if (!f)
 		return size;
-	if (f->state == LW_FRAME_LENGTH)
-		return off + lw_frame_skip(f, size - off);
-	if (f->state == LW_FRAME_CHUNKED)
-		bpf_loop(LW_CHUNK_WINDOWS, lw_chunks_cb, &c, 0);
-	return c.off;
+	return lw_body_follow(&c, lw_body_cb);
 }

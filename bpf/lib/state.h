@@ -21,22 +21,11 @@ static __always_inline const struct lw_group *lw_get_group(__u32 slot, __u32 gro
 
 	return bpf_map_lookup_elem(&lw_groups, &key);
 }
-#define LW_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
 #define LW_DICE() bpf_get_prandom_u32()
 
-#include "laneway/frame.h"
+#include "laneway/follow.h"
 #include "laneway/lane.h"
 
-/*
- * n, or max where that is less: for sizes given to helpers. Compilers like to compare a copy of n, and Linux 6.1's verifier
- * then knows no bound of n itself.
- */
-#define LW_AT_MOST(n, max)                                                                        \
-	({                                                                                       \
-		__u64 bounded_ = (n);                                                            \
-		asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(bounded_) : "i"(max));        \
-		(__u32)bounded_;                                                                 \
-	})
 /*
  * n, which is 1 to max, a power of two: for sizes that must not be 0. Linux 6.1's verifier learns nothing from a comparison
  * of n with 0.
@@ -242,82 +231,6 @@ static __always_inline void lw_flow_tuple(const struct lw_flow *f, struct lw_tup
 	t->peer = f->peer;
 	t->local_port = f->client_port;
 	t->peer_port = f->peer_port;
-}
-
-/*
- * From here on, functions that are not static: the verifier checks each once by itself, not again for
- * every state its callers may be in. Their pointers are to plain memory and may not be NULL.
- */
-
-struct lw_scan_ctx {
-	struct lw_scan *scan;
-	struct lw_head *head; /* captures and bytes */
-	const struct lw_names *names;
-	__u32 len; /* bytes in head->buf */
-	__u32 base; /* offset in the head of the first of them */
-};
-
-static long lw_scan_request_cb(__u32 i, void *arg)
-{
-	struct lw_scan_ctx *c = arg;
-
-	(void)i;
-	return lw_scan_step(c->scan, c->names, &c->head->caps, c->head->buf, LW_HEAD_MAX, c->len, 0);
-}
-
-static long lw_scan_response_cb(__u32 i, void *arg)
-{
-	struct lw_scan_ctx *c = arg;
-
-	(void)i;
-	return lw_scan_step(c->scan, c->names, NULL, c->head->buf, LW_HEAD_MAX, c->len, c->base);
-}
-
-/* Scans on over head->buf, which holds the first len bytes of a request. */
-__noinline int lw_scan_request(struct lw_head *head, const struct lw_names *names, __u32 len)
-{
-	struct lw_scan_ctx c = { .head = head, .names = names, .len = len };
-
-	if (!head || !names)
-		return -1;
-	c.scan = &head->scan;
-	bpf_loop(LW_HEAD_MAX, lw_scan_request_cb, &c, 0);
-	return 0;
-}
-
-/* Scans on over head->buf, which holds the next len bytes of a response. Returns how many were taken. */
-__noinline int lw_scan_response(struct lw_scan *scan, struct lw_head *head, const struct lw_names *names, __u32 len)
-{
-	struct lw_scan_ctx c = { .scan = scan, .head = head, .names = names, .len = len };
-
-	if (!scan || !head || !names)
-		return -1;
-	c.base = scan->pos;
-	bpf_loop(LW_HEAD_MAX, lw_scan_response_cb, &c, 0);
-	return scan->pos - c.base;
-}
-
-/* A window of chunk framing. */
-#define LW_WINDOW 32
-struct lw_window {
-	__u8 b[LW_WINDOW];
-};
-
-/* Follows chunk framing in the first n bytes of the window up to chunk data or the end; how many bytes. */
-__noinline int lw_chunk_window(struct lw_frame *f, const struct lw_window *w, __u32 n)
-{
-	__u32 k;
-
-	if (!f || !w)
-		return 0;
-	for (k = 0; k < LW_WINDOW; k++) {
-		if (k >= n)
-			break;
-		lw_chunk_byte(f, w->b[k]);
-		if (f->state != LW_FRAME_CHUNKED || f->chunk == LW_CHUNK_DATA)
-			return k + 1;
-	}
-	return k;
 }
 
 /* slot_own: the slot, and the lane of the client's pod in the high half: a function has five arguments at most. */

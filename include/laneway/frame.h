@@ -152,6 +152,29 @@ static __always_inline void lw_chunk_byte(struct lw_frame *f, __u8 c)
 	}
 }
 
+/* A window of chunk framing. */
+#define LW_WINDOW 32
+struct lw_window {
+	__u8 b[LW_WINDOW];
+};
+
+/* Follows chunk framing in the first n bytes of the window up to chunk data or the end; how many bytes. */
+LW_CHECKED_ONCE int lw_chunk_window(struct lw_frame *f, const struct lw_window *w, __u32 n)
+{
+	__u32 k;
+
+	if (!f || !w)
+		return 0;
+	for (k = 0; k < LW_WINDOW; k++) {
+		if (k >= n)
+			break;
+		lw_chunk_byte(f, w->b[k]);
+		if (f->state != LW_FRAME_CHUNKED || f->chunk == LW_CHUNK_DATA)
+			return k + 1;
+	}
+	return k;
+}
+
 /* Takes up to n body bytes that need not be looked at; returns how many. */
 static __always_inline __u32 lw_frame_skip(struct lw_frame *f, __u32 n)
 {

@@ -12,13 +12,7 @@
  */
 #include "laneway/abi.h"
 #include "laneway/names.h"
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
-#ifndef __noinline
-#define __noinline __attribute__((noinline))
-#endif
+#include "laneway/sides.h"
 
 enum lw_scan_state {
 	LW_SCAN_START = 0, /* request method or status line, by lw_scan.response */

@@ -5,7 +5,6 @@
  * for the kernel programs and for user space (explain, tests). Before including it, define
  *
  *   lw_get_step/rule/dfa/tag/lane/names(...)   state of one generation: a map, or an image
- *   LW_LOOP(n, fn, ctx)                  fn(i, ctx) for i in 0..n-1 until it returns 1
  *   LW_DICE()                            a random __u32
  */
 #include "laneway/dfa.h"

@@ -37,8 +37,7 @@ static bool decide(struct lw_head *head, size_t len, bool untrusted, struct lw_d
 	memset(head, 0, offsetof(struct lw_head, bag));
 	memset(&head->bag, 0xee, sizeof(head->bag));
 	head->eval.untrusted = untrusted;
-	while (!lw_scan_step(&head->scan, lw_get_names(0), &head->caps, head->buf, LW_HEAD_MAX, len, 0))
-		;
+	(void)lw_scan_request(head, lw_get_names(0), len);
 	if (head->scan.state != LW_SCAN_DONE || head->scan.pos != len || (head->scan.flags & LW_SCAN_CAPTURES_FULL))
 		return false;
 	lw_decide(head, 0, GRAY, &(const struct lw_learned){}, 0, d);

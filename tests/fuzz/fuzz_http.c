@@ -1,13 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream of requests: where laneway/http.h and frame.h, walked as lw_msg does, and libhttp-parser both understand it,
- * they must find the same messages. What they frame differently must have been called opaque.
+ * A stream of requests: where laneway/follow.h, as lw_msg uses it, and libhttp-parser both understand it, they must find the
+ * same messages. What they frame differently must have been called opaque.
  */
 #include "http_walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The kernel side's lw_look(): rescans from the start of the head with every piece. */
+struct request_body {
+	struct lw_body_ctx c;
+	uint64_t content;
+};
+
+static long body_cb(__u32 i, void *arg)
+{
+	struct request_body *b = arg;
+	__u32 from = b->c.off;
+	bool content = walk_in_content(b->c.f);
+	long over = lw_body_step(&b->c, walk_load);
+
+	(void)i;
+	if (content)
+		b->content += b->c.off - from;
+	return over;
+}
+
+/* As in pieces that end within a head or behind a request: lw_msg scans from the start of the head with every piece. */
 static void walk_requests(struct walk *walk, const uint8_t *data, size_t size)
 {
 	static struct lw_head head;
@@ -16,22 +34,21 @@ static void walk_requests(struct walk *walk, const uint8_t *data, size_t size)
 	while (off < size && walk->n < MESSAGES_MAX) {
 		size_t n = size - off < LW_HEAD_MAX ? size - off : LW_HEAD_MAX;
 		struct message *m = &walk->messages[walk->n];
+		struct request_body body = {};
 		struct lw_frame f = {};
+		bool length;
+		__u32 why;
+		int look;
 
-		memset(&head.scan, 0, sizeof(head.scan));
-		memset(&head.caps, 0, sizeof(head.caps));
+		lw_request_begin(&head);
 		memcpy(head.buf, data + off, n);
-		while (!lw_scan_step(&head.scan, fuzz_names(), &head.caps, head.buf, LW_HEAD_MAX, n, 0))
-			;
-		if (head.scan.state != LW_SCAN_DONE) {
-			walk->opaque = head.scan.state == LW_SCAN_ERROR || n == LW_HEAD_MAX;
-			return;
-		}
+		if (lw_scan_request(&head, fuzz_names(), n))
+			abort();
 		if (head.scan.pos > n || head.caps.n > LW_CAPTURES)
 			abort();
-		lw_frame_request(&head.scan, &f);
-		if ((head.scan.flags & (LW_SCAN_CAPTURES_FULL | LW_SCAN_IS_CONNECT)) || f.state == LW_FRAME_LOST) {
-			walk->opaque = true;
+		look = lw_request_look(&head.scan, n, &f, &why);
+		if (look != LW_LOOK_DONE || (head.scan.flags & LW_SCAN_IS_CONNECT)) {
+			walk->opaque = look != LW_LOOK_MORE;
 			return;
 		}
 		*m = (struct message){ .start = off, .head_end = off + head.scan.pos };
@@ -39,7 +56,10 @@ static void walk_requests(struct walk *walk, const uint8_t *data, size_t size)
 		m->upgrade = head.scan.flags & LW_SCAN_HAS_UPGRADE;
 		m->closes = lw_scan_closes(&head.scan);
 		walk->n++;
-		off = walk_body(&f, data, m->head_end, size, &m->body);
+		length = f.state == LW_FRAME_LENGTH;
+		body.c = (struct lw_body_ctx){ .from = (void *)data, .f = &f, .off = m->head_end, .len = size };
+		off = lw_body_follow(&body.c, body_cb);
+		m->body = length ? off - m->head_end : body.content;
 		m->complete = f.state == LW_FRAME_HEAD;
 		m->end = off;
 		if (f.state == LW_FRAME_LOST) {

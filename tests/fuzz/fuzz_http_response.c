@@ -1,75 +1,95 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream of responses: where laneway/http.h and frame.h, walked as lw_reply does, and libhttp-parser both understand
- * it, they must find the same messages. The pieces it arrives in must not matter. Input: 4 bytes saying which
+ * A stream of responses: where laneway/follow.h, as lw_reply uses it, and libhttp-parser both understand it, they must find
+ * the same messages. The pieces it arrives in must not matter. Input: 4 bytes saying which
  * of the requests were HEAD, 1 byte for the size of the pieces, the stream.
  */
 #include "http_walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* As lw_reply_cb(), over pieces of `piece` bytes. */
+struct replies {
+	struct lw_reply_ctx c;
+	struct walk *walk;
+	const uint8_t *data;
+	size_t base; /* where the piece at hand starts */
+	size_t start; /* where the message at hand does */
+	bool full; /* no room for one more */
+};
+
+/* The head of a response has ended. */
+static void add_message(struct replies *r)
+{
+	struct message *m = &r->walk->messages[r->walk->n++];
+	const uint8_t *status = r->data + r->start + strlen("HTTP/1.1 ");
+
+	*m = (struct message){ .start = r->start, .head_end = r->base + r->c.off };
+	m->status = (status[0] - '0') * 100 + (status[1] - '0') * 10 + (status[2] - '0');
+	/* what an interim one says of it is for nobody */
+	m->closes = m->status < 200 || (r->c.up->flags & LW_UP_CLOSING);
+	r->c.up->flags = 0;
+}
+
+static void have_followed(struct replies *r, uint64_t content)
+{
+	struct message *m = &r->walk->messages[r->walk->n - 1];
+
+	m->body += content;
+	m->end = r->base + r->c.off;
+	m->complete = r->c.up->frame.state == LW_FRAME_HEAD;
+	if (m->complete)
+		r->start = m->end;
+}
+
+static long reply_cb(__u32 i, void *arg)
+{
+	struct replies *r = arg;
+	const struct lw_frame *f = &r->c.up->frame;
+	const struct lw_scan *scan = (const struct lw_scan *)r->c.up->scan_state;
+	bool head = f->state == LW_FRAME_HEAD, content = walk_in_content(f);
+	__u32 from = r->c.off;
+	long over;
+
+	(void)i;
+	if (head && r->walk->n == MESSAGES_MAX) {
+		r->full = true;
+		return 1;
+	}
+	over = lw_reply_step(&r->c, walk_load);
+	if (r->c.off > r->c.len)
+		abort();
+	if (r->c.off == from)
+		return over;
+	/* the head goes on, or it is none */
+	if (head && (f->state == LW_FRAME_LOST || (f->state == LW_FRAME_HEAD && scan->pos)))
+		return over;
+	if (head)
+		add_message(r);
+	have_followed(r, content ? r->c.off - from : 0);
+	return over;
+}
+
+/* In pieces of `piece` bytes. */
 static void walk_responses(struct walk *walk, const uint8_t *data, size_t size, size_t piece, uint32_t head_bits)
 {
 	static struct lw_head head;
-	struct lw_scan scan = { .response = 1 };
-	struct lw_frame f = {};
-	struct message *m = NULL;
-	size_t off = 0, end = 0, start = 0;
-	uint32_t finals = 0;
+	/* all requests are out */
+	struct lw_up up = { .req_seq = UINT32_MAX, .head_bits = head_bits };
+	struct replies r = { .walk = walk, .data = data };
+	size_t n;
 
-	while (off < size) {
-		uint32_t n, base = scan.pos;
-
-		if (off == end)
-			end = size - off < piece ? size : off + piece;
-		if (f.state == LW_FRAME_CLOSE) {
-			m->body += end - off;
-			off = end;
-			continue;
-		}
-		if (f.state != LW_FRAME_HEAD) {
-			off = walk_body(&f, data, off, end, &m->body);
-			m->complete = f.state == LW_FRAME_HEAD;
-			m->end = off;
-			walk->opaque = f.state == LW_FRAME_LOST;
-			if (walk->opaque)
-				return;
-			start = off;
-			continue;
-		}
-		if (walk->n == MESSAGES_MAX)
-			return;
-		n = end - off < 2048 ? end - off : 2048;
-		memcpy(head.buf, data + off, n);
-		while (!lw_scan_step(&scan, fuzz_names(), NULL, head.buf, LW_HEAD_MAX, n, base))
-			;
-		if (scan.pos - base > n)
-			abort();
-		off += scan.pos - base;
-		if (scan.state == LW_SCAN_ERROR || scan.pos > LW_HEAD_MAX || scan.status == 101) {
-			walk->opaque = true;
-			return;
-		}
-		if (scan.state != LW_SCAN_DONE)
-			continue;
-		m = &walk->messages[walk->n++];
-		*m = (struct message){ .start = start, .head_end = off, .end = off, .status = scan.status };
-		m->closes = lw_scan_closes(&scan);
-		if (scan.status < 200) {
-			m->complete = true;
+	lw_response_begin(&up);
+	for (; r.base < size && !r.full && up.frame.state != LW_FRAME_LOST; r.base += n) {
+		n = size - r.base < piece ? size - r.base : piece;
+		r.c = (struct lw_reply_ctx){ .from = (void *)(data + r.base), .up = &up, .head = &head, .names = fuzz_names(), .len = n };
+		if (lw_reply_skip(&r.c)) {
+			r.c.off = n;
+			have_followed(&r, n);
 		} else {
-			lw_frame_response(&scan, head_bits >> (finals++ & 31) & 1, &f);
-			m->complete = f.state == LW_FRAME_HEAD;
-			if (f.state == LW_FRAME_LOST) {
-				walk->n--;
-				walk->opaque = true;
-				return;
-			}
+			lw_reply_follow(&r.c, reply_cb);
 		}
-		scan = (struct lw_scan){ .response = 1 };
-		start = off;
 	}
+	walk->opaque = up.frame.state == LW_FRAME_LOST && !r.full;
 }
 
 /*

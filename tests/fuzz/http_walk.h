@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What the two HTTP fuzzers share: a stream of bytes as messages, once as the kernel programs see it
- * (laneway/http.h and frame.h, walked as lw_msg and lw_reply do), once as libhttp-parser does, and the comparison.
+ * (laneway/follow.h), once as libhttp-parser does, and the comparison.
  */
 #include <http_parser.h>
 
@@ -15,8 +15,7 @@
 #include <strings.h>
 
 #include "core/names.h"
-#include "laneway/frame.h"
-#include "laneway/lane_types.h"
+#include "laneway/follow.h"
 
 #define MESSAGES_MAX 64
 
@@ -49,19 +48,18 @@ static const struct lw_names *fuzz_names(void)
 	return &names;
 }
 
-/* Follows body bytes from off on as lw_follow_body() does; returns where they end, or size. */
-static size_t walk_body(struct lw_frame *f, const uint8_t *data, size_t off, size_t size, uint64_t *body)
+/* What the followers have the stream's bytes from: a piece of it. */
+static long walk_load(void *from, __u32 off, void *buf, __u32 n)
 {
-	while (off < size && (f->state == LW_FRAME_LENGTH || f->state == LW_FRAME_CHUNKED)) {
-		size_t n = size - off < UINT32_MAX ? size - off : UINT32_MAX;
-		uint32_t skipped = lw_frame_skip(f, n);
+	memcpy(buf, (const uint8_t *)from + off, n);
+	return 0;
+}
 
-		*body += skipped;
-		off += skipped;
-		if (!skipped)
-			lw_chunk_byte(f, data[off++]);
-	}
-	return off;
+/* Is the byte at hand one of content, not of a head or chunk framing? */
+static bool walk_in_content(const struct lw_frame *f)
+{
+	return f->state == LW_FRAME_LENGTH || f->state == LW_FRAME_CLOSE ||
+	       (f->state == LW_FRAME_CHUNKED && f->chunk == LW_CHUNK_DATA);
 }
 
 /* ---- the reference ---- */

@@ -73,8 +73,7 @@ static struct lw_decision decide(const char *lines, unsigned own_lane, uint32_t 
 	head.eval.untrusted = untrusted;
 	len = snprintf((char *)head.buf, sizeof(head.buf), "GET / HTTP/1.1\r\n%s\r\n", lines);
 	assert_in_range(len, 1, LW_HEAD_MAX);
-	while (!lw_scan_step(&head.scan, get(LW_TABLE_NAMES, 0, 0), &head.caps, head.buf, LW_HEAD_MAX, (__u32)len, 0))
-		;
+	assert_int_equal(lw_scan_request(&head, lw_get_names(0), (__u32)len), 0);
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
 	lw_decide(&head, 0, own_lane, &(const struct lw_learned){}, entry, &d);
 	return d;

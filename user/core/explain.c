@@ -10,8 +10,7 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "laneway/frame.h"
-#include "laneway/lane_types.h"
+#include "laneway/follow.h"
 
 #define SOURCE_SHOWN 72
 /* Lines kept for what follows the conditions. */
@@ -71,13 +70,6 @@ static __u32 throw_dice(void)
 	return ++the_run->throws == the_run->hit ? 0 : 99;
 }
 
-static void loop(__u32 n, long (*fn)(__u32, void *), void *arg)
-{
-	for (__u32 i = 0; i < n; i++)
-		if (fn(i, arg))
-			return;
-}
-
 #define lw_get_step(slot, id) get_step(id)
 #define lw_get_rule(slot, id) ((const struct lw_rule *)get(LW_TABLE_RULES, id))
 #define lw_get_dfa(slot, id) ((const struct lw_dfa *)get(LW_TABLE_DFAS, id))
@@ -85,7 +77,6 @@ static void loop(__u32 n, long (*fn)(__u32, void *), void *arg)
 #define lw_get_names(slot) ((const struct lw_names *)get(LW_TABLE_NAMES, 0))
 #define lw_get_tag(key) get_tag(key)
 #define lw_get_group(slot, group, lane) ((void)(slot), get_group(group, lane))
-#define LW_LOOP(n, fn, ctx) loop(n, fn, ctx)
 #define LW_DICE() throw_dice()
 
 #include "laneway/lane.h"
@@ -169,22 +160,15 @@ static int render(struct explain *e, size_t *ret_len)
 static enum lw_reason scan(struct explain *e, size_t len)
 {
 	const struct lw_names *names = get(LW_TABLE_NAMES, 0);
-	struct lw_scan *s = &e->head.scan;
 	struct lw_frame frame = {};
+	__u32 why;
 
 	if (len > LW_HEAD_MAX)
 		return LW_REASON_OPAQUE_HEAD_SIZE;
 	if (!names)
 		return LW_REASON_OPAQUE_MALFORMED;
-	while (!lw_scan_step(s, names, &e->head.caps, e->head.buf, LW_HEAD_MAX, len, 0))
-		;
-	if (s->state != LW_SCAN_DONE)
-		return s->flags & LW_SCAN_NOT_HTTP ? LW_REASON_OPAQUE_NOT_HTTP :
-						     LW_REASON_OPAQUE_MALFORMED;
-	lw_frame_request(s, &frame);
-	if ((s->flags & LW_SCAN_CAPTURES_FULL) || frame.state == LW_FRAME_LOST)
-		return LW_REASON_OPAQUE_MALFORMED;
-	return LW_REASON_OK;
+	(void)lw_scan_request(&e->head, names, len);
+	return lw_request_look(&e->head.scan, len, &frame, &why) == LW_LOOK_DONE ? LW_REASON_OK : why;
 }
 
 /* ---- where to ---- */

@@ -362,7 +362,7 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 		.frame.state = (__u8)frame,
 	};
 
-	((struct lw_scan *)state.scan_state)->response = 1;
+	lw_response_begin(&state);
 	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_ups), &u->cookie, &state, BPF_ANY))
 		return -errno;
 	u->state = UPSTREAM_BOUND;
@@ -448,7 +448,7 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &sk.cookie, &len))
 		return -errno;
 	sk.netns = key->netns;
-	((struct lw_scan *)state.scan_state)->response = 1;
+	lw_response_begin(&state);
 	state.self = sk.cookie;
 	state.agent = ups->kern->number;
 	/* before connect: the hooks know the agent's own sockets by this */

@@ -7,7 +7,7 @@
 #include "core/bytemap.h"
 #include "kern/kern.h"
 #include "kern/netns.h"
-#include "laneway/http.h"
+#include "laneway/follow.h"
 
 /* Bytes of requests that wait in the agent for their pods, of all clients: it has 1 GiB for all that it does (deploy/). */
 #define LW_PUNT_HELD_MAX (256u << 20)

@@ -38,7 +38,7 @@ static inline int late_start(uint64_t ns)
 static inline int late_stop(void **state)
 {
 	late_reader_bpf__destroy(late);
-	return two_pods_stop(state);
+	return lab_teardown(state);
 }
 
 static inline bool is_late(void)

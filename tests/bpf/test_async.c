@@ -338,13 +338,13 @@ static void thrown_away(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(uring, two_pods_clean),
-		cmocka_unit_test_teardown(uring_zero_copy, two_pods_clean),
-		cmocka_unit_test_teardown(uring_multishot, two_pods_clean),
-		cmocka_unit_test_teardown(zero_copy, two_pods_clean),
-		cmocka_unit_test_teardown(zero_copy_by_the_pod, two_pods_clean),
-		cmocka_unit_test_teardown(thrown_away, two_pods_clean),
+		cmocka_unit_test_teardown(uring, lab_clean),
+		cmocka_unit_test_teardown(uring_zero_copy, lab_clean),
+		cmocka_unit_test_teardown(uring_multishot, lab_clean),
+		cmocka_unit_test_teardown(zero_copy, lab_clean),
+		cmocka_unit_test_teardown(zero_copy_by_the_pod, lab_clean),
+		cmocka_unit_test_teardown(thrown_away, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("async", tests, setup, two_pods_stop);
+	return RUN_BOTH_WAYS("async", tests, setup, lab_teardown);
 }

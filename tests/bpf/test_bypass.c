@@ -39,24 +39,15 @@ static int setup(void **state)
 	return two_pods_start(&(struct lab_options){ 0 });
 }
 
-static struct tcp_info info(int fd)
-{
-	struct tcp_info i;
-	socklen_t len = sizeof(i);
-
-	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
-	return i;
-}
-
 static uint64_t got_by_tcp(int fd)
 {
-	return info(fd).tcpi_bytes_received;
+	return lab_tcp_info(fd).tcpi_bytes_received;
 }
 
 /* Or is to be: what the window, or a busy machine, has kept back so far is counted. */
 static uint64_t sent_by_tcp(int fd)
 {
-	const struct tcp_info i = info(fd);
+	const struct tcp_info i = lab_tcp_info(fd);
 
 	return i.tcpi_bytes_sent + i.tcpi_notsent_bytes;
 }
@@ -647,24 +638,24 @@ static void nothing_is_left_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(steered_bytes_pass_tcp_by, two_pods_clean),
-		cmocka_unit_test_teardown(servers_are_told_of_requests, two_pods_clean),
-		cmocka_unit_test_teardown(who_splices_gets_theirs_by_tcp, two_pods_clean),
-		cmocka_unit_test_teardown(base_pods_get_theirs_by_tcp, two_pods_clean),
-		cmocka_unit_test_teardown(what_is_not_read_takes_tcp, two_pods_clean),
-		cmocka_unit_test_teardown(unread_body_is_not_overtaken, two_pods_clean),
-		cmocka_unit_test_teardown(body_on_the_wire_is_not_overtaken, two_pods_clean),
-		cmocka_unit_test_teardown(unread_answers_are_bounded, two_pods_clean),
-		cmocka_unit_test_teardown(pipelined_answers_keep_their_order, two_pods_clean),
-		cmocka_unit_test_teardown(addresses_prove_nothing, two_pods_clean),
-		cmocka_unit_test_teardown(surplus_is_no_answer, two_pods_clean),
-		cmocka_unit_test_teardown(surplus_comes_too_late, two_pods_clean),
-		cmocka_unit_test_teardown(locked_client_keeps_no_pod_waiting, two_pods_clean),
-		cmocka_unit_test_teardown(locked_pod_keeps_no_client_waiting, two_pods_clean),
-		cmocka_unit_test_teardown(nothing_is_left_behind, two_pods_clean),
+		cmocka_unit_test_teardown(steered_bytes_pass_tcp_by, lab_clean),
+		cmocka_unit_test_teardown(servers_are_told_of_requests, lab_clean),
+		cmocka_unit_test_teardown(who_splices_gets_theirs_by_tcp, lab_clean),
+		cmocka_unit_test_teardown(base_pods_get_theirs_by_tcp, lab_clean),
+		cmocka_unit_test_teardown(what_is_not_read_takes_tcp, lab_clean),
+		cmocka_unit_test_teardown(unread_body_is_not_overtaken, lab_clean),
+		cmocka_unit_test_teardown(body_on_the_wire_is_not_overtaken, lab_clean),
+		cmocka_unit_test_teardown(unread_answers_are_bounded, lab_clean),
+		cmocka_unit_test_teardown(pipelined_answers_keep_their_order, lab_clean),
+		cmocka_unit_test_teardown(addresses_prove_nothing, lab_clean),
+		cmocka_unit_test_teardown(surplus_is_no_answer, lab_clean),
+		cmocka_unit_test_teardown(surplus_comes_too_late, lab_clean),
+		cmocka_unit_test_teardown(locked_client_keeps_no_pod_waiting, lab_clean),
+		cmocka_unit_test_teardown(locked_pod_keeps_no_client_waiting, lab_clean),
+		cmocka_unit_test_teardown(nothing_is_left_behind, lab_clean),
 	};
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return !!cmocka_run_group_tests_name("bypass", tests, setup, two_pods_stop);
+	return !!cmocka_run_group_tests_name("bypass", tests, setup, lab_teardown);
 }

@@ -122,7 +122,7 @@ static void second_try_elsewhere(void **state)
 	assert_false(lab_flow(c, &f));
 	close(c);
 	close(s);
-	close(other);
+	lab_unlisten(other);
 }
 
 static void fionread_counts(void **state)
@@ -693,24 +693,24 @@ static void closes_with_steered_bytes_unread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(second_try_elsewhere, two_pods_clean),
-		cmocka_unit_test_teardown(fionread_counts, two_pods_clean),
-		cmocka_unit_test_teardown(peek_takes_nothing, two_pods_clean),
-		cmocka_unit_test_teardown(waitall_reads_in_order, two_pods_clean),
-		cmocka_unit_test_teardown(byte_by_byte, two_pods_clean),
-		cmocka_unit_test_teardown(epoll_edges, two_pods_clean),
-		cmocka_unit_test_teardown(half_close, two_pods_clean),
-		cmocka_unit_test_teardown(connect_without_waiting, two_pods_clean),
-		cmocka_unit_test_teardown(reset_by_the_client, two_pods_clean),
-		cmocka_unit_test_teardown(many_iovecs, two_pods_clean),
-		cmocka_unit_test_teardown(send_file, two_pods_clean),
-		cmocka_unit_test_teardown(msg_more, two_pods_clean),
-		cmocka_unit_test_teardown(two_threads, two_pods_clean),
-		cmocka_unit_test_teardown(room_for_an_upload, two_pods_clean),
-		cmocka_unit_test_teardown(slow_reader, two_pods_clean),
-		cmocka_unit_test_teardown(slow_reader_of_an_answer_without_length, two_pods_clean),
-		cmocka_unit_test_teardown(closes_with_steered_bytes_unread, two_pods_clean),
+		cmocka_unit_test_teardown(second_try_elsewhere, lab_clean),
+		cmocka_unit_test_teardown(fionread_counts, lab_clean),
+		cmocka_unit_test_teardown(peek_takes_nothing, lab_clean),
+		cmocka_unit_test_teardown(waitall_reads_in_order, lab_clean),
+		cmocka_unit_test_teardown(byte_by_byte, lab_clean),
+		cmocka_unit_test_teardown(epoll_edges, lab_clean),
+		cmocka_unit_test_teardown(half_close, lab_clean),
+		cmocka_unit_test_teardown(connect_without_waiting, lab_clean),
+		cmocka_unit_test_teardown(reset_by_the_client, lab_clean),
+		cmocka_unit_test_teardown(many_iovecs, lab_clean),
+		cmocka_unit_test_teardown(send_file, lab_clean),
+		cmocka_unit_test_teardown(msg_more, lab_clean),
+		cmocka_unit_test_teardown(two_threads, lab_clean),
+		cmocka_unit_test_teardown(room_for_an_upload, lab_clean),
+		cmocka_unit_test_teardown(slow_reader, lab_clean),
+		cmocka_unit_test_teardown(slow_reader_of_an_answer_without_length, lab_clean),
+		cmocka_unit_test_teardown(closes_with_steered_bytes_unread, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("clients", tests, setup, two_pods_stop);
+	return RUN_BOTH_WAYS("clients", tests, setup, lab_teardown);
 }

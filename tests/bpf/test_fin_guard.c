@@ -31,25 +31,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	close(base);
-	close(base2);
-	close(gray);
-	lab_stop();
-	return 0;
-}
-
-static int clean(void **state)
-{
-	(void)state;
-	lab_drain(base);
-	lab_drain(base2);
-	lab_drain(gray);
-	return 0;
-}
-
 static void reset(int fd)
 {
 	struct linger l = { .l_onoff = 1 };
@@ -557,17 +538,17 @@ static void dead_agent_keeps_nothing_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(fin_waits_for_the_response, clean),
-		cmocka_unit_test_teardown(fin_before_any_byte_of_the_response, clean),
-		cmocka_unit_test_teardown(fin_within_the_request, clean),
-		cmocka_unit_test_teardown(reset_peer_is_done_without, clean),
-		cmocka_unit_test_teardown(opaque_on_an_upstream_socket, clean),
-		cmocka_unit_test_teardown(nothing_due_nothing_held, clean),
-		cmocka_unit_test_teardown(crafted_packets, clean),
-		cmocka_unit_test_teardown(response_of_before_comes_again, clean),
-		cmocka_unit_test_teardown(what_is_due, clean),
-		cmocka_unit_test_teardown(dead_agent_keeps_nothing_back, clean),
+		cmocka_unit_test_teardown(fin_waits_for_the_response, lab_clean),
+		cmocka_unit_test_teardown(fin_before_any_byte_of_the_response, lab_clean),
+		cmocka_unit_test_teardown(fin_within_the_request, lab_clean),
+		cmocka_unit_test_teardown(reset_peer_is_done_without, lab_clean),
+		cmocka_unit_test_teardown(opaque_on_an_upstream_socket, lab_clean),
+		cmocka_unit_test_teardown(nothing_due_nothing_held, lab_clean),
+		cmocka_unit_test_teardown(crafted_packets, lab_clean),
+		cmocka_unit_test_teardown(response_of_before_comes_again, lab_clean),
+		cmocka_unit_test_teardown(what_is_due, lab_clean),
+		cmocka_unit_test_teardown(dead_agent_keeps_nothing_back, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("fin_guard", tests, setup, teardown);
+	return RUN_BOTH_WAYS("fin_guard", tests, setup, lab_teardown);
 }

@@ -41,22 +41,9 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	close(base);
-	close(gray);
-	close(gray2);
-	lab_stop();
-	return 0;
-}
-
 static int clean(void **state)
 {
-	(void)state;
-	lab_drain(base);
-	lab_drain(gray);
-	lab_drain(gray2);
+	lab_clean(state);
 	lab_publish(&open_state);
 	return 0;
 }
@@ -384,5 +371,5 @@ int main(void)
 		cmocka_unit_test_teardown(forgotten_workload_has_no_rules, clean),
 	};
 
-	return RUN_BOTH_WAYS("generation", tests, setup, teardown);
+	return RUN_BOTH_WAYS("generation", tests, setup, lab_teardown);
 }

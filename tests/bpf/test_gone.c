@@ -48,13 +48,6 @@ static int listen_at(const char *ip, uint16_t port)
 	return fd;
 }
 
-static bool is_there(uint64_t up)
-{
-	struct lw_up row;
-
-	return !bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_ups), &up, &row) && !(row.flags & LW_UP_GONE);
-}
-
 /* True: its row was let go of while the program was at work on it, and others were opened. */
 static bool is_closed_meanwhile(uint16_t port)
 {
@@ -87,7 +80,7 @@ static bool is_closed_meanwhile(uint16_t port)
 		ended = !pthread_tryjoin_np(pod, NULL);
 	assert_int_equal(setsockopt(c, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
 	close(c);
-	for (uint64_t until = patience(); is_there(up);)
+	for (uint64_t until = patience(); lab_has_upstream(up);)
 		a_little_later(until);
 	for (int i = 0; i < OTHERS; i++) {
 		lab_send(next[i], GRAY_REQUEST);
@@ -134,7 +127,7 @@ static void a_row_is_not_used_again_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(a_row_is_not_used_again_at_once, two_pods_clean),
+		cmocka_unit_test_teardown(a_row_is_not_used_again_at_once, lab_clean),
 	};
 
 	if (getenv("LAB_TEST"))

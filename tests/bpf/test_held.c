@@ -56,14 +56,6 @@ static void base_behind_a_part(void **state)
 	}
 }
 
-/* Its row says so, and by then the agent has let go of the socket. */
-static bool is_gone(uint64_t up)
-{
-	struct lw_up row;
-
-	return bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_ups), &up, &row) || (row.flags & LW_UP_GONE);
-}
-
 /* The upstream socket that the first of the message went to is no more. */
 static void part_behind_one_that_is_gone(void **state)
 {
@@ -79,7 +71,7 @@ static void part_behind_one_that_is_gone(void **state)
 	lab_expect(c, OK(4, "gray"));
 	assert_true(lab_flow(c, &f));
 	close(g);
-	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; !is_gone(f.ups[f.up].up); poll(NULL, 0, 1))
+	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; lab_has_upstream(f.ups[f.up].up); poll(NULL, 0, 1))
 		assert_true(lw_clock_ns() < until);
 	/* the last of it is freed by a worker of the kernel's, of which nobody tells: sooner there is less to see */
 	poll(NULL, 0, 300);
@@ -286,7 +278,7 @@ static void rest_of_a_body_is_no_request(void **state)
 		close(g);
 		lab_wait_ups_ended(c);
 		/* one half of them when its row is no more, either */
-		for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; turn % 2 && !is_gone(f.ups[f.up].up); poll(NULL, 0, 1))
+		for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; turn % 2 && lab_has_upstream(f.ups[f.up].up); poll(NULL, 0, 1))
 			assert_true(lw_clock_ns() < until);
 		if (at < n) {
 			/* from where a request seems to begin */
@@ -358,15 +350,15 @@ static void client_does_not_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(base_behind_a_part, two_pods_clean),
-		cmocka_unit_test_teardown(part_behind_one_that_is_gone, two_pods_clean),
-		cmocka_unit_test_teardown(full_within_a_head_behind_a_steered_one, two_pods_clean),
-		cmocka_unit_test_teardown(full_within_a_head_behind_a_punted_one, two_pods_clean),
-		cmocka_unit_test_teardown(full_within_a_head_behind_a_base_one, two_pods_clean),
-		cmocka_unit_test_teardown(rest_of_a_body_is_no_request, two_pods_clean),
-		cmocka_unit_test_teardown(second_behind_one_that_is_bound, two_pods_clean),
-		cmocka_unit_test_teardown(client_does_not_wait, two_pods_clean),
+		cmocka_unit_test_teardown(base_behind_a_part, lab_clean),
+		cmocka_unit_test_teardown(part_behind_one_that_is_gone, lab_clean),
+		cmocka_unit_test_teardown(full_within_a_head_behind_a_steered_one, lab_clean),
+		cmocka_unit_test_teardown(full_within_a_head_behind_a_punted_one, lab_clean),
+		cmocka_unit_test_teardown(full_within_a_head_behind_a_base_one, lab_clean),
+		cmocka_unit_test_teardown(rest_of_a_body_is_no_request, lab_clean),
+		cmocka_unit_test_teardown(second_behind_one_that_is_bound, lab_clean),
+		cmocka_unit_test_teardown(client_does_not_wait, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("held", tests, setup, two_pods_stop);
+	return RUN_BOTH_WAYS("held", tests, setup, lab_teardown);
 }

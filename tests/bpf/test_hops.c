@@ -51,14 +51,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	lw_hops_free(&hops);
-	return two_pods_stop(state);
+	return lab_teardown(state);
 }
 
 static int clean(void **state)
 {
 	want(0, 0, 0);
 	take();
-	return two_pods_clean(state);
+	return lab_clean(state);
 }
 
 static void nobody_traces(void **state)

@@ -40,13 +40,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	lab_stop();
-	return 0;
-}
-
 static struct lw_tuple tuple(void)
 {
 	struct lw_tuple t = { .local_port = LAB_PORT, .peer_port = CLIENT_PORT };
@@ -592,5 +585,5 @@ int main(void)
 		cmocka_unit_test_setup(no_lane_no_reading, fresh),
 	};
 
-	return !!cmocka_run_group_tests(tests, setup, teardown);
+	return !!cmocka_run_group_tests(tests, setup, lab_teardown);
 }

@@ -45,27 +45,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	close(base);
-	close(gray);
-	close(base4);
-	close(gray4);
-	lab_stop();
-	return 0;
-}
-
-static int clean(void **state)
-{
-	(void)state;
-	lab_drain(base);
-	lab_drain(gray);
-	lab_drain(base4);
-	lab_drain(gray4);
-	return 0;
-}
-
 static void requests_alternate(void **state)
 {
 	int c, b, g = -1;
@@ -212,13 +191,13 @@ static void ends_are_carried_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(requests_alternate, clean),
-		cmocka_unit_test_teardown(untagged_leaves_the_gray_pod, clean),
-		cmocka_unit_test_teardown(gray_pods_own_requests_are_gray, clean),
-		cmocka_unit_test_teardown(cluster_ip_becomes_a_pod, clean),
-		cmocka_unit_test_teardown(mapped_addresses, clean),
-		cmocka_unit_test_teardown(ends_are_carried_over, clean),
+		cmocka_unit_test_teardown(requests_alternate, lab_clean),
+		cmocka_unit_test_teardown(untagged_leaves_the_gray_pod, lab_clean),
+		cmocka_unit_test_teardown(gray_pods_own_requests_are_gray, lab_clean),
+		cmocka_unit_test_teardown(cluster_ip_becomes_a_pod, lab_clean),
+		cmocka_unit_test_teardown(mapped_addresses, lab_clean),
+		cmocka_unit_test_teardown(ends_are_carried_over, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("ipv6", tests, setup, teardown);
+	return RUN_BOTH_WAYS("ipv6", tests, setup, lab_teardown);
 }

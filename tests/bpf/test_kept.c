@@ -56,5 +56,5 @@ int main(void)
 		cmocka_unit_test(kept_out_during_a_takeover),
 	};
 
-	return !!cmocka_run_group_tests_name("kept", tests, setup, two_pods_stop);
+	return !!cmocka_run_group_tests_name("kept", tests, setup, lab_teardown);
 }

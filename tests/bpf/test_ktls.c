@@ -229,12 +229,12 @@ static void other_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(other_options, two_pods_clean),
-		cmocka_unit_test_teardown(both_ways_and_an_end, two_pods_clean),
-		cmocka_unit_test_teardown(records_before_the_key, two_pods_clean),
+		cmocka_unit_test_teardown(other_options, lab_clean),
+		cmocka_unit_test_teardown(both_ways_and_an_end, lab_clean),
+		cmocka_unit_test_teardown(records_before_the_key, lab_clean),
 	};
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return !!cmocka_run_group_tests_name("ktls", tests, setup, two_pods_stop);
+	return !!cmocka_run_group_tests_name("ktls", tests, setup, lab_teardown);
 }

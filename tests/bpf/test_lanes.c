@@ -50,26 +50,9 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	close(base);
-	close(gray);
-	close(blue);
-	close(blue2);
-	close(green);
-	lab_stop();
-	return 0;
-}
-
 static int clean(void **state)
 {
-	(void)state;
-	lab_drain(base);
-	lab_drain(gray);
-	lab_drain(blue);
-	lab_drain(blue2);
-	lab_drain(green);
+	lab_clean(state);
 	publish(NULL, 0);
 	return 0;
 }
@@ -538,5 +521,5 @@ int main(void)
 		cmocka_unit_test_teardown(upstream_sockets_run_out, clean),
 	};
 
-	return RUN_BOTH_WAYS("lanes", tests, setup, teardown);
+	return RUN_BOTH_WAYS("lanes", tests, setup, lab_teardown);
 }

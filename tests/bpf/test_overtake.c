@@ -51,10 +51,8 @@ static void open_gray(int *c, int *b, int *g)
 /* All that fd has sent is acknowledged. */
 static bool is_acknowledged(int fd)
 {
-	struct tcp_info i;
-	socklen_t len = sizeof(i);
+	const struct tcp_info i = lab_tcp_info(fd);
 
-	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
 	return !i.tcpi_unacked && !i.tcpi_notsent_bytes;
 }
 
@@ -323,10 +321,10 @@ static void what_has_been_read_waits_no_more(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(what_is_acknowledged_is_not_overtaken, two_pods_clean),
-		cmocka_unit_test_teardown(an_end_is_not_before_what_it_ends, two_pods_clean),
-		cmocka_unit_test_teardown(what_waits_is_not_overtaken, two_pods_clean),
-		cmocka_unit_test_teardown(what_has_been_read_waits_no_more, two_pods_clean),
+		cmocka_unit_test_teardown(what_is_acknowledged_is_not_overtaken, lab_clean),
+		cmocka_unit_test_teardown(an_end_is_not_before_what_it_ends, lab_clean),
+		cmocka_unit_test_teardown(what_waits_is_not_overtaken, lab_clean),
+		cmocka_unit_test_teardown(what_has_been_read_waits_no_more, lab_clean),
 	};
 
 	if (getenv("LAB_TEST"))

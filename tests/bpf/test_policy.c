@@ -26,15 +26,6 @@ static void start(const struct lab_options *options)
 	base = lab_listen(LAB_BASE);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	lab_drain(base);
-	close(base);
-	lab_stop();
-	return 0;
-}
-
 /* The send is refused as a whole. */
 static void send_refused(int c, const char *text)
 {
@@ -183,7 +174,6 @@ static void closed_refuses_base_requests_to_a_gray_peer(void **state)
 	close(c);
 	lab_expect_eof(g);
 	close(g);
-	close(gray);
 }
 
 static void open_and_unreachable_falls_back(void **state)
@@ -238,7 +228,6 @@ static void open_without_an_agent_follows_the_peer(void **state)
 	assert_int_equal(lab_count(LW_REASON_AGENT_STALE) + lab_count(LW_REASON_REDIRECT), 2);
 	close(c);
 	close(g);
-	close(gray);
 }
 
 /* Its last heartbeat is a moment old, so that the request is handed over, and nobody is there to take it. */
@@ -401,7 +390,6 @@ static void pods_of_a_lane_that_serve_base(void **state)
 	assert_int_equal(lab_count(LW_REASON_REFUSED), 0);
 	close(c);
 	close(g);
-	close(gray);
 }
 
 /* A Service has pods of two workloads, and counts as the first one's: the other's canary gets no base request of its clients either. */
@@ -429,7 +417,6 @@ static void canary_of_another_workload(void **state)
 	close(c);
 	close(g);
 	close(b);
-	close(gray);
 }
 
 /* The lane has no ready pod: base is right then, also where misses are refused. */
@@ -494,32 +481,29 @@ static void unready_peer_gets_no_request(void **state)
 	close(c);
 	close(b);
 	close(g);
-	lab_drain(base2);
-	close(base2);
-	close(gray);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(closed_and_unreachable_is_answered_503, teardown),
-		cmocka_unit_test_teardown(closed_and_unreachable_takes_the_body, teardown),
-		cmocka_unit_test_teardown(what_waits_in_the_agent_is_bounded, teardown),
-		cmocka_unit_test_teardown(closed_without_an_agent_refuses_the_send, teardown),
-		cmocka_unit_test_teardown(closed_refuses_base_requests_to_a_gray_peer, teardown),
-		cmocka_unit_test_teardown(open_and_unreachable_falls_back, teardown),
-		cmocka_unit_test_teardown(open_with_an_agent_just_killed_follows_the_peer, teardown),
-		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, teardown),
-		cmocka_unit_test_teardown(service_without_an_agent, teardown),
-		cmocka_unit_test_teardown(pod_that_nobody_knows, teardown),
-		cmocka_unit_test_teardown(pod_that_nobody_knows_when_closed, teardown),
-		cmocka_unit_test_teardown(pod_that_is_base_whichever_it_is, teardown),
-		cmocka_unit_test_teardown(pods_of_a_lane_that_serve_base, teardown),
-		cmocka_unit_test_teardown(canary_of_another_workload, teardown),
-		cmocka_unit_test_teardown(no_endpoint_is_base, teardown),
-		cmocka_unit_test_teardown(no_endpoint_is_base_when_closed, teardown),
-		cmocka_unit_test_teardown(no_endpoint_is_base_without_an_agent, teardown),
-		cmocka_unit_test_teardown(unready_peer_gets_no_request, teardown),
+		cmocka_unit_test_teardown(closed_and_unreachable_is_answered_503, lab_teardown),
+		cmocka_unit_test_teardown(closed_and_unreachable_takes_the_body, lab_teardown),
+		cmocka_unit_test_teardown(what_waits_in_the_agent_is_bounded, lab_teardown),
+		cmocka_unit_test_teardown(closed_without_an_agent_refuses_the_send, lab_teardown),
+		cmocka_unit_test_teardown(closed_refuses_base_requests_to_a_gray_peer, lab_teardown),
+		cmocka_unit_test_teardown(open_and_unreachable_falls_back, lab_teardown),
+		cmocka_unit_test_teardown(open_with_an_agent_just_killed_follows_the_peer, lab_teardown),
+		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, lab_teardown),
+		cmocka_unit_test_teardown(service_without_an_agent, lab_teardown),
+		cmocka_unit_test_teardown(pod_that_nobody_knows, lab_teardown),
+		cmocka_unit_test_teardown(pod_that_nobody_knows_when_closed, lab_teardown),
+		cmocka_unit_test_teardown(pod_that_is_base_whichever_it_is, lab_teardown),
+		cmocka_unit_test_teardown(pods_of_a_lane_that_serve_base, lab_teardown),
+		cmocka_unit_test_teardown(canary_of_another_workload, lab_teardown),
+		cmocka_unit_test_teardown(no_endpoint_is_base, lab_teardown),
+		cmocka_unit_test_teardown(no_endpoint_is_base_when_closed, lab_teardown),
+		cmocka_unit_test_teardown(no_endpoint_is_base_without_an_agent, lab_teardown),
+		cmocka_unit_test_teardown(unready_peer_gets_no_request, lab_teardown),
 	};
 
 	if (getenv("LAB_TEST"))

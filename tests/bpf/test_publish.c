@@ -53,22 +53,9 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	close(base);
-	close(gray[0]);
-	close(gray[1]);
-	lab_stop();
-	return 0;
-}
-
 static int clean(void **state)
 {
-	(void)state;
-	lab_drain(base);
-	lab_drain(gray[0]);
-	lab_drain(gray[1]);
+	lab_clean(state);
 	lab_publish(&state_a);
 	return 0;
 }
@@ -444,5 +431,5 @@ int main(void)
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return !!cmocka_run_group_tests_name("publish", tests, setup, teardown);
+	return !!cmocka_run_group_tests_name("publish", tests, setup, lab_teardown);
 }

@@ -97,11 +97,11 @@ static void left_by_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(left_before_the_pod_is_connected_to, two_pods_clean),
-		cmocka_unit_test_teardown(left_by_many, two_pods_clean),
+		cmocka_unit_test_teardown(left_before_the_pod_is_connected_to, lab_clean),
+		cmocka_unit_test_teardown(left_by_many, lab_clean),
 	};
 
 	if (getenv("LAB_TEST"))
 		cmocka_set_test_filter(getenv("LAB_TEST"));
-	return !!cmocka_run_group_tests_name("punts", tests, setup, two_pods_stop);
+	return !!cmocka_run_group_tests_name("punts", tests, setup, lab_teardown);
 }

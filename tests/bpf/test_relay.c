@@ -45,7 +45,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	drop_own_bpf__destroy(drop);
-	return two_pods_stop(state);
+	return lab_teardown(state);
 }
 
 struct answer {
@@ -155,7 +155,7 @@ static void blocked_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(blocked_way, two_pods_clean),
+		cmocka_unit_test_teardown(blocked_way, lab_clean),
 	};
 
 	if (getenv("LAB_TEST"))

@@ -38,15 +38,6 @@ static void undeafen(int fd)
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none)), 0);
 }
 
-static struct tcp_info info(int fd)
-{
-	struct tcp_info i;
-	socklen_t len = sizeof(i);
-
-	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
-	return i;
-}
-
 /*
  * `to` gets one, and then one and two in one segment: the acknowledgement of one does not arrive, nor does two
  * the first time, so that both are sent again together (tcp_retrans_try_collapse()).
@@ -59,10 +50,10 @@ static void send_overlapping(int from, int to, const char *one, const char *two)
 	lab_send(from, one);
 	lab_expect(to, one);
 	deafen(to);
-	sent = info(from).tcpi_total_retrans;
+	sent = lab_tcp_info(from).tcpi_total_retrans;
 	lab_send(from, two);
 	/* more than the probe of the last segment: what comes now starts with the first */
-	while (info(from).tcpi_total_retrans < sent + 2)
+	while (lab_tcp_info(from).tcpi_total_retrans < sent + 2)
 		usleep(1000);
 	undeafen(to);
 	undeafen(from);
@@ -90,8 +81,8 @@ static void base_bytes_come_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(base_bytes_come_once, two_pods_clean),
+		cmocka_unit_test_teardown(base_bytes_come_once, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("retransmit", tests, setup, two_pods_stop);
+	return RUN_BOTH_WAYS("retransmit", tests, setup, lab_teardown);
 }

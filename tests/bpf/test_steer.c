@@ -27,14 +27,8 @@
 #include "lw_lanes.skel.h"
 #include "../harness/lab.h"
 #include "both_ways.h"
+#include "turns.h"
 #include "two_pods.h"
-
-#define BASE_REQUEST "GET /a HTTP/1.1\r\nHost: w\r\n\r\n"
-#define GRAY_REQUEST "GET /b HTTP/1.1\r\nHost: w\r\nUser-Agent: xiaoming\r\n\r\n"
-/* the tag goes in front of the other fields; blanks fill its line to a multiple of 8 */
-#define TAG "x-mse-tag:        gray\r\n"
-#define GRAY_TAGGED "GET /b HTTP/1.1\r\n" TAG "Host: w\r\nUser-Agent: xiaoming\r\n\r\n"
-#define OK(body_len, body) "HTTP/1.1 200 OK\r\nContent-Length: " #body_len "\r\n\r\n" body
 
 static int setup(void **state)
 {
@@ -85,39 +79,13 @@ static void requests_alternate_on_one_connection(void **state)
 	close(b);
 }
 
-/* A connection to the base pod, and its other end. */
-static void open_pair(int *c, int *b)
-{
-	*c = lab_connect(LAB_BASE, LAB_PORT);
-	*b = lab_accept(base, *c);
-}
-
-static void base_turn(int c, int b)
-{
-	lab_send(c, BASE_REQUEST);
-	lab_expect(b, BASE_REQUEST);
-	lab_send(b, OK(4, "base"));
-	lab_expect(c, OK(4, "base"));
-}
-
-/* A gray request on c, answered by the gray pod; *g < 0: on a new upstream connection. */
-static void gray_turn(int c, int *g)
-{
-	lab_send(c, GRAY_REQUEST);
-	if (*g < 0)
-		*g = lab_accept_request(gray);
-	lab_expect(*g, GRAY_TAGGED);
-	lab_send(*g, OK(4, "gray"));
-	lab_expect(c, OK(4, "gray"));
-}
-
 static void tagged_request_goes_as_it_is(void **state)
 {
 	static const char *const spellings[] = { "x-mse-tag: gray", "X-Mse-Tag:gray", "X-MSE-TAG: \t gray  " };
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	for (size_t i = 0; i < 3; i++) {
 		char req[256];
 
@@ -149,7 +117,7 @@ static void other_values_are_base(void **state)
 	int c, b;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	for (size_t i = 0; i < sizeof(reqs) / sizeof(reqs[0]); i++) {
 		lab_send(c, reqs[i]);
 		lab_expect(b, reqs[i]);
@@ -185,7 +153,7 @@ static void untagged_leaves_the_gray_pod(void **state)
 	lab_expect_eof(b);
 	close(b);
 	close(g);
-	close(base2);
+	lab_unlisten(base2);
 }
 
 static void gray_pods_own_requests_are_gray(void **state)
@@ -221,11 +189,11 @@ static void cluster_ip_becomes_a_pod(void **state)
 	assert_true(lab_flow(c, &f));
 	b = lab_accept(f.peer.ip[15] == 11 ? base : base2, c);
 	base_turn(c, b);
-	gray_turn(c, &g);
+	gray_turn(c, gray, &g);
 	close(c);
 	close(b);
 	close(g);
-	close(base2);
+	lab_unlisten(base2);
 }
 
 static void pump(int c, int s, const char *data, size_t n);
@@ -234,7 +202,6 @@ struct exchange {
 	const char *request, *at_gray, *response;
 };
 
-#define TAG "x-mse-tag:        gray\r\n"
 
 /* Every kind of framing, through the gray pod; after each the connection still knows where it is. */
 static void framing_through_gray(void **state)
@@ -260,7 +227,7 @@ static void framing_through_gray(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	for (size_t i = 0; i < sizeof(ex) / sizeof(ex[0]); i++) {
 		lab_send(c, ex[i].request);
 		if (g < 0)
@@ -297,7 +264,7 @@ static void heads_in_pieces(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	for (size_t cut = 1; cut < strlen(GRAY_REQUEST); cut++) {
 		lab_send_n(c, GRAY_REQUEST, cut);
 		lab_send(c, &GRAY_REQUEST[cut]);
@@ -339,7 +306,7 @@ static void heads_up_to_16k(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		char *h = long_head(sizes[i]), *want = malloc(sizes[i] + 64);
 
@@ -408,7 +375,7 @@ static void doubt_is_opaque(void **state)
 		struct lw_flow f;
 		int c, b;
 
-		open_pair(&c, &b);
+		open_pair(LAB_BASE, base, &c, &b);
 		lab_send(c, rows[i].bytes);
 		lab_expect(b, rows[i].bytes);
 		/* now, not because of what follows */
@@ -433,8 +400,8 @@ static void doubt_behind_a_doubtful_response(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	lab_send(c, GRAY_REQUEST);
 	lab_expect(g, GRAY_TAGGED);
 	lab_send(g, doubtful);
@@ -479,8 +446,8 @@ static void the_agent_is_told_to_end(void **state)
 
 	(void)state;
 	assert_int_equal(setsockopt(gray, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	len = (size_t)snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", BODY);
 	memcpy(request, head, len);
 	memset(request + len, 'x', BODY);
@@ -513,8 +480,7 @@ static void the_agent_is_told_to_end(void **state)
 	close(c);
 	close(b);
 	close(g);
-	lab_drain(gray);
-	close(gray);
+	lab_unlisten(gray);
 	gray = lab_listen(LAB_GRAY);
 	free(request);
 	free(got);
@@ -527,7 +493,7 @@ static void head_over_16k_is_opaque(void **state)
 	int c, b;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, h);
 	lab_recv_n(b, got, 16385);
 	assert_memory_equal(got, h, 16385);
@@ -546,12 +512,12 @@ static void pipelining(void **state)
 
 	(void)state;
 	/* in one lane: goes on */
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, BASE_REQUEST BASE_REQUEST BASE_REQUEST);
 	lab_expect(b, BASE_REQUEST BASE_REQUEST BASE_REQUEST);
 	lab_send(b, OK(1, "1") OK(1, "2") OK(1, "3"));
 	lab_expect(c, OK(1, "1") OK(1, "2") OK(1, "3"));
-	gray_turn(c, &g);
+	gray_turn(c, gray, &g);
 	lab_send(c, GRAY_REQUEST GRAY_REQUEST);
 	lab_expect(g, GRAY_TAGGED GRAY_TAGGED);
 	lab_send(g, OK(1, "1") OK(1, "2"));
@@ -569,8 +535,8 @@ static void pipelining(void **state)
 
 	/* likewise on the gray side */
 	g = -1;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	lab_send(c, GRAY_REQUEST);
 	lab_expect(g, GRAY_TAGGED);
 	lab_send(c, BASE_REQUEST);
@@ -584,8 +550,8 @@ static void pipelining(void **state)
 
 	/* more than can be followed: what comes on top goes there as it is */
 	g = -1;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	for (int i = 0; i < LW_PIPELINE_MAX; i++) {
 		lab_send(c, GRAY_REQUEST);
 		lab_expect(g, GRAY_TAGGED);
@@ -606,7 +572,7 @@ static void upgrade_stays_on_its_route(void **state)
 	int c, b, g;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, "GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 	g = lab_accept_request(gray);
 	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
@@ -626,7 +592,7 @@ static void upgrade_stays_on_its_route(void **state)
 
 	/* refused: an ordinary response, an ordinary connection */
 	g = -1;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, "GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 	g = lab_accept_request(gray);
 	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
@@ -648,8 +614,8 @@ static void request_in_a_tunnel(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	lab_send(c, upgrade);
 	lab_expect(g, upgrade);
 	lab_send(g, switching);
@@ -677,9 +643,9 @@ static void connect_is_a_tunnel_at_once(void **state)
 	for (int with_up = 0; with_up < 2; with_up++) {
 		int c, b, g = -1;
 
-		open_pair(&c, &b);
+		open_pair(LAB_BASE, base, &c, &b);
 		if (with_up)
-			gray_turn(c, &g);
+			gray_turn(c, gray, &g);
 		lab_send(c, "CONNECT a:1 HTTP/1.1\r\nx-mse-tag: gray\r\n\r\n");
 		if (g < 0)
 			g = lab_accept_request(gray);
@@ -701,7 +667,7 @@ static void end_of_file_ends_the_response(void **state)
 	int c, b, g;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, GRAY_REQUEST);
 	g = lab_accept_request(gray);
 	lab_expect(g, GRAY_TAGGED);
@@ -724,7 +690,7 @@ static void end_of_file_behind_many_bytes(void **state)
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 			int c, b, g;
 
-			open_pair(&c, &b);
+			open_pair(LAB_BASE, base, &c, &b);
 			lab_send(c, GRAY_REQUEST);
 			g = lab_accept_request(gray);
 			lab_expect(g, GRAY_TAGGED);
@@ -752,7 +718,7 @@ static void end_of_file_in_another_process(void **state)
 	pid_t reader;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, GRAY_REQUEST);
 	g = lab_accept_request(gray);
 	lab_expect(g, GRAY_TAGGED);
@@ -791,7 +757,7 @@ static void half_close_by_the_client(void **state)
 	int c, b, g;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, GRAY_REQUEST);
 	shutdown(c, SHUT_WR);
 	g = lab_accept_request(gray);
@@ -835,9 +801,9 @@ static void announced_close_ends_the_connection(void **state)
 		size_t row = i / 2;
 		int c, b, g = -1;
 
-		open_pair(&c, &b);
+		open_pair(LAB_BASE, base, &c, &b);
 		if (i % 2)
-			gray_turn(c, &g);
+			gray_turn(c, gray, &g);
 		lab_send(c, rows[row].request);
 		if (g < 0)
 			g = lab_accept_request(gray);
@@ -867,10 +833,10 @@ static void own_peer_has_closed(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		open_pair(&c, &b);
+		open_pair(LAB_BASE, base, &c, &b);
 		g = -1;
 		if (i)
-			gray_turn(c, &g);
+			gray_turn(c, gray, &g);
 		close(b);
 		for (int ms = 0; ms < lab_patience_ms(5000); ms++) {
 			assert_int_equal(getsockopt(c, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
@@ -901,7 +867,7 @@ static void pipelined_behind_a_punt(void **state)
 	int c, b, g;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, GRAY_REQUEST GRAY_REQUEST);
 	g = lab_accept_request(gray);
 	lab_expect(g, GRAY_TAGGED);
@@ -925,7 +891,7 @@ static void sends_of_all_sizes_after_a_split_head(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	for (size_t cut = 1; cut < 600; cut += 37) {
 		for (size_t piece = 1; piece < 600; piece += 113) {
 			size_t n = (size_t)snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nContent-Length: 500\r\nX: %0550d\r\n\r\n", 1);
@@ -942,7 +908,7 @@ static void sends_of_all_sizes_after_a_split_head(void **state)
 			lab_send(b, OK(0, ""));
 			lab_expect(c, OK(0, ""));
 		}
-		gray_turn(c, &g);
+		gray_turn(c, gray, &g);
 	}
 	close(c);
 	close(b);
@@ -955,7 +921,7 @@ static void cut_off_response_is_reset(void **state)
 	int c, b, g;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, GRAY_REQUEST);
 	g = lab_accept_request(gray);
 	lab_expect(g, GRAY_TAGGED);
@@ -972,9 +938,9 @@ static void idle_upstream_may_close(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	for (int i = 0; i < 3; i++) {
-		gray_turn(c, &g);
+		gray_turn(c, gray, &g);
 		close(g);
 		g = -1;
 		lab_wait_ups_ended(c);
@@ -989,14 +955,14 @@ static void unasked_bytes_reach_nobody(void **state)
 	int c, b, g = -1;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	lab_send(g, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
 	close(g);
 	g = -1;
 	lab_wait_ups_ended(c);
 	base_turn(c, b);
-	gray_turn(c, &g);
+	gray_turn(c, gray, &g);
 	close(c);
 	close(b);
 	close(g);
@@ -1008,13 +974,13 @@ static void surplus_ends_its_connection(void **state)
 	int c, b, g = -1, next = -1;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	lab_send(c, GRAY_REQUEST);
 	lab_expect(g, GRAY_TAGGED);
 	lab_send(g, OK(4, "gray") "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
 	lab_expect(c, OK(4, "gray"));
-	gray_turn(c, &next);
+	gray_turn(c, gray, &next);
 	base_turn(c, b);
 	close(c);
 	close(b);
@@ -1033,8 +999,8 @@ static void full_upstream_socket_gets_no_head(void **state)
 	int c, b, g = -1, next = -1, up, small = 4096, middle = 100000;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	/* more than goes past its connection, of which the pod reads nothing */
 	assert_int_equal(setsockopt(g, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
 	lab_send(c, head);
@@ -1049,7 +1015,7 @@ static void full_upstream_socket_gets_no_head(void **state)
 	lab_expect(next, GRAY_TAGGED);
 	lab_send(next, OK(4, "gray"));
 	lab_expect(c, OK(4, "gray"));
-	gray_turn(c, &next);
+	gray_turn(c, gray, &next);
 	base_turn(c, b);
 	close(c);
 	close(b);
@@ -1074,8 +1040,8 @@ static void element_of_another(void **state)
 	struct lw_up up;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	assert_int_equal(lw_kern_each_up(lab_kern(), find_bound, &cookie), 1);
 	lab_send(c, GRAY_REQUEST);
 	lab_expect(g, GRAY_TAGGED);
@@ -1100,16 +1066,16 @@ static void upstream_socket_of_another(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		open_pair(&c[i], &b[i]);
-		gray_turn(c[i], &g[i]);
+		open_pair(LAB_BASE, base, &c[i], &b[i]);
+		gray_turn(c[i], gray, &g[i]);
 		assert_true(lab_flow(c[i], &f[i]));
 	}
 	f[1].ups[f[1].up & (LW_FLOW_UPS - 1)].up = f[0].ups[f[0].up & (LW_FLOW_UPS - 1)].up;
 	assert_int_equal(getsockopt(c[1], SOL_SOCKET, SO_COOKIE, &down, &len), 0);
 	assert_int_equal(bpf_map_update_elem(fd, &down, &f[1], BPF_EXIST), 0);
-	gray_turn(c[1], &other);
+	gray_turn(c[1], gray, &other);
 	lab_expect_nothing(g[0]);
-	gray_turn(c[0], &g[0]);
+	gray_turn(c[0], gray, &g[0]);
 	for (int i = 0; i < 2; i++) {
 		base_turn(c[i], b[i]);
 		close(c[i]);
@@ -1124,9 +1090,8 @@ static void refused_gray_falls_back(void **state)
 	int c, b;
 
 	(void)state;
-	lab_drain(gray);
-	close(gray);
-	open_pair(&c, &b);
+	lab_unlisten(gray);
+	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, GRAY_REQUEST);
 	/* by way of the agent: a second connection to the base pod */
 	int b2 = lab_accept_request(base);
@@ -1138,7 +1103,7 @@ static void refused_gray_falls_back(void **state)
 	gray = lab_listen(LAB_GRAY);
 	int g = -1;
 
-	gray_turn(c, &g);
+	gray_turn(c, gray, &g);
 	close(c);
 	close(b);
 	close(b2);
@@ -1173,8 +1138,8 @@ static void big_bodies_in_part(void **state)
 	struct lw_flow f;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	for (int round = 0; round < 2; round++) {
 		snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nContent-Length: %d\r\n\r\n", N);
 		lab_send(c, head);
@@ -1182,7 +1147,7 @@ static void big_bodies_in_part(void **state)
 		pump(c, b, body, N);
 		lab_send(b, OK(0, ""));
 		lab_expect(c, OK(0, ""));
-		gray_turn(c, &g);
+		gray_turn(c, gray, &g);
 
 		snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", N);
 		lab_send(c, head);
@@ -1226,8 +1191,8 @@ static void many_chunks(void **state)
 		n += (size_t)sprintf(body + n, "\r\n");
 	}
 	n += (size_t)sprintf(body + n, "0\r\n\r\n");
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	for (int i = 0; i < 2; i++) {
 		static const char plain[] = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
 		static const char tagged[] = "POST / HTTP/1.1\r\nx-mse-tag: gray\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -1260,7 +1225,7 @@ static void answers_do_not_mix(void **state)
 
 	(void)state;
 	for (int i = 0; i < N; i++)
-		open_pair(&c[i], &b[i]);
+		open_pair(LAB_BASE, base, &c[i], &b[i]);
 	for (int i = 0; i < N; i++) {
 		char req[128], want[160];
 
@@ -1301,8 +1266,8 @@ static void pool_serves_connections_in_a_row(void **state)
 		struct lw_flow f;
 		int c, b, g = -1;
 
-		open_pair(&c, &b);
-		gray_turn(c, &g);
+		open_pair(LAB_BASE, base, &c, &b);
+		gray_turn(c, gray, &g);
 		assert_true(lab_flow(c, &f));
 		used[i] = f.ups[f.up].up;
 		assert_true(used[i]);
@@ -1355,10 +1320,10 @@ static void ended_socket_of_the_pool_is_passed_over(void **state)
 		int c, b, g = -1;
 
 		assert_in_range(i, 0, 10000);
-		open_pair(&c, &b);
+		open_pair(LAB_BASE, base, &c, &b);
 		/* demand fills the pool */
 		n = end_pooled(marked, sizeof(marked) / sizeof(marked[0]));
-		gray_turn(c, &g);
+		gray_turn(c, gray, &g);
 		assert_true(lab_flow(c, &f));
 		for (size_t k = 0; k < n; k++)
 			assert_true(f.ups[f.up].up != marked[k]);
@@ -1373,9 +1338,9 @@ static void begin_a_body(int *c, int *b, int *g)
 	static const char half[] = "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 8\r\n\r\nhalf";
 
 	*g = -1;
-	open_pair(c, b);
+	open_pair(LAB_BASE, base, c, b);
 	/* or the request would be with the agent, not on an upstream socket */
-	gray_turn(*c, g);
+	gray_turn(*c, gray, g);
 	lab_send(*c, half);
 	lab_expect(*g, half);
 }
@@ -1402,8 +1367,8 @@ static void base_goes_on_without_the_agent(void **state)
 	int c, b, g = -1, half_c, half_b, half_g;
 
 	(void)state;
-	open_pair(&c, &b);
-	gray_turn(c, &g);
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
 	base_turn(c, b);
 	begin_a_body(&half_c, &half_b, &half_g);
 	lab_kill_agent();
@@ -1421,7 +1386,7 @@ static void base_goes_on_without_the_agent(void **state)
 	close(c);
 	close(b);
 	rest_of_a_body_is_refused(half_c, half_b, half_g);
-	open_pair(&c, &b);
+	open_pair(LAB_BASE, base, &c, &b);
 	base_turn(c, b);
 	close(c);
 	close(b);
@@ -1438,9 +1403,9 @@ static void held_back_behind_a_redirect(void **state)
 	for (int with_up = 0; with_up < 2; with_up++) {
 		int c, b, g = -1;
 
-		open_pair(&c, &b);
+		open_pair(LAB_BASE, base, &c, &b);
 		if (with_up) {
-			gray_turn(c, &g);
+			gray_turn(c, gray, &g);
 			base_turn(c, b);
 		}
 		lab_send(c, GRAY_REQUEST "GET /a HT");
@@ -1463,48 +1428,48 @@ static void held_back_behind_a_redirect(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(base_request_is_untouched, two_pods_clean),
-		cmocka_unit_test_teardown(requests_alternate_on_one_connection, two_pods_clean),
-		cmocka_unit_test_teardown(tagged_request_goes_as_it_is, two_pods_clean),
-		cmocka_unit_test_teardown(other_values_are_base, two_pods_clean),
-		cmocka_unit_test_teardown(untagged_leaves_the_gray_pod, two_pods_clean),
-		cmocka_unit_test_teardown(gray_pods_own_requests_are_gray, two_pods_clean),
-		cmocka_unit_test_teardown(cluster_ip_becomes_a_pod, two_pods_clean),
-		cmocka_unit_test_teardown(framing_through_gray, two_pods_clean),
-		cmocka_unit_test_teardown(heads_in_pieces, two_pods_clean),
-		cmocka_unit_test_teardown(heads_up_to_16k, two_pods_clean),
-		cmocka_unit_test_teardown(doubt_is_opaque, two_pods_clean),
-		cmocka_unit_test_teardown(doubt_behind_a_doubtful_response, two_pods_clean),
-		cmocka_unit_test_teardown(head_over_16k_is_opaque, two_pods_clean),
-		cmocka_unit_test_teardown(pipelining, two_pods_clean),
-		cmocka_unit_test_teardown(upgrade_stays_on_its_route, two_pods_clean),
-		cmocka_unit_test_teardown(request_in_a_tunnel, two_pods_clean),
-		cmocka_unit_test_teardown(connect_is_a_tunnel_at_once, two_pods_clean),
-		cmocka_unit_test_teardown(end_of_file_ends_the_response, two_pods_clean),
-		cmocka_unit_test_teardown(own_peer_has_closed, two_pods_clean),
-		cmocka_unit_test_teardown(announced_close_ends_the_connection, two_pods_clean),
-		cmocka_unit_test_teardown(pipelined_behind_a_punt, two_pods_clean),
-		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, two_pods_clean),
-		cmocka_unit_test_teardown(end_of_file_behind_many_bytes, two_pods_clean),
-		cmocka_unit_test_teardown(end_of_file_in_another_process, two_pods_clean),
-		cmocka_unit_test_teardown(half_close_by_the_client, two_pods_clean),
-		cmocka_unit_test_teardown(cut_off_response_is_reset, two_pods_clean),
-		cmocka_unit_test_teardown(idle_upstream_may_close, two_pods_clean),
-		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, two_pods_clean),
-		cmocka_unit_test_teardown(surplus_ends_its_connection, two_pods_clean),
-		cmocka_unit_test_teardown(full_upstream_socket_gets_no_head, two_pods_clean),
-		cmocka_unit_test_teardown(element_of_another, two_pods_clean),
-		cmocka_unit_test_teardown(upstream_socket_of_another, two_pods_clean),
-		cmocka_unit_test_teardown(refused_gray_falls_back, two_pods_clean),
-		cmocka_unit_test_teardown(big_bodies_in_part, two_pods_clean),
-		cmocka_unit_test_teardown(many_chunks, two_pods_clean),
-		cmocka_unit_test_teardown(answers_do_not_mix, two_pods_clean),
-		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, two_pods_clean),
-		cmocka_unit_test_teardown(ended_socket_of_the_pool_is_passed_over, two_pods_clean),
-		cmocka_unit_test_teardown(held_back_behind_a_redirect, two_pods_clean),
-		cmocka_unit_test_teardown(the_agent_is_told_to_end, two_pods_clean),
-		cmocka_unit_test_teardown(base_goes_on_without_the_agent, two_pods_clean),
+		cmocka_unit_test_teardown(base_request_is_untouched, lab_clean),
+		cmocka_unit_test_teardown(requests_alternate_on_one_connection, lab_clean),
+		cmocka_unit_test_teardown(tagged_request_goes_as_it_is, lab_clean),
+		cmocka_unit_test_teardown(other_values_are_base, lab_clean),
+		cmocka_unit_test_teardown(untagged_leaves_the_gray_pod, lab_clean),
+		cmocka_unit_test_teardown(gray_pods_own_requests_are_gray, lab_clean),
+		cmocka_unit_test_teardown(cluster_ip_becomes_a_pod, lab_clean),
+		cmocka_unit_test_teardown(framing_through_gray, lab_clean),
+		cmocka_unit_test_teardown(heads_in_pieces, lab_clean),
+		cmocka_unit_test_teardown(heads_up_to_16k, lab_clean),
+		cmocka_unit_test_teardown(doubt_is_opaque, lab_clean),
+		cmocka_unit_test_teardown(doubt_behind_a_doubtful_response, lab_clean),
+		cmocka_unit_test_teardown(head_over_16k_is_opaque, lab_clean),
+		cmocka_unit_test_teardown(pipelining, lab_clean),
+		cmocka_unit_test_teardown(upgrade_stays_on_its_route, lab_clean),
+		cmocka_unit_test_teardown(request_in_a_tunnel, lab_clean),
+		cmocka_unit_test_teardown(connect_is_a_tunnel_at_once, lab_clean),
+		cmocka_unit_test_teardown(end_of_file_ends_the_response, lab_clean),
+		cmocka_unit_test_teardown(own_peer_has_closed, lab_clean),
+		cmocka_unit_test_teardown(announced_close_ends_the_connection, lab_clean),
+		cmocka_unit_test_teardown(pipelined_behind_a_punt, lab_clean),
+		cmocka_unit_test_teardown(sends_of_all_sizes_after_a_split_head, lab_clean),
+		cmocka_unit_test_teardown(end_of_file_behind_many_bytes, lab_clean),
+		cmocka_unit_test_teardown(end_of_file_in_another_process, lab_clean),
+		cmocka_unit_test_teardown(half_close_by_the_client, lab_clean),
+		cmocka_unit_test_teardown(cut_off_response_is_reset, lab_clean),
+		cmocka_unit_test_teardown(idle_upstream_may_close, lab_clean),
+		cmocka_unit_test_teardown(unasked_bytes_reach_nobody, lab_clean),
+		cmocka_unit_test_teardown(surplus_ends_its_connection, lab_clean),
+		cmocka_unit_test_teardown(full_upstream_socket_gets_no_head, lab_clean),
+		cmocka_unit_test_teardown(element_of_another, lab_clean),
+		cmocka_unit_test_teardown(upstream_socket_of_another, lab_clean),
+		cmocka_unit_test_teardown(refused_gray_falls_back, lab_clean),
+		cmocka_unit_test_teardown(big_bodies_in_part, lab_clean),
+		cmocka_unit_test_teardown(many_chunks, lab_clean),
+		cmocka_unit_test_teardown(answers_do_not_mix, lab_clean),
+		cmocka_unit_test_teardown(pool_serves_connections_in_a_row, lab_clean),
+		cmocka_unit_test_teardown(ended_socket_of_the_pool_is_passed_over, lab_clean),
+		cmocka_unit_test_teardown(held_back_behind_a_redirect, lab_clean),
+		cmocka_unit_test_teardown(the_agent_is_told_to_end, lab_clean),
+		cmocka_unit_test_teardown(base_goes_on_without_the_agent, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("steer", tests, setup, two_pods_stop);
+	return RUN_BOTH_WAYS("steer", tests, setup, lab_teardown);
 }

@@ -47,18 +47,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	close(blue);
-	return two_pods_stop(state);
-}
-
-static int clean(void **state)
-{
-	lab_drain(blue);
-	return two_pods_clean(state);
-}
-
 struct row {
 	const char *request, *arrives;
 };
@@ -324,14 +312,14 @@ static void not_believed_in_pieces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(baggage, clean),
-		cmocka_unit_test_teardown(baggage_as_evidence, clean),
-		cmocka_unit_test_teardown(baggage_and_modifiers, clean),
-		cmocka_unit_test_teardown(baggage_in_pieces, clean),
-		cmocka_unit_test_teardown(not_believed, clean),
-		cmocka_unit_test_teardown(trust_comes_and_goes, clean),
-		cmocka_unit_test_teardown(not_believed_in_pieces, clean),
+		cmocka_unit_test_teardown(baggage, lab_clean),
+		cmocka_unit_test_teardown(baggage_as_evidence, lab_clean),
+		cmocka_unit_test_teardown(baggage_and_modifiers, lab_clean),
+		cmocka_unit_test_teardown(baggage_in_pieces, lab_clean),
+		cmocka_unit_test_teardown(not_believed, lab_clean),
+		cmocka_unit_test_teardown(trust_comes_and_goes, lab_clean),
+		cmocka_unit_test_teardown(not_believed_in_pieces, lab_clean),
 	};
 
-	return RUN_BOTH_WAYS("tags", tests, setup, teardown);
+	return RUN_BOTH_WAYS("tags", tests, setup, lab_teardown);
 }

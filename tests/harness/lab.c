@@ -7,6 +7,7 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <linux/if.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -392,20 +393,6 @@ void lab_resume_agent(void)
 	CHECK(!kill(lab.agent, SIGCONT), "have the agent go on");
 }
 
-void lab_stop(void)
-{
-	char path[512];
-
-	lab_kill_agent();
-	lw_kern_close(&lab.kern);
-	umount2(lab.bpffs, MNT_DETACH);
-	rmdir(lab.bpffs);
-	/* a cgroup goes when its last process has left it */
-	snprintf(path, sizeof(path), "%.*s/cgroup.procs", (int)(strrchr(lab.cgroup, '/') - lab.cgroup), lab.cgroup);
-	write_file(path, "0");
-	rmdir(lab.cgroup);
-}
-
 static socklen_t sockaddr(const char *ip, uint16_t port, struct sockaddr_storage *ret)
 {
 	struct sockaddr_in *a4 = (struct sockaddr_in *)ret;
@@ -422,6 +409,9 @@ static socklen_t sockaddr(const char *ip, uint16_t port, struct sockaddr_storage
 	return sizeof(*a4);
 }
 
+static int listeners[16];
+static size_t nlisteners;
+
 int lab_listen(const char *ip)
 {
 	struct sockaddr_storage a;
@@ -430,6 +420,8 @@ int lab_listen(const char *ip)
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	CHECK(!bind(fd, (struct sockaddr *)&a, len) && !listen(fd, 1024), "listen on %s", ip);
+	CHECK(nlisteners < sizeof(listeners) / sizeof(listeners[0]), "too many listeners");
+	listeners[nlisteners++] = fd;
 	return fd;
 }
 
@@ -523,6 +515,49 @@ void lab_drain(int listener)
 	for (size_t i = nwaiting; i-- > 0;)
 		if (waiting[i].listener == listener)
 			close(take_waiting(i));
+}
+
+int lab_clean(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < nlisteners; i++)
+		lab_drain(listeners[i]);
+	return 0;
+}
+
+void lab_unlisten(int listener)
+{
+	lab_drain(listener);
+	close(listener);
+	for (size_t i = 0; i < nlisteners; i++)
+		if (listeners[i] == listener) {
+			listeners[i] = listeners[--nlisteners];
+			return;
+		}
+	CHECK(false, "not a listener");
+}
+
+void lab_stop(void)
+{
+	char path[512];
+
+	while (nlisteners)
+		lab_unlisten(listeners[nlisteners - 1]);
+	lab_kill_agent();
+	lw_kern_close(&lab.kern);
+	umount2(lab.bpffs, MNT_DETACH);
+	rmdir(lab.bpffs);
+	/* a cgroup goes when its last process has left it */
+	snprintf(path, sizeof(path), "%.*s/cgroup.procs", (int)(strrchr(lab.cgroup, '/') - lab.cgroup), lab.cgroup);
+	write_file(path, "0");
+	rmdir(lab.cgroup);
+}
+
+int lab_teardown(void **state)
+{
+	(void)state;
+	lab_stop();
+	return 0;
 }
 
 int lab_connect_from(const char *from, const char *ip, uint16_t port)
@@ -668,6 +703,25 @@ static int find_one(uint64_t cookie, const struct lw_flow *flow, void *arg)
 		return 0;
 	*f->ret = *flow;
 	return 1;
+}
+
+struct tcp_info lab_tcp_info(int fd)
+{
+	struct tcp_info i;
+	socklen_t len = sizeof(i);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
+	return i;
+}
+
+static int is_upstream(uint64_t cookie, const struct lw_up *up, void *arg)
+{
+	return cookie == *(const uint64_t *)arg && !(up->flags & LW_UP_GONE);
+}
+
+bool lab_has_upstream(uint64_t cookie)
+{
+	return lw_kern_each_up(lab.kern, is_upstream, &cookie) == 1;
 }
 
 bool lab_flow(int fd, struct lw_flow *ret)

@@ -15,6 +15,7 @@
 #include "core/rules.h"
 
 struct lw_kern;
+struct tcp_info;
 
 #define LAB_PORT 8080
 #define LAB_BASE "127.0.0.11"
@@ -86,14 +87,18 @@ int lab_patience_ms(int ms);
 
 /* Addresses with a colon are IPv6, with a socket of that family: "::ffff:127.0.0.11" too. */
 
-/* A listening socket on ip:LAB_PORT. */
+/* A listening socket on ip:LAB_PORT. lab_stop() closes it, or lab_unlisten() before that. */
 int lab_listen(const char *ip);
+void lab_unlisten(int listener);
 /* The server's end of c. Connections that came before it are kept for lab_accept_request(). */
 int lab_accept(int listener, int c);
 /* The next connection that sends something: the agent may have opened others ahead of demand. */
 int lab_accept_request(int listener);
 /* Closes what neither of the two has returned. */
 void lab_drain(int listener);
+/* For cmocka: lab_drain() of all listeners, so that no connection is left for the next test; lab_stop(). */
+int lab_clean(void **state);
+int lab_teardown(void **state);
 /* A connection to ip:port. */
 int lab_connect(const char *ip, uint16_t port);
 /* Connects from an address of its own, such as a pod's. */
@@ -117,6 +122,10 @@ void lab_expect_reset(int fd);
 uint64_t lab_count(unsigned int reason);
 /* Likewise by evidence. */
 uint64_t lab_count_evidence(unsigned int evidence);
+/* What the kernel says of its connection. */
+struct tcp_info lab_tcp_info(int fd);
+/* There is a row of this upstream socket, and it has not been let go of. */
+bool lab_has_upstream(uint64_t cookie);
 /* The flow of the connection whose local port is fd's. */
 bool lab_flow(int fd, struct lw_flow *ret);
 /* Waits until its last request has an upstream socket; the last byte of that one's address. */

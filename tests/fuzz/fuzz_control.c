@@ -22,10 +22,7 @@
 #include "daemon/seen.h"
 #include "daemon/show.h"
 #include "daemon/source.h"
-#include "kern/devices.h"
-#include "kern/host_pods.h"
-#include "kern/kern.h"
-#include "kern/learned.h"
+#include "../harness/fake_kern.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,149 +32,13 @@ static void require(bool holds)
 		abort();
 }
 
-/* ---- a kernel side, and a source ---- */
-
-struct lw_kern {
-	int nothing;
-};
-
-uint64_t lw_kern_generation(const struct lw_kern *kern)
-{
-	(void)kern;
-	return 4;
-}
-
-void lw_kern_heartbeat(struct lw_kern *kern)
-{
-	(void)kern;
-}
-
-enum lw_kern_mode lw_kern_mode(const struct lw_kern *kern)
-{
-	(void)kern;
-	return LW_KERN_MODE_MSG;
-}
-
-const char *lw_kern_mode_name(enum lw_kern_mode mode)
-{
-	(void)mode;
-	return "msg";
-}
-
-const struct lw_selftest_result *lw_kern_selftests(const struct lw_kern *kern)
-{
-	static const struct lw_selftest_result tests[] = { { .name = "one", .about = "so it is", .ok = true }, {} };
-
-	(void)kern;
-	return tests;
-}
-
-uint32_t lw_kern_selftests_us(const struct lw_kern *kern)
-{
-	(void)kern;
-	return 123456;
-}
-
-enum lw_past lw_kern_past(const struct lw_kern *kern)
-{
-	(void)kern;
-	return LW_PAST_RESPONSES;
-}
-
-uint32_t lw_kern_keeps(const struct lw_kern *kern, uint32_t *ret_noticed)
-{
-	(void)kern;
-	*ret_noticed = 0;
-	return LW_KEEP_SPLICE;
-}
-
-int lw_kern_each_kept(struct lw_kern *kern,
-		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
-{
-	(void)kern;
-	cb(&(struct lw_kept_key){ .pid = 7 }, &(struct lw_kept){ .why = LW_KEEP_NAME, .comm = "curl" }, arg);
-	return 0;
-}
-
-void lw_host_pods_count(const struct lw_host_pods *pods, size_t *ret_n, size_t *ret_found)
-{
-	(void)pods;
-	*ret_n = 3;
-	*ret_found = 2;
-}
-
-size_t lw_kern_kept_pods(const struct lw_kern *kern)
-{
-	(void)kern;
-	return 0;
-}
-
-bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr)
-{
-	(void)kern;
-	return addr->ip[15] == 7;
-}
-
-size_t lw_devices_count(const struct lw_devices *devices, size_t *ret_patterns)
-{
-	(void)devices;
-	*ret_patterns = 0;
-	return 0;
-}
-
-void lw_devices_each_other(struct lw_devices *devices, lw_other_cb cb, void *arg)
-{
-	(void)devices;
-	cb("sockops", "theirs", true, arg);
-}
-
-const char *const *lw_kern_attached(const struct lw_kern *kern)
-{
-	static const char *const attached[] = { NULL };
-
-	(void)kern;
-	return attached;
-}
-
-int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
-{
-	(void)kern;
-	return cb(1, &(struct lw_flow){ .workload = 1, .route = LW_ROUTE_UP, .lane = 1 }, arg);
-}
-
-int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
-{
-	(void)kern;
-	return cb(2, &(struct lw_up){}, arg);
-}
-
-int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg)
-{
-	(void)kern;
-	return cb(&(struct lw_stat_key){ .lane = 1 }, 5, arg);
-}
-
-void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_reads, bool *ret_pods,
-		      uint64_t *ret_uncounted)
-{
-	(void)kern;
-	*ret_inbound = *ret_reads = true;
-	*ret_pods = true;
-	*ret_uncounted = 1;
-}
+/* ---- what the kernel side has learned, and a source ---- */
 
 int lw_learned_trace(const struct lw_kern *kern, const struct lw_trace_key *key, struct lw_trace *ret)
 {
 	(void)kern;
 	*ret = (struct lw_trace){ .lane = (unsigned char)key->id[0] % (LW_IN_UNKNOWN + 1) };
 	return key->id[1] & 1 ? -ENOENT : 0;
-}
-
-void lw_learned_each_process(const struct lw_kern *kern,
-			     void (*cb)(const struct lw_task_key *key, const struct lw_task *task, void *arg), void *arg)
-{
-	(void)kern;
-	cb(&(struct lw_task_key){ .tid = (unsigned int)getpid() }, &(struct lw_task){ .n = { 1, 2 }, .total = 3 }, arg);
 }
 
 bool lw_source_ready(const struct lw_source *source)
@@ -220,7 +81,7 @@ static struct lw_image *the_image(void)
 
 static void ask(const char *request)
 {
-	static struct lw_kern kern;
+	static struct lw_kern kern = { .mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 1 };
 	static struct lw_listing listing;
 	static struct lw_findings findings;
 	static struct lw_seen seen;

@@ -17,19 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define GRAY 1
 #define START "GET / HTTP/1.1\r\n"
 
-static void build(void)
-{
-	struct lw_rules *rules;
-	char err[256];
-
-	if (lw_image_new(&image) || lw_rules_new(&rules) || lw_rules_use_baggage(rules) ||
-	    lw_rules_lane(rules, GRAY, "gray", "x-tag", "gray", err, sizeof(err)) ||
-	    lw_rules_lane(rules, 2, "blue", "x-tag", "b,e", err, sizeof(err)) ||
-	    lw_rules_lane(rules, 3, "green", "env", "green", err, sizeof(err)) || lw_rules_finish(rules, image) ||
-	    lw_image_seal(image))
-		abort();
-	lw_rules_free(&rules);
-}
+static const struct image_lane lanes[] = {
+	{ GRAY, "gray", "x-tag", "gray" },
+	{ 2, "blue", "x-tag", "b,e" },
+	{ 3, "green", "env", "green" },
+	{ 0 },
+};
 
 /* False: no head. */
 static bool decide(struct lw_head *head, size_t len, bool untrusted, struct lw_decision *d)
@@ -61,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len;
 
 	if (!image)
-		build();
+		image_build(lanes, true, NULL, 0);
 	if (size < 1 || size > 4096)
 		return 0;
 	len = sizeof(START) - 1;

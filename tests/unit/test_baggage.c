@@ -32,33 +32,14 @@ static const struct lw_rules_cond is_li = { LW_SUBJECT_HEADER, LW_OP_EXACT, "u",
 /* The entry rule: u is li. */
 static uint32_t build(bool baggage, const struct lw_rules_entry *entry)
 {
-	static const struct {
-		uint16_t lane;
-		const char *name, *header, *value;
-	} lanes[] = {
+	static const struct image_lane lanes[] = {
 		{ GRAY, "gray", "x-mse-tag", "gray" },
 		{ BLUE, "blue", "X-Mse-Tag", "blue" },
 		{ ODD, "odd", "X-Env", "a b,c;%\"\xc3\xa4" },
+		{ 0 },
 	};
-	struct lw_rules *rules;
-	uint32_t at = 0;
-	char err[256] = "";
 
-	lw_image_free(&image);
-	assert_int_equal(lw_image_new(&image), 0);
-	assert_int_equal(lw_rules_new(&rules), 0);
-	if (baggage)
-		assert_int_equal(lw_rules_use_baggage(rules), 0);
-	for (size_t i = 0; i < N(lanes); i++)
-		assert_int_equal(lw_rules_lane(rules, lanes[i].lane, lanes[i].name, lanes[i].header, lanes[i].value, err,
-					       sizeof(err)),
-				 0);
-	if (entry && lw_rules_workload(rules, entry, 1, &at, err, sizeof(err)))
-		fail_msg("%s", err);
-	assert_int_equal(lw_rules_finish(rules, image), 0);
-	assert_int_equal(lw_image_seal(image), 0);
-	lw_rules_free(&rules);
-	return at;
+	return image_build(lanes, baggage, entry, entry ? 1 : 0);
 }
 
 static struct lw_decision decide(const char *lines, unsigned own_lane, uint32_t entry, bool untrusted)
@@ -77,14 +58,6 @@ static struct lw_decision decide(const char *lines, unsigned own_lane, uint32_t 
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
 	lw_decide(&head, 0, own_lane, &(const struct lw_learned){}, entry, &d);
 	return d;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	lw_image_free(&image);
-	lw_regex_cache_clear();
-	return 0;
 }
 
 static void test_evidence(void **state)
@@ -330,9 +303,9 @@ static void test_blocks(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_evidence, teardown), cmocka_unit_test_teardown(test_what_to_do, teardown),
-		cmocka_unit_test_teardown(test_limits, teardown),   cmocka_unit_test_teardown(test_untrusted, teardown),
-		cmocka_unit_test_teardown(test_blocks, teardown),
+		cmocka_unit_test_teardown(test_evidence, image_teardown), cmocka_unit_test_teardown(test_what_to_do, image_teardown),
+		cmocka_unit_test_teardown(test_limits, image_teardown),   cmocka_unit_test_teardown(test_untrusted, image_teardown),
+		cmocka_unit_test_teardown(test_blocks, image_teardown),
 	};
 
 	return !!cmocka_run_group_tests_name("baggage", tests, NULL, NULL);

@@ -45,31 +45,14 @@ static uint32_t throw_dice(void)
 /* The workload of a test: its rules, and what they say of the dice. */
 static uint32_t build(const struct lw_rules_entry *entries, size_t n)
 {
-	static const struct {
-		uint16_t lane;
-		const char *name, *header, *value;
-	} lanes[] = {
+	static const struct image_lane lanes[] = {
 		{ GRAY, "gray", "x-mse-tag", "gray" },
 		{ BLUE, "blue", "x-mse-tag", "blue" },
 		{ GREEN, "green", "X-Lane", "green" },
+		{ 0 },
 	};
-	struct lw_rules *rules;
-	uint32_t entry = 0;
-	char err[256] = "";
 
-	lw_image_free(&image);
-	assert_int_equal(lw_image_new(&image), 0);
-	assert_int_equal(lw_rules_new(&rules), 0);
-	for (size_t i = 0; i < N(lanes); i++)
-		assert_int_equal(lw_rules_lane(rules, lanes[i].lane, lanes[i].name, lanes[i].header,
-					       lanes[i].value, err, sizeof(err)),
-				 0);
-	if (n && lw_rules_workload(rules, entries, n, &entry, err, sizeof(err)))
-		fail_msg("%s", err);
-	assert_int_equal(lw_rules_finish(rules, image), 0);
-	assert_int_equal(lw_image_seal(image), 0);
-	lw_rules_free(&rules);
-	return entry;
+	return image_build(lanes, false, entries, n);
 }
 
 static struct lw_decision decide_for(const struct lw_learned *learned, const char *target, const char *lines, unsigned own_lane,
@@ -95,14 +78,6 @@ static struct lw_decision decide_for(const struct lw_learned *learned, const cha
 static struct lw_decision decide(const char *target, const char *lines, unsigned own_lane, uint32_t entry)
 {
 	return decide_for(&(const struct lw_learned){}, target, lines, own_lane, entry);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	lw_image_free(&image);
-	lw_regex_cache_clear();
-	return 0;
 }
 
 /* ---- evidence ---- */
@@ -420,12 +395,12 @@ static void test_steps(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_evidence, teardown),
-		cmocka_unit_test_teardown(test_elsewhere, teardown),
-		cmocka_unit_test_teardown(test_conditions, teardown),
-		cmocka_unit_test_teardown(test_and_or, teardown),
-		cmocka_unit_test_teardown(test_weight, teardown),
-		cmocka_unit_test_teardown(test_steps, teardown),
+		cmocka_unit_test_teardown(test_evidence, image_teardown),
+		cmocka_unit_test_teardown(test_elsewhere, image_teardown),
+		cmocka_unit_test_teardown(test_conditions, image_teardown),
+		cmocka_unit_test_teardown(test_and_or, image_teardown),
+		cmocka_unit_test_teardown(test_weight, image_teardown),
+		cmocka_unit_test_teardown(test_steps, image_teardown),
 	};
 
 	return !!cmocka_run_group_tests_name("lane", tests, NULL, NULL);

@@ -25,11 +25,11 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../hop/pattern.h"
 #include "../harness/target.h"
+#include "../harness/tool.h"
 
 #define TARGETS_MAX 16
 #define HEAD_MAX 512
@@ -62,14 +62,6 @@ static struct {
 static struct conn *conns;
 static unsigned int slots, opened, opening, done, waiting; /* waiting: answered, held */
 static int ep;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static void watch(struct conn *c, uint32_t events, int op)
 {

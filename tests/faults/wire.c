@@ -24,8 +24,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../harness/tool.h"
 
 #define FRAME_MAX 65536
 #define REORDER_US 5000
@@ -59,23 +60,12 @@ static void die(const char *what)
 
 static uint64_t draw(uint64_t below)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (rng >> 11) % below;
+	return (next_random(&rng) >> 11) % below;
 }
 
 static bool chance(unsigned int per_mille)
 {
 	return per_mille && draw(1000) < per_mille;
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static void plain(const char *device)

@@ -5,14 +5,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 void set_deadline(struct conn *c, uint64_t deadline)
 {
 	c->deadline = deadline;

@@ -16,6 +16,8 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "../harness/tool.h"
+
 #define HEAD_MAX (64u << 10)
 #define IN_MAX (256u << 10)
 #define OUT_MAX (8u << 20) /* an echo stops reading when this much waits for its reader */
@@ -132,7 +134,8 @@ struct conn {
 	uint64_t body_len, body_hash;
 	uint64_t kbps; /* at which the body is read; 0: as it comes */
 	char tag[256], id[128];
-	struct buf head, forward; /* head as received, or the body to echo; header lines for the next hop */
+	/* head as received, or the body to echo; header lines for the next hop */
+	struct buf head, forward;
 	struct buf target; /* as asked for */
 
 	/* the answer */
@@ -170,7 +173,6 @@ bool parse_endpoint(const char *text, struct endpoint *ret);
 void die(const char *what) __attribute__((noreturn));
 
 /* conn.c */
-uint64_t now_ms(void);
 /* ms; 0: none. */
 void set_deadline(struct conn *c, uint64_t deadline);
 void watch(struct worker *w, struct object *ob, uint32_t events);

@@ -31,8 +31,9 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../harness/tool.h"
 
 #define CONNECTIONS_MAX 4096
 #define ANSWER_MAX 8192
@@ -67,22 +68,6 @@ static unsigned long taken;
 static uint64_t rng, until_ms;
 static volatile sig_atomic_t enough;
 static int ep;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static uint64_t draw(void)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng;
-}
 
 __attribute__((format(printf, 1, 2))) static void report(const char *format, ...)
 {
@@ -142,7 +127,7 @@ static void dial(struct conn *c, unsigned int slot)
 static void make_trace(unsigned long id, char *ret, size_t room)
 {
 	uint64_t high = (opt.trace_seed * 1000003 + id + 1) * 0x9e3779b97f4a7c15ull, low = (high ^ high >> 29) * 0xbf58476d1ce4e5b9ull;
-	uint64_t span = draw() | 1;
+	uint64_t span = next_random(&rng) | 1;
 	char hex[33];
 
 	low ^= low >> 32;
@@ -187,9 +172,9 @@ static bool draw_tag(unsigned long id)
 	static bool first;
 
 	if (opt.tagged != 50)
-		return (draw() >> 20) % 100 < opt.tagged;
+		return (next_random(&rng) >> 20) % 100 < opt.tagged;
 	if (id % 2 == 0)
-		first = draw() >> 20 & 1;
+		first = next_random(&rng) >> 20 & 1;
 	return (id % 2 == 0) == first;
 }
 
@@ -309,16 +294,6 @@ static const char *judge(const struct conn *c, const char *body)
 	return NULL;
 }
 
-static const char *header(const char *head, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = strstr(head, "\r\n"); p; p = strstr(p + 2, "\r\n"))
-		if (!strncasecmp(p + 2, name, n) && p[2 + n] == ':')
-			return p + 3 + n + strspn(p + 3 + n, " ");
-	return NULL;
-}
-
 static bool says(const char *value, const char *word)
 {
 	return value && !strncasecmp(value, word, strlen(word));
@@ -368,10 +343,10 @@ static bool look(struct conn *c, bool eof)
 	body = end + 4;
 	got = c->len - (size_t)(body - c->in);
 	*end = 0;
-	length = header(c->in, "Content-Length");
-	keep = !eof && !says(header(c->in, "Connection"), "close") &&
-	       (!strncmp(c->in, "HTTP/1.1", 8) || says(header(c->in, "Connection"), "keep-alive"));
-	if (says(header(c->in, "Transfer-Encoding"), "chunked")) {
+	length = header_of(c->in, "Content-Length");
+	keep = !eof && !says(header_of(c->in, "Connection"), "close") &&
+	       (!strncmp(c->in, "HTTP/1.1", 8) || says(header_of(c->in, "Connection"), "keep-alive"));
+	if (says(header_of(c->in, "Transfer-Encoding"), "chunked")) {
 		char copy[ANSWER_MAX];
 
 		memcpy(copy, body, got + 1);

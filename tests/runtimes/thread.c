@@ -26,6 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../harness/tool.h"
+
 #define MESSAGE_MAX 8192
 #define HELD_MAX 100
 
@@ -48,16 +50,6 @@ static int dial(void)
 	return fd;
 }
 
-static const char *header(const char *head, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = strstr(head, "\r\n"); n && p; p = strstr(p + 2, "\r\n"))
-		if (!strncasecmp(p + 2, name, n) && p[2 + n] == ':')
-			return p + 3 + n + strspn(p + 3 + n, " ");
-	return NULL;
-}
-
 /* A whole message into buf, NUL-terminated: a head and what its Content-Length says. Its length; 0 at the end or an error. */
 static size_t message(int fd, char *buf, size_t at_once)
 {
@@ -74,7 +66,7 @@ static size_t message(int fd, char *buf, size_t at_once)
 		end = strstr(buf, "\r\n\r\n");
 		if (!end)
 			continue;
-		body = header(buf, "Content-Length") ? strtoul(header(buf, "Content-Length"), NULL, 10) : 0;
+		body = header_of(buf, "Content-Length") ? strtoul(header_of(buf, "Content-Length"), NULL, 10) : 0;
 		if ((size_t)(end + 4 - buf) + body <= len)
 			return len;
 	}
@@ -92,11 +84,11 @@ static void *serve(void *arg)
 		numbers->tid = (int)syscall(SYS_gettid);
 	}
 	while ((!early || send(fd, interim, sizeof(interim) - 1, MSG_NOSIGNAL) > 0) && message(fd, in, sip ? 1 : MESSAGE_MAX)) {
-		const char *value = header(in, forward), *body;
+		const char *value = header_of(in, forward), *body;
 		char *path = strchr(in, ' ') + 1;
 		int n;
 
-		if (again && header(in, "x-mse-tag"))
+		if (again && header_of(in, "x-mse-tag"))
 			break;
 		n = snprintf(out, sizeof(out), "GET %.*s HTTP/1.1\r\nHost: next\r\n%s%s%.*s%s\r\n", (int)strcspn(path, " "), path,
 			     value ? forward : "", value ? ": " : "", value ? (int)strcspn(value, "\r") : 0, value ? value : "",

@@ -38,6 +38,7 @@
 
 #include "../hop/pattern.h"
 #include "../harness/target.h"
+#include "../harness/tool.h"
 
 #define TARGETS_MAX 16
 #define THREADS_MAX 256
@@ -85,10 +86,7 @@ struct client {
 
 static uint64_t draw(struct client *c, uint64_t below)
 {
-	c->rng ^= c->rng << 13;
-	c->rng ^= c->rng >> 7;
-	c->rng ^= c->rng << 17;
-	return (c->rng >> 11) % below;
+	return (next_random(&c->rng) >> 11) % below;
 }
 
 __attribute__((format(printf, 1, 2))) static void report(const char *format, ...)
@@ -101,14 +99,6 @@ __attribute__((format(printf, 1, 2))) static void report(const char *format, ...
 	va_start(ap, format);
 	vfprintf(stderr, format, ap);
 	va_end(ap);
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static enum loss loss_of(int r)

@@ -38,7 +38,7 @@ without() {
 	expect_eq "exit code" 4 "$CONTAINER_CODE"
 	expect_like "log" "*the agent lacks CAP_$1 (*" "$(log)"
 	expect_eq "lines of errors" 1 "$(log | grep -c '"level":"error"')"
-	expect_eq "pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
+	expect_eq "pins" "" "$(pins)"
 	expect_like "tagged" '200 b1\[*' "$(ask "$tag")"
 }
 # denied CAP COMMAND...: the agent looks for it by itself, so what the kernel says is shown, too: with the rights that the

@@ -45,6 +45,6 @@ until_ok 10 "the agent to go on" probe livenessProbe
 
 say "stopped: nothing is left"
 container_stop
-expect_eq "pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
+expect_eq "pins" "" "$(pins)"
 expect_like "afterwards" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
 say ok

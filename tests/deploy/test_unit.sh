@@ -30,7 +30,7 @@ expect_eq "capabilities" "$(podspec --print containers.0.securityContext.capabil
 container_start_state --seccomp "$LWT_TMP/seccomp.json"
 container_up
 state_sync
-ends() { req client -o /dev/null -w '%header{x-pod} %{size_download}' "$@" | sed 's/\[[^]]*\]//'; }
+ends() { req client -o /dev/null -w '%header{x-pod} %{size_download}' "$@" | names_only; }
 expect_eq "tagged" "c1gray 3000" "$(ends -H 'x-mse-tag: gray' "$B1/size/3000")"
 expect_eq "an answer that ends with its connection" "c1gray 3000" "$(ends -H 'x-mse-tag: gray' "$B1/close/3000")"
 expect_eq "untagged" "b1 3000" "$(ends "$B1/size/3000")"

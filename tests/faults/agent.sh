@@ -106,7 +106,7 @@ if case_wanted descriptors; then
 	for closed in "" --fail-closed; do
 		# shellcheck disable=SC2086
 		agent_start $closed
-		used=$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)
+		used=$(agent_fds)
 		prlimit --pid "$AGENT_PID" --nofile=$((used + 130)):
 		LOAD_PACE=500 load_for $((5 * FAULT_SCALE)) nofile $([ -n "$closed" ] || echo --may-fall-back)
 		result nofile "out of descriptors${closed:+, $closed}"

@@ -116,7 +116,6 @@ if case_wanted "forged at the entry"; then
 	done
 fi
 
-uncounted() { bpftool -j map lookup pinned "$LWT_BPFFS/laneway/uncounted" key 0 0 0 0 | jq '.formatted.value // .value'; }
 
 # New threads find no room: what the whole process works on is counted still, and threads are not told apart.
 if case_wanted "full, threads"; then

@@ -17,11 +17,11 @@ for ns in client1 client2; do
 done
 
 # Megabytes: the agent's, the kernel's own and TCP's, of the whole machine.
-rss() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$AGENT_PID/status"; }
-kernel() { awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { n += $2 } END { print int(n / 1024) }' /proc/meminfo; }
+rss() { echo $(($(rss_kb "$AGENT_PID") / 1024)); }
+kernel() { echo $(($(kernel_kb) / 1024)); }
 tcp() { awk '/^TCP:/ { print int($11 * 4 / 1024) }' /proc/net/sockstat; }
 figures() {
-	printf 'agent RSS %s MB, descriptors %s, kernel %s MB, TCP %s MB' "$(rss)" "$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)" "$(kernel)" "$(tcp)"
+	printf 'agent RSS %s MB, descriptors %s, kernel %s MB, TCP %s MB' "$(rss)" "$(agent_fds)" "$(kernel)" "$(tcp)"
 }
 # before; look, as often as you like; then bounded WHAT CONNECTIONS TCP_MB: what they took at most, and that it is given back. An enrolled
 # connection is 11 kB of the kernel's, its sockets included; the agent has 26 MB, however many there are. What others on the machine take and give
@@ -58,14 +58,14 @@ crowds_go() {
 		echo go >"${f%.json}.in"
 	done
 }
-no_flows() { [ "$(lw flows --limit 0 -o json | jq .total)" = 0 ]; }
+no_flows() { [ "$(flow_count)" = 0 ]; }
 
 full_line() { echo "lw_$1 holds $2 rows and is full: some of the state is not in force"; }
 # in_kernel TABLE: its rows of the generation in force.
 in_kernel() {
 	local slot
 	slot=$(($(lw status -o json | jq .generation) % 2))
-	bpftool -j map dump pinned "$LWT_BPFFS/laneway/$1" | jq --argjson s $slot '[.[].formatted.key | select(.slot == $s)] | length'
+	pinned "$1" | jq --argjson s $slot '[.[].formatted.key | select(.slot == $s)] | length'
 }
 
 if case_wanted hold; then
@@ -74,7 +74,7 @@ if case_wanted hold; then
 	until_ok 300 "50,000 connections" crowds_held hold
 	look
 	during=$(figures)
-	flows=$(lw flows --limit 0 -o json | jq .total)
+	flows=$(flow_count)
 	crowds_go hold
 	crowds_wait hold
 	look
@@ -92,7 +92,7 @@ if case_wanted full; then
 	until_ok 300 "70,000 connections" crowds_held full
 	look
 	during=$(figures)
-	flows=$(lw flows --limit 0 -o json | jq .total)
+	flows=$(flow_count)
 	left=$((70000 / SIZE > 65536 ? 70000 / SIZE - 65536 : 0))
 	crowds_go full
 	crowds_wait full

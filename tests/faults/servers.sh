@@ -9,7 +9,7 @@ agent_start
 
 # lost_at TARGETS NAME KIND: of the load's requests to these targets (0, 1: b1; 2, 3: b2).
 lost_at() { cat "$LWT_TMP/$2"[12].log | awk -v t="$1" -v k="$3" '$1 == k && $2 == "lost" && index(t, $6) { n++ } END { print n + 0 }'; }
-settled() { [ "$(lw flows -o json | jq .total)" = 0 ] && [ "$(find "/proc/$AGENT_PID/fd" -lname 'socket:*' | wc -l)" -le $((SOCKETS + 4)) ]; }
+settled() { [ "$(flow_count)" = 0 ] && [ "$(find "/proc/$AGENT_PID/fd" -lname 'socket:*' | wc -l)" -le $((SOCKETS + 4)) ]; }
 SOCKETS=$(find "/proc/$AGENT_PID/fd" -lname 'socket:*' | wc -l)
 
 if case_wanted canary-killed; then

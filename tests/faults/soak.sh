@@ -17,8 +17,8 @@ draw() { DRAWN=$((RANDOM % $1)); }
 mono() { python3 -c 'import time; print(time.monotonic_ns() // 1000)'; }
 declare -A RSS FDS KERNEL
 memory() {
-	RSS[$1]=$(awk '/^VmRSS/ { print $2 }' "/proc/$AGENT_PID/status") FDS[$1]=$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)
-	KERNEL[$1]=$(awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { n += $2 } END { print n }' /proc/meminfo)
+	RSS[$1]=$(rss_kb "$AGENT_PID") FDS[$1]=$(agent_fds)
+	KERNEL[$1]=$(kernel_kb)
 	say "$1: agent RSS ${RSS[$1]} kB, descriptors ${FDS[$1]}, kernel ${KERNEL[$1]} kB"
 }
 start_agent_again() {
@@ -139,7 +139,7 @@ load_end soak
 result soak "$MINUTES minutes, $n faults at random, seed $SEED"
 status=0
 python3 "$LWT_ROOT/tests/faults/explain.py" "$LWT_TMP/faults" "$LWT_TMP"/soak[12].log || status=$?
-no_flows() { [ "$(lw flows -o json | jq .total)" = 0 ]; }
+no_flows() { [ "$(flow_count)" = 0 ]; }
 until_ok 15 "every connection to be given up" no_flows
 memory end
 lw stats

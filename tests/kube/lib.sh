@@ -279,6 +279,8 @@ kube_agent_start() {
 }
 # status exits with 1 while nothing is steered.
 status_json() { lw status -o json || [ $? = 1 ]; }
+# Watches there are to be.
+watches() { status_json | jq '[.source.watches[] | select(.state != "closing")] | length'; }
 source_says() { status_json | jq -e ".source | $1"; }
 steering() { lw status >/dev/null; }
 # watches of what a selector says: how many objects each holds, once all of them have come.
@@ -332,7 +334,7 @@ kube_release_end() {
 # load_start: a request a moment, untagged and tagged, over and over; load_end: every answer was right.
 load() {
 	while [ ! -e "$LWT_TMP/stop" ]; do
-		in_turn client "$B1/id" "" "x-mse-tag: gray" | sed 's/\[.*//' | paste -sd ' '
+		in_turn client "$B1/id" "" "x-mse-tag: gray" | names_only | paste -sd ' '
 	done
 }
 load_start() {
@@ -350,7 +352,6 @@ load_end() {
 # ---- many objects ----
 
 kube_cluster() { python3 "$KUBE_HERE/cluster.py" "$API" "$KUBE/pki/ca.crt" "$KUBE_TOKEN" "$@"; }
-rss_kb() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 # cpu_begin PID; cpu_used: the percentage of a core that it has used since then.
 cpu_begin() { CPU_PID=$1 CPU_TICKS=$(ticks "$1") CPU_SINCE=$EPOCHREALTIME; }

@@ -7,7 +7,6 @@ kube_setup
 kube_two_pods
 kube_agent_start --enrol-ahead
 until_ok 30 "the first complete list" steering
-watches() { status_json | jq '[.source.watches[] | select(.state != "closing")] | length'; }
 in_force() { lanes_say "any(.workloads[]; .name == \"default/Deployment/web\" and (.why | contains(\"enrolled ahead\")) and .pods.base == $1)"; }
 until_ok 30 "the pods of a workload between releases" in_force 2
 expect_eq "watches between releases" 8 "$(watches)"

@@ -55,7 +55,7 @@ while kill -0 $turnover 2>/dev/null; do
 	fi
 	kube_cluster walk "$ROLLOUTS/ro" $step "$LWT_SOCKET" "${POD_IP[client]}" "${POD_IP[b1]}:$LWT_PORT" >>"$LWT_TMP/times"
 	expect_like "entering by step $step, and by step $last" "c[12]gray b1" \
-		"$(in_turn client "$B1/id" "x-step: $step" "x-step: $last" | sed 's/\[.*//' | paste -sd ' ')"
+		"$(in_turn client "$B1/id" "x-step: $step" "x-step: $last" | names_only | paste -sd ' ')"
 done
 wait $turnover || fail "the API server refused a write"
 cat "$LWT_TMP/turnover"

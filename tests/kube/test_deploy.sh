@@ -126,5 +126,5 @@ expect_like "tagged" 'c1gray\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 say "without the DaemonSet nothing is left"
 k -n laneway delete daemonset laneway >/dev/null
 container_stop
-expect_eq "pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
+expect_eq "pins" "" "$(pins)"
 say ok

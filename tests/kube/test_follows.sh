@@ -31,7 +31,7 @@ ends() {
 	if [ "$1" = leaves ]; then
 		[ -e "$LWT_BPFFS/laneway/agent" ] || fail "it leaves nothing: $(tail -n 3 "$LWT_TMP/agent.log")"
 	else
-		expect_eq "pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
+		expect_eq "pins" "" "$(pins)"
 	fi
 	expect_like "its words" "$2" "$(tail -n 3 "$LWT_TMP/agent.log")"
 	expect_like "afterwards, untagged" 'b1\[*' "$(who client "$B1/id")"
@@ -79,7 +79,7 @@ start
 kill -INT "$AGENT_PID"
 wait "$AGENT_PID" || fail "exit code $?"
 AGENT_PID=
-expect_eq "pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
+expect_eq "pins" "" "$(pins)"
 say "its namespace is on its way out"
 start
 k delete namespace laneway --wait=false >/dev/null

@@ -20,7 +20,7 @@ first() {
 	[ -z "${POD_PID[first]:-}" ] || stop_pid "${POD_PID[first]}"
 	serve first --name first --next "${POD_IP[second]}:$LWT_PORT" --forward x-none
 }
-route() { req client "$F/" "$@" | sed 's/\[[^]]*\]//g'; }
+route() { req client "$F/" "$@" | names_only; }
 label() { k -n edge label --overwrite service second "$1" >/dev/null; }
 services=laneway.io/passes-lanes=true
 

@@ -6,14 +6,13 @@ kube_setup
 kube_two_pods
 kube_agent_start
 until_ok 30 "the first complete list" steering
-watches() { status_json | jq '[.source.watches[] | select(.state != "closing")] | length'; }
 expect_eq "watches between releases" 4 "$(watches)"
 expect_like "between releases: tagged" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 
 kube_release
 lane_opens
 expect_eq "untagged, entering, tagged, untagged" "b1 c1gray c1gray b1" \
-	"$(in_turn client "$B1/id" "" "x-user: xiaoming" "x-mse-tag: gray" "" | sed 's/\[.*//' | paste -sd ' ')"
+	"$(in_turn client "$B1/id" "" "x-user: xiaoming" "x-mse-tag: gray" "" | names_only | paste -sd ' ')"
 expect_eq "watches in the release" 8 "$(watches)"
 
 say "the canary becomes unready, and ready"

@@ -32,7 +32,7 @@ for pod in a1 a2 b1 c1; do
 done
 kube_agent_start --node node-1
 until_ok 30 "the first complete list" steering
-ask() { req client "$@" "http://${POD_IP[a1]}:$LWT_PORT/" | sed 's/\[[^]]*\]//g'; }
+ask() { req client "$@" "http://${POD_IP[a1]}:$LWT_PORT/" | names_only; }
 expect_eq "before the release" "A -> B -> C" "$(ask -H 'User-Agent: xiaoming')"
 
 # A connection from before the release stays with its pod until it is closed.
@@ -88,7 +88,7 @@ effect "xiaoming" "Agray -> B -> Cgray" xiaoming
 expect_eq "another" "A -> B -> C" "$(li)"
 vip=$(k get service spring-cloud-a -o 'jsonpath={.spec.clusterIP}')
 expect_eq "by the Service" "Agray -> B -> Cgray" \
-	"$(req client -H 'User-Agent: xiaoming' "http://$vip:20001/" | sed 's/\[[^]]*\]//g')"
+	"$(req client -H 'User-Agent: xiaoming' "http://$vip:20001/" | names_only)"
 
 say "the rule is edited while the release goes on"
 strategy '{"matches":[{"headers":[{"type":"RegularExpression","name":"User-Agent","value":"li.*"}]}]}'
@@ -99,7 +99,7 @@ say "by weight"
 strategy '{"matches":null,"weight":30}'
 weighs() { lw explain --from "${POD_IP[client]}" --to "${POD_IP[a1]}:$LWT_PORT" -o json | jq -e '[.chances[].weight] == [30]'; }
 until_ok 30 "the weight" weighs
-req client "http://${POD_IP[a1]}:$LWT_PORT/?[1-600]" | sed 's/\[[^]]*\]//g' | sort | uniq -c >"$LWT_TMP/share"
+req client "http://${POD_IP[a1]}:$LWT_PORT/?[1-600]" | names_only | sort | uniq -c >"$LWT_TMP/share"
 expect_eq "ways that requests went" "Agray -> B -> Cgray,A -> B -> C" "$(sed 's/^ *[0-9]* //' "$LWT_TMP/share" | sort -r | paste -sd,)"
 gray=$(awk '/gray/ { print $1 }' "$LWT_TMP/share")
 # 30 % of 600 give or take four standard deviations
@@ -137,7 +137,7 @@ kube_rollout_status rollout-c Healthy Completed Completed spring-cloud-c spring-
 kube_routing_status mse-traffic Healthy ""
 POD_IP[a1]=${POD_IP[a3]}
 lane_closes
-expect_eq "after the release" "A[config=new] -> B -> C" "$(req client -H 'x-mse-tag: gray' "http://${POD_IP[a3]}:$LWT_PORT/" | sed 's/\[[0-9.:a-f]*\]//g')"
+expect_eq "after the release" "A[config=new] -> B -> C" "$(req client -H 'x-mse-tag: gray' "http://${POD_IP[a3]}:$LWT_PORT/" | names_only)"
 
 say "the next release is rolled back"
 until_ok 30 "connections from before the release to close" quiet

@@ -19,7 +19,7 @@ filled() {
 }
 # rows MAP: how many there are.
 # Rows of a map; of `ups` without those that are about to go (LW_UP_GONE).
-rows() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/$1" | jq --arg map "$1" 'map(select($map != "ups" or .formatted.value.flags < 512)) | length'; }
+rows() { pinned "$1" | jq --arg map "$1" 'map(select($map != "ups" or .formatted.value.flags < 512)) | length'; }
 
 # What must hold whatever is full, in the world of two_pods or one like it; NS asks. targets: after the pods.
 targets() {

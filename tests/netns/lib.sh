@@ -376,7 +376,7 @@ agent_kill() {
 
 # Whether the programs hold the agent for dead by now.
 silent() {
-	bpftool -j map dump pinned "$LWT_BPFFS/laneway/config" | jq '.[0].formatted.value | .heartbeat_ns + .heartbeat_max_ns' |
+	pinned config | jq '.[0].formatted.value | .heartbeat_ns + .heartbeat_max_ns' |
 		python3 -c 'import time; raise SystemExit(time.monotonic_ns() < int(input()))'
 }
 
@@ -397,6 +397,10 @@ req() {
 sum() { req "$@" -o "$LWT_TMP/got" && sha256sum <"$LWT_TMP/got" || echo "curl: exit code $?"; }
 # who NS URL [CURL OPTIONS]: the pod that answered, e.g. "c1gray[10.77.3.12]".
 who() { req "$1" -o /dev/null -w '%header{x-pod}' "${@:3}" "$2"; }
+# Pods' names without their addresses: "c1gray[10.77.3.12]" is c1gray.
+names_only() { sed 's/\[[^]]*\]//g'; }
+# traceparent N: a header with the trace id N.
+traceparent() { printf 'traceparent: 00-%032x-00f067aa0ba902b7-01' "$1"; }
 
 # in_turn NS URL HEADER...: one request for each HEADER ("" for none) over one connection; prints a pod a line.
 in_turn() {
@@ -438,6 +442,26 @@ hold_end() {
 
 # counted REASON: how often the agent counted it, over all lanes.
 counted() { lw stats -o json | jq --arg r "$1" '[.. | objects | select(.reason? == $r) | .count] | add // 0'; }
+
+# ---- what the agent and its programs hold ----
+
+# pinned MAP: its rows, as JSON.
+pinned() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/$1"; }
+# uncounted [OF]: whose work is no evidence, by lw_add_uncounted().
+uncounted() { bpftool -j map lookup pinned "$LWT_BPFFS/laneway/uncounted" key "${1:-0}" 0 0 0 | jq '.formatted.value // .value'; }
+pins() { find "$LWT_BPFFS/laneway" 2>/dev/null || true; }
+# Programs on the agent's cgroup.
+hooks() { bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/' || true; }
+flow_count() { lw flows --limit 0 -o json | jq .total; }
+agent_fds() { find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l; }
+rss_kb() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
+# The kernel's own memory, maps' and sockets' included.
+kernel_kb() { awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { n += $2 } END { print n }' /proc/meminfo; }
+# A thread of the agent's is where no signal wakes it.
+agent_is_stuck() { grep -q '^[^)]*) D ' "/proc/$AGENT_PID/task/"*/stat; }
+agent_is_traced() { [ "$(awk '/^TracerPid/ { print $2 }' "/proc/$AGENT_PID/status")" != 0 ]; }
+# What strace, writing to $LWT_TMP/strace, was to stop has stopped.
+strace_stopped() { grep -q 'stopped by SIGSTOP' "$LWT_TMP/strace"; }
 
 # Another agent at work on this machine. What one that was killed has left pinned is none.
 another_agent() { ps -C laneway -o pid=,args= | awk -v own="$AGENT_PID" '$3 == "agent" && $1 != own { n = 1 } END { exit !n }'; }

@@ -24,7 +24,7 @@ park() {
 }
 # Requests that the service's process is at work on, from the map that the programs count in.
 at_work() {
-	bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" |
+	pinned procs |
 		jq --argjson pid "${POD_PID[$1]}" '[.[].formatted | select(.key.tid == $pid) | .value.total] | add // 0'
 }
 more_at_work() { [ "$(at_work "$1")" -gt "$2" ]; }
@@ -36,7 +36,7 @@ go() {
 }
 # Answers of its process that count as proof.
 proven() {
-	bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" |
+	pinned procs |
 		jq --argjson pid "${POD_PID[$1]}" '[.[].formatted | select(.key.tid == $pid) | .value.proven] | add // 0'
 }
 # evidence KIND: how often it decided.

@@ -16,7 +16,7 @@ for from in client host; do
 		expect_like "$from to $to, tagged" 'c1gray\[*' "$(who $from "$url" -H "$tag")"
 		expect_like "$from to $to, by rule" 'c1gray\[*' "$(who $from "$url" -H "$user")"
 		expect_eq "$from to $to, in turn" "b1 c1gray b1" \
-			"$(in_turn $from "$url" "" "$tag" "" | sed 's/\[.*//' | paste -sd ' ')"
+			"$(in_turn $from "$url" "" "$tag" "" | names_only | paste -sd ' ')"
 	done
 	expect_eq "$from, 1 MB over IPv6" "$("$HOP" --pattern 1000000 | sha256sum)" \
 		"$(sum $from -H "$tag" "http://[${POD_IP6[b1]}]:$LWT_PORT/size/1000000")"

@@ -8,10 +8,8 @@ two_pods
 agent_start
 tag='x-mse-tag: gray'
 
-attached() { bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/'; }
 on_devices() { bpftool -j net show | jq -r --arg p "lwv$$x" '.[].tc[] | select(.devname | startswith($p)) | .devname'; }
-pins() { find "$LWT_BPFFS/laneway" 2>/dev/null || true; }
-[ -n "$(attached)" ] && [ -n "$(pins)" ] || fail "a running agent has programs attached and pinned"
+[ -n "$(hooks)" ] && [ -n "$(pins)" ] || fail "a running agent has programs attached and pinned"
 
 # Unless whoever has started it says otherwise.
 mine=$(nice)
@@ -51,7 +49,7 @@ kill -STOP "$AGENT_PID"
 # what is handed to it before that waits for it
 taken_for_gone() {
 	local beat up
-	beat=$(bpftool -j map dump pinned "$LWT_BPFFS/laneway/config" | jq '.[0].formatted.value.heartbeat_ns')
+	beat=$(pinned config | jq '.[0].formatted.value.heartbeat_ns')
 	read -r up _ </proc/uptime
 	awk -v beat="$beat" -v up="$up" 'BEGIN { exit !(up * 1e9 - beat > 1.1e9) }'
 }
@@ -64,7 +62,7 @@ away=$(sed -n 's/.* no sign of life for \([0-9]*\) ms (it worked \([0-9]*\) ms o
 read -r away worked waited <<<"$away"
 [ "$away" -ge 1000 ] && [ $((worked + waited)) -lt $((away / 2)) ] || fail "of $away ms that it was stopped it worked $worked ms and waited $waited ms"
 agent_stop
-expect_eq "SIGTERM leaves in the cgroup" "" "$(attached || true)"
+expect_eq "SIGTERM leaves in the cgroup" "" "$(hooks)"
 expect_eq "SIGTERM leaves on devices" "" "$(on_devices || true)"
 expect_eq "SIGTERM leaves pins" "" "$(pins)"
 for i in 1 2 3; do
@@ -76,7 +74,7 @@ expect_like "stopped: tagged goes where it was sent" 'b1\[*' "$(who client "$B1/
 agent_start
 agent_kill
 "$LANEWAY" cleanup --bpffs "$LWT_BPFFS" --socket "$LWT_SOCKET"
-expect_eq "cleanup leaves in the cgroup" "" "$(attached || true)"
+expect_eq "cleanup leaves in the cgroup" "" "$(hooks)"
 expect_eq "cleanup leaves pins" "" "$(pins)"
 expect_like "after cleanup" 'b1\[*' "$(who client "$B1/id")"
 

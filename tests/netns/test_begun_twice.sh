@@ -17,8 +17,7 @@ agent_kill
 strace -qq -o "$LWT_TMP/strace" -e trace=setns -e inject=setns:signal=STOP:when=1 "$LANEWAY" agent --state "$LWT_STATE" \
 	--cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --socket "$LWT_SOCKET" --device "lwv$$x*" >"$LWT_TMP/second.log" 2>&1 &
 strace=$!
-stopped() { grep -q 'stopped by SIGSTOP' "$LWT_TMP/strace"; }
-until_ok 20 "the second agent to stop" stopped
+until_ok 20 "the second agent to stop" strace_stopped
 park m a
 AGENT_PID=$(pgrep -P $strace)
 kill -9 "$AGENT_PID"

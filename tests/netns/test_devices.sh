@@ -120,19 +120,18 @@ expect_eq "cleaned up" "0 0" "$(clsact) $(filters lw_to_pod)"
 rmdir "$other/second"
 
 # Very many that go while the agent is held up: of most of them it is not told.
-fds() { find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l; }
 agent_start
-before=$(fds)
+before=$(agent_fds)
 pod_ns many
 for i in {1000..1149}; do echo "link add lwv$$x$i type veth peer name p$i netns $(ns_of many)"; done >"$LWT_TMP/add"
 ip -batch "$LWT_TMP/add"
-attached() { [ "$how" = 1 ] && [ "$(tc qdisc show | grep -c "clsact.*dev lwv$$x1[01]")" = 150 ] || [ "$(fds)" -ge $((before + 150)) ]; }
+attached() { [ "$how" = 1 ] && [ "$(tc qdisc show | grep -c "clsact.*dev lwv$$x1[01]")" = 150 ] || [ "$(agent_fds)" -ge $((before + 150)) ]; }
 until_ok 20 "the devices to be attached to" attached
 kill -STOP "$AGENT_PID"
 sed 's/^link add \([^ ]*\).*/link del \1/' "$LWT_TMP/add" >"$LWT_TMP/del"
 ip -batch "$LWT_TMP/del"
 kill -CONT "$AGENT_PID"
-forgotten() { [ "$(fds)" -le $((before + 10)) ]; }
+forgotten() { [ "$(agent_fds)" -le $((before + 10)) ]; }
 until_ok 20 "the devices that have gone to be forgotten" forgotten
 agent_stop
 

@@ -7,7 +7,7 @@ need jq strace python3
 setup
 two_pods
 agent_start
-before=$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)
+before=$(agent_fds)
 N=200 IDLE=2000
 
 cat >"$LWT_TMP/many.py" <<'END'
@@ -55,11 +55,10 @@ MANY=$!
 until_ok 60 "$N connections" grep -q held "$LWT_TMP/many.out"
 strace -f -qq -e trace=pidfd_getfd -o "$LWT_TMP/calls" -p "$AGENT_PID" &
 TRACE=$!
-traced() { [ "$(awk '/^TracerPid/ { print $2 }' "/proc/$AGENT_PID/status")" != 0 ]; }
-until_ok 10 "strace" traced
+until_ok 10 "strace" agent_is_traced
 echo >"$LWT_TMP/many.in"
 until_ok 90 "the ends" grep -q ended "$LWT_TMP/many.out"
-few_left() { [ "$(find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l)" -le $((before + 10)) ]; }
+few_left() { [ "$(agent_fds)" -le $((before + 10)) ]; }
 until_ok 90 "the upstream sockets to be closed" few_left
 expect_eq "responses of the lane with their ends" "ended $N" "$(tail -n 1 "$LWT_TMP/many.out")"
 kill -TERM "$TRACE" 2>/dev/null || true

@@ -14,7 +14,6 @@ wait_port m "$LWT_PORT"
 agent_start
 T=http://${POD_IP[traced]}:$LWT_PORT M=http://${POD_IP[m]}:$LWT_PORT
 gray='x-mse-tag: gray'
-trace() { printf 'traceparent: 00-%032x-00f067aa0ba902b7-01' "$1"; }
 # explain POD [OPTIONS]: in $LWT_TMP/json and $LWT_TMP/text, what would be decided for a request of its to b1.
 explain() {
 	local to=${POD_IP[b1]}:$LWT_PORT from=${POD_IP[$1]}
@@ -28,35 +27,35 @@ says() {
 	expect_eq "$1" "$2 $3 $4 $5" "$(said '"\(.lane) \(.evidence) \(.reason) \(.learned.traces[0].state // "-")"')"
 }
 # route URL CURL-OPTIONS...: the pods an answer went through.
-route() { req client "$@" | sed 's/\[[^]]*\]//g'; }
+route() { req client "$@" | names_only; }
 
 # The trace id: not yet here, of the lane, of base, of both, of another pod.
-explain traced -H "$(trace 1)"
+explain traced -H "$(traceparent 1)"
 says "an id that has not arrived" base none ok not-held
 expect_eq "threads and processes may say more" true "$(said .learned.run_time)"
 expect_like "in words" "*trace id \"0*1\" of traceparent: no request with it is known to have arrived*lane * base (evidence: none), unless *" \
 	"$(cat "$LWT_TMP/text")"
-expect_eq "tagged" 'traced -> c1gray' "$(route "$T/" -H "$gray" -H "$(trace 1)")"
-explain traced -H "$(trace 1)"
+expect_eq "tagged" 'traced -> c1gray' "$(route "$T/" -H "$gray" -H "$(traceparent 1)")"
+explain traced -H "$(traceparent 1)"
 says "an id of the lane" gray trace ok lane
-expect_eq "of which" "traceparent $(trace 1 | cut -d- -f2) gray false" \
+expect_eq "of which" "traceparent $(traceparent 1 | cut -d- -f2) gray false" \
 	"$(said '.learned | "\(.traces[0].header) \(.traces[0].id) \(.traces[0].lane) \(.run_time)"')"
 expect_eq "where to" default/c1 "$(said '.endpoints[0].pod')"
 expect_like "in words" "*has arrived at the client with requests of lane gray*the trace decides: lane gray*(evidence: trace)"$'\n'"*" \
 	"$(cat "$LWT_TMP/text")"
-explain m -H "$(trace 1)"
+explain m -H "$(traceparent 1)"
 says "at another pod" base none ok not-held
-expect_like "untagged" 'traced -> b[12]' "$(route "$T/" -H "$(trace 2)")"
-explain traced -H "$(trace 2)"
+expect_like "untagged" 'traced -> b[12]' "$(route "$T/" -H "$(traceparent 2)")"
+explain traced -H "$(traceparent 2)"
 says "an id of base" base none ok base
-explain traced -H "$(trace 2)" -H 'x-user: xiaoming'
+explain traced -H "$(traceparent 2)" -H 'x-user: xiaoming'
 says "an id of base, and a rule holds" gray entry ok base
-expect_like "untagged, with the lane's id" 'traced -> b[12]' "$(route "$T/" -H "$(trace 1)")"
-explain traced -H "$(trace 1)"
+expect_like "untagged, with the lane's id" 'traced -> b[12]' "$(route "$T/" -H "$(traceparent 1)")"
+explain traced -H "$(traceparent 1)"
 says "an id of both" base ambiguous trace-reused several
-explain traced -H "$(trace 1)" -H "$gray"
+explain traced -H "$(traceparent 1)" -H "$gray"
 says "the tag is stronger" gray tag ok several
-explain c1 -H "$(trace 1)"
+explain c1 -H "$(traceparent 1)"
 says "a pod in the lane" gray pod ok not-asked
 
 # What processes are at work on.
@@ -89,7 +88,7 @@ expect_eq "nobody is at work" 0 "$(said .learned.work_total)"
 # Where nothing is learned it says so.
 agent_stop
 agent_start --no-inbound
-explain traced -H "$(trace 1)"
+explain traced -H "$(traceparent 1)"
 says "--no-inbound" base none ok not-asked
 expect_eq "nothing at run time" false "$(said .learned.run_time)"
 expect_like "in words" "*not looked up, as requests that arrive at pods are not read (no lane is open, or --no-inbound)*" \

@@ -55,7 +55,7 @@ for i in 1 2 3; do
 	expect_like "another's socket, tagged: its own peer" 'b1\[*' "$(in_theirs who client "$B1/id" -H "$tag")"
 done
 expect_eq "counted" 6 "$(counted foreign)"
-expect_eq "no flow" 0 "$(lw flows -o json | jq .total)"
+expect_eq "no flow" 0 "$(flow_count)"
 expect_like "nobody else's" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 want=$("$HOP" --pattern 300000 | sha256sum)
 expect_eq "a large answer" "$want" "$(in_theirs sum client "$B1/size/300000")"

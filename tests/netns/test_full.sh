@@ -58,7 +58,7 @@ filled
 as_before "tuples"
 
 # No bypass: requests and answers take the connection.
-on_the_wire() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/ups" | jq '[.[].formatted.value | select(.down > 0 and .flags < 512) | .flags / 128 | floor % 2] | add // 0'; }
+on_the_wire() { pinned ups | jq '[.[].formatted.value | select(.down > 0 and .flags < 512) | .flags / 128 | floor % 2] | add // 0'; }
 held_thrice() {
 	for _ in 1 2 3; do
 		expect_like "$1: on one connection" '200 c1gray\[*' "$(hold_get "$tag" /id)"
@@ -162,7 +162,6 @@ hold_end
 as_before "scratch"
 
 # Nothing to note an accepted connection in: what is read on it cannot be counted, so nothing that is at work is evidence.
-uncounted() { bpftool -j map lookup pinned "$LWT_BPFFS/laneway/uncounted" key 0 0 0 0 | jq '.formatted.value // .value'; }
 if in_pod b2 test -w /proc/sys/net/core/optmem_max; then
 	expect_eq "accepted: all is counted" 0 "$(uncounted)"
 	in_pod b2 sysctl -qw net.core.optmem_max=1

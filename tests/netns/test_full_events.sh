@@ -49,9 +49,8 @@ ask() {
 	IFS= read -r -t $((30 * LWT_SLOW)) line <&"${ASK[0]}" || fail "$*: the client is gone"
 	printf '%s\n' "$line"
 }
-fds() { find "/proc/$AGENT_PID/fd" -mindepth 1 | wc -l; }
-ready() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/pools" | jq '[.[].formatted.value.up[] | select(. > 0)] | length'; }
-before=$(fds)
+ready() { pinned pools | jq '[.[].formatted.value.up[] | select(. > 0)] | length'; }
+before=$(agent_fds)
 
 for i in {1..30}; do
 	ask open "old$i" >/dev/null
@@ -85,13 +84,13 @@ kill -CONT "$AGENT_PID"
 
 expect_eq "the tunnel's end" "b''" "$(ask end tunnel)"
 ask close tunnel >/dev/null
-one_bound() { [ "$(rows ups)" = 1 ] && [ "$(fds)" -le $((before + 3)) ]; }
+one_bound() { [ "$(rows ups)" = 1 ] && [ "$(agent_fds)" -le $((before + 3)) ]; }
 until_ok 30 "all upstream sockets but new1's to be closed" one_bound
 expect_eq "new1 goes on" c1gray "$(ask get new1)"
 ask close new1 >/dev/null
-none_bound() { [ "$(rows ups)" = 0 ] && [ "$(fds)" -le $((before + 2)) ]; }
+none_bound() { [ "$(rows ups)" = 0 ] && [ "$(agent_fds)" -le $((before + 2)) ]; }
 until_ok 30 "the last one to be closed" none_bound
-expect_eq "afterwards" c1gray "$(who client "$B1/id" -H "$tag" | sed 's/\[.*//')"
+expect_eq "afterwards" c1gray "$(who client "$B1/id" -H "$tag" | names_only)"
 expect_like "afterwards, base" 'b1\[*' "$(who client "$B1/id")"
 agent_stop
 say ok

@@ -25,9 +25,9 @@ in_cgroup() {
 	(echo "$BASHPID" >"$LWT_CGROUP/$1/cgroup.procs" && exec "${@:2}")
 }
 # asks DIR [HEADER [POD]]: which pod answers a process there, in the host's network or that of POD.
-asks() { in_cgroup "$1" nsenter --net="$(net_of "${3:-host}")" curl -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}\n' ${2:+-H "$2"} "$B1/id" | sed 's/\[.*//'; }
+asks() { in_cgroup "$1" nsenter --net="$(net_of "${3:-host}")" curl -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}\n' ${2:+-H "$2"} "$B1/id" | names_only; }
 net_of() { [ "$1" = host ] && echo /proc/self/ns/net || echo "/run/netns/$(ns_of "$1")"; }
-known() { bpftool map dump pinned "$LWT_BPFFS/laneway/host_pods" -j | jq length; }
+known() { pinned host_pods | jq length; }
 known_are() { [ "$(known)" = "$1" ]; }
 log() { cat "$LWT_TMP/agent.log"; }
 

@@ -8,7 +8,7 @@ setup
 two_pods
 tag='x-mse-tag: gray'
 json() { lw status -o json >"$LWT_TMP/json" && jq -r "$1" "$LWT_TMP/json"; }
-asks() { in_pod client python3 "$LWT_ROOT/tests/netns/clients/asks.py" "${POD_IP[b1]}" "$LWT_PORT" "$1" "$tag" | sed 's/\[.*//' | paste -sd ' '; }
+asks() { in_pod client python3 "$LWT_ROOT/tests/netns/clients/asks.py" "${POD_IP[b1]}" "$LWT_PORT" "$1" "$tag" | names_only | paste -sd ' '; }
 
 # By name: curl is left alone, Python is not.
 agent_start --keep-out curl --keep-out no-such-client

@@ -29,7 +29,7 @@ expect_like "gray at shop" 's1\[*' "$(who client "$S1/id" -H "$gray")"
 expect_like "blue at shop" 's2blue\[*' "$(who client "$S1/id" -H "$blue")"
 expect_like "by rule at shop" 's2blue\[*' "$(who client "$S1/id" -H 'x-user: xiaoming')"
 expect_eq "one connection, both tags" "s1 s2blue s1 s2blue" \
-	"$(in_turn client "$S1/id" "$gray" "$blue" "" "$blue" | sed 's/\[.*//' | paste -sd ' ')"
+	"$(in_turn client "$S1/id" "$gray" "$blue" "" "$blue" | names_only | paste -sd ' ')"
 expect_eq "a tag stays on where the lane has no pod" "gray" "$(req client -o /dev/null -w '%header{x-lane-seen}' -H "$gray" "$S1/id")"
 
 POD_READY=False put_pod c1

@@ -22,8 +22,6 @@ unlock() {
 	wait "$pid"
 }
 alive() { lw status --alive --timeout $((5 * LWT_SLOW)) >"$LWT_TMP/alive" 2>&1 || fail "$1: $(cat "$LWT_TMP/alive")"; }
-# A thread of the agent's that no signal wakes.
-waits() { grep -q '^[^)]*) D ' "/proc/$AGENT_PID/task/"*/stat; }
 gray() { expect_like "$1" 'c1gray\[*' "$(who client "http://${POD_IP[b1]}:$LWT_PORT/id" -H 'x-mse-tag: gray')"; }
 
 # before the agent: it lists the connections of every pod
@@ -35,7 +33,7 @@ grep -q 'kept a socket locked for long' "$LWT_TMP/agent.log" || fail "the agent 
 if grep -q 'list the connections that pods have accepted' "$LWT_TMP/agent.log"; then
 	say "this kernel lists for one at a time: no pod has evidence by threads"
 else
-	expect_eq "pods that could not be listed" 1 "$(bpftool -j map dump pinned "$LWT_TMP/bpffs/laneway/at_unseen" | jq '[.[].formatted.value] | add')"
+	expect_eq "pods that could not be listed" 1 "$(pinned at_unseen | jq '[.[].formatted.value] | add')"
 fi
 echo >&"${client[1]}"
 wait "$pid"
@@ -46,7 +44,7 @@ steered() { lw flows -o json | jq -e '[.. | objects | select(.lane? == "gray" an
 until_ok 10 "its request" steered
 stop_pid "${POD_PID[c1]}"
 serve c1 --name c1 --color gray
-until_ok 10 "the agent to want the lock" waits
+until_ok 10 "the agent to want the lock" agent_is_stuck
 alive "an agent that has a locked connection to reset"
 gray "another client's request meanwhile"
 unlock reset
@@ -54,7 +52,7 @@ unlock reset
 # a response whose end is the connection's
 lock client "GET /slow/300 HTTP/1.1\r\nHost: web\r\nx-mse-tag: gray\r\nConnection: close\r\n\r\n"
 until_ok 10 "its request" steered
-until_ok 10 "the agent to want the lock" waits
+until_ok 10 "the agent to want the lock" agent_is_stuck
 alive "an agent that has an end of file for a locked connection"
 gray "another client's request meanwhile"
 unlock end

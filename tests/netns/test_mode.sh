@@ -13,8 +13,8 @@ mode=$(jq -r .mode "$LWT_TMP/json") code=$STATUS_CODE
 # those that concern only clients that can be kept out do not count
 failed=$(jq -r '[.selftests[] | select((.ok | not) and .concerns == "")] | length' "$LWT_TMP/json")
 fionread=$(jq -r .kept_out.fionread "$LWT_TMP/json")
-attached=$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/')
-pins=$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)
+attached=$(hooks)
+pins=$(pins)
 tag='x-mse-tag: gray'
 selftests_are_quick
 expect_eq "agent --self-test" "$([ "$mode" = none ] && echo 4 || echo 0) $mode" "$alone $(sed -n 's/^mode \([a-z]*\): .*/\1/p' "$LWT_TMP/alone")"

@@ -14,8 +14,8 @@ refused() {
 	expect_eq "$what: exit code" 4 "$code"
 	expect_like "$what" "error: $glob" "$(cat "$LWT_TMP/out")"
 	expect_eq "$what: lines" 1 "$(wc -l <"$LWT_TMP/out")"
-	expect_eq "$what leaves in the cgroup" "" "$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/' || true)"
-	expect_eq "$what leaves pins" "" "$(find "$LWT_BPFFS/laneway" 2>/dev/null || true)"
+	expect_eq "$what leaves in the cgroup" "" "$(hooks)"
+	expect_eq "$what leaves pins" "" "$(pins)"
 	expect_like "$what: requests pass" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 }
 common=("$LANEWAY" agent --state "$LWT_STATE" --socket "$LWT_SOCKET")

@@ -25,11 +25,10 @@ go() {
 }
 # The count of this pod: other pods of the machine have theirs.
 NETNS=$(in_pod early python3 -c 'import socket; print(int.from_bytes(socket.socket().getsockopt(1, 71, 8), "little"))') # SO_NETNS_COOKIE
-dump() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/$1"; }
 counts() {
 	local index
-	index=$(dump older_pods | jq ".[].formatted | select(.key == $NETNS) | .value")
-	dump older_counts | jq ".[].formatted | select(.key == ${index:--1}) | .value.$1"
+	index=$(pinned older_pods | jq ".[].formatted | select(.key == $NETNS) | .value")
+	pinned older_counts | jq ".[].formatted | select(.key == ${index:--1}) | .value.$1"
 }
 is_gray() { [ "$(call /call "$gray")" = c1gray ]; }
 

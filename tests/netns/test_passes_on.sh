@@ -14,7 +14,7 @@ agent_start
 M=http://${POD_IP[mid]}:$LWT_PORT T=http://${POD_IP[traced]}:$LWT_PORT
 gray='x-mse-tag: gray'
 # route NS URL CURL-OPTIONS...: the pods an answer went through, "mid -> b1".
-route() { req "$@" | sed 's/\[[^]]*\]//g'; }
+route() { req "$@" | names_only; }
 
 expect_like "untagged" 'mid -> b[12]' "$(route client "$M/")"
 expect_eq "tagged" 'mid -> c1gray' "$(route client "$M/" -H "$gray")"
@@ -35,14 +35,13 @@ expect_like "untagged after that" 'mid -> b[12]' "$(route client "$M/" --data-bi
 expect_eq "tagged by IPv6" 'mid -> c1gray' "$(route client "http://[${POD_IP6[mid]}]:$LWT_PORT/" -H "$gray")"
 
 # The trace id decides, whatever else the process is at work on.
-trace() { printf 'traceparent: 00-%032x-00f067aa0ba902b7-01' "$1"; }
 for i in 1 2 3; do
-	expect_eq "traced and tagged" 'traced -> c1gray' "$(route client "$T/" -H "$gray" -H "$(trace $i)")"
-	expect_like "traced and untagged" 'traced -> b[12]' "$(route client "$T/" -H "$(trace 10$i)")"
+	expect_eq "traced and tagged" 'traced -> c1gray' "$(route client "$T/" -H "$gray" -H "$(traceparent $i)")"
+	expect_like "traced and untagged" 'traced -> b[12]' "$(route client "$T/" -H "$(traceparent 10$i)")"
 done
 [ "$(lw stats -o json | jq '[.. | objects | select(.evidence? == "trace") | .count] | add // 0')" = 3 ] ||
 	fail "3 requests were known by their trace id: $(lw stats)"
-expect_like "a base request with the trace id of one in the lane" 'traced -> b[12]' "$(route client "$T/" -H "$(trace 1)")"
+expect_like "a base request with the trace id of one in the lane" 'traced -> b[12]' "$(route client "$T/" -H "$(traceparent 1)")"
 [ "$(counted trace-reused)" = 1 ] || fail "trace-reused was not counted"
 
 # Two such services in a row: the second one's has to be told, or nothing tags what is sent to it.
@@ -68,5 +67,5 @@ done
 agent_stop
 agent_start --no-inbound
 expect_like "tagged, --no-inbound" 'mid -> b[12]' "$(route client "$M/" -H "$gray")"
-expect_like "traced, --no-inbound" 'traced -> b[12]' "$(route client "$T/" -H "$gray" -H "$(trace 7)")"
+expect_like "traced, --no-inbound" 'traced -> b[12]' "$(route client "$T/" -H "$gray" -H "$(traceparent 7)")"
 say ok

@@ -27,7 +27,7 @@ FRONT=()
 call() { req client ${2:+-H "$2"} "http://${POD_IP[m]}:${3:-$LWT_PORT}$1" | sed 's/\[.*//'; }
 # at_work_is N: so many requests is the pod at work on; "none": it has no counter.
 at_work_is() {
-	bpftool -j map dump pinned "$LWT_BPFFS/laneway/at_pods" |
+	pinned at_pods |
 		jq -e --argjson cookie "$COOKIE" --arg n "$1" '[.[].formatted | select(.key == $cookie) | .value.total][0] // "none" | tostring == $n'
 }
 # park NAME REQUESTS CURL OPTIONS...: a request that waits in the pod, which is then at work on so many; the answer is in $LWT_TMP/NAME.
@@ -94,7 +94,7 @@ FILL_PID=$!
 exec {FILL}>"$LWT_TMP/fill"
 until_ok 60 "the map to be full" grep -qs ready "$LWT_TMP/filled"
 behind n
-uncounted_is() { [ "$(bpftool -j map lookup pinned "$LWT_BPFFS/laneway/uncounted" key 1 0 0 0 | jq '.formatted.value')" = "$1" ]; }
+uncounted_is() { [ "$(uncounted 1)" = "$1" ]; }
 req client "http://${POD_IP[n]}:$LWT_PORT/park/e" >"$LWT_TMP/e" &
 until_ok 20 "e to count as uncounted" uncounted_is 1
 expect_like "tagged alone, beside an uncounted pod" 'b[12]' "$(call /call "$gray")"

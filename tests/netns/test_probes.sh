@@ -10,7 +10,7 @@ agent_start
 
 # What is known of kubelet is its name. It is no pod, and bears no tag.
 cp "$(command -v curl)" "$LWT_TMP/kubelet"
-probe() { "$LWT_TMP/kubelet" -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}' -A kube-probe/1.30 "$1/id" | sed 's/\[.*//'; }
+probe() { "$LWT_TMP/kubelet" -sS --max-time $((20 * LWT_SLOW)) -o /dev/null -w '%header{x-pod}' -A kube-probe/1.30 "$1/id" | names_only; }
 probes() {
 	local name
 	for name in b1 b2 c1; do

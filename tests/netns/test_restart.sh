@@ -8,7 +8,6 @@ two_pods
 agent_start
 tag='x-mse-tag: gray'
 map_id() { bpftool -j map show pinned "$LWT_BPFFS/laneway/flows" | jq .id; }
-flows() { lw flows -o json | jq '.total'; }
 
 # second NAME [OPTIONS]: another agent that takes over, once it steers. Leaves the first one's pid in OLD_PID.
 second() {
@@ -44,11 +43,11 @@ done
 # the rows of sockets that it closes are kept for a while, as by the agent that has loaded all programs (gone.c)
 is_kept() {
 	who client "$B1/id" -H "$tag" >/dev/null
-	bpftool -j map dump pinned "$LWT_BPFFS/laneway/ups" | jq -e 'any(.[].formatted.value; .flags % 1024 >= 512)'
+	pinned ups | jq -e 'any(.[].formatted.value; .flags % 1024 >= 512)'
 }
 until_ok 20 "the row of a closed socket to be kept" is_kept
 hold_end
-until_ok 5 "the flow to go with its connection" eval '[ "$(flows)" = 0 ]'
+until_ok 5 "the flow to go with its connection" eval '[ "$(flow_count)" = 0 ]'
 agent_kill
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "no agent: base on a new connection" '200 b1\[*' "$(hold_get '' /id)"
@@ -75,7 +74,7 @@ exec_pod client python3 "$LWT_ROOT/tests/netns/clients/hold.py" "${POD_IP[b1]}" 
 other=$!
 exec {ask}>"$LWT_TMP/ask"
 answers() { [ "$(wc -l <"$LWT_TMP/answers")" = "$1" ]; }
-at_work() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/config" | jq '.[0].formatted.value.agent'; }
+at_work() { pinned config | jq '.[0].formatted.value.agent'; }
 printf '%s\t/id\n' "$tag" >&"$ask"
 until_ok 10 "the second connection's first answer" answers 2
 # longer than it takes to see it, and to change an object, and less than the 5 s that an agent waits
@@ -132,7 +131,7 @@ expect_like "two lanes: the new one" 's2blue\[*' "$(who client "http://${POD_IP[
 # what is closed while there is none leaves nothing
 agent_kill
 hold_end
-expect_eq "flows of closed connections" null "$(bpftool -j map dump pinned "$LWT_BPFFS/laneway/flows" | jq '.[0]')"
+expect_eq "flows of closed connections" null "$(pinned flows | jq '.[0]')"
 agent_start
 
 # beside a running one: without being told to, it does not
@@ -185,7 +184,7 @@ expect_like "again the first: tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 grep -q "agent $pid, which took over from this one, is gone" "$LWT_TMP/agent.log" || fail "the log does not say what happened"
 hold_end
 agent_stop
-expect_eq "SIGTERM leaves in the cgroup" "" "$(bpftool cgroup tree "$LWT_CGROUP" | awk '$1 ~ /^[0-9]+$/')"
+expect_eq "SIGTERM leaves in the cgroup" "" "$(hooks)"
 expect_eq "SIGTERM leaves pins" "" "$(find "$LWT_BPFFS" -name 'laneway*')"
 
 # In a container on a node without a bpffs, what is pinned goes with the container: said to who wants hooks to be left.

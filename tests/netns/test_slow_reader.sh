@@ -13,7 +13,7 @@ for pod in b1 c1; do
 	POD_PID[$pod]=$!
 	wait_port $pod "$LWT_PORT"
 done
-is_carried() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/ups" | jq -e 'any(.[].formatted.value; .flags < 512 and .flags % 128 >= 64)'; }
+is_carried() { pinned ups | jq -e 'any(.[].formatted.value; .flags < 512 and .flags % 128 >= 64)'; }
 
 agent_start
 in_pod client python3 "$LWT_ROOT/tests/netns/clients/odd_client.py" "${POD_IP[b1]}" "$LWT_PORT" $((10 * LWT_SLOW)) \

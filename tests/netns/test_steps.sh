@@ -20,7 +20,7 @@ for i in $(seq "$([ "$LWT_SLOW" = 1 ] && echo 6 || echo 3)"); do
 	release web web <<<"$rule"
 	state_sync
 	expect_eq "open, in turn" "b1 c1gray b1" \
-		"$(in_turn client "$B1/id" "" "x-user: xiaoming" "" | sed 's/\[.*//' | paste -sd ' ')"
+		"$(in_turn client "$B1/id" "" "x-user: xiaoming" "" | names_only | paste -sd ' ')"
 	echo >>"$LWT_TMP/weights"
 	release web web <<<"weight: $((i * 10))"
 	state_sync
@@ -40,7 +40,7 @@ expect_eq "requests that arrived" "$(tail -n 1 "$LWT_TMP/load" | awk '{ print $1
 pod c2 web canary
 put_pod c2
 state_sync
-canaries() { for _ in {1..12}; do echo "$(who client "$B1/id" -H 'x-user: li')"; done | sed 's/\[.*//' | sort -u | paste -sd ' '; }
+canaries() { for _ in {1..12}; do echo "$(who client "$B1/id" -H 'x-user: li')"; done | names_only | sort -u | paste -sd ' '; }
 for i in 1 2 3; do
 	expect_eq "two canaries" "c1gray c2gray" "$(canaries)"
 	del pod-c2

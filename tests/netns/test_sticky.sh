@@ -22,7 +22,7 @@ agent_start
 asks() {
 	local i pods=()
 	for i in 1 2 3 4; do
-		pods+=("$(who "$1" "http://$VIP/id" ${2:+-H "$2"} | sed 's/\[.*//')")
+		pods+=("$(who "$1" "http://$VIP/id" ${2:+-H "$2"} | names_only)")
 	done
 	[ "$(printf '%s\n' "${pods[@]}" | sort -u | wc -l)" = 1 ] || fail "$1 ${2:-untagged}: ${pods[*]}"
 	echo "${pods[0]}"

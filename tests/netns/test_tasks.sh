@@ -149,7 +149,7 @@ exec {BESIDE}>"$LWT_TMP/beside"
 # When a process was started and when it has read something is of one clock.
 asked=$(now_ns)
 call forks /call >/dev/null
-bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" >"$LWT_TMP/procs"
+pinned procs >"$LWT_TMP/procs"
 jq -e --argjson pid "${POD_PID[forks]}" --argjson begun "$begun" --argjson asked "$asked" --argjson now "$(now_ns)" '.[].formatted
 	| select(.key.tid == $pid) | .key.started > $begun and .key.started < $asked and .value.since > $asked and .value.since < $now' \
 	"$LWT_TMP/procs" >/dev/null || fail "started, or at work since, by another clock: $begun $asked $(<"$LWT_TMP/procs")"
@@ -200,7 +200,7 @@ expect_eq "k" c1gray "$(go forks k)"
 exec {BESIDE}>&-
 
 # Nothing is left of what was counted: where no lane is at work nobody looks for evidence.
-lanes_at_work() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/at_lanes" | jq '[.[].formatted.value | select(. != 0)] | length'; }
+lanes_at_work() { pinned at_lanes | jq '[.[].formatted.value | select(. != 0)] | length'; }
 no_lane_at_work() { [ "$(lanes_at_work)" = 0 ]; }
 until_ok 10 "no lane to be at work" no_lane_at_work
 park forks o "$gray"

@@ -9,7 +9,7 @@ agent_start
 gray='x-mse-tag: gray'
 
 # flag: lanes that the kernel is asked to tell of.
-flag() { bpftool -j map dump pinned "$LWT_BPFFS/laneway/config" | jq '.[0].formatted.value.hop_lanes'; }
+flag() { pinned config | jq '.[0].formatted.value.hop_lanes'; }
 flag_is() { [ "$(flag)" = "$1" ]; }
 # trace NAME OPTIONS...: in the background; returns once the kernel tells it of requests.
 declare -A TRACER

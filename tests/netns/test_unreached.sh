@@ -26,7 +26,7 @@ asked() {
 	local i
 	for i in 1 2 3 4; do
 		who client "$1/id" ${2:+-H "$2"} && echo
-	done | sed 's/\[.*//' | sort -u | paste -sd ' '
+	done | names_only | sort -u | paste -sd ' '
 }
 
 # how many requests of LANE no pod could be reached for, where they were to go

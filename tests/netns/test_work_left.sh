@@ -7,7 +7,7 @@ setup
 two_pods
 . "$(dirname "$0")/tasks.sh"
 middle mid
-told() { req client ${1:+-H "$1"} "$(url mid /told)" | sed 's/\[[^]]*\]//'; }
+told() { req client ${1:+-H "$1"} "$(url mid /told)" | names_only; }
 at_rest() { [ "$(at_work mid)" = 0 ]; }
 base() { # WHAT N
 	local i

@@ -55,7 +55,7 @@ running deployment/client
 client=$(node_pid "--name $(pod_of client)")
 in_client() { nsenter --net="/proc/$client/ns/net" "$@"; }
 get() { in_client curl -sS --max-time $((20 * LWT_SLOW)) "$@"; }
-from() { get -o /dev/null -w '%header{x-pod}\n' "$@" | sed 's/\[.*//'; }
+from() { get -o /dev/null -w '%header{x-pod}\n' "$@" | names_only; }
 middle=$(k get pods -l of=middle -o 'jsonpath={.items[0].status.podIP}')
 until_ok 60 "kube-proxy to carry it" eval '[[ $(from "http://$VIP/id" --max-time 2 2>/dev/null) == web-* ]]'
 expect_like "through the one between" "middle-* -> web-*" "$(get "http://$middle:$LWT_PORT/")"
@@ -219,7 +219,7 @@ expect_like "tagged" "web-$stable-*" "$(from "http://$VIP/id" -H "$tag")"
 
 say "kubectl delete -k deploy/: nothing is left"
 k delete -k "$LWT_TMP/overlay/next" >"$LWT_TMP/out"
-unpinned() { [ -z "$(find "$LWT_BPFFS/laneway" 2>/dev/null)" ]; }
+unpinned() { [ -z "$(pins)" ]; }
 until_ok 60 "the agent's pins to go" unpinned
 expect_like "untagged" "web-$stable-*" "$(from "http://$VIP/id")"
 say ok

@@ -45,7 +45,7 @@ stats() { lw stats -o json | jq -c .stats; }
 status=0
 # Processes of the program that are trusted to work on what their threads have read.
 trusted() {
-	bpftool -j map dump pinned "$LWT_BPFFS/laneway/procs" |
+	pinned procs |
 		jq '[.[].formatted | select(.value.proven >= 32 and .value.flags == 0) | .key.tid | tostring
 			| select(. as $pid | $ARGS.positional | index($pid))] | length' --args $(program_pids)
 }

@@ -26,8 +26,8 @@ agent_start ${SOAK_AGENT:-}
 # Kilobytes: resident memory of the agent; kernel slab; what the agent's maps and programs have locked; TCP pages.
 declare -A RSS SLAB
 memory() {
-	RSS[$1]=$(awk '/^VmRSS/ { print $2 }' "/proc/$AGENT_PID/status")
-	SLAB[$1]=$(awk '/^(SUnreclaim|Percpu|VmallocUsed):/ { n += $2 } END { print n }' /proc/meminfo)
+	RSS[$1]=$(rss_kb "$AGENT_PID")
+	SLAB[$1]=$(kernel_kb)
 	printf '%-6s agent RSS %8d kB, kernel %8d kB, %s\n' "$1" "${RSS[$1]}" "${SLAB[$1]}" \
 		"$(for ns in client1 client2; do in_pod $ns awk '/^TCP:/ { print "sockets in " $3 ", tw " $7 ", mem " $11 }' /proc/net/sockstat; done | paste -sd ';')"
 }

@@ -31,7 +31,6 @@ python3 "$LWT_TMP/hog.py" "$LWT_TMP/hogs" &
 until_ok 60 "TCP's memory to be taken" test -e "$LWT_TMP/hogs"
 used() { awk '/^TCP:/ { for (i = 1; i < NF; i++) if ($i == "mem") print $(i + 1) }' /proc/net/sockstat; }
 said() { grep -q "$1" "$LWT_TMP/agent.log"; }
-flows() { lw flows -o json | jq .total; }
 
 agent_start
 expect_like "before" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
@@ -54,12 +53,12 @@ kill -STOP "${POD_PID[c1]}"
 # little is left: what is under way ends, and then the connection is a plain one
 echo "$(($(used) / 2)) $(($(used) * 3 / 4)) $(($(used) * 20 / 19))" >"$TCP_MEM"
 until_ok 10 "word of it" said 'warn: TCP has .* of the .* pages that net.ipv4.tcp_mem lets it have'
-[ "$(jq -r .mode "$LWT_TMP/json")" != msg ] || until_ok 20 "the one at rest to be left to TCP" eval '[ "$(flows)" = 2 ]'
+[ "$(jq -r .mode "$LWT_TMP/json")" != msg ] || until_ok 20 "the one at rest to be left to TCP" eval '[ "$(flow_count)" = 2 ]'
 kill -CONT "${POD_PID[c1]}"
 expect_like "what was under way" '200 c1gray\[*' "$(hold_read)"
 if [ "$(jq -r .mode "$LWT_TMP/json")" = msg ]; then
 	expect_like "the next one" '200 b1\[*' "$(hold_get "$tag" /id)"
-	until_ok 20 "the connection to be left to TCP" eval '[ "$(flows)" = 1 ]'
+	until_ok 20 "the connection to be left to TCP" eval '[ "$(flow_count)" = 1 ]'
 	expect_like "the one behind it" '200 b1\[*' "$(hold_get "$tag" /id)"
 fi
 expect_like "a new connection, base" 'b1\[*' "$(who client "$B1/id")"
@@ -74,7 +73,7 @@ if [ "$(jq -r .mode "$LWT_TMP/json")" = msg ]; then
 		expect_like "without memory, on the connection that stays" '200 b1\[*' "$(hold_get '' /id)"
 	done
 	wait $last
-	expect_eq "without memory, where the last request was steered" "b1 c1gray b1 b1" "$(sed 's/\[[^]]*\]//g' "$LWT_TMP/last")"
+	expect_eq "without memory, where the last request was steered" "b1 c1gray b1 b1" "$(names_only <"$LWT_TMP/last")"
 fi
 expect_like "without memory, a new connection" 'b1\[*' "$(who client "$B1/id")"
 
@@ -82,7 +81,7 @@ echo "$was" >"$TCP_MEM"
 until_ok 10 "word of the end of it" said 'TCP has memory again'
 : >"$LWT_TMP/again"
 wait $own
-expect_like "again, on the canary's own address" "c1gray b[12] c1gray" "$(sed 's/\[[^]]*\]//g' "$LWT_TMP/own")"
+expect_like "again, on the canary's own address" "c1gray b[12] c1gray" "$(names_only <"$LWT_TMP/own")"
 expect_like "again" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 hold_end
 agent_stop

@@ -176,7 +176,8 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 				__sync_fetch_and_or(&p->flags, LW_TASK_HANDS_OVER);
 		} else if (h.lane < LW_IN_UNKNOWN) {
 			if (p->proven < LW_TASK_PROVEN && p->turns != h.turn && !(h.flags & LW_ACC_NO_THREAD) &&
-			    bpf_get_current_task_btf()->start_time == h.thread.started) /* not another by the same number */
+			    /* not another by the same number */
+			    bpf_get_current_task_btf()->start_time == h.thread.started)
 				__sync_fetch_and_add(&p->proven, 1);
 			__sync_fetch_and_add(&p->turns, 1);
 		}

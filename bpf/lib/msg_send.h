@@ -8,7 +8,8 @@
 enum lw_run_head {
 	LW_RUN_HEAD = 1 << 0,
 	LW_RUN_IS_HEAD = 1 << 1, /* its method is HEAD */
-	LW_RUN_CLOSES = 1 << 2, /* the connection ends with its answer, whether or not that says so (RFC 9112, 9.6) */
+	/* the connection ends with its answer, whether or not that says so (RFC 9112, 9.6) */
+	LW_RUN_CLOSES = 1 << 2,
 };
 
 /* One run of the program. Plain data, so that functions checked by themselves can take it. */

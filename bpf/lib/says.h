@@ -32,7 +32,8 @@ static __noinline int lw_says(__u64 msg)
 	} else if (type == bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
 		at = bpf_core_field_exists(struct iov_iter, __iov) ? bpf_core_field_offset(struct iov_iter, __iov) :
 								     bpf_core_field_offset(struct iov_iter___old, iov);
-		bpf_probe_read_kernel(part, sizeof(part), (void *)lw_pointer_at(iter + at)); /* of struct iovec */
+		/* of struct iovec */
+		bpf_probe_read_kernel(part, sizeof(part), (void *)lw_pointer_at(iter + at));
 		at = part[0];
 		left = part[1] - offset;
 	} else {

@@ -50,7 +50,8 @@ enum lw_scan_flags {
 enum lw_scan_options {
 	LW_SCAN_CLOSE = 1 << 0, /* "Connection: close" */
 	LW_SCAN_KEEP_ALIVE = 1 << 1,
-	LW_SCAN_TAGS = 1 << 2, /* a header that a tag may be in, baggage included, is among the captures */
+	/* a header that a tag may be in, baggage included, is among the captures */
+	LW_SCAN_TAGS = 1 << 2,
 	LW_SCAN_TRACES = 1 << 3, /* likewise a trace id */
 };
 

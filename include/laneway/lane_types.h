@@ -25,7 +25,8 @@ struct lw_baggage {
 	__u32 malformed;
 	__u32 members, bytes;
 	__u32 stale; /* members of ours that name no open lane */
-	__u32 cut_line, cut, cut_len; /* the last of these: in which capture, and which bytes of the head go with it */
+	/* the last of these: in which capture, and which bytes of the head go with it */
+	__u32 cut_line, cut, cut_len;
 	__u32 ours; /* bit i: capture i has a member of ours, or is malformed */
 	/* while it is read: */
 	__u32 state; /* enum lw_baggage_state */

@@ -376,7 +376,8 @@ static void weights(void **state)
 		}
 		print_message("weight %u: %d of %d\n", pcts[i], in, N);
 		if (pcts[i] == 50)
-			assert_in_range(in, N / 4, 3 * N / 4); /* 8.7 standard deviations either way */
+			/* 8.7 standard deviations either way */
+			assert_in_range(in, N / 4, 3 * N / 4);
 		else
 			assert_int_equal(in, N * pcts[i] / 100);
 		close(c);

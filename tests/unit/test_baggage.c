@@ -238,7 +238,8 @@ static void test_untrusted(void **state)
 	assert_int_equal(decide("x-mse-tag: blue\r\n", GRAY, at, true).lane, GRAY);
 	/* of several lines, those that may name a lane */
 	decide("a: b\r\n" B "a=1\r\nx-mse-tag: gray\r\n" B "x-mse-tag=gray,c=2\r\n" B "b\r\n", NO_LANE, at, true);
-	assert_int_equal(head.bag.ours, 1 << 2 | 1 << 3); /* captures 0: baggage, 1: tag, 2, 3: baggage */
+	/* captures 0: baggage, 1: tag, 2, 3: baggage */
+	assert_int_equal(head.bag.ours, 1 << 2 | 1 << 3);
 }
 
 static void expect_block(const __u8 *block, size_t len, size_t more, const char *tag, const char *baggage)

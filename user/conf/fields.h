@@ -24,7 +24,8 @@ struct lw_fields {
 	char path[LW_FIELDS_PATH_LEN]; /* "spec.ports[0].port" */
 	char error[512]; /* "spec.ports[0].port: expected an integer, got nothing" */
 	unsigned int error_line;
-	struct lw_fields_flaw *flaws, *last_flaw; /* in the order of the object; LW_FINDINGS_EACH of them */
+	/* in the order of the object; LW_FINDINGS_EACH of them */
+	struct lw_fields_flaw *flaws, *last_flaw;
 	size_t nflaws; /* all of them */
 	size_t regex_work; /* what the regular expressions so far took */
 	bool regex_refused; /* that it is too much has been told */

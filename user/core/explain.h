@@ -59,7 +59,8 @@ struct lw_explain_request {
 	size_t nheaders;
 	const struct lw_explain_learned *learned; /* NULL: nothing is known of that */
 	bool kept_out; /* by its pod's annotation */
-	const char *kept_process; /* one of its processes that is kept out, and why; NULL: none is known */
+	/* one of its processes that is kept out, and why; NULL: none is known */
+	const char *kept_process;
 };
 
 /* What a weight leaves to chance: the outcome if it takes the request. */

@@ -91,12 +91,14 @@ struct lw_k8s_pod {
 	const char *phase; /* "" counts as Running if it is ready */
 	bool host_network;
 	bool ready; /* condition Ready is True */
-	const char *keep_out; /* annotation laneway.io/keep-out; "true": its own connections are not enrolled */
+	/* annotation laneway.io/keep-out; "true": its own connections are not enrolled */
+	const char *keep_out;
 	struct lw_addr *ips; /* podIPs, else podIP */
 	size_t nips;
 	const struct lw_k8s_container_port *ports;
 	size_t nports;
-	const struct lw_k8s_container_port **named; /* of these by strcmp() of their names, the first of each */
+	/* of these by strcmp() of their names, the first of each */
+	const struct lw_k8s_container_port **named;
 	size_t nnamed;
 };
 /* Number of the first port that the pod calls so; 0: none. */
@@ -130,7 +132,8 @@ struct lw_k8s_cond {
 struct lw_k8s_match {
 	const struct lw_k8s_cond *conds;
 	size_t n;
-	const char *refused; /* NULL, or why no request enters by it, though n conditions are all there is to read */
+	/* NULL, or why no request enters by it, though n conditions are all there is to read */
+	const char *refused;
 };
 struct lw_k8s_modifier {
 	const struct lw_k8s_pair *set;

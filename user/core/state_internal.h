@@ -113,7 +113,8 @@ struct lw_state_lane {
 
 /* Of one Service, by its number in the model. */
 struct lw_state_service {
-	const struct lw_state_workload *workload; /* that its destinations belong to; NULL: it is not in the image */
+	/* that its destinations belong to; NULL: it is not in the image */
+	const struct lw_state_workload *workload;
 	struct lw_state_owner owner;
 	bool never; /* no destination is at its addresses */
 	bool passes; /* lw_k8s_passes_lanes() */
@@ -142,7 +143,8 @@ struct lw_state {
 	struct lw_image *before; /* the last one, while it can be followed */
 	struct lw_rules *rules;
 	struct lw_bytemap by_name; /* struct lw_state_workload by ns, group, kind, name */
-	struct lw_state_pod *pods; /* by their number in the model; empty until somebody asks for it */
+	/* by their number in the model; empty until somebody asks for it */
+	struct lw_state_pod *pods;
 	struct lw_state_workload *workloads, **workloads_end;
 	struct lw_state_duplicate *duplicates, **duplicates_end;
 	size_t nworkloads;
@@ -151,7 +153,8 @@ struct lw_state {
 	struct lw_state_service *services; /* by their number in the model */
 	struct lw_state_workload *entered, **entered_end; /* in the order of their first entry */
 	struct lw_state_note *notes, **notes_end;
-	struct lw_state_workload *keeping_notes; /* whose findings are the workload's; NULL: of this build alone */
+	/* whose findings are the workload's; NULL: of this build alone */
+	struct lw_state_workload *keeping_notes;
 	const struct lw_state_pod **changed_pods;
 	size_t nchanged_pods;
 	uint32_t full; /* bit t: table t ran full, and was reported */
@@ -172,7 +175,8 @@ struct lw_state_builder {
 	char *lanes[LW_MAX_LANES]; /* names by id */
 	size_t nlanes; /* the next id to be given out, unless it is taken */
 	struct lw_state last; /* the last build */
-	struct lw_rules *rules; /* of the last one that succeeded: what it has compiled is at hand for the next, whatever was read meanwhile */
+	/* of the last one that succeeded: what it has compiled is at hand for the next, whatever was read meanwhile */
+	struct lw_rules *rules;
 };
 
 /* state_build.c. A finding; about an object: "ORIGIN: Kind ns/name: text". They are told when the build is through. */

@@ -575,7 +575,8 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload, s
 		r = find_refused(state, entry, &entries[n], last, &refused);
 		if (r < 0)
 			return r;
-		entry->refused = refused || state->lanes[entry->lane].untagged; /* of the lane it was said */
+		/* of the lane it was said */
+		entry->refused = refused || state->lanes[entry->lane].untagged;
 		if (refused)
 			say_refused(state, entry, refused, &refusals);
 		n += !entry->refused;

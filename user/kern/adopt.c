@@ -199,7 +199,8 @@ int lw_adopt_begin(struct lw_kern *kern)
 	forget_lanes(kern);
 	kern->number = kern->config->agent + 1;
 	kern->unknown[0] = kern->unknown[1] = true;
-	kern->nkept_pods = SIZE_MAX; /* those of before count until it is known who is kept out now */
+	/* those of before count until it is known who is kept out now */
+	kern->nkept_pods = SIZE_MAX;
 	for (size_t i = 0; i < nhooks(kern); i++) {
 		r = lw_kern_note_attached(kern, "lw_%s (adopted, on %s)", hooks[i], kern->cgroup);
 		if (r)

@@ -288,7 +288,8 @@ void lw_ends_forget(struct lw_ends *ends, pid_t pid, uint64_t cookie)
 	struct process *p = lw_bytemap_get(&ends->processes, &by_pid, 1);
 
 	if (p)
-		free(lw_bytemap_remove(&p->wanted, &by_cookie, 1)); /* and p goes at its next turn, if that was all */
+		/* p goes at its next turn, if that was all */
+		free(lw_bytemap_remove(&p->wanted, &by_cookie, 1));
 }
 
 bool lw_ends_any(const struct lw_ends *ends)

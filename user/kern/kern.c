@@ -87,7 +87,8 @@ static int attach(struct lw_kern *kern)
 	struct lw_lanes_bpf *s = kern->skel;
 	struct bpf_program *progs[LW_KERN_LINKS] = {
 		s->progs.lw_sockops, s->progs.lw_getpeername4, s->progs.lw_getpeername6, s->progs.lw_setsockopt,
-		s->progs.lw_connect4, s->progs.lw_connect6, /* last: from here on sockets are noted */
+		/* last: from here on sockets are noted */
+		s->progs.lw_connect4, s->progs.lw_connect6,
 	};
 	int r, fd = kern->cgroup_fd = open(kern->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -532,7 +533,8 @@ int lw_kern_open(const struct lw_kern_options *options, struct lw_kern **ret)
 void lw_kern_supersede(struct lw_kern *kern, bool shared)
 {
 	kern->shared = shared;
-	__atomic_store_n(&kern->superseded, true, __ATOMIC_RELEASE); /* the thread of devices looks */
+	/* the thread of devices looks */
+	__atomic_store_n(&kern->superseded, true, __ATOMIC_RELEASE);
 	/* whoever follows takes away what is pinned of them, and begins to count anew */
 	if (shared)
 		lw_reads_stop(&kern->reads);

@@ -33,7 +33,8 @@ struct lw_kern_options {
 	bool fail_closed;
 	bool prefer_local;
 	bool no_bypass; /* steered bytes take TCP also between two pods of this node */
-	const char *const *keep_out; /* names of programs, as in /proc/PID/comm, that are not enrolled; ends with NULL; NULL: none */
+	/* names of programs, as in /proc/PID/comm, that are not enrolled; ends with NULL; NULL: none */
+	const char *const *keep_out;
 	bool watch_syscalls; /* notice clients that splice also by a hook that makes every system call slower */
 	bool no_inbound; /* requests that arrive at pods are not read: what a pod sends for them has no evidence but its own */
 	bool pod_evidence; /* what all of a pod is at work on counts for those of its processes that read no requests */

@@ -51,7 +51,8 @@ static bool look_at(struct lw_upstreams *ups, struct upstream *u)
 		if (lw_upstream_state(ups, u, &state) && state.down)
 			lw_upstream_taken(ups, u, state.down);
 		else
-			lw_upstream_close(ups, u); /* which leaves it alone if it is taken in this moment */
+			/* leaves it alone if it is taken in this moment */
+			lw_upstream_close(ups, u);
 		return true;
 	}
 	if (u->state != UPSTREAM_BOUND)

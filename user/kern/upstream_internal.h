@@ -42,7 +42,8 @@ struct upstream {
 	struct lw_pool_key key;
 	uint16_t lane;
 	uint64_t pod; /* whose address it was as it was opened (pod_at()); 0: of the own peer, it does not matter */
-	struct upstream *relay; /* a connection of the agent's own: what is read from fd goes on by it */
+	/* a connection of the agent's own: what is read from fd goes on by it */
+	struct upstream *relay;
 	struct upstream *relay_of; /* the other way round */
 	char *rest; /* read from fd, and not sent on yet: relay's far end had no room */
 	size_t rest_len;

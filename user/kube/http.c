@@ -32,7 +32,8 @@ struct lw_http {
 	struct pool *pools; /* the first takes new requests */
 	struct lw_http_request *requests;
 	char *base; /* URL without the target */
-	struct curl_slist *connect_to; /* where the server is, if the URL says what its certificate says */
+	/* where the server is, if the URL says what its certificate says */
+	struct curl_slist *connect_to;
 	struct lw_http_counts ended;
 };
 

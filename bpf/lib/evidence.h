@@ -20,7 +20,7 @@ __noinline int lw_learn_trace(struct lw_head *h, const struct lw_addr *pod, __u3
 		return 0;
 	key.pod = *pod;
 	t = bpf_map_lookup_elem(&lw_traces, &key);
-	return t ? lw_learned_by_trace(t, slot, l) : 0;
+	return t ? lw_learned_by_trace(t, slot, key.header, l) : 0;
 }
 
 struct lw_learn_ctx {

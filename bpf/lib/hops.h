@@ -71,6 +71,7 @@ __noinline int lw_hop_tell(struct lw_flow *f, struct lw_head *h, __u64 cookie)
 	hop->asked_port = f->asked_port;
 	hop->lane = f->lane;
 	hop->evidence = f->evidence;
+	hop->header = f->header;
 	hop->reason = f->reason;
 	hop->route = f->route;
 	hop->pid = f->pid;

@@ -128,13 +128,20 @@ static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *
 	return 0;
 }
 
+/* What was decided, for whoever looks at the flow. */
+static __always_inline void lw_note(struct lw_flow *f, const struct lw_decision *d, const struct lw_plan *plan)
+{
+	f->lane = plan->lane;
+	f->evidence = d->evidence;
+	f->header = d->header;
+	f->reason = plan->reason;
+}
+
 /* The request in h goes where the flow's route says. */
 static __always_inline void lw_decided(struct lw_flow *f, struct lw_run *r, struct lw_head *h, const struct lw_decision *d,
 				       const struct lw_plan *plan)
 {
-	f->lane = plan->lane;
-	f->evidence = d->evidence;
-	f->reason = plan->reason;
+	lw_note(f, d, plan);
 	lw_count(f->workload_hash, plan->lane, d->evidence, plan->reason);
 	lw_traced(f, r, h);
 }
@@ -207,9 +214,7 @@ static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f
 		lw_decided(f, r, h, d, plan);
 		return SK_DROP;
 	}
-	f->lane = plan->lane;
-	f->evidence = d->evidence;
-	f->reason = plan->reason;
+	lw_note(f, d, plan);
 	/* a head that goes out in part is sent again by its application, which does not know of what was put in: better without; but not with a stranger's tag */
 	if (plan->modify && !d->strip && !lw_has_room(f->sk, h->scan.pos + LW_HEAD_LOOK)) {
 		lw_count(f->workload_hash, d->lane, d->evidence, LW_REASON_PUSH);

@@ -60,7 +60,9 @@ struct lw_hop {
 	__u32 workload_hash; /* lw_workload.name_hash */
 	__u32 dice; /* random: who wants one of N takes those up to the N-th part of all numbers */
 	__u32 line_len; /* bytes of "METHOD target"; line holds the first of them */
-	__u32 trace_len; /* bytes of the trace id, up to LW_TRACE_VALUE_MAX; trace holds the first of them */
+	__u16 trace_len; /* bytes of the trace id, up to LW_TRACE_VALUE_MAX; trace holds the first of them */
+	__u8 header; /* as of a flow: what decided, which need not be trace_header */
+	__u8 pad;
 	char line[LW_HOP_LINE]; /* as it stands in the head; zero-filled */
 	char trace[LW_HOP_TRACE]; /* as it stands in the header, without what changes from hop to hop (trace.h) */
 };

@@ -285,7 +285,8 @@ struct lw_learned {
 	__u32 lane; /* 0 where it is ambiguous */
 	__u8 evidence; /* NONE, TRACE, THREAD, PROCESS, PARENT, POD_WORK, AMBIGUOUS */
 	__u8 reason; /* OK, or why it is ambiguous; of NONE ELSEWHERE: it is so if no rule holds */
-	__u16 pad;
+	__u8 header; /* enum lw_header_id of what carries the trace id, of TRACE; else 0 */
+	__u8 pad;
 };
 
 static __always_inline int lw_learned_is(struct lw_learned *l, __u32 lane, __u32 evidence, __u32 reason)
@@ -293,11 +294,12 @@ static __always_inline int lw_learned_is(struct lw_learned *l, __u32 lane, __u32
 	l->lane = lane;
 	l->evidence = evidence;
 	l->reason = reason;
+	l->header = 0;
 	return 1;
 }
 
-/* What it says of a request that its trace id has arrived with requests of this lane. Base is no evidence, but an answer: 1. */
-static __always_inline int lw_learned_by_trace(const struct lw_trace *t, __u32 slot, struct lw_learned *l)
+/* What it says of a request that the trace id in this header has arrived with requests of this lane. Base is no evidence, but an answer: 1. */
+static __always_inline int lw_learned_by_trace(const struct lw_trace *t, __u32 slot, __u32 header, struct lw_learned *l)
 {
 	__u32 lane = t->lane;
 
@@ -306,16 +308,18 @@ static __always_inline int lw_learned_by_trace(const struct lw_trace *t, __u32 s
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
 	if (!lane || !lw_get_lane(slot, lane)) /* base, or a lane that is no longer open */
 		return lw_learned_is(l, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
-	return lw_learned_is(l, lane, LW_EVIDENCE_TRACE, LW_REASON_OK);
+	lw_learned_is(l, lane, LW_EVIDENCE_TRACE, LW_REASON_OK);
+	l->header = header;
+	return 1;
 }
 
-/* known: there is something in `all` already, which one more trace id may contradict. */
+/* known: there is something in `all` already, which one more trace id may contradict; where it agrees the first header stays. */
 static __always_inline void lw_learned_add(struct lw_learned *all, __u32 known, const struct lw_learned *one)
 {
-	if (known && (one->lane != all->lane || one->evidence != all->evidence))
-		lw_learned_is(all, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
-	else
+	if (!known)
 		*all = *one;
+	else if (one->lane != all->lane || one->evidence != all->evidence)
+		lw_learned_is(all, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
 }
 
 struct lw_decision {
@@ -325,6 +329,8 @@ struct lw_decision {
 	__u8 reason; /* OK, STEPS, or why it is ambiguous */
 	__u8 tagged; /* the lane's tag is on the request already */
 	__u8 strip; /* it brings tags that are not believed: they are to be taken off */
+	__u8 header; /* enum lw_header_id of what a tag, baggage or trace was read in; else 0 */
+	__u8 pad[3];
 };
 
 #define LW_LANE_UNKNOWN 0xffffffffu
@@ -368,6 +374,7 @@ static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struc
 	d->reason = LW_REASON_OK;
 	d->tagged = 0;
 	d->strip = 0;
+	d->header = 0;
 	for (i = 0; i < LW_CAPTURES; i++) {
 		__u32 lane;
 
@@ -384,9 +391,12 @@ static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struc
 			continue;
 		if (tag != LW_LANE_UNKNOWN && tag != lane) {
 			d->evidence = LW_EVIDENCE_AMBIGUOUS;
+			d->header = 0;
 			return;
 		}
 		tag = lane;
+		/* here and not behind the loop: in memory Linux 6.1's verifier does not follow it. A lane has one such header */
+		d->header = head->caps.at[i].header;
 	}
 	lw_baggage_read(head, slot);
 	if (head->eval.untrusted) {
@@ -395,6 +405,7 @@ static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struc
 		head->bag.named = head->bag.malformed = head->bag.stale = 0;
 	} else if (head->bag.ambiguous || (head->bag.named && tag != LW_LANE_UNKNOWN && tag != head->bag.lane)) {
 		d->evidence = LW_EVIDENCE_AMBIGUOUS;
+		d->header = 0;
 		return;
 	}
 	if (tag != LW_LANE_UNKNOWN) {
@@ -404,6 +415,7 @@ static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struc
 	} else if (head->bag.named) {
 		d->lane = head->bag.lane;
 		d->evidence = LW_EVIDENCE_BAGGAGE;
+		d->header = LW_HDR_BAGGAGE;
 	}
 }
 
@@ -421,6 +433,7 @@ static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 ow
 		d->lane = learned->lane;
 		d->evidence = learned->evidence;
 		d->reason = learned->reason;
+		d->header = learned->header;
 		return;
 	}
 	if (own_lane) {

@@ -6,9 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
 #include "base/clock.h"
 #include "kern/hops.h"
+#include "kern/internal.h"
 #include "kern/kern.h"
+#include "lw_lanes.skel.h"
 #include "laneway/reasons.h"
 #include "both_ways.h"
 #include "two_pods.h"
@@ -98,6 +103,7 @@ static void what_is_told(void **state)
 	assert_int_equal(take(), 1);
 	assert_int_equal(last.lane, GRAY_LANE);
 	assert_int_equal(last.evidence, LW_EVIDENCE_TAG);
+	assert_int_equal(last.header, LW_HDR_TAG_FIRST);
 	assert_int_equal(last.workload_hash, lw_name_hash("lab/Deployment/w1"));
 	assert_memory_equal(&last.client, &f.client, sizeof(last.client));
 	assert_int_equal(last.client_port, f.client_port);
@@ -117,6 +123,7 @@ static void what_is_told(void **state)
 	lane_turn(c, gray, &g, entering, "GET / HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n");
 	assert_int_equal(take(), 1);
 	assert_int_equal(last.evidence, LW_EVIDENCE_ENTRY);
+	assert_int_equal(last.header, LW_HDR_OTHER);
 	assert_int_equal(last.reason, LW_REASON_OK);
 	assert_int_equal(last.route, LW_ROUTE_UP);
 	assert_int_equal(last.line_len, strlen("GET /"));
@@ -126,6 +133,7 @@ static void what_is_told(void **state)
 	assert_int_equal(take(), 1);
 	assert_int_equal(last.lane, 0);
 	assert_int_equal(last.evidence, LW_EVIDENCE_NONE);
+	assert_int_equal(last.header, LW_HDR_OTHER);
 	assert_int_equal(last.route, LW_ROUTE_PEER);
 	assert_int_equal(last.pod.ip[15], 11);
 	assert_int_equal(last.trace_header, 0);
@@ -182,6 +190,63 @@ static void trace_ids(void **state)
 	assert_memory_equal(last.trace, id, LW_HOP_TRACE);
 	close(c);
 	close(b);
+}
+
+/* A request for another one is in its lane by the header with that one's trace id, which need not be the first with any. */
+static void which_trace_decides(void **state)
+{
+	static const struct {
+		const char *headers;
+		unsigned int header;
+	} cases[] = {
+		{ "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nx-request-id: req-0001-0002\r\n",
+		  LW_HDR_REQUEST_ID },
+		{ "x-request-id: another-one\r\nb3: 0123456789abcdef-00f067aa0ba902b7-1\r\n", LW_HDR_B3 },
+		{ "x-request-id: req-0001-0002\r\nb3: 0123456789abcdef-00f067aa0ba902b7-1\r\n", LW_HDR_REQUEST_ID },
+	};
+	const struct lw_trace of_gray = { .lane = GRAY_LANE };
+	struct lw_trace_key keys[] = {
+		{ .header = LW_HDR_REQUEST_ID, .len = 13, .id = "req-0001-0002" },
+		{ .header = LW_HDR_B3, .len = 16, .id = "0123456789abcdef" },
+	};
+	int traces = bpf_map__fd(lab_kern()->skel->maps.lw_traces), c, b, g = -1;
+	char req[1024], arrives[1024];
+	struct lw_flow f;
+
+	(void)state;
+	want(1u << GRAY_LANE, 0, EVERY);
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	assert_true(lab_flow(c, &f));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		keys[i].pod = f.client;
+		assert_int_equal(bpf_map_update_elem(traces, &keys[i], &of_gray, BPF_ANY), 0);
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		snprintf(req, sizeof(req), "GET / HTTP/1.1\r\n%s\r\n", cases[i].headers);
+		snprintf(arrives, sizeof(arrives), "GET / HTTP/1.1\r\n" TAG "%s\r\n", cases[i].headers);
+		lane_turn(c, gray, &g, req, arrives);
+		assert_int_equal(take(), 1);
+		assert_int_equal(last.evidence, LW_EVIDENCE_TRACE);
+		assert_int_equal(last.header, cases[i].header);
+		assert_true(lab_flow(c, &f));
+		assert_int_equal(f.evidence, LW_EVIDENCE_TRACE);
+		assert_int_equal(f.header, cases[i].header);
+	}
+	/* as the own peer's it is told in another place */
+	close(c);
+	close(g);
+	close(b);
+	c = lab_connect(LAB_GRAY, LAB_PORT);
+	g = lab_accept(gray, c);
+	lane_turn(c, gray, &g, req, arrives);
+	assert_int_equal(take(), 1);
+	assert_int_equal(last.header, LW_HDR_REQUEST_ID);
+	assert_int_equal(last.route, LW_ROUTE_PEER);
+	close(c);
+	close(g);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		assert_int_equal(bpf_map_delete_elem(traces, &keys[i]), 0);
 }
 
 static void a_long_target_is_cut(void **state)
@@ -310,6 +375,7 @@ int main(void)
 		cmocka_unit_test_teardown(nobody_traces, clean),
 		cmocka_unit_test_teardown(what_is_told, clean),
 		cmocka_unit_test_teardown(trace_ids, clean),
+		cmocka_unit_test_teardown(which_trace_decides, clean),
 		cmocka_unit_test_teardown(a_long_target_is_cut, clean),
 		cmocka_unit_test_teardown(filters, clean),
 		cmocka_unit_test_teardown(a_full_ring_loses, clean),

@@ -104,6 +104,7 @@ static void contradicting_tags_are_base(void **state)
 		assert_true(lab_flow(c, &f));
 		assert_int_equal(f.lane, 0);
 		assert_int_equal(f.evidence, LW_EVIDENCE_AMBIGUOUS);
+		assert_int_equal(f.header, LW_HDR_OTHER);
 		assert_int_equal(lab_count_evidence(LW_EVIDENCE_AMBIGUOUS), before + i + 1);
 	}
 	/* twice the same, and a value that names no lane: no contradiction */
@@ -129,11 +130,13 @@ static void evidence_has_an_order(void **state)
 	lane_turn(c, blue, &s, "GET / HTTP/1.1\r\nu: 1\r\n\r\n", "GET / HTTP/1.1\r\nx-mse-tag:        blue\r\nu: 1\r\n\r\n");
 	assert_true(lab_flow(c, &f));
 	assert_int_equal(f.evidence, LW_EVIDENCE_POD);
+	assert_int_equal(f.header, LW_HDR_OTHER);
 	close(s);
 	s = -1;
 	lane_turn(c, green, &s, "GET / HTTP/1.1\r\nu: 1\r\nx-env: green\r\n\r\n", "GET / HTTP/1.1\r\nu: 1\r\nx-env: green\r\n\r\n");
 	assert_true(lab_flow(c, &f));
 	assert_int_equal(f.evidence, LW_EVIDENCE_TAG);
+	assert_int_equal(f.header, LW_HDR_TAG_FIRST + 1);
 	close(s);
 	close(c);
 	close(b);

@@ -431,6 +431,7 @@ static void no_gray_pod(const struct lab_options *options)
 	turn(c, b, tagged, tagged, OK(0, ""));
 	assert_true(lab_flow(c, &f));
 	assert_int_equal(f.evidence, LW_EVIDENCE_TAG);
+	assert_int_equal(f.header, LW_HDR_TAG_FIRST);
 	assert_int_equal(f.lane, 1);
 	assert_int_equal(f.reason, LW_REASON_NO_ENDPOINT);
 	assert_int_equal(lab_count(LW_REASON_NO_ENDPOINT), 1);

@@ -134,6 +134,7 @@ static void baggage_as_evidence(void **state)
 	assert_true(lab_flow(c, &f));
 	assert_int_equal(f.lane, BLUE_LANE);
 	assert_int_equal(f.evidence, LW_EVIDENCE_BAGGAGE);
+	assert_int_equal(f.header, LW_HDR_BAGGAGE);
 	for (size_t i = 0; i < COUNT(untouched); i++)
 		turn(c, b, untouched[i], untouched[i], OK(0, ""));
 	assert_int_equal(lab_count_evidence(LW_EVIDENCE_AMBIGUOUS), ambiguous + 2);

@@ -122,6 +122,9 @@ static void test_evidence(void **state)
 		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence)
 			fail_msg("'%s': lane %u, evidence %u", rows[i].lines, d.lane, d.evidence);
 		assert_int_equal(d.tagged, d.evidence == LW_EVIDENCE_TAG);
+		assert_int_equal(d.header, d.evidence == LW_EVIDENCE_TAG     ? LW_HDR_TAG_FIRST :
+					   d.evidence == LW_EVIDENCE_BAGGAGE ? LW_HDR_BAGGAGE :
+									       LW_HDR_OTHER);
 		assert_int_equal(d.strip, 0);
 	}
 	/* without the option nobody looks */
@@ -232,6 +235,7 @@ static void test_untrusted(void **state)
 		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence || d.strip != rows[i].strip)
 			fail_msg("'%s': lane %u, evidence %u, strip %u", rows[i].lines, d.lane, d.evidence, d.strip);
 		assert_int_equal(d.tagged, 0);
+		assert_int_equal(d.header, LW_HDR_OTHER);
 		if (d.lane)
 			assert_int_equal(lw_baggage_todo(&head.bag, GRAY, 32), LW_BAGGAGE_ADD);
 	}

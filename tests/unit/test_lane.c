@@ -98,6 +98,7 @@ static void test_evidence(void **state)
 		{ "X-MSE-TAG:\tgray \r\n", NO_LANE, GRAY, LW_EVIDENCE_TAG },
 		{ TAG_BLUE "User-Agent: xiaoming\r\n", GRAY, BLUE, LW_EVIDENCE_TAG },
 		{ "x-lane: green\r\n", NO_LANE, GREEN, LW_EVIDENCE_TAG },
+		{ "x-lane: red\r\n" TAG_BLUE "x-lane: blue\r\n", NO_LANE, BLUE, LW_EVIDENCE_TAG },
 		/* said twice, in one header or two */
 		{ TAG_GRAY TAG_GRAY, NO_LANE, GRAY, LW_EVIDENCE_TAG },
 		{ TAG_GRAY TAG_BLUE, NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS },
@@ -130,10 +131,44 @@ static void test_evidence(void **state)
 
 		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence || d.reason != LW_REASON_OK)
 			fail_msg("'%s': lane %u, evidence %u", rows[i].lines, d.lane, d.evidence);
+		assert_int_equal(d.header, d.evidence != LW_EVIDENCE_TAG ? LW_HDR_OTHER :
+					   d.lane == GREEN		 ? LW_HDR_TAG_FIRST + 1 :
+									   LW_HDR_TAG_FIRST);
 		assert_int_equal(d.tagged, d.evidence == LW_EVIDENCE_TAG);
 		assert_int_equal(!!d.rule, d.evidence == LW_EVIDENCE_ENTRY);
 	}
 	assert_int_equal(decide("/", "User-Agent: xiaoming\r\n", NO_LANE, 0).evidence, LW_EVIDENCE_NONE);
+}
+
+static void test_learned_header(void **state)
+{
+	const struct lw_trace gray = { .lane = GRAY }, base = {}, several = { .lane = LW_IN_UNKNOWN };
+	struct lw_learned all = {}, one;
+	struct lw_decision d;
+
+	(void)state;
+	build(NULL, 0);
+	lw_learned_by_trace(&gray, 0, LW_HDR_B3, &one);
+	lw_learned_add(&all, 0, &one);
+	d = decide_for(&all, "/", "", BLUE, 0);
+	assert_int_equal(d.evidence, LW_EVIDENCE_TRACE);
+	assert_int_equal(d.header, LW_HDR_B3);
+	/* another one that agrees: the first stays */
+	lw_learned_by_trace(&gray, 0, LW_HDR_REQUEST_ID, &one);
+	lw_learned_add(&all, 1, &one);
+	assert_int_equal(decide_for(&all, "/", "", NO_LANE, 0).header, LW_HDR_B3);
+	/* what is stronger has one of its own */
+	assert_int_equal(decide_for(&all, "/", TAG_BLUE, NO_LANE, 0).header, LW_HDR_TAG_FIRST);
+	assert_int_equal(decide_for(&all, "/", TAG_BLUE TAG_GRAY, NO_LANE, 0).header, LW_HDR_OTHER);
+	/* one that contradicts it: in none */
+	lw_learned_by_trace(&base, 0, LW_HDR_SW8, &one);
+	assert_int_equal(one.header, LW_HDR_OTHER);
+	lw_learned_add(&all, 1, &one);
+	d = decide_for(&all, "/", "", NO_LANE, 0);
+	assert_int_equal(d.evidence, LW_EVIDENCE_AMBIGUOUS);
+	assert_int_equal(d.header, LW_HDR_OTHER);
+	lw_learned_by_trace(&several, 0, LW_HDR_SW8, &one);
+	assert_int_equal(one.header, LW_HDR_OTHER);
 }
 
 /* Another process of the pod is at work for a lane: that changes nothing but what a base request is counted as. */
@@ -396,6 +431,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_evidence, image_teardown),
+		cmocka_unit_test_teardown(test_learned_header, image_teardown),
 		cmocka_unit_test_teardown(test_elsewhere, image_teardown),
 		cmocka_unit_test_teardown(test_conditions, image_teardown),
 		cmocka_unit_test_teardown(test_and_or, image_teardown),

@@ -408,7 +408,7 @@ static bool learn(struct explain *e, unsigned own_lane, struct lw_learned *ret)
 								  LW_EXPLAIN_TRACE_LANE;
 		}
 		if (t.state == LW_EXPLAIN_TRACE_LANE) {
-			(void)lw_learned_by_trace(&trace, 0, &one);
+			(void)lw_learned_by_trace(&trace, 0, cap->header, &one);
 			t.lane = one.lane;
 			if (one.evidence == LW_EVIDENCE_AMBIGUOUS)
 				t.state = LW_EXPLAIN_TRACE_SEVERAL;

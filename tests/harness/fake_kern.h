@@ -30,6 +30,7 @@ static void fake_check(bool holds)
 struct lw_kern {
 	enum lw_kern_mode mode;
 	uint64_t generation;
+	unsigned char header; /* of flows' last decision */
 	size_t flows;
 	int error;
 };
@@ -177,6 +178,8 @@ int lw_kern_each_flow(struct lw_kern *kern,
 		.up = 1,
 		.lane = 1,
 		.evidence = LW_EVIDENCE_TAG,
+		.header = kern->header,
+		.gen = kern->generation,
 		.reason = LW_REASON_OK,
 		.requests = 7,
 		.since_ns = lw_clock_ns() - 6 * LW_NS_PER_SEC,

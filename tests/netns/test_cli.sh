@@ -172,7 +172,10 @@ expect_eq "endpoints" "base base gray" "$(jq -r '.endpoints[].lane' "$LWT_TMP/js
 
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "through a held connection" '200 c1gray\[*' "$(hold_get 'x-mse-tag: gray' /id)"
+expect_eq "flows: which header" "tag x-mse-tag" "$(lw flows -o json | jq -r '.flows[0] | "\(.evidence) \(.header)"')"
+expect_like "flows: which header, in a table" "*gray  *tag (x-mse-tag)  *" "$(lw flows)"
 expect_like "through a held connection" '200 b1\[*' "$(hold_get '' /id)"
+expect_eq "flows: no header" "none " "$(lw flows -o json | jq -r '.flows[0] | "\(.evidence) \(.header)"')"
 lw flows -o json >"$LWT_TMP/json"
 expect_eq "flows" "1 ${POD_IP[b1]}:$LWT_PORT 2 base peer" \
 	"$(jq -r '"\(.total) \(.flows[0].asked) \(.flows[0].requests) \(.flows[0].lane) \(.flows[0].route)"' "$LWT_TMP/json")"
@@ -193,10 +196,10 @@ until_ok 10 "it to listen" grep -q "GET /metrics on 127.0.0.1:9464" "$LWT_TMP/ex
 expect_eq "metrics by HTTP" "laneway_steering 1" "$(req client http://127.0.0.1:9464/metrics | grep '^laneway_steering ')"
 
 to=${POD_IP[b1]}:$LWT_PORT
-explain() { lw explain --from "${POD_IP[client]}" --to "$to" -o json "$@" | jq -r '"\(.lane) \(.evidence)"'; }
-expect_eq "explain: nothing" "base none" "$(explain)"
-expect_eq "explain: the tag" "gray tag" "$(explain -H 'X-MSE-Tag: gray')"
-expect_eq "explain: the rule" "gray entry" "$(explain -H 'X-User: xiaoming')"
+explain() { lw explain --from "${POD_IP[client]}" --to "$to" -o json "$@" | jq -r '"\(.lane) \(.evidence) \(.header)"'; }
+expect_eq "explain: nothing" "base none " "$(explain)"
+expect_eq "explain: the tag" "gray tag x-mse-tag" "$(explain -H 'X-MSE-Tag: gray')"
+expect_eq "explain: the rule" "gray entry " "$(explain -H 'X-User: xiaoming')"
 exits 1 "explain: elsewhere" lw explain --from "${POD_IP[client]}" --to 192.0.2.1:80
 
 # A mistake in the folder is told, and does not end the steering.

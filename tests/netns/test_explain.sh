@@ -40,8 +40,9 @@ explain traced -H "$(traceparent 1)"
 says "an id of the lane" gray trace ok lane
 expect_eq "of which" "traceparent $(traceparent 1 | cut -d- -f2) gray false" \
 	"$(said '.learned | "\(.traces[0].header) \(.traces[0].id) \(.traces[0].lane) \(.run_time)"')"
+expect_eq "by which header" traceparent "$(said .header)"
 expect_eq "where to" default/c1 "$(said '.endpoints[0].pod')"
-expect_like "in words" "*has arrived at the client with requests of lane gray*the trace decides: lane gray*(evidence: trace)"$'\n'"*" \
+expect_like "in words" "*has arrived at the client with requests of lane gray*the trace (traceparent) decides: lane gray*lane * gray (evidence: trace (traceparent))"$'\n'"*" \
 	"$(cat "$LWT_TMP/text")"
 explain m -H "$(traceparent 1)"
 says "at another pod" base none ok not-held

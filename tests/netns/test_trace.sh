@@ -42,6 +42,7 @@ expect_like "entering" 'c1gray\[*' "$(who client "$B2/in" -H 'x-user: xiaoming' 
 expect_like "a gray request" 'c1gray\[*' "$(who client "$C1/own" -H "$gray")"
 ends hops 0
 expect_eq "hops" 3 "$(lines hops)"
+expect_eq "which header" "x-mse-tag  x-mse-tag" "$(jq -r 'select(.hop) | .hop.header' "$LWT_TMP/hops.out" | paste -sd ' ')"
 jq -r '.hop | "\(.client | sub(":[0-9]+$"; "")) \(.asked) \(.workload) \(.pod) \(.endpoint) \(.lane) \(.evidence) \(.method) \(.path) \(.trace_header)=\(.trace_id)"' \
 	"$LWT_TMP/hops.out" >"$LWT_TMP/got"
 cat >"$LWT_TMP/want" <<END
@@ -68,7 +69,7 @@ until_ok 5 "the hops" has_lines both 3
 until_ok 5 "the hops" has_lines gray 2
 until_ok 5 "the hops" has_lines base 2
 expect_like "a table" "TIME*CLIENT*ASKED FOR*POD*LANE*EVIDENCE*REASON*TRACE*REQUEST" "$(sed -n 1p "$LWT_TMP/gray.out")"
-expect_like "a line" "??:??:??.??? *${POD_IP[client]}:* default/c1 *gray *tag * 4bf92f3577b34da6a3ce929d0e0e4736 * GET /1" "$(sed -n 2p "$LWT_TMP/gray.out")"
+expect_like "a line" "??:??:??.??? *${POD_IP[client]}:* default/c1 *gray *tag (x-mse-tag) * 4bf92f3577b34da6a3ce929d0e0e4736 * GET /1" "$(sed -n 2p "$LWT_TMP/gray.out")"
 expect_like "a line" "* default/b1 *base *none *ok * - * GET /2" "$(sed -n 2p "$LWT_TMP/base.out")"
 expect_eq "each its own" "2 2 3" "$(lines gray) $(lines base) $(lines both)"
 # One that is killed, one that is asked to end, one whose reader goes away.
@@ -102,6 +103,23 @@ for name in whose id; do
 done
 expect_eq "of one client" /another "$(jq -r 'select(.hop).hop.path' "$LWT_TMP/whose.out")"
 expect_eq "of one trace" /traced "$(jq -r 'select(.hop).hop.path' "$LWT_TMP/id.out")"
+
+# What a pod sends for a request is in its lane by the header with that one's trace id, not by the first that has any.
+pod_ns traced
+serve traced --name traced
+trace which --lane gray
+trace which-json -o json --lane gray
+expect_like "for the pod" 'traced\[*' "$(who client "http://${POD_IP[traced]}:$LWT_PORT/" -H "$gray" -H 'x-request-id: 0123456789')"
+expect_like "by the pod" 'c1gray\[*' "$(who traced "$B1/by" -H "$traceparent" -H 'x-request-id: 0123456789')"
+until_ok 5 "the hop" has_lines which-json 1
+until_ok 5 "the hop" has_lines which 2
+expect_eq "which header" "trace x-request-id traceparent" \
+	"$(jq -r 'select(.hop).hop | "\(.evidence) \(.header) \(.trace_header)"' "$LWT_TMP/which-json.out")"
+expect_like "which header, in a table" "* gray *trace (x-request-id) *" "$(sed -n 2p "$LWT_TMP/which.out")"
+for name in which which-json; do
+	kill -INT "${TRACER[$name]}"
+	ends $name 0
+done
 
 # One of four: of 1,000 in a row 250, give or take what chance never does.
 trace sampled -o json --base --sample 4

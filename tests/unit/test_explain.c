@@ -416,7 +416,11 @@ static void test_traces(void **state)
 	check_trace(r, 0, LW_HDR_TRACEPARENT, LW_EXPLAIN_TRACE_LANE, TRACE("01"));
 	assert_false(r->tasks);
 	has(r, "trace id \"" TRACE("01") "\" of traceparent", "lane gray");
-	has(r, "the trace decides", "gray");
+	has(r, "the trace (traceparent) decides", "gray");
+	assert_string_equal(r->header, "traceparent");
+	r = LEARNED("traceparent: 00-ffffffffffffffffffffffffffffffff-00f067aa0ba902b7-01", "X-Request-Id: " TRACE("01"));
+	check(r, GRAY, GRAY, LW_EVIDENCE_TRACE, LW_REASON_OK);
+	assert_string_equal(r->header, "x-request-id");
 
 	/* base is an answer, too: threads are not asked, rules are */
 	r = LEARNED("b3: " TRACE("00") "-00f067aa0ba902b7-1", "User-Agent: xiaoming");
@@ -432,6 +436,7 @@ static void test_traces(void **state)
 	check(r, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
 	check_trace(r, 0, LW_HDR_REQUEST_ID, LW_EXPLAIN_TRACE_SEVERAL, TRACE("10"));
 	has(r, "several lanes have arrived", "base");
+	assert_string_equal(r->header, "");
 	r = LEARNED("x-b3-traceid: " TRACE("01"), "x-request-id: " TRACE("02"));
 	check(r, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_TRACE_REUSED);
 	assert_int_equal(r->ntraces, 2);
@@ -446,6 +451,8 @@ static void test_traces(void **state)
 	/* the tag is stronger */
 	r = LEARNED("traceparent: 00-" TRACE("02") "-00f067aa0ba902b7-01", "x-mse-tag: gray");
 	check(r, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	assert_string_equal(r->header, "x-mse-tag");
+	has(r, "the tag (x-mse-tag) decides", "gray");
 	/* where the programs do not look it is not looked up */
 	learned.arg = &broken;
 	r = LEARNED("x-request-id: " TRACE("01"));

@@ -89,7 +89,9 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct lw_slot_key key = { .id = 1 };
 	struct lw_workload workload = { .name = WORKLOAD, .name_hash = lw_name_hash(WORKLOAD) };
-	struct lw_lane lane = { .name = "gray" };
+	struct lw_lane lane = { .name = "gray",
+				.block_len = 24,
+				.block = "X-MSE-Tag:        gray\r\n" };
 	struct lw_pod_key pod_key = {};
 	struct lw_pod pod = { .workload = 1, .lane = 1, .name = "default/a-gray-1" };
 	struct lw_dest_key dest_key = { .port = 80 };
@@ -103,8 +105,10 @@ static int setup(void **state)
 	assert_int_equal(lw_addr_parse("10.0.0.1", &dest_key.addr), 0);
 	assert_int_equal(lw_image_put(f->image, LW_TABLE_DESTS, &dest_key, &dest), 0);
 	assert_int_equal(lw_image_seal(f->image), 0);
-	lw_seen_add(&f->seen, f->image);
-	f->kern = (struct lw_kern){ .mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 2 };
+	f->kern = (struct lw_kern){
+		.mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 2, .header = LW_HDR_TAG_FIRST
+	};
+	lw_seen_add(&f->seen, f->image, f->kern.generation);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "a.yaml:1: wrong" }, &f->source);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "odd" }, &f->build);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "no device" }, &f->node);
@@ -311,6 +315,49 @@ static void test_flows(void **state)
 	assert_in_range(lw_json_int(flow, "age_ms"), 5000, 60000);
 }
 
+static const char *header(const struct fixture *f, char buf[64])
+{
+	_cleanup_json_ struct json_object *reply = ask(f, "{\"cmd\":\"flows\"}");
+
+	(void)snprintf(buf, 64, "%s",
+		       lw_json_str(lw_json_at(lw_json_get(lw_json_get(reply, "data"), "flows"), 0),
+				   "header"));
+	return buf;
+}
+
+/* Which header the decision was read in: those of tags by the lane, as that had it then. */
+static void test_headers(void **state)
+{
+	struct lw_lane other = { .name = "gray", .block_len = 16, .block = "x-env:    gray\r\n" };
+	struct lw_slot_key key = { .id = 1 };
+	struct fixture *f = *state;
+	char buf[64];
+
+	assert_string_equal(header(f, buf), "X-MSE-Tag");
+	f->kern.header = LW_HDR_TAG_LAST; /* another number in another generation */
+	assert_string_equal(header(f, buf), "X-MSE-Tag");
+	f->kern.header = LW_HDR_BAGGAGE;
+	assert_string_equal(header(f, buf), "baggage");
+	f->kern.header = LW_HDR_B3_TRACE_ID;
+	assert_string_equal(header(f, buf), "x-b3-traceid");
+	f->kern.header = LW_HDR_OTHER;
+	assert_string_equal(header(f, buf), "");
+
+	/* the lane's tag has another header since */
+	f->kern.header = LW_HDR_TAG_FIRST;
+	lw_image_free(&f->image);
+	assert_int_equal(lw_image_new(&f->image), 0);
+	assert_int_equal(lw_image_put(f->image, LW_TABLE_LANES, &key, &other), 0);
+	assert_int_equal(lw_image_seal(f->image), 0);
+	f->query.image = f->image;
+	lw_seen_add(&f->seen, f->image, f->kern.generation + 1);
+	assert_string_equal(header(f, buf), "");
+	f->kern.generation++;
+	assert_string_equal(header(f, buf), "x-env");
+	lw_seen_add(&f->seen, f->image, f->kern.generation + 1);
+	assert_string_equal(header(f, buf), "x-env");
+}
+
 static const char *client_pod(const struct fixture *f, const char *pods, char buf[64])
 {
 	_cleanup_json_ struct json_object *reply = NULL;
@@ -391,7 +438,7 @@ static void test_names_outlive_the_state(void **state)
 	lw_image_free(&f->image);
 	f->image = empty;
 	f->query.image = empty;
-	lw_seen_add(&f->seen, empty);
+	lw_seen_add(&f->seen, empty, f->kern.generation);
 	reply = ask(f, "{\"cmd\":\"stats\"}");
 	s = lw_json_at(lw_json_get(lw_json_get(reply, "data"), "stats"), 2);
 	assert_string_equal(lw_json_str(s, "workload"), WORKLOAD);
@@ -512,6 +559,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_probes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_steering, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_by_model, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_outlive_the_state, setup, teardown),

@@ -32,7 +32,7 @@ static void add(struct lw_seen *seen, unsigned int from, unsigned int n)
 		assert_int_equal(lw_image_put(image, LW_TABLE_WORKLOADS, &key, &w), 0);
 	}
 	assert_int_equal(lw_image_seal(image), 0);
-	lw_seen_add(seen, image);
+	lw_seen_add(seen, image, 1);
 	lw_image_free(&image);
 }
 

@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "core/names.h"
 #include "laneway/follow.h"
 
 #define SOURCE_SHOWN 72
@@ -450,11 +451,21 @@ static void tell_tasks(struct explain *e)
 		lw_explain_tell_pod(known, e->ret);
 }
 
+static void name_header(struct explain *e, const struct lw_decision *d)
+{
+	const struct lw_lane *lane = lw_get_lane(0, d->lane);
+
+	if (lane && d->evidence == LW_EVIDENCE_TAG)
+		lw_names_tag(lane, e->ret->header);
+	else
+		(void)lw_str_copy(e->ret->header, sizeof(e->ret->header), lw_names_name(d->header));
+}
+
 static void tell_decision(struct explain *e, const struct lw_decision *d)
 {
 	switch (d->evidence) {
 	case LW_EVIDENCE_TAG:
-		line(e, "the tag decides: lane %s", lane_name(d->lane));
+		line(e, "the tag (%s) decides: lane %s", e->ret->header, lane_name(d->lane));
 		return;
 	case LW_EVIDENCE_AMBIGUOUS:
 		line(e, d->reason == LW_REASON_TRACE_REUSED ?
@@ -462,7 +473,7 @@ static void tell_decision(struct explain *e, const struct lw_decision *d)
 				"the tags contradict each other: base");
 		return;
 	case LW_EVIDENCE_TRACE:
-		line(e, "the trace decides: lane %s", lane_name(d->lane));
+		line(e, "the trace (%s) decides: lane %s", e->ret->header, lane_name(d->lane));
 		return;
 	case LW_EVIDENCE_BAGGAGE:
 		line(e, "the baggage decides: lane %s", lane_name(d->lane));
@@ -638,6 +649,7 @@ static void explain(struct explain *e, size_t head_len)
 	tell_traces(e, own_lane);
 	if (!traced && (d.evidence == LW_EVIDENCE_NONE || d.evidence == LW_EVIDENCE_ENTRY))
 		tell_tasks(e);
+	name_header(e, &d);
 	tell_decision(e, &d);
 	rule = d.rule ? lw_get_rule(0, d.rule & ~LW_STEP_ENTER) : NULL;
 	throws = e->run.throws;

@@ -107,6 +107,7 @@ struct lw_explain_result {
 	char lane_name[LW_LANE_NAME_LEN];
 	unsigned int served_lane; /* of the endpoints: base where the lane has none */
 	enum lw_evidence evidence;
+	char header[LW_STEP_NAME_LEN + 1]; /* that the evidence was read in; "" if it was in none */
 	enum lw_reason reason;
 	char rule_source[LW_SOURCE_LEN]; /* "" unless an entry rule held */
 	struct lw_explain_trace traces[LW_EXPLAIN_TRACES]; /* those looked at first */

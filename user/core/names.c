@@ -28,7 +28,17 @@ const char *lw_names_name(unsigned id)
 	for (size_t i = 0; i < LW_NAMES_FIXED; i++)
 		if (lw_names_fixed[i].id == id)
 			return lw_names_fixed[i].name;
-	return "";
+	return id == LW_HDR_BAGGAGE ? "baggage" : "";
+}
+
+void lw_names_tag(const struct lw_lane *lane, char ret[static LW_STEP_NAME_LEN + 1])
+{
+	size_t len = 0;
+
+	while (len < lane->block_len && len < LW_STEP_NAME_LEN && lane->block[len] != ':')
+		len++;
+	memcpy(ret, lane->block, len);
+	ret[len] = '\0';
 }
 
 static unsigned char lower(unsigned char byte)

@@ -19,8 +19,10 @@ int lw_names_is_tchar(unsigned char byte);
 /* In every set without being listed: what framing, cookies and traces need. */
 #define LW_NAMES_FIXED 12
 extern const struct lw_names_entry lw_names_fixed[LW_NAMES_FIXED];
-/* Of these, the name of the header with that id, in lower case; "" if there is none. */
+/* The name of one of these with that id, or "baggage", in lower case; "" if there is none. */
 const char *lw_names_name(unsigned id);
+/* The name of the header of a lane's tag, as it is put on. */
+void lw_names_tag(const struct lw_lane *lane, char ret[static LW_STEP_NAME_LEN + 1]);
 
 /*
  * 0,

@@ -122,7 +122,7 @@ int lw_agent_publish(struct agent *agent)
 	agent->image = TAKE_PTR(image);
 	agent->listing = TAKE_PTR(listing);
 	agent->pending = false;
-	lw_seen_add(&agent->seen, agent->image);
+	lw_seen_add(&agent->seen, agent->image, lw_kern_generation(agent->kern));
 	tell(agent);
 	if (!is_new)
 		return 0;

@@ -181,7 +181,8 @@ const struct lw_cmd lw_cmd_flows = {
 	.help = "One line a connection of a client on this node to a workload with an open lane.\n"
 		"ASKED FOR is the address the application connected to, POD where its last request\n"
 		"went, ROUTE how: peer (its own connection), up (through an upstream socket), punt (by\n"
-		"the agent, until an upstream socket is ready). A STATE that begins with 'opaque' says\n"
+		"the agent, until an upstream socket is ready). EVIDENCE is why its last request is in its\n"
+		"lane, with the header that says so: tag (x-mse-tag). A STATE that begins with 'opaque' says\n"
 		"why requests of this connection are no longer looked at.\n"
 		"\n"
 		"      --limit N             connections to print (1000)\n" LW_CMD_CLIENT_HELP,

@@ -222,6 +222,7 @@ const struct lw_cmd lw_cmd_trace = {
 		"asked for, to which pod they went, in which lane, on what evidence, and what became of\n"
 		"them (see laneway stats). Ends with --count, SIGINT or SIGTERM; then says on stderr how\n"
 		"many hops were lost: rather than hold up a request, what does not fit is not told.\n"
+		"With the evidence stands the header that it was read in, of tags and traces.\n"
 		"Costs nothing while nobody traces. Paths are shown without their query.\n"
 		"\n"
 		"      --lane NAME           requests of this lane only (\"base\" for base)\n"

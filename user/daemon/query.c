@@ -181,6 +181,7 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	lw_json_add_str(o, "route", lw_word_route(route));
 	lw_json_add_str(o, "lane", lw_word_lane(q->seen, flow->lane, buf));
 	lw_json_add_str(o, "evidence", lw_word_evidence(flow->evidence));
+	lw_json_add_str(o, "header", lw_word_header(q->seen, flow->header, flow->lane, flow->gen));
 	lw_json_add_str(o, "reason", lw_word_reason(flow->reason));
 	lw_json_add_bool(o, "opaque", flow->flags & LW_FLOW_OPAQUE);
 	lw_json_add_int(o, "requests", (int64_t)flow->requests);

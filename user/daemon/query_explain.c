@@ -88,6 +88,7 @@ static void add_explanation(const struct lw_explain_result *result, struct json_
 	lw_json_add_int(data, "lane_id", result->lane);
 	lw_json_add_int(data, "served_lane_id", result->served_lane);
 	lw_json_add_str(data, "evidence", lw_word_evidence(result->evidence));
+	lw_json_add_str(data, "header", result->header);
 	lw_json_add_str(data, "reason", lw_word_reason(result->reason));
 	lw_json_add_str(data, "reason_help", lw_word_reason_help(result->reason));
 	lw_json_add_str(data, "rule", result->rule_source);

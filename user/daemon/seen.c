@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "core/image.h"
+#include "core/names.h"
 
 #define SLOTS (LW_SEEN_MAX * 2)
 
@@ -48,7 +49,19 @@ static bool add_workloads(struct lw_seen *seen, const struct lw_image *image)
 	return true;
 }
 
-void lw_seen_add(struct lw_seen *seen, const struct lw_image *image)
+static void add_tag(struct lw_seen *seen, unsigned int id, const struct lw_lane *lane,
+		    uint64_t generation)
+{
+	char header[LW_STEP_NAME_LEN + 1];
+
+	lw_names_tag(lane, header);
+	if (strcmp(seen->tags[id].header, header) == 0)
+		return;
+	(void)lw_str_copy(seen->tags[id].header, sizeof(seen->tags[id].header), header);
+	seen->tags[id].since = generation;
+}
+
+void lw_seen_add(struct lw_seen *seen, const struct lw_image *image, uint64_t generation)
 {
 	/* what is in force matters more than what was */
 	if (!add_workloads(seen, image)) {
@@ -59,8 +72,10 @@ void lw_seen_add(struct lw_seen *seen, const struct lw_image *image)
 		const struct lw_slot_key *key = lw_image_key(image, LW_TABLE_LANES, row);
 		const struct lw_lane *lane = lw_image_value(image, LW_TABLE_LANES, row);
 
-		if (key->id < LW_MAX_LANES)
-			(void)lw_str_copy(seen->lanes[key->id], sizeof(seen->lanes[0]), lane->name);
+		if (key->id >= LW_MAX_LANES)
+			continue;
+		(void)lw_str_copy(seen->lanes[key->id], sizeof(seen->lanes[0]), lane->name);
+		add_tag(seen, key->id, lane, generation);
 	}
 }
 
@@ -72,6 +87,14 @@ const char *lw_seen_workload(const struct lw_seen *seen, uint32_t hash)
 const char *lw_seen_lane(const struct lw_seen *seen, unsigned int id)
 {
 	return id < LW_MAX_LANES && *seen->lanes[id] ? seen->lanes[id] : NULL;
+}
+
+const char *lw_seen_tag(const struct lw_seen *seen, unsigned int lane, uint64_t generation)
+{
+	return lane < LW_MAX_LANES && *seen->tags[lane].header &&
+			       generation >= seen->tags[lane].since ?
+		       seen->tags[lane].header :
+		       NULL;
 }
 
 void lw_seen_clear(struct lw_seen *seen)

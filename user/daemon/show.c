@@ -533,6 +533,17 @@ void lw_show_endpoints(struct json_object *data)
 	}
 }
 
+const char *lw_show_evidence(struct json_object *o, char buf[LW_SHOW_EVIDENCE_LEN])
+{
+	const char *evidence = lw_json_str(o, "evidence"), *header = lw_json_str(o, "header");
+
+	if (*header && strcmp(header, evidence) != 0)
+		(void)snprintf(buf, LW_SHOW_EVIDENCE_LEN, "%s (%s)", evidence, header);
+	else
+		(void)snprintf(buf, LW_SHOW_EVIDENCE_LEN, "%s", evidence);
+	return buf;
+}
+
 void lw_show_flows(struct json_object *data)
 {
 	static const char *const titles[] = { "CLIENT",	  "ASKED FOR", "POD",  "ROUTE", "LANE",
@@ -540,7 +551,7 @@ void lw_show_flows(struct json_object *data)
 	_cleanup_grid_ struct lw_grid *grid = new_grid(titles, COUNT(titles));
 	struct json_object *flows = lw_json_get(data, "flows");
 	int64_t total = lw_json_int(data, "total");
-	char age[32];
+	char age[32], evidence[LW_SHOW_EVIDENCE_LEN];
 
 	if (!grid)
 		return;
@@ -557,7 +568,7 @@ void lw_show_flows(struct json_object *data)
 		lw_grid_cell(grid, "%s", *pod ? pod : lw_json_str(f, "endpoint"));
 		lw_grid_cell(grid, "%s", lw_json_str(f, "route"));
 		lw_grid_cell(grid, "%s", lw_json_str(f, "lane"));
-		lw_grid_cell(grid, "%s", lw_json_str(f, "evidence"));
+		lw_grid_cell(grid, "%s", lw_show_evidence(f, evidence));
 		lw_grid_cell(grid, "%" PRId64, lw_json_int(f, "requests"));
 		lw_grid_cell(grid, "%s", format_age(lw_json_int(f, "age_ms"), age, sizeof(age)));
 		/* of those that are left alone some reasons do not say so by their name: "scratch", "kept-splice" */
@@ -653,6 +664,7 @@ void lw_show_explain(struct json_object *data)
 	struct json_object *trace = lw_json_get(data, "trace");
 	struct json_object *endpoints = lw_json_get(data, "endpoints");
 	const char *rule = lw_json_str(data, "rule");
+	char evidence[LW_SHOW_EVIDENCE_LEN];
 
 	for (size_t i = 0; i < lw_json_len(trace); i++) {
 		say("%2zu  ", i + 1);
@@ -668,7 +680,7 @@ void lw_show_explain(struct json_object *data)
 	}
 	say("workload   %s\n", lw_json_str(data, "workload"));
 	say("lane       %s (evidence: %s)%s\n", lw_json_str(data, "lane"),
-	    lw_json_str(data, "evidence"),
+	    lw_show_evidence(data, evidence),
 	    lw_json_bool(lw_json_get(data, "learned"), "run_time") ?
 		    ", unless what the sender is at work on says otherwise" :
 		    "");

@@ -8,13 +8,14 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "daemon/json.h"
+#include "daemon/show.h"
 
 static const struct {
 	const char *title;
 	int width; /* to begin with */
 } columns[LW_SHOW_TRACE_COLUMNS] = {
-	{ "TIME", 12 },	   { "CLIENT", 24 }, { "ASKED FOR", 21 }, { "POD", 24 },    { "LANE", 4 },
-	{ "EVIDENCE", 8 }, { "REASON", 10 }, { "TRACE", 5 },	  { "REQUEST", 0 },
+	{ "TIME", 12 },	    { "CLIENT", 24 }, { "ASKED FOR", 21 }, { "POD", 24 },    { "LANE", 4 },
+	{ "EVIDENCE", 15 }, { "REASON", 10 }, { "TRACE", 5 },	   { "REQUEST", 0 },
 };
 
 static void print_row(struct lw_show_trace *show, const char *const cells[LW_SHOW_TRACE_COLUMNS])
@@ -78,7 +79,7 @@ static const char *name_of(struct json_object *hop, const char *pod, const char 
 
 void lw_show_trace_hop(struct lw_show_trace *show, struct json_object *hop)
 {
-	char request[256], trace[256], at[32];
+	char request[256], trace[256], evidence[LW_SHOW_EVIDENCE_LEN], at[32];
 	const char *id = lw_json_str(hop, "trace_id");
 	const char *cells[LW_SHOW_TRACE_COLUMNS] = {
 		local_time(lw_json_str(hop, "time"), at, sizeof(at)),
@@ -86,7 +87,7 @@ void lw_show_trace_hop(struct lw_show_trace *show, struct json_object *hop)
 		lw_json_str(hop, "asked"),
 		name_of(hop, "pod", "endpoint"),
 		lw_json_str(hop, "lane"),
-		lw_json_str(hop, "evidence"),
+		lw_show_evidence(hop, evidence),
 		lw_json_str(hop, "reason"),
 		trace,
 		request,

@@ -129,6 +129,9 @@ static struct json_object *hop_json(const struct lw_tracers *t, const struct lw_
 	lw_json_add_str(o, "route", lw_word_route(hop->route));
 	lw_json_add_str(o, "lane", lw_word_lane(t->options.seen, hop->lane, buf));
 	lw_json_add_str(o, "evidence", lw_word_evidence(hop->evidence));
+	/* no older than LOOK_S: of a lane's tag the header that it has now */
+	lw_json_add_str(o, "header",
+			lw_word_header(t->options.seen, hop->header, hop->lane, UINT64_MAX));
 	lw_json_add_str(o, "reason", lw_word_reason(hop->reason));
 	add_trace(o, hop);
 	add_line(o, hop);

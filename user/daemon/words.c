@@ -5,6 +5,7 @@
 
 #include "core/image.h"
 #include "core/model.h"
+#include "core/names.h"
 #include "daemon/seen.h"
 #include "laneway/reasons.h"
 
@@ -56,6 +57,17 @@ const char *lw_word_lane(const struct lw_seen *seen, unsigned int lane, char buf
 		return "base";
 	(void)snprintf(buf, 16, "#%u", lane);
 	return name ? name : buf;
+}
+
+const char *lw_word_header(const struct lw_seen *seen, unsigned int header, unsigned int lane,
+			   uint64_t generation)
+{
+	const char *tag;
+
+	if (header < LW_HDR_TAG_FIRST || header > LW_HDR_TAG_LAST)
+		return lw_names_name(header);
+	tag = lw_seen_tag(seen, lane, generation);
+	return tag ? tag : "";
 }
 
 const char *lw_word_workload_hash(const struct lw_seen *seen, uint32_t hash, char buf[16])

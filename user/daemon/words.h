@@ -23,6 +23,12 @@ const char *lw_word_route(unsigned int route);
 const char *lw_word_keep(unsigned int why);
 /* "base", the lane's name, or "#7" for one that has not been seen. */
 const char *lw_word_lane(const struct lw_seen *seen, unsigned int lane, char buf[16]);
+/*
+ * Of enum lw_header_id, what a decision was read in; "" where it was in none, or its name is not known any more. Numbers of tags' headers
+ * change from one generation to the next: these are named by the lane.
+ */
+const char *lw_word_header(const struct lw_seen *seen, unsigned int header, unsigned int lane,
+			   uint64_t generation);
 /* By lw_name_hash(): "-" for 0, "#0badcafe" for one that has not been seen. */
 const char *lw_word_workload_hash(const struct lw_seen *seen, uint32_t hash, char buf[16]);
 /* "" for an image (NULL: none) without it: the state has moved on since. */

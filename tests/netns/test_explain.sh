@@ -86,6 +86,15 @@ done
 until_ok 10 "m to be at rest" at_work "0 0"
 expect_eq "nobody is at work" 0 "$(said .learned.work_total)"
 
+# Who asks. Pods of the host network share the node's address.
+explain c1
+expect_eq "a canary" "default/c1 gray false" "$(said '.client | "\(.pod) \(.lane) \(.host_network)"')"
+lw explain --from 127.0.0.1 --to "${POD_IP[b1]}:$LWT_PORT" -o json >"$LWT_TMP/json"
+expect_eq "the node" " base true" "$(said '.client | "\(.pod) \(.lane) \(.host_network)"')"
+expect_like "in words" "client 127.0.0.1 is this node: *" "$(said '.trace | map(select(startswith("client")))[0]')"
+lw explain --from 127.0.0.1 --to 203.0.113.9:80 -o json >"$LWT_TMP/json" || true
+expect_eq "what is left alone" "false  " "$(said '"\(.known) \(.evidence) \(.reason)"')"
+
 # Where nothing is learned it says so.
 agent_stop
 agent_start --no-inbound

@@ -141,12 +141,26 @@ static void test_sockaddr(void **state)
 	assert_int_equal(in6->sin6_port, htons(8080));
 }
 
+static void test_own(void **state)
+{
+	struct lw_addr addr;
+
+	(void)state;
+	assert_int_equal(lw_addr_parse("127.0.0.1", &addr), 0);
+	assert_true(lw_addr_is_own(&addr));
+	/* for documentation (RFC 5737, RFC 3849) */
+	assert_int_equal(lw_addr_parse("203.0.113.9", &addr), 0);
+	assert_false(lw_addr_is_own(&addr));
+	assert_int_equal(lw_addr_parse("2001:db8::9", &addr), 0);
+	assert_false(lw_addr_is_own(&addr));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),	 cmocka_unit_test(test_parse_port),
 		cmocka_unit_test(test_any_port), cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_sockaddr),
+		cmocka_unit_test(test_sockaddr), cmocka_unit_test(test_own),
 	};
 
 	return !!cmocka_run_group_tests_name("addr", tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,23 @@ bool lw_addr_is_any(const struct lw_addr *addr)
 	if (lw_addr_is_v4(addr))
 		return memcmp(addr->ip + 12, zero, 4) == 0;
 	return memcmp(addr->ip, zero, 16) == 0;
+}
+
+bool lw_addr_is_own(const struct lw_addr *addr)
+{
+	struct ifaddrs *all;
+	bool found = false;
+
+	if (getifaddrs(&all))
+		return false;
+	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
+		if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && lw_addr_is_v4(addr))
+			found = memcmp(&((const struct sockaddr_in *)i->ifa_addr)->sin_addr, addr->ip + 12, 4) == 0;
+		else if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET6)
+			found = memcmp(&((const struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, addr->ip, 16) == 0;
+	}
+	freeifaddrs(all);
+	return found;
 }
 
 int lw_addr_parse(const char *s, struct lw_addr *ret)

@@ -25,6 +25,8 @@ const char *lw_addr_format_port(const struct lw_addr *addr, uint16_t port,
 bool lw_addr_is_v4(const struct lw_addr *addr);
 /* No address at all: all 16 bytes zero, or 0.0.0.0. */
 bool lw_addr_is_any(const struct lw_addr *addr);
+/* Of an interface of this network namespace. */
+bool lw_addr_is_own(const struct lw_addr *addr);
 
 /* As sockaddr_in for IPv4, else sockaddr_in6. Length of what was filled in. */
 socklen_t lw_addr_to_sockaddr(const struct lw_addr *addr, uint16_t port,

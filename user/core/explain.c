@@ -576,15 +576,22 @@ static void explain_dest(struct explain *e)
 static unsigned explain_client(struct explain *e)
 {
 	const struct lw_pod *pod = pod_of(&e->request->from);
+	struct lw_explain_client *client = &e->ret->client;
+	unsigned lane = pod ? lw_pod_own_lane(pod) : 0;
 	char addr[LW_ADDR_STRLEN];
 
 	lw_addr_format(&e->request->from, addr);
-	e->head.eval.untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
+	client->untrusted = pod && (pod->flags & LW_POD_UNTRUSTED);
+	e->head.eval.untrusted = client->untrusted;
+	(void)lw_str_copy(client->pod, sizeof(client->pod), pod ? pod->name : "");
+	(void)lw_str_copy(client->lane_name, sizeof(client->lane_name), lane_name(lane));
 	if (pod)
-		line(e, "client %s is pod %s in lane %s", addr, pod->name, lane_name(lw_pod_own_lane(pod)));
+		line(e, "client %s is pod %s in lane %s", addr, pod->name, lane_name(lane));
+	else if (e->request->host_network)
+		line(e, "client %s is this node: what follows is of its processes; pods of the host network are told by their cgroups", addr);
 	else
 		line(e, "client %s is no pod of a workload in release: no lane of its own", addr);
-	return pod ? lw_pod_own_lane(pod) : 0;
+	return lane;
 }
 
 /* The connection is left alone, and what is sent over it is looked at by nobody. */

@@ -59,6 +59,7 @@ struct lw_explain_request {
 	size_t nheaders;
 	const struct lw_explain_learned *learned; /* NULL: nothing is known of that */
 	bool kept_out; /* by its pod's annotation */
+	bool host_network; /* it is the node's own address, which pods of the host network share */
 	/* one of its processes that is kept out, and why; NULL: none is known */
 	const char *kept_process;
 };
@@ -100,9 +101,17 @@ struct lw_explain_endpoint {
 	char pod[LW_NAME_LEN]; /* "" if the image does not know it */
 };
 
+/* Who asks. */
+struct lw_explain_client {
+	char pod[LW_NAME_LEN]; /* "": none that the image knows */
+	char lane_name[LW_LANE_NAME_LEN]; /* of what it sends by itself */
+	bool untrusted; /* tags on its requests count for nothing */
+};
+
 struct lw_explain_result {
 	bool known; /* false: no destination of a workload in release, the connection is left alone */
 	char workload[LW_SOURCE_LEN];
+	struct lw_explain_client client;
 	unsigned int lane; /* wanted */
 	char lane_name[LW_LANE_NAME_LEN];
 	unsigned int served_lane; /* of the endpoints: base where the lane has none */

@@ -78,19 +78,27 @@ static int find_trace(void *arg, const struct lw_trace_key *key, struct lw_trace
 	return lw_learned_trace(arg, key, ret);
 }
 
-static void add_explanation(const struct lw_explain_result *result, struct json_object *data)
+static void add_explanation(const struct lw_explain_request *ask, const struct lw_explain_result *result,
+			    struct json_object *data)
 {
-	struct json_object *array;
+	struct json_object *array, *client;
 
 	lw_json_add_bool(data, "known", result->known);
+	client = lw_json_new_object(data, "client");
+	lw_json_add_str(client, "pod", result->client.pod);
+	lw_json_add_str(client, "lane", result->client.lane_name);
+	lw_json_add_bool(client, "untrusted", result->client.untrusted);
+	lw_json_add_bool(client, "kept_out", ask->kept_out);
+	lw_json_add_bool(client, "host_network", ask->host_network);
 	lw_json_add_str(data, "workload", result->workload);
 	lw_json_add_str(data, "lane", result->lane_name);
 	lw_json_add_int(data, "lane_id", result->lane);
 	lw_json_add_int(data, "served_lane_id", result->served_lane);
-	lw_json_add_str(data, "evidence", lw_word_evidence(result->evidence));
+	/* of what is left alone nothing is decided */
+	lw_json_add_str(data, "evidence", result->known ? lw_word_evidence(result->evidence) : "");
 	lw_json_add_str(data, "header", result->header);
-	lw_json_add_str(data, "reason", lw_word_reason(result->reason));
-	lw_json_add_str(data, "reason_help", lw_word_reason_help(result->reason));
+	lw_json_add_str(data, "reason", result->known ? lw_word_reason(result->reason) : "");
+	lw_json_add_str(data, "reason_help", result->known ? lw_word_reason_help(result->reason) : "");
 	lw_json_add_str(data, "rule", result->rule_source);
 	array = lw_json_new_array(data, "endpoints");
 	for (size_t i = 0; i < result->nendpoints; i++) {
@@ -173,6 +181,7 @@ int lw_query_explain(const struct lw_query *q, struct json_object *request,
 	learned.nowhere = work->nowhere;
 	ask.learned = &learned;
 	ask.kept_out = lw_kern_keeps_pod(q->kern, &ask.from);
+	ask.host_network = lw_addr_is_own(&ask.from);
 	if (lw_at_work_kept(q->kern, &ask.from, kept, sizeof(kept)))
 		ask.kept_process = kept;
 	result = calloc(1, sizeof(*result));
@@ -181,7 +190,7 @@ int lw_query_explain(const struct lw_query *q, struct json_object *request,
 		*ret_error = r == -EINVAL ? "a header is 'Name: value'" : "evaluate the request";
 		return r;
 	}
-	add_explanation(result, data);
+	add_explanation(&ask, result, data);
 	add_learned(q, &learned, result, data);
 	return 0;
 }

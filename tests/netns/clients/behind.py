@@ -27,7 +27,7 @@ def gate(name):
 
 
 def ask(upstream, headers={}):
-    c = http.client.HTTPConnection(upstream, timeout=30)
+    c = http.client.HTTPConnection(upstream, timeout=600)
     c.request("GET", "/id", headers=headers)
     body = c.getresponse().read().decode().strip()
     c.close()
@@ -65,11 +65,11 @@ def front(conn):
             answer(conn, "gone")  # first: what goes on is then beside no request of its own
             gate(name).set()
         elif what == "park":
-            gate(name).wait(600)
+            gate(name).wait(6000)
             answer(conn, hand_over("call"))
         elif what == "late":
             answer(conn, "later")
-            gate(name).wait(600)
+            gate(name).wait(6000)
             body = ask(os.environ["UPSTREAM"])
             with open(os.path.join(os.environ["OUT"], name), "w", encoding="ascii") as out:
                 out.write(body + "\n")

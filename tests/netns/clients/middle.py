@@ -67,7 +67,7 @@ def lent_to(name):
 
 
 def ask(path):
-    c = http.client.HTTPConnection(upstream, timeout=30)
+    c = http.client.HTTPConnection(upstream, timeout=600)
     c.request("GET", "/id")
     r = c.getresponse()
     body = r.read().decode().strip()
@@ -84,7 +84,7 @@ def answer(conn, body):
 
 def later(conn, name):
     print("has", name, file=sys.stderr, flush=True)
-    gate(name).wait(60)
+    gate(name).wait(6000)
     answer(conn, ask("/later"))
 
 
@@ -100,7 +100,7 @@ def serve(conn):
         if "LOOKS" in os.environ:
             line = conn.recv(65536, socket.MSG_PEEK).split()
             if len(line) > 2 and line[1].startswith(b"/look/"):
-                gate(line[1][6:].decode()).wait(600)
+                gate(line[1][6:].decode()).wait(6000)
                 looked = ask("/look")
         line = f.readline().split()
         if len(line) < 3:
@@ -123,7 +123,7 @@ def serve(conn):
             gate(path[4:]).set()
             lent_to(path[4:]).put(None)
         elif path.startswith("/park/"):
-            gate(path[6:]).wait(600)
+            gate(path[6:]).wait(6000)
             answer(conn, ask(path))
         elif path.startswith("/later/"):
             work.put(lambda name=path[7:]: later(conn, name))
@@ -148,7 +148,7 @@ def serve(conn):
             answer(conn, subprocess.run(["sh", "-c", CURL + "; true"], capture_output=True, text=True).stdout.strip())
         elif path.startswith("/leave/"):
             child = subprocess.Popen(["sh", "-c", f"read -r _; {CURL} >$0; true", os.environ["OUT"] + path[6:]], stdin=subprocess.PIPE)
-            threading.Thread(target=lambda gone: (gate(gone).wait(600), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
+            threading.Thread(target=lambda gone: (gate(gone).wait(6000), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
             answer(conn, "left")
         elif path == "/again":
             os.execv(sys.executable, [sys.executable] + sys.argv)

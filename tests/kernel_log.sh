@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced: what the kernel complained of.
 
-complaint='WARNING: |BUG: |Oops|general protection|Kernel panic|INFO: task .* blocked|soft lockup|refcount_t|suspicious RCU|use-after-free|hung_task'
-complaint+='|rcu: INFO: .*detected (expedited )?stall|unregister_netdevice: waiting for|UBSAN:|page allocation failure'
+complaint='WARNING: |BUG: |Oops|general protection|Kernel panic|INFO: task .* blocked|soft lockup|refcount_t|suspicious RCU|use-after-free|hung_task: '
+complaint+='|rcu: INFO: .*detected (expedited )?stall|unregister_netdevice: waiting for|UBSAN:|page allocation failure|Out of memory: Kill'
 
 # Writes a line to the kernel log and prints it. Fails where the log is not to be had.
 kernel_log_mark() {

@@ -45,8 +45,17 @@ mount --bind /out/log "$BUILD/tests/log"
 read -r up _ </proc/uptime
 echo "guest: $(uname -r) is up after $up s"
 
+# run TEST...: and says so where there is not a line of each, as whatever ran them ended before.
+run() {
+	local before lines='^(ok|FAIL|skip|n/a) '
+	before=$(grep -cE "$lines" /out/results)
+	tests/run.sh "$@" 2>&1 | tee -a /out/results
+	before=$(($(grep -cE "$lines" /out/results) - before))
+	[ "$before" = $# ] || echo "FAIL run/all (of $# tests $before came to an end)" | tee -a /out/results
+}
+
 # first of all what the self-tests find: it decides what the other tests can ask for
-tests/run.sh tests/vm/selftest.sh 2>&1 | tee -a /out/results
+run tests/vm/selftest.sh
 LW_MODE=$(sed -n 's/^mode //p' /out/log/vm-selftest.log)
 export LW_MODE
 for suite in $VM_SUITES; do
@@ -59,13 +68,20 @@ for suite in $VM_SUITES; do
 	modules) set -- tests/vm/modules.sh ;;
 	memory) set -- tests/vm/memory.sh ;;
 	hardened) set -- tests/vm/hardened.sh ;;
-	# what the harness makes of a guest that breaks down can be tried: SUITES=panic, SUITES=hang, SUITES=warn
+	# what the harness makes of a guest that breaks down can be tried: SUITES=panic, hang, stuck (with a kernel that goes on saying so), lost, warn
 	panic) echo c >/proc/sysrq-trigger ;;
 	hang) sleep infinity ;;
+	stuck) while sleep 1; do echo "<3>rcu: INFO: not a real stall" >/dev/kmsg; done ;;
+	lost)
+		# what runs the tests is the parent of what stops one that takes too long
+		echo 'kill -9 "$(ps -o ppid= -p $PPID)"' >/run/lost.sh
+		chmod +x /run/lost.sh
+		set -- /run/lost.sh tests/vm/selftest.sh
+		;;
 	warn) set -- && echo "WARNING: not a real one" >/dev/kmsg ;;
 	*) echo "guest: no suite '$suite'" && exit 1 ;;
 	esac
-	[ $# = 0 ] || tests/run.sh "$@" 2>&1 | tee -a /out/results
+	[ $# = 0 ] || run "$@"
 done
 . tests/kernel_log.sh
 complaints=$(kernel_complaints_since "no such mark")

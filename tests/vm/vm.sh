@@ -73,7 +73,7 @@ share() {
 
 # guest N: the N-th of a kernel's guests. The first one has what is no list of tests, too.
 guest() {
-	local n=$1 status=0 suites=$SUITES boot
+	local n=$1 status=0 suites=$SUITES boot idle tests
 	trap '[ -z "${boot-}" ] || kill "$boot" 2>/dev/null || true' EXIT
 	if [ "$n" != 1 ]; then
 		out=$out.$n suites=$(tr ' ' '\n' <<<"$SUITES" | grep -E '^(bpf|netns)$' | tr '\n' ' ' || true)
@@ -86,13 +86,16 @@ guest() {
 		export PATH=$(printf %q "$python:$PATH") HOME=/root TMPDIR=/run/tmp LANG=C.UTF-8
 		export BUILD=$(printf %q "$BUILD") LW_NO_SKIP=1 LW_SLOW=$slow LW_TEST_TIMEOUT=$((${LW_TEST_TIMEOUT:-180} * slow))
 		export LW_BIG_MB=${LW_BIG_MB:-5} SOAK_REQUESTS=${SOAK_REQUESTS:-3000} SOAK_SEED=${SOAK_SEED:-1}
-		export VM_MODE=$(listed "$kernel" 3 | grep . || echo any)
+		export VM_MODE=$(printf %q "$(listed "$kernel" 3 | grep . || echo any)")
 		$(export -p | grep -E '^declare -x (LAB|SOAK|STATE)_' || true)
 		VM_ROOT=$(printf %q "$PWD") VM_MODULES=$(printf %q "$modules")
 		VM_SUITES=$(printf %q "$suites") VM_BPF=$(printf %q "$(share "$n" $VM_BPF)") VM_NETNS=$(printf %q "$(share "$n" $VM_NETNS)")
 	END
 	echo "== $kernel: $version, under qemu; the log: $out"
-	VM_IDLE=${VM_IDLE:-$(((${LW_TEST_TIMEOUT:-180} + 60) * slow + 60))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
+	idle=${VM_IDLE:-$(((${LW_TEST_TIMEOUT:-180} + 60) * slow + 60))}
+	# what one test may take, and beyond that several times what most take
+	tests=$(wc -w <<<"$suites $(share "$n" $VM_BPF $VM_NETNS)")
+	VM_SLOW=$slow VM_IDLE=$idle VM_DEADLINE=${VM_DEADLINE:-$((idle + tests * 60 * slow))} "$here/boot.sh" "$image" "$initramfs" "$out" 2>"$out/why" &
 	boot=$!
 	# in the background: bash answers a signal in wait, not before the end of a command
 	tail -n +1 -f --pid=$boot "$out/results" | grep --line-buffered -E '^(ok|FAIL|skip|n/a) ' &
@@ -103,7 +106,8 @@ guest() {
 	[ "$(tail -n 1 "$out/results")" != end ] || return 0
 	case $status in
 	0) why="the guest ended before its tests did: panic, or it could not start" ;;
-	3) why="the guest did nothing more for a long time" ;;
+	3) why="no test got on for $idle s" ;;
+	4) why="the guest had not ended after $((SECONDS - start)) s" ;;
 	*) why=$(tail -n 1 "$out/why") ;;
 	esac
 	{

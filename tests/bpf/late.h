@@ -46,6 +46,12 @@ static inline bool is_late(void)
 	return __atomic_load_n(&late->bss->began, __ATOMIC_ACQUIRE) > __atomic_load_n(&late->bss->ended, __ATOMIC_ACQUIRE);
 }
 
+/* Whoever is held up, or comes to be, is not, as far as the test is concerned. */
+static inline void late_is_enough(bool yes)
+{
+	__atomic_store_n(&late->bss->enough, yes, __ATOMIC_RELEASE);
+}
+
 static inline uint64_t patience(void)
 {
 	return lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;

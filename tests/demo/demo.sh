@@ -70,7 +70,7 @@ routing() { # PHASE "ROLLOUTS" [WEIGHT]
 declare -A RS_OF
 # So long servers and the gateway keep a connection that nothing is asked on. One that gets no processor for that long, as in a guest
 # without KVM, may find it closed as it asks.
-IDLE_MS=$((LWT_SLOW > 1 ? 3000 : 600))
+IDLE_MS=$((600 * LWT_SLOW))
 # start_pod POD SERVICE HASH LAST_BYTE LANE [HOP OPTIONS]
 start_pod() {
 	local pod=$1 service=$2 hash=$3 last=$4 lane=$5 rs letter
@@ -126,7 +126,7 @@ quiet() {
 }
 # begin HASH_A HASH_A_NEW HASH_C HASH_C_NEW: A and C were updated, their canary pods are up, step 1 waits.
 begin() {
-	until_ok 10 "connections from before the release to close" quiet
+	until_ok 15 "connections from before the release to close" quiet
 	extra_deployment spring-cloud-a rollout-a
 	extra_deployment spring-cloud-c rollout-c
 	deployment spring-cloud-a rollout-a | put spring-cloud-a

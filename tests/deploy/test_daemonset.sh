@@ -41,7 +41,7 @@ for p in livenessProbe readinessProbe; do
 	probe $p && fail "$p says yes for an agent that hangs"
 done
 kill -CONT "$AGENT_PID"
-until_ok 10 "the agent to go on" probe livenessProbe
+until_ok 15 "the agent to go on" probe livenessProbe
 
 say "stopped: nothing is left"
 container_stop

@@ -120,7 +120,7 @@ if case_wanted descriptors; then
 		expect_most "lane, without an answer in time" 0 "$(figure nofile lane.how.timeout)"
 		[ "$(counted no-sockets)" -gt 0 ] || [ "$(counted refused)" -gt 0 ] || fail "it was not counted"
 		prlimit --pid "$AGENT_PID" --nofile=4096:
-		until_ok 5 "it to steer again" steers
+		until_ok 15 "it to steer again" steers
 		load_for 2 enough
 		result enough "afterwards${closed:+, $closed}"
 		judge enough 0 0
@@ -133,7 +133,7 @@ fi
 if case_wanted memory; then
 	agent_start
 	load memory --may-fall-back
-	until_ok 10 "the load" steers
+	until_ok 15 "the load" steers
 	prlimit --pid "$AGENT_PID" --as=$(($(awk '/^VmSize/ { print $2 }' "/proc/$AGENT_PID/status") * 1024)):
 	pause $((3 * FAULT_SCALE))
 	# and a state of some megabytes is to be built
@@ -149,7 +149,7 @@ if case_wanted memory; then
 	judge memory 0
 	rm "$LWT_STATE/many.yaml"
 	state_sync
-	until_ok 10 "it to steer again" steers
+	until_ok 15 "it to steer again" steers
 	load_for 2 plenty
 	result plenty "afterwards"
 	judge plenty 0 0
@@ -183,7 +183,7 @@ limit_end() {
 	while read -r pid; do
 		echo "$pid" >"$MEMORY_BACK/cgroup.procs" || true
 	done <"$MEMORY/cgroup.procs"
-	until_ok 10 "the cgroup to be empty" rmdir "$MEMORY"
+	until_ok 15 "the cgroup to be empty" rmdir "$MEMORY"
 	MEMORY=
 }
 trap 'code=$?; [ -z "${MEMORY:-}" ] || (set +e; limit_end); teardown $code' EXIT
@@ -232,7 +232,7 @@ if case_wanted memory-cgroup; then
 			"$(jq '.lane.lost - .lane.how.nomem - .lane.how.timeout' "$LWT_TMP/limit.json")"
 		expect_most "lane, lost, of 100" 5 $((100 * $(figure limit lane.lost) / $(figure limit lane.sent)))
 		until_ok 30 "the sockets' memory to be given back" limit_free
-		until_ok 10 "it to steer" steers
+		until_ok 15 "it to steer" steers
 		load_for 2 unlimited
 		result unlimited "afterwards, the limit as it was"
 		judge unlimited 0 0

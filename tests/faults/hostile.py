@@ -16,15 +16,26 @@ ip, port, folder, laneway, control, seed = sys.argv[1], int(sys.argv[2]), *sys.a
 rng = random.Random(seed)
 figures = collections.Counter()
 faults = []
+# for hangs
+PATIENCE = 30 * int(os.environ.get("LW_SLOW", "1"))
+# what becomes of requests while the agent gets no processor: their lanes are not said of it
+AWAY = ("agent-stale", "unreachable")
 
 
-def counts():
+def stats():
     out = json.loads(subprocess.run([laneway, "stats", "-o", "json", "--socket", control], check=True, capture_output=True).stdout)
     total = collections.Counter()
     for row in out["stats"]:
-        if row["reason"].startswith("opaque-"):
-            total[row["reason"]] += row["count"]
+        total[row["reason"]] += row["count"]
     return total
+
+
+def counts():
+    return collections.Counter({reason: n for reason, n in stats().items() if reason.startswith("opaque-")})
+
+
+def away():
+    return sum(stats()[reason] for reason in AWAY)
 
 
 def pieces(data, how):
@@ -64,7 +75,7 @@ def run(case, how, n):
     parts = [b"".join(group) for group in split(sends)]
     before, errors = counts(), len(faults)
     answers, buf = [], b""
-    with socket.create_connection((ip, port), 10) as sock:
+    with socket.create_connection((ip, port), PATIENCE) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             for s in sends:
@@ -153,8 +164,14 @@ for n, case in enumerate(CASES):
     for how in ("whole", "bytes", "cut"):
         if how == "bytes" and not case.slow:
             continue
-        errors = len(faults)
-        run(case, how, n)
+        for again in range(10):
+            errors, before, since = len(faults), figures.copy(), away()
+            run(case, how, n)
+            if len(faults) == errors or away() == since:
+                break
+            if again < 9:
+                del faults[errors:]
+                figures = before
         figures["wrong"] += len(faults) > errors
 for fault in faults:
     print("FAIL:", fault)

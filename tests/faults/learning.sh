@@ -148,7 +148,7 @@ if case_wanted "full, procs"; then
 	[ "$(got lane kept)" = 0 ] || fail "$what: the lane kept $(got lane kept) requests: was it full?"
 	filled
 	counted_all() { [ "$(uncounted)" = 0 ]; }
-	until_ok 10 "uncounted work to end" counted_all
+	until_ok 15 "uncounted work to end" counted_all
 	recovers "$what"
 	told "$what" client lane
 fi

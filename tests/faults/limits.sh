@@ -305,7 +305,7 @@ if case_wanted state; then
 		result "state-$kind" "$what" "$figures_now"
 		judge "state-$kind" 0 0
 		expect_like "$what: base" 'b[1-4]\[*' "$(who client1 "$B1/id")"
-		until_ok 10 "$what: the lane" steers
+		until_ok 15 "$what: the lane" steers
 	done 3<<-END
 		workloads|4097|workloads|4096|$(full_line workloads 4096)
 		addresses|32800|pods|65536|$(full_line pods 65536); $(full_line dests 65536)
@@ -314,7 +314,7 @@ if case_wanted state; then
 	END
 	del many
 	until_ok 60 "the state of before" state_sync
-	until_ok 10 "the lane, with room again" steers
+	until_ok 15 "the lane, with room again" steers
 fi
 agent_stop
 say ok

@@ -24,9 +24,9 @@ clock() {
 # A base pod is not ready, and ready again: each is in force within seconds.
 step() {
 	kube_pod_status b2 "${POD_IP[b2]}" False
-	until_ok 10 "$1: a base pod to be unready" b2_is false
+	until_ok 15 "$1: a base pod to be unready" b2_is false
 	kube_pod_status b2 "${POD_IP[b2]}" True
-	until_ok 10 "$1: it to be ready again" b2_is true
+	until_ok 15 "$1: it to be ready again" b2_is true
 }
 b2_is() { lw endpoints -o json | jq -e --argjson ready "$1" 'any(.endpoints[]; .pod == "default/b2" and .ready == $ready)'; }
 step "before"

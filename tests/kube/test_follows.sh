@@ -71,7 +71,7 @@ say "a second SIGTERM while it waits for an answer: at once, and nothing is left
 start
 kill -STOP "$API_PID"
 kill -TERM "$AGENT_PID"
-until_ok 5 "the first one to be taken" grep -q 'stopping on signal 15' "$LWT_TMP/agent.log"
+until_ok 15 "the first one to be taken" grep -q 'stopping on signal 15' "$LWT_TMP/agent.log"
 ends nothing '*stopping on signal 15*'
 kill -CONT "$API_PID"
 say "SIGINT: nothing is left"

@@ -233,7 +233,7 @@ outside() {
 
 port_open() { in_pod "$1" bash -c "exec 3<>/dev/tcp/$2/$3"; }
 # wait_port NAME PORT [ADDRESS]: until something listens there.
-wait_port() { until_ok 10 "$1 to listen on port $2" port_open "$1" "${3:-127.0.0.1}" "$2"; }
+wait_port() { until_ok 15 "$1 to listen on port $2" port_open "$1" "${3:-127.0.0.1}" "$2"; }
 
 stop_pid() {
 	kill "$1" 2>/dev/null || true

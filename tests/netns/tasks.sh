@@ -20,7 +20,7 @@ park() {
 	before=$(at_work "$1")
 	# it may be let go of only after a hundred others, on a busy machine
 	CALL_SECONDS=$((200 * LWT_SLOW)) call "$1" "/park/$2" "${3:-}" >"$LWT_TMP/$2" &
-	until_ok 10 "$1 to have read $2" more_at_work "$1" "$before"
+	until_ok 15 "$1 to have read $2" more_at_work "$1" "$before"
 }
 # Requests that the service's process is at work on, from the map that the programs count in.
 at_work() {

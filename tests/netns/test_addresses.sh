@@ -38,6 +38,6 @@ done
 # A release that ends leaves the address to kube-proxy again.
 release_end web web
 plain() { lw lanes -o json | jq -e 'all(.lanes[]; .open | not)'; }
-until_ok 5 "the lane to close" plain
+until_ok 15 "the lane to close" plain
 expect_like "after the release" 'b[12]\[*' "$(who client http://10.96.0.40/id -H "$tag")"
 say ok

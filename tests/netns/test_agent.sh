@@ -53,11 +53,11 @@ taken_for_gone() {
 	read -r up _ </proc/uptime
 	awk -v beat="$beat" -v up="$up" 'BEGIN { exit !(up * 1e9 - beat > 1.1e9) }'
 }
-until_ok 10 "its last sign of life to be old" taken_for_gone
+until_ok 15 "its last sign of life to be old" taken_for_gone
 is_stale() { [[ $(who client "$B1/id" -H "$tag") == 'b1['* ]]; }
-until_ok 10 "a tagged request on a connection of its own to follow its peer" is_stale
+until_ok 15 "a tagged request on a connection of its own to follow its peer" is_stale
 kill -CONT "$AGENT_PID"
-until_ok 10 "the agent to say that it was away" grep -q 'agent gave no sign of life' "$LWT_TMP/agent.log"
+until_ok 15 "the agent to say that it was away" grep -q 'agent gave no sign of life' "$LWT_TMP/agent.log"
 away=$(sed -n 's/.* no sign of life for \([0-9]*\) ms (it worked \([0-9]*\) ms of it, waited \([0-9]*\) ms .*/\1 \2 \3/p' "$LWT_TMP/agent.log" | tail -n 1)
 read -r away worked waited <<<"$away"
 [ "$away" -ge 1000 ] && [ $((worked + waited)) -lt $((away / 2)) ] || fail "of $away ms that it was stopped it worked $worked ms and waited $waited ms"
@@ -99,9 +99,9 @@ expect_like "fail closed, no agent: base on a kept connection" '200 b1\[*' "$(ho
 	done
 ) >"$LWT_TMP/meanwhile" &
 asker=$!
-until_ok 10 "a request before the next agent" test -s "$LWT_TMP/meanwhile"
+until_ok 15 "a request before the next agent" test -s "$LWT_TMP/meanwhile"
 agent_start --fail-closed
-until_ok 10 "a request that the next agent steers" grep -q c1gray "$LWT_TMP/meanwhile"
+until_ok 15 "a request that the next agent steers" grep -q c1gray "$LWT_TMP/meanwhile"
 touch "$LWT_TMP/enough"
 wait "$asker"
 if grep '^b' "$LWT_TMP/meanwhile"; then fail "fail closed: tagged requests were answered by base while the next agent started"; fi

@@ -14,7 +14,7 @@ done
 req client -Z --parallel-max 8 "$(url m "/call?[1-64]")" >/dev/null 2>&1
 # one is still at work when the lane opens, and is answered by another thread
 call m /later/x >"$LWT_TMP/x" &
-until_ok 10 "a worker to have x" grep -q '^has x' "$LWT_TMP/m.log"
+until_ok 15 "a worker to have x" grep -q '^has x' "$LWT_TMP/m.log"
 release_by_user web
 state_sync
 before=$(counted mixed-unread)

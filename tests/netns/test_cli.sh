@@ -192,7 +192,7 @@ expect_like "metrics: the tagged request" '*reason="*"} 1' "$(grep '^laneway_dec
 exits 2 "metrics: a wrong address" lw metrics --listen here
 exec_pod client "$LANEWAY" metrics --socket "$LWT_SOCKET" --timeout $((5 * LWT_SLOW)) --listen 127.0.0.1:9464 2>"$LWT_TMP/exporter" &
 exporter=$!
-until_ok 10 "it to listen" grep -q "GET /metrics on 127.0.0.1:9464" "$LWT_TMP/exporter"
+until_ok 15 "it to listen" grep -q "GET /metrics on 127.0.0.1:9464" "$LWT_TMP/exporter"
 expect_eq "metrics by HTTP" "laneway_steering 1" "$(req client http://127.0.0.1:9464/metrics | grep '^laneway_steering ')"
 
 to=${POD_IP[b1]}:$LWT_PORT
@@ -215,11 +215,11 @@ state_sync
 expect_eq "the generation, with one pod more" "$generation" "$(lw status -o json | jq .generation)"
 kill -HUP "$AGENT_PID"
 newer() { [ "$(lw status -o json | jq .generation)" -gt "$generation" ]; }
-until_ok 5 "a generation after SIGHUP" newer
+until_ok 15 "a generation after SIGHUP" newer
 agent_stop
 exits 3 "status after the end" lw status
 gone() { [ "$(req client -o /dev/null -w '%{http_code}' http://127.0.0.1:9464/metrics)" = 503 ]; }
-until_ok 10 "the metrics to be gone" gone
+until_ok 15 "the metrics to be gone" gone
 kill -TERM $exporter
 wait $exporter || fail "metrics --listen: exit code $?"
 say ok

@@ -25,7 +25,7 @@ pid=$holder_PID
 read -r -t $((20 * LWT_SLOW)) -u "${holder[0]}" line
 expect_eq "the holder" locked "$line"
 kill -CONT "$AGENT_PID"
-until_ok 10 "the agent to want the lock" agent_is_stuck
+until_ok 15 "the agent to want the lock" agent_is_stuck
 for i in 1 2 3; do
 	lw status --alive --timeout $((5 * LWT_SLOW)) >"$LWT_TMP/alive" 2>&1 || fail "the agent waits for the lock: $(cat "$LWT_TMP/alive")"
 	gray "steered meanwhile"

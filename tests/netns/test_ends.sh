@@ -5,7 +5,9 @@
 setup
 app web gray
 pod b0 web base
-pod b1 web base --idle 800
+# longer than anything is kept from a processor between connecting and asking
+IDLE_MS=$((2000 * LWT_SLOW))
+pod b1 web base --idle "$IDLE_MS"
 pod c1 web canary
 pod c2 web canary --idle 800
 pod_ns client
@@ -18,12 +20,12 @@ B1=http://${POD_IP[b1]}:$LWT_PORT tag='x-mse-tag: gray'
 
 # Two connections held, one bound to each canary pod; then c1 drains with a request running.
 hold client "${POD_IP[b0]}" "$LWT_PORT"
-until_ok 10 "a request at c1" eval '[[ $(hold_get "$tag" /id) == "200 c1gray"* ]]'
-hold_send "$tag" "/slow/$((1200 * LWT_SLOW))"
-bound() { [ "$(lw flows -o json | jq '[.flows[] | select(.lane == "gray" and .pod == "default/c1" and .requests > 1)] | length')" -ge 1 ]; }
-until_ok 5 "the slow request to be under way" bound
+until_ok 15 "a request at c1" eval '[[ $(hold_get "$tag" /id) == "200 c1gray"* ]]'
 # from here on it takes as long as it is needed to
 kill -STOP "${POD_PID[c1]}"
+hold_send "$tag" /id
+bound() { [ "$(lw flows -o json | jq '[.flows[] | select(.lane == "gray" and .pod == "default/c1" and .requests > 1)] | length')" -ge 1 ]; }
+until_ok 15 "the slow request to be under way" bound
 runs() { ! read -t 0 -u "${HOLD[0]}"; }
 runs || fail "the slow request was answered before c1 drained"
 POD_DELETED=1 put_pod c1
@@ -40,16 +42,17 @@ stop_pid "${POD_PID[c1]}"
 del pod-c1
 
 # The base peer closes the connection, which is idle to it, while a steered response is due: the client
-# gets the response first. (b1 closes after 800 ms without a request.)
+# gets the response first. (b1 closes after IDLE_MS without a request.)
 hold client "${POD_IP[b1]}" "$LWT_PORT"
-expect_like "a response longer than the base peer's patience" '200 c2gray\[*' "$(hold_get "$tag" /slow/2200)"
+expect_like "a response longer than the base peer's patience" '200 c2gray\[*' "$(hold_get "$tag" "/slow/$((IDLE_MS * 3 / 2))")"
 hold_end
+[ "$(counted fin-held)" -ge 1 ] || fail "b1 was not kept back from closing"
 expect_like "a body longer than the base peer's patience" "$("$HOP" --pattern 3000000 | sha256sum)" \
-	"$(sum client -H "$tag" --limit-rate 2M "$B1/size/3000000")"
+	"$(sum client -H "$tag" --limit-rate $((2000000000 / IDLE_MS)) "$B1/size/3000000")"
 
 # c2 closes waiting connections just as soon: the pool must not hand out dead ones.
 for i in $(seq 1 12); do
-	hold client "${POD_IP[b1]}" "$LWT_PORT"
+	hold client "${POD_IP[b0]}" "$LWT_PORT"
 	expect_like "after idle closes, request $i" '200 c2gray\[*' "$(hold_get "$tag" "/slow/$((i % 3 * 400))")"
 	hold_end
 done
@@ -86,7 +89,7 @@ said "before the end" first
 kill -STOP "$AGENT_PID"
 echo >&"${edge[1]}"
 said "before the end" sent
-until_ok 10 "the pod to end its response" ended
+until_ok 15 "the pod to end its response" ended
 echo >&"${edge[1]}"
 said "before the end" read
 kill -CONT "$AGENT_PID"
@@ -101,10 +104,10 @@ leave_early() {
 	# shellcheck disable=SC2016
 	in_pod client bash -c 'echo $$ >"$1"; exec curl -s --limit-rate 10k -o /dev/null -H "$2" "$3"' - \
 		"$LWT_TMP/reader" "$tag" "$B1/$2" &
-	until_ok 10 "$1: the pod's buffers to fill" is_stuck
+	until_ok 15 "$1: the pod's buffers to fill" is_stuck
 	kill -9 "$(cat "$LWT_TMP/reader")"
 	wait $! 2>/dev/null || true
-	until_ok 10 "$1: the pod to be told that its client has left" let_go
+	until_ok 15 "$1: the pod to be told that its client has left" let_go
 }
 for path in size/40000000 chunked/40000000 close/40000000; do leave_early "socket to socket, $path" "$path"; done
 agent_stop

@@ -55,7 +55,7 @@ MANY=$!
 until_ok 60 "$N connections" grep -q held "$LWT_TMP/many.out"
 strace -f -qq -e trace=pidfd_getfd -o "$LWT_TMP/calls" -p "$AGENT_PID" &
 TRACE=$!
-until_ok 10 "strace" agent_is_traced
+until_ok 15 "strace" agent_is_traced
 echo >"$LWT_TMP/many.in"
 until_ok 90 "the ends" grep -q ended "$LWT_TMP/many.out"
 few_left() { [ "$(agent_fds)" -le $((before + 10)) ]; }

@@ -66,7 +66,7 @@ expect_like "in words" "*before the rules: what the sending thread*no process at
 # park NAME [HEADER]: a request that m reads and keeps.
 park() {
 	req client ${2:+-H "$2"} "$M/park/$1" >"$LWT_TMP/$1" &
-	until_ok 10 "m to have read $1" at_work "$3"
+	until_ok 15 "m to have read $1" at_work "$3"
 }
 at_work() {
 	explain m
@@ -83,7 +83,7 @@ for i in a b; do
 	req client "$M/go/$i" >/dev/null
 	until_ok 20 "the answer to $i" test -s "$LWT_TMP/$i"
 done
-until_ok 10 "m to be at rest" at_work "0 0"
+until_ok 15 "m to be at rest" at_work "0 0"
 expect_eq "nobody is at work" 0 "$(said .learned.work_total)"
 
 # Who asks. Pods of the host network share the node's address.

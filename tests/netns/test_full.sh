@@ -7,7 +7,9 @@
 need jq bpftool python3
 setup
 app web gray
-pod b1 web base --idle 400
+# longer than anything is kept from a processor between connecting and asking
+IDLE_MS=$((2000 * LWT_SLOW))
+pod b1 web base --idle "$IDLE_MS"
 pod b2 web base
 pod c1 web canary
 pod_ns client
@@ -46,13 +48,13 @@ fi
 
 # No FIN guard: who waits longer than the own peer sees its end.
 hold client "${POD_IP[b1]}" "$LWT_PORT"
-expect_like "tuples: the guard" '200 c1gray\[*' "$(hold_get "$tag" /slow/900)"
+expect_like "tuples: the guard" '200 c1gray\[*' "$(hold_get "$tag" "/slow/$((IDLE_MS * 3 / 2))")"
 hold_end
 fills full tuples
 base "tuples"
 lane "tuples" c1gray
 hold client "${POD_IP[b1]}" "$LWT_PORT"
-expect_like "tuples: longer than the own peer's patience" 'EOFError *' "$(hold_get "$tag" /slow/900)"
+expect_like "tuples: longer than the own peer's patience" 'EOFError *' "$(hold_get "$tag" "/slow/$((IDLE_MS * 3 / 2))")"
 hold_end
 filled
 as_before "tuples"

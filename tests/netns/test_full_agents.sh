@@ -21,7 +21,7 @@ was=$(generation)
 # a pod more, and another rule
 POD_READY=False obj_pod b3 web "web-$(hash_of web)" "$(hash_of web)" "$LWT_NET.250" "" | put pod-b3
 sed -i 's/value: xiaoming/value: xiaohong/' "$LWT_STATE/tr-web.yaml"
-until_ok 10 "the agent to say so" logged 'put the state in force: Argument list too long, retrying'
+until_ok 15 "the agent to say so" logged 'put the state in force: Argument list too long, retrying'
 expect_eq "the generation" "$was" "$(generation)"
 lw status >"$LWT_TMP/status" && fail "status calls this steering" || true
 base "dests"
@@ -61,7 +61,7 @@ agent_start
 wait "$many"
 expect_eq "resets" 300 "$(cat "$LWT_TMP/many")"
 # the places that these had
-until_ok 10 "the map flows to be full again" eval '[ "$(rows flows)" = 65536 ]'
+until_ok 15 "the map flows to be full again" eval '[ "$(rows flows)" = 65536 ]'
 base "flows, the next agent"
 lane "flows, the next agent" 'b[12]'
 expect_eq "counted" 9 "$(counted flows-full)"
@@ -75,14 +75,14 @@ base "ups"
 # those that wait in a pool are used up; and one request is lost, which the agent has before it knows
 mark_log
 finds_out() { [[ $(who client "$B2/id" -H "$tag") == b* ]]; }
-until_ok 10 "the agent to find out" finds_out
+until_ok 15 "the agent to find out" finds_out
 logged 'warn: no room for more upstream sockets .* another agent.s.: requests that need one follow their own peers; there can be no more' ||
 	fail "the agent does not say so"
 lane "ups" 'b[12]'
 [ "$(more no-sockets)" -ge 1 ] || fail "ups: no-sockets was not counted"
 filled
 steers() { [[ $(who client "$B1/id" -H "$tag") == c1gray* ]]; }
-until_ok 10 "requests to be steered" steers
+until_ok 15 "requests to be steered" steers
 as_before "ups"
 
 say "upstream sockets: nearly all rows are another agent's, which this one takes over from: none is lost"

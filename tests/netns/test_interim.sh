@@ -19,7 +19,7 @@ for path in /hints /pieces; do
 done
 # one that is worked on before it is read
 call m /look/b >"$LWT_TMP/b" &
-until_ok 10 "b to be looked at" more_at_work m 1
+until_ok 15 "b to be looked at" more_at_work m 1
 before=$(counted mixed-unread)
 expect_like "b, untagged, looked at beside tagged" 'b[12]' "$(go m b)"
 expect_eq "b counts as mixed-unread" $((before + 1)) "$(counted mixed-unread)"

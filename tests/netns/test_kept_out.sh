@@ -75,7 +75,7 @@ client_pod true
 expect_like "again" 'b1\[*' "$(who client "$B1/id" -H "$tag")"
 none_kept() { [ "$(json .kept_out.pod_addresses)" = 0 ]; }
 rm "$LWT_STATE/pod-client.yaml"
-until_ok 10 "the pod whose object is gone to be let in" none_kept
+until_ok 15 "the pod whose object is gone to be let in" none_kept
 expect_like "its object is gone" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 agent_stop
 

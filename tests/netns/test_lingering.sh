@@ -37,7 +37,7 @@ said() { read -r -t $((30 * LWT_SLOW)) -u "${client[0]}" line && expect_eq "the 
 # It stops where it has taken the second socket of the process: the first one is the listening one.
 strace -qq -o "$LWT_TMP/strace" -e trace=pidfd_getfd -e inject=pidfd_getfd:signal=STOP:when=2 -p "$AGENT_PID" &
 trace=$!
-until_ok 10 "strace" agent_is_traced
+until_ok 15 "strace" agent_is_traced
 coproc client { in_pod client python3 "$LWT_TMP/lingering.py" "${POD_IP[b1]}" "$LWT_PORT"; }
 pid=$client_PID
 said answered

@@ -41,18 +41,18 @@ wait "$pid"
 # a response that is cut off: the client's connection is to be reset
 lock client "GET /drip/1000/100 HTTP/1.1\r\nHost: web\r\nx-mse-tag: gray\r\n\r\n"
 steered() { lw flows -o json | jq -e '[.. | objects | select(.lane? == "gray" and .requests? == 1)] | length == 1'; }
-until_ok 10 "its request" steered
+until_ok 15 "its request" steered
 stop_pid "${POD_PID[c1]}"
 serve c1 --name c1 --color gray
-until_ok 10 "the agent to want the lock" agent_is_stuck
+until_ok 15 "the agent to want the lock" agent_is_stuck
 alive "an agent that has a locked connection to reset"
 gray "another client's request meanwhile"
 unlock reset
 
 # a response whose end is the connection's
 lock client "GET /slow/300 HTTP/1.1\r\nHost: web\r\nx-mse-tag: gray\r\nConnection: close\r\n\r\n"
-until_ok 10 "its request" steered
-until_ok 10 "the agent to want the lock" agent_is_stuck
+until_ok 15 "its request" steered
+until_ok 15 "the agent to want the lock" agent_is_stuck
 alive "an agent that has an end of file for a locked connection"
 gray "another client's request meanwhile"
 unlock end

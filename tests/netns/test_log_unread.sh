@@ -36,6 +36,6 @@ read_log >"$LWT_TMP/first"
 # and something more to say
 printf 'spec: 7\n' >"$LWT_STATE/worse.yaml"
 lost() { read_log >>"$LWT_TMP/second" && grep -E '^warn: [0-9]+ lines of this log are missing' "$LWT_TMP/second"; }
-until_ok 10 "word of what is missing" lost
+until_ok 15 "word of what is missing" lost
 agent_stop
 say ok

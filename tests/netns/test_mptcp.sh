@@ -26,6 +26,6 @@ expect_like "untagged, by MPTCP, beside tagged" 'b[12]' "$(hold_mptcp)"
 expect_eq "a connection of MPTCP" 1 "$(capable)"
 expect_eq "as mixed-unread" $((before + 1)) "$(counted mixed-unread)"
 is_gray() { [ "$(call m /call "$gray")" = c1gray ]; }
-until_ok 10 "work to be evidence again" is_gray
+until_ok 15 "work to be evidence again" is_gray
 expect_eq "a" c1gray "$(go m a)"
 say ok

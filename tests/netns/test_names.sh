@@ -11,7 +11,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("", 53))
 signal.pause()' &
 bound() { [ -n "$(in_pod dns ss -Hlun 'sport = :53')" ]; }
-until_ok 10 "the name server" bound
+until_ok 15 "the name server" bound
 cat >"$LWT_TMP/kubeconfig" <<END
 apiVersion: v1
 kind: Config

@@ -148,7 +148,8 @@ expect_eq "the answer, and base behind it" "b1 c1 b1 b1 b1" "$(cat "$LWT_TMP/scr
 agent_stop
 
 say "the own peer, idle to its mind, says so and closes while an answer is due from elsewhere"
-odd b1 1
+# longer than it takes to ask behind connecting
+odd b1 $((2 * LWT_SLOW))
 agent_start
 rm -f "$GO"
 slow() { # CONNECTED-TO LANE: the answer is due until the own peer's close has been kept back
@@ -172,7 +173,7 @@ wait $pid
 expect_eq "in the lane, to a slow reader, base times out" c1 "$(cat "$LWT_TMP/large")"
 rm -f "$GO"
 odd b1
-odd c1 1
+odd c1 $((2 * LWT_SLOW))
 expect_like "base, the canary times out" 'b[12]' "$(slow c1 '')"
 odd c1
 

@@ -16,7 +16,7 @@ has() { grep -q "^has $1$" "$LWT_TMP/early.log"; }
 # later NAME [HEADER]: a request that a worker holds; its answer will be in $LWT_TMP/NAME.
 later() {
 	call "/later/$1" "${2:-}" >"$LWT_TMP/$1" &
-	until_ok 10 "a worker to have $1" has "$1"
+	until_ok 15 "a worker to have $1" has "$1"
 }
 go() {
 	call "/go/$1" >/dev/null

@@ -19,7 +19,7 @@ behind() {
 		wait_port "$1" $((LWT_PORT + i))
 		i=1
 	done
-	until_ok 10 "the back of $1" test -S "$LWT_TMP/$1.sock"
+	until_ok 15 "the back of $1" test -S "$LWT_TMP/$1.sock"
 	wait_port "$1" 9000
 }
 FRONT=()
@@ -33,7 +33,7 @@ at_work_is() {
 # park NAME REQUESTS CURL OPTIONS...: a request that waits in the pod, which is then at work on so many; the answer is in $LWT_TMP/NAME.
 park() {
 	req client "${@:3}" 2>/dev/null | sed 's/\[.*//' >"$LWT_TMP/$1" &
-	until_ok 10 "$1 to be read" at_work_is "$2"
+	until_ok 15 "$1 to be read" at_work_is "$2"
 }
 go() {
 	req client -H "${2:-none: x}" "http://${POD_IP[m]}:$LWT_PORT/go/$1" >/dev/null
@@ -63,7 +63,7 @@ for port in 8080 8081; do
 done
 expect_eq "as pod-work" 2 "$(lw stats -o json | jq '[.stats[] | select(.evidence == "pod-work") | .count] | add // 0')"
 expect_eq "elsewhere, and no other requests" 0 "$(counted elsewhere)"
-until_ok 10 "the pod to be idle" at_work_is 0
+until_ok 15 "the pod to be idle" at_work_is 0
 
 # All of one lane, by two fronts.
 park a 1 -H "$gray" "$M4/park/a"
@@ -80,7 +80,7 @@ expect_eq "elsewhere" 5 "$(counted elsewhere)"
 expect_like "b, beside a" 'b[12]' "$(go b)"
 # A process that reads requests itself does not send for another's: what it sends late is for one that it has answered.
 expect_eq "answered early" later "$(call /late/c "" 8081)"
-until_ok 10 "only a to be at work" at_work_is 1
+until_ok 15 "only a to be at work" at_work_is 1
 req client "http://${POD_IP[m]}:8081/go/c" >/dev/null
 until_ok 20 "what it sends late" grep -q . "$LWT_TMP/c"
 expect_like "sent late" 'b[12]' "$(sed 's/\[.*//' "$LWT_TMP/c")"
@@ -100,7 +100,7 @@ until_ok 20 "e to count as uncounted" uncounted_is 1
 expect_like "tagged alone, beside an uncounted pod" 'b[12]' "$(call /call "$gray")"
 req client "http://${POD_IP[n]}:$LWT_PORT/go/e" >/dev/null
 until_ok 20 "the answer to e" grep -q . "$LWT_TMP/e"
-until_ok 10 "nothing to be uncounted" uncounted_is 0
+until_ok 15 "nothing to be uncounted" uncounted_is 0
 expect_eq "tagged alone, and all is counted" c1gray "$(call /call "$gray")"
 echo >&"$FILL"
 exec {FILL}>&-
@@ -110,5 +110,5 @@ wait $FILL_PID || fail "$(<"$LWT_TMP/filled")"
 park d 1 -H "$gray" "$M4/park/d" || true
 stop_pid "${FRONT_OF_M[0]}"
 stop_pid "${FRONT_OF_M[1]}"
-until_ok 10 "the pod's counter to go" at_work_is none
+until_ok 15 "the pod's counter to go" at_work_is none
 say ok

@@ -47,13 +47,13 @@ is_kept() {
 }
 until_ok 20 "the row of a closed socket to be kept" is_kept
 hold_end
-until_ok 5 "the flow to go with its connection" eval '[ "$(flow_count)" = 0 ]'
+until_ok 15 "the flow to go with its connection" eval '[ "$(flow_count)" = 0 ]'
 agent_kill
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "no agent: base on a new connection" '200 b1\[*' "$(hold_get '' /id)"
 # A Service that has the canary among its pods: what the node's choice would give it, it does not get for a while. The agent must have
 # been silent for longer than it takes to be held for dead.
-until_ok 10 "the agent to be held for dead" silent
+until_ok 15 "the agent to be held for dead" silent
 kube_proxy client "${APP_VIP[web]}" 80 c1 c1
 for i in 1 2 3 4; do
 	expect_like "no agent: base by the Service" 'b[12]\[*' "$(who client "http://${APP_VIP[web]}/id")"
@@ -76,18 +76,20 @@ exec {ask}>"$LWT_TMP/ask"
 answers() { [ "$(wc -l <"$LWT_TMP/answers")" = "$1" ]; }
 at_work() { pinned config | jq '.[0].formatted.value.agent'; }
 printf '%s\t/id\n' "$tag" >&"$ask"
-until_ok 10 "the second connection's first answer" answers 2
-# longer than it takes to see it, and to change an object, and less than the 5 s that an agent waits
-hold_send "$tag" "/slow/$((LWT_SLOW > 1 ? 3500 : 2000))"
-until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
+until_ok 15 "the second connection's first answer" answers 2
+# it takes as long as it is needed to; an agent that ends waits 5 s for it
+kill -STOP "${POD_PID[c1]}"
+hold_send "$tag" /id
+until_ok 15 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
 before=$(at_work)
 kill -TERM "$AGENT_PID"
-until_ok 10 "the agent to be at work no more" eval '[ "$(at_work)" != "$before" ]'
+until_ok 15 "the agent to be at work no more" eval '[ "$(at_work)" != "$before" ]'
 left=$(at_work)
 # an object changes: to put that in force would make the agent the one at work again, and requests go to sockets that it closes
 POD_READY=False put_pod b2
 kill -0 "$AGENT_PID" || fail "the agent has ended before the object changed"
 printf '%s\t/slow/6000\n' "$tag" >&"$ask"
+kill -CONT "${POD_PID[c1]}"
 expect_like "ended: what was under way" '200 c1gray\[*' "$(hold_read)"
 expect_eq "ended: whose the programs are, though an object has changed" "$left" "$(at_work)"
 wait "$AGENT_PID" || fail "the agent's exit code is $?"
@@ -99,7 +101,7 @@ wait "$other" || fail "the second connection's client failed"
 put_pod b2
 expect_like "ended: tagged follows its own peer" '200 b1\[*' "$(hold_get "$tag" /id)"
 expect_like "ended: base" '200 b1\[*' "$(hold_get '' /id)"
-until_ok 10 "the agent to be held for dead" silent
+until_ok 15 "the agent to be held for dead" silent
 kube_proxy client "${APP_VIP[web]}" 80 c1 c1
 for i in 1 2 3 4; do
 	expect_like "ended: base by the Service" 'b[12]\[*' "$(who client "http://${APP_VIP[web]}/id")"
@@ -107,7 +109,7 @@ done
 # a request whose body is still to come when the next agent starts: what looks like a head in it is none
 exec_pod client python3 "$LWT_ROOT/tests/netns/clients/later.py" "${POD_IP[b1]}" "$LWT_PORT" "$LWT_TMP/go" >"$LWT_TMP/later" &
 later=$!
-until_ok 10 "its head to be sent" grep -q head "$LWT_TMP/later"
+until_ok 15 "its head to be sent" grep -q head "$LWT_TMP/later"
 agent_start
 expect_eq "the maps are the same" "$maps" "$(map_id)"
 touch "$LWT_TMP/go"
@@ -144,19 +146,21 @@ grep -q -- --take-over "$LWT_TMP/third.log" || fail "it does not say how: $(cat 
 hold client "${POD_IP[b1]}" "$LWT_PORT"
 expect_like "before taking over" '200 c1gray\[*' "$(hold_get "$tag" /id)"
 # a request that is on an upstream socket of the first agent while the second takes over
-hold_send "$tag" "/slow/$((2500 * LWT_SLOW))"
-until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
+kill -STOP "${POD_PID[c1]}"
+hold_send "$tag" /id
+until_ok 15 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 2)"'
 lw trace --lane gray >"$LWT_TMP/traced-one" 2>&1 &
 tracer=$!
-until_ok 10 "the first agent to trace" test -s "$LWT_TMP/traced-one"
+until_ok 15 "the first agent to trace" test -s "$LWT_TMP/traced-one"
 second two
 code=0
 wait "$tracer" || code=$?
 expect_eq "who traces at the first agent is told that there is no more" 3 "$code"
 lw trace --lane gray --count 5 >"$LWT_TMP/traced-two" 2>&1 &
 tracer=$!
-until_ok 10 "the second agent to trace" test -s "$LWT_TMP/traced-two"
+until_ok 15 "the second agent to trace" test -s "$LWT_TMP/traced-two"
 expect_eq "the maps are the same" "$maps" "$(map_id)"
+kill -CONT "${POD_PID[c1]}"
 expect_like "the answer of before" '200 c1gray\[*' "$(hold_read)"
 for i in 1 2 3; do
 	expect_like "taken over: tagged" '200 c1gray\[*' "$(hold_get "$tag" /id)"

@@ -16,7 +16,7 @@ in_pod client nft -f - <<-END
 END
 who client "$B1/id" -H 'x-mse-tag: gray' >"$LWT_TMP/answer" &
 asking=$!
-until_ok 5 "a connection to be opened" eval '[ -n "$(in_pod client ss -H -t state syn-sent "( dport = :$LWT_PORT )")" ]'
+until_ok 15 "a connection to be opened" eval '[ -n "$(in_pod client ss -H -t state syn-sent "( dport = :$LWT_PORT )")" ]'
 del pod-c1
 pod_ns_del c1
 pod_ns o1 "$last"

@@ -66,7 +66,7 @@ release_own web <<-'END'
 	  - {name: x-user, type: RegularExpression, value: "x.*g"}
 END
 tr_is_gone() { ! lw lanes -o json | grep -F tr-web; }
-until_ok 5 "the TrafficRouting to go" tr_is_gone
+until_ok 15 "the TrafficRouting to go" tr_is_gone
 state_sync
 expect gray "$U/id?user=li"
 expect gray "$U/id/x?a=b&user=li"

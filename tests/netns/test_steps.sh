@@ -11,11 +11,11 @@ requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}'
 exec_pod client python3 "$LWT_ROOT/tests/netns/clients/load.py" "$LWT_TMP/stop" "$LWT_TMP/weights" "$LWT_PORT" \
 	"${POD_IP[b1]}" "${POD_IP[b2]}" "${POD_IP[c1]}" >"$LWT_TMP/load" 2>&1 &
 load=$!
-until_ok 10 "the load to run" test -s "$LWT_TMP/load"
+until_ok 15 "the load to run" test -s "$LWT_TMP/load"
 for i in $(seq "$([ "$LWT_SLOW" = 1 ] && echo 6 || echo 3)"); do
 	release_end web web
 	closed() { lw lanes -o json | jq -e 'all(.lanes[]; .open | not)'; }
-	until_ok 5 "the lane to close" closed
+	until_ok 15 "the lane to close" closed
 	expect_like "closed: tagged" 'b1\[*' "$(who client "$B1/id" -H 'x-mse-tag: gray')"
 	release web web <<<"$rule"
 	state_sync

@@ -21,7 +21,7 @@ exec_pod client python3 - "${POD_IP[early]}" "$LWT_PORT" "$LWT_TMP/now" >"$LWT_T
 	    print(s.recv(4096).decode().split("\n")[-2], flush=True)
 END
 EIGHT=$!
-until_ok 10 "eight connections" test -s "$LWT_TMP/eight"
+until_ok 15 "eight connections" test -s "$LWT_TMP/eight"
 agent_start
 
 # One request at a time: by whichever way of working.
@@ -84,7 +84,7 @@ kill %% && wait %% 2>/dev/null || true
 expect_like "beside one that is abandoned" 'b[12]' "$(call gone /call "$gray")"
 req client "$(url gone /go/f)" >/dev/null
 gone_is_idle() { [ "$(at_work gone)" = 0 ]; }
-until_ok 10 "the abandoned one to end" gone_is_idle
+until_ok 15 "the abandoned one to end" gone_is_idle
 expect_eq "after that" c1gray "$(call gone /call "$gray")"
 # So it does where the client has reset the connection: what is sent for it is base, beside one of the lane.
 mkfifo "$LWT_TMP/reset"
@@ -95,24 +95,24 @@ exec_pod client python3 - "${POD_IP[gone]}" "$LWT_PORT" "$LWT_TMP/reset" <<-END 
 	open(sys.argv[3]).read()
 	s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 END
-until_ok 10 "r to be read" more_at_work gone 0
+until_ok 15 "r to be read" more_at_work gone 0
 : >"$LWT_TMP/reset"
 wait %% || fail "the client that resets"
 connected() { in_pod gone awk -v n="$1" '$2 ~ /:1F90$/ && $4 != "0A" && $4 != "06" { n-- } END { exit n != 0 }' /proc/net/tcp; }
-until_ok 10 "the reset to arrive" connected 0
+until_ok 15 "the reset to arrive" connected 0
 expect_eq "at work on one whose client has reset" 1 "$(at_work gone)"
 park gone s "$gray"
 before=$(counted mixed-unproven)
 req client "$(url gone /go/r)" >/dev/null
-until_ok 10 "what is sent for r to be base" more_counted mixed-unproven "$before"
+until_ok 15 "what is sent for r to be base" more_counted mixed-unproven "$before"
 expect_eq "s" c1gray "$(go gone s)"
-until_ok 10 "the one that was reset to end" gone_is_idle
+until_ok 15 "the one that was reset to end" gone_is_idle
 
 # A connection that is older than the agent: its requests are known from the next one on.
 hold_get "" /call >"$LWT_TMP/held"
 expect_like "the older connection's answer" '200 *' "$(cat "$LWT_TMP/held")"
 hold_send "" /park/g
-until_ok 10 "early to have read g" more_at_work early 0
+until_ok 15 "early to have read g" more_at_work early 0
 expect_like "tagged beside one on an older connection" 'b[12]' "$(call early /call "$gray")"
 req client "$(url early /go/g)" >/dev/null
 hold_read >/dev/null
@@ -120,7 +120,7 @@ expect_eq "tagged alone" c1gray "$(call early /call "$gray")"
 hold_end
 : >"$LWT_TMP/now"
 eight_at_work() { [ "$(at_work early)" = 8 ]; }
-until_ok 10 "the first request of each of eight older connections to count" eight_at_work
+until_ok 15 "the first request of each of eight older connections to count" eight_at_work
 expect_like "tagged beside eight on older connections" 'b[12]' "$(call early /call "$gray")"
 req client "$(url early /go/eight)" >/dev/null
 wait $EIGHT
@@ -134,11 +134,11 @@ park lends w
 for _ in {1..40}; do call lends /call >/dev/null; done
 expect_eq "proven beside one that waits" 0 "$(proven lends)"
 call lends /lend/x "$gray" >"$LWT_TMP/x" &
-until_ok 10 "lends to have read x" more_at_work lends 1
+until_ok 15 "lends to have read x" more_at_work lends 1
 expect_like "untagged, by the thread that has read a tagged one" 'b[12]' "$(call lends /borrow/x)"
 expect_like "w" 'b[12]' "$(go lends w)"
 req client "$(url lends /go/x)" >/dev/null
-until_ok 10 "x to end" test -s "$LWT_TMP/x"
+until_ok 15 "x to end" test -s "$LWT_TMP/x"
 
 # A child process is at work for what the thread is that has started it; a shell between does not matter.
 mkfifo "$LWT_TMP/beside" "$LWT_TMP/wait"
@@ -187,7 +187,7 @@ expect_like "a process beside it" 'b[12]' "$(answer_of helper)"
 expect_eq "which is one of the same pod, no more" $((before + 1)) "$(counted elsewhere)"
 echo "( (read -r _ <$LWT_TMP/wait; $asks >$LWT_TMP/orphan; true) & )" >&"$BESIDE"
 has_two() { [ "$(pgrep -c -P "${POD_PID[forks]}")" = 2 ]; }
-until_ok 10 "the orphan to come to it" has_two
+until_ok 15 "the orphan to come to it" has_two
 echo >"$LWT_TMP/wait"
 expect_like "an orphan" 'b[12]' "$(answer_of orphan)"
 expect_eq "untagged /leave" left "$(call forks /leave/l)"
@@ -202,9 +202,9 @@ exec {BESIDE}>&-
 # Nothing is left of what was counted: where no lane is at work nobody looks for evidence.
 lanes_at_work() { pinned at_lanes | jq '[.[].formatted.value | select(. != 0)] | length'; }
 no_lane_at_work() { [ "$(lanes_at_work)" = 0 ]; }
-until_ok 10 "no lane to be at work" no_lane_at_work
+until_ok 15 "no lane to be at work" no_lane_at_work
 park forks o "$gray"
 expect_eq "namespaces where a lane is at work" 1 "$(lanes_at_work)"
 kill -KILL "${POD_PID[forks]}"
-until_ok 10 "none to be, once it is killed" no_lane_at_work
+until_ok 15 "none to be, once it is killed" no_lane_at_work
 say ok

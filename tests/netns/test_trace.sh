@@ -18,7 +18,7 @@ trace() {
 	shift
 	"$LANEWAY" trace --socket "$LWT_SOCKET" "$@" >"$LWT_TMP/$name.out" 2>"$LWT_TMP/$name.err" &
 	TRACER[$name]=$!
-	until_ok 10 "the tracer $name" begun "$name" "$@"
+	until_ok 15 "the tracer $name" begun "$name" "$@"
 }
 begun() { # its line is out with its titles; with -o json there is no such line, and it is asked of the agent
 	[ -s "$LWT_TMP/$1.out" ] || { [[ " $* " == *" json "* ]] && [ "$(flag)" -gt 0 ]; }
@@ -55,7 +55,7 @@ at=$(jq -r 'select(.hop) | .hop.time' "$LWT_TMP/hops.out" | tail -n 1)
 age=$(($(date +%s) - $(date -d "$at" +%s)))
 [ "$age" -ge 0 ] && [ "$age" -le $((60 * LWT_SLOW)) ] || fail "the time $at is wrong"
 expect_eq "what it lost" "laneway trace: 3 hops; lost: 0 to a full ring, 0 to a slow reader" "$(cat "$LWT_TMP/hops.err")"
-until_ok 5 "the flag to be off" flag_is 0
+until_ok 15 "the flag to be off" flag_is 0
 
 # Several at once, each with its filter; a table.
 trace gray --lane gray --workload web
@@ -65,9 +65,9 @@ expect_eq "base too" 3 "$(flag)"
 trace both --lane gray --base --workload default/web
 who client "$B1/1" -H "$gray" -H "$traceparent" >"$LWT_TMP/who"
 who client "$B1/2" >"$LWT_TMP/who"
-until_ok 5 "the hops" has_lines both 3
-until_ok 5 "the hops" has_lines gray 2
-until_ok 5 "the hops" has_lines base 2
+until_ok 15 "the hops" has_lines both 3
+until_ok 15 "the hops" has_lines gray 2
+until_ok 15 "the hops" has_lines base 2
 expect_like "a table" "TIME*CLIENT*ASKED FOR*POD*LANE*EVIDENCE*REASON*TRACE*REQUEST" "$(sed -n 1p "$LWT_TMP/gray.out")"
 expect_like "a line" "??:??:??.??? *${POD_IP[client]}:* default/c1 *gray *tag (x-mse-tag) * 4bf92f3577b34da6a3ce929d0e0e4736 * GET /1" "$(sed -n 2p "$LWT_TMP/gray.out")"
 expect_like "a line" "* default/b1 *base *none *ok * - * GET /2" "$(sed -n 2p "$LWT_TMP/base.out")"
@@ -81,11 +81,11 @@ expect_like "at its end" "laneway trace: 1 hops; lost: 0 *" "$(cat "$LWT_TMP/bas
 expect_eq "the third goes on" 3 "$(flag)"
 kill -TERM "${TRACER[both]}"
 ends both 0
-until_ok 5 "the flag to be off" flag_is 0
+until_ok 15 "the flag to be off" flag_is 0
 trace killed
 kill -9 "${TRACER[killed]}"
 ends killed 137
-until_ok 5 "the flag to be off after a kill" flag_is 0
+until_ok 15 "the flag to be off after a kill" flag_is 0
 
 # Of one client, and of one trace.
 pod_ns another
@@ -95,8 +95,8 @@ for ns in client another; do
 	who $ns "$B1/$ns" -H "$gray" >"$LWT_TMP/who"
 done
 who client "$B1/traced" -H "$traceparent" >"$LWT_TMP/who"
-until_ok 5 "the hops" has_lines whose 1
-until_ok 5 "the hops" has_lines id 1
+until_ok 15 "the hops" has_lines whose 1
+until_ok 15 "the hops" has_lines id 1
 for name in whose id; do
 	kill -INT "${TRACER[$name]}"
 	ends $name 0
@@ -126,7 +126,7 @@ trace sampled -o json --base --sample 4
 req client -o /dev/null "$B1/id?[1-1000]"
 trace mark --lane gray
 who client "$B1/mark" -H "$gray" >"$LWT_TMP/who"
-until_ok 5 "the hop behind them" has_lines mark 2
+until_ok 15 "the hop behind them" has_lines mark 2
 for name in mark sampled; do
 	kill -INT "${TRACER[$name]}"
 	ends $name 0
@@ -143,7 +143,7 @@ expect_like "steered beside a stopped tracer" 'c1gray\[*' "$(cat "$LWT_TMP/who")
 expect_like "answered beside a stopped tracer" "*steering   yes*" "$(lw status)"
 trace other --lane gray
 who client "$B1/other" -H "$gray" >"$LWT_TMP/who"
-until_ok 5 "a hop beside a stopped tracer" has_lines other 2
+until_ok 15 "a hop beside a stopped tracer" has_lines other 2
 kill -INT "${TRACER[other]}"
 ends other 0
 kill -CONT "${TRACER[stopped]}"

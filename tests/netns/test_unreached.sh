@@ -61,7 +61,7 @@ hold client "${POD_IP[b1]}" "$LWT_PORT"
 mute b1 c1 c2
 hold_send "$tag" /id
 tries() { [ -n "$(in_pod client ss -Htn state syn-sent)" ]; }
-until_ok 10 "the agent to try" tries
+until_ok 15 "the agent to try" tries
 agent_stop
 expect_like "the client" 'Connection*Error*' "$(hold_read)"
 hold_end

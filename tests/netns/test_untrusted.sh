@@ -53,7 +53,7 @@ expect_like "kept out by annotation" '*annotation laneway.io/keep-out keeps 1 of
 
 del gateway
 gateway_is_gone() { [[ "$(who gateway "$B1/id" -H "$gray")" == c1gray* ]]; }
-until_ok 5 "the gateway to be forgotten" gateway_is_gone
+until_ok 15 "the gateway to be forgotten" gateway_is_gone
 for wrong in gateway edge/app app=gateway /app=x; do
 	! "$LANEWAY" agent --state "$LWT_STATE" --untrusted "$wrong" 2>"$LWT_TMP/err" || fail "--untrusted $wrong was taken"
 	expect_like "--untrusted $wrong" "*NAMESPACE/LABEL=VALUE*'$wrong'*" "$(cat "$LWT_TMP/err")"

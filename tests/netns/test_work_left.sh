@@ -27,10 +27,10 @@ ends() {
 	park mid "$how" "$gray"
 	"$how"
 	base "at once" 3
-	until_ok 10 "the agent to be held for dead" silent
+	until_ok 15 "the agent to be held for dead" silent
 	base "without an agent" 3
 	expect_like "the parked one, answered" '[bc]1*' "$(go mid "$how")"
-	until_ok 10 "nothing to be at work" at_rest
+	until_ok 15 "nothing to be at work" at_rest
 	base "when nothing is at work" 3
 }
 ends agent_kill

@@ -149,7 +149,7 @@ load_begins() {
 	LOAD=($!)
 	load "$tag" "$LWT_TMP/lane" &
 	LOAD+=($!)
-	until_ok 10 "the load" test -s "$LWT_TMP/base" -a -s "$LWT_TMP/lane"
+	until_ok 15 "the load" test -s "$LWT_TMP/base" -a -s "$LWT_TMP/lane"
 }
 load_ends() {
 	touch "$LWT_TMP/stop"

@@ -40,7 +40,7 @@ say "seed $seed, $requests requests"
 memory start
 pids=()
 for i in 1 2; do
-	exec_pod "client$i" "$LWT_BUILD/tests/soak" "${targets[@]}" --requests $((requests / 2)) --threads 8 --by-rule 50 --seed "$seed$i" $(soak_waits) \
+	exec_pod "client$i" "$LWT_BUILD/tests/soak" "${targets[@]}" --requests $((requests / 2)) --threads 8 --by-rule 50 --timeout $((60 * LWT_SLOW)) --seed "$seed$i" $(soak_waits) \
 		>"$LWT_TMP/soak$i" 2>"$LWT_TMP/soak$i.err" &
 	pids+=($!)
 done

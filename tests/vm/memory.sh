@@ -44,15 +44,15 @@ last=$!
 in_pod client python3 "$LWT_ROOT/tests/netns/clients/odd_client.py" "${POD_IP[c1]}" "$LWT_PORT" $((40 * LWT_SLOW)) \
 	GET:gray:/id "touch:$LWT_TMP/canary" "wait:$LWT_TMP/again" GET::/id GET:gray:/id >"$LWT_TMP/own" &
 own=$!
-until_ok 10 "both connections" test -e "$LWT_TMP/steered" -a -e "$LWT_TMP/canary"
-hold_send "$tag" "/slow/$((1000 * LWT_SLOW))"
-until_ok 5 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 3)"'
-# from here on it takes as long as it is needed to
+until_ok 15 "both connections" test -e "$LWT_TMP/steered" -a -e "$LWT_TMP/canary"
+# it takes as long as it is needed to
 kill -STOP "${POD_PID[c1]}"
+hold_send "$tag" /id
+until_ok 15 "the request to be under way" eval 'lw flows -o json | jq -e ".flows[] | select(.requests == 3)"'
 
 # little is left: what is under way ends, and then the connection is a plain one
 echo "$(($(used) / 2)) $(($(used) * 3 / 4)) $(($(used) * 20 / 19))" >"$TCP_MEM"
-until_ok 10 "word of it" said 'warn: TCP has .* of the .* pages that net.ipv4.tcp_mem lets it have'
+until_ok 15 "word of it" said 'warn: TCP has .* of the .* pages that net.ipv4.tcp_mem lets it have'
 [ "$(jq -r .mode "$LWT_TMP/json")" != msg ] || until_ok 20 "the one at rest to be left to TCP" eval '[ "$(flow_count)" = 2 ]'
 kill -CONT "${POD_PID[c1]}"
 expect_like "what was under way" '200 c1gray\[*' "$(hold_read)"
@@ -78,7 +78,7 @@ fi
 expect_like "without memory, a new connection" 'b1\[*' "$(who client "$B1/id")"
 
 echo "$was" >"$TCP_MEM"
-until_ok 10 "word of the end of it" said 'TCP has memory again'
+until_ok 15 "word of the end of it" said 'TCP has memory again'
 : >"$LWT_TMP/again"
 wait $own
 expect_like "again, on the canary's own address" "c1gray b[12] c1gray" "$(names_only <"$LWT_TMP/own")"

@@ -77,6 +77,7 @@ static const struct test {
 	TEST("large-steered", "the same by a client that reads on while FIONREAD tells of more", LW_KEEP_FIONREAD),
 	TEST("peek-steered", "MSG_PEEK shows what waits from another pod, and leaves it there", 0),
 	TEST("splice-steered", "splice(2) reads what another pod sent", LW_KEEP_SPLICE),
+	TEST("upload-native", "512 KiB sent to the own peer arrives there whole", 0),
 	TEST("order", "answers of the own peer and of another pod, in turn, are read in this order", 0),
 	TEST("send-steered", "a request goes to another pod, and no byte of it to the own peer", 0),
 	TEST("upload-steered", "512 KiB sent to another pod arrives there whole", 0),
@@ -633,6 +634,9 @@ static void run(struct bench *b)
 	    write(b->up.far, "two", 3) == 3 && take(b->down.near, buf + 3, 3, 0) == 3 &&
 	    write(b->down.far, "six", 3) == 3 && take(b->down.near, buf + 6, 3, 0) == 3;
 	(void)report(b, "order", r && !strcmp(buf, "onetwosix"), "read '%s'", buf);
+
+	/* a request's body to the own peer, which does not fit the buffers on its way */
+	large(b, "upload-native", b->down.near, b->down.far, true);
 
 	/* requests: to the upstream connection, and nothing to the own peer */
 	memset(buf, 0, sizeof(buf));

@@ -83,6 +83,9 @@ for size, case in data:
         low, high = plain["throughput_ratio_range"]
         goals.append((where, "untouched: direct lies in its range", plain["throughput_ratio"], low <= 1 <= high))
 
+selftests_us = int(os.environ.get("BENCH_SELFTESTS_US") or 0)
+if selftests_us:
+    goals.append(("at start", "self-tests <= 200 ms", selftests_us / 1000, selftests_us <= 200000))
 if served:
     goals += inbound.goals(served)
 
@@ -91,6 +94,7 @@ result = {
     "machine": {"kernel": platform.release(), "cpu": cpu, "cpus": os.cpu_count()},
     "results": rows,
     "inbound": served,
+    "selftests_us": selftests_us or None,
     "goals": [{"case": w, "goal": g, "value": v, "reached": ok} for w, g, v, ok in goals],
     "stats": json.load(open(stats, encoding="utf-8")) if os.path.exists(stats) and os.path.getsize(stats) else None,
 }

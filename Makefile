@@ -68,6 +68,8 @@ HOP_SRC := $(wildcard tests/hop/*.c)
 UNIT_BIN := $(UNIT_SRC:tests/%.c=$(TESTS)/%)
 BPFTEST_BIN := $(BPFTEST_SRC:tests/%.c=$(TESTS)/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(FUZZ)/%)
+# The same without libFuzzer: what is kept of their inputs, each once.
+REPLAY_BIN := $(FUZZ_SRC:tests/%.c=$(TESTS)/%)
 TOOL_BIN := $(foreach s,$(TOOL_SRC),$(TESTS)/$(basename $(notdir $s))) $(TESTS)/hop
 # Of the fault tests, the one that every change may break.
 NETNS := $(wildcard tests/netns/test_*.sh) tests/faults/hostile.sh
@@ -82,7 +84,7 @@ all: user ## build/laneway
 bpf: $(SKELS) ## kernel programs and their skeletons
 user: $(BIN) ## build/laneway
 tools: $(TOOL_BIN) ## programs of the demo, the benchmark and the end-to-end tests
-objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) $(FUZZ_SRC) tests/kube/nodes.c)
+objects: $(USER_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(UNIT_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) $(FUZZ_SRC) tests/fuzz/replay.c tests/kube/nodes.c)
 
 # ---- kernel side ----
 define compile_bpf
@@ -137,6 +139,10 @@ $(UNIT_BIN): $(TESTS)/%: $(SAN)/tests/%.o $(BUILD)/libsan.a
 	@mkdir -p $(@D)
 	$(call Q,LINK)$(CC) $(SAN_CFLAGS) $^ $(LDLIBS) -lcmocka -lhttp_parser -lpcre2-8 $(TEST_LIBS) -o $@
 
+$(REPLAY_BIN): $(TESTS)/%: $(SAN)/tests/%.o $(SAN)/tests/fuzz/replay.o $(BUILD)/libsan.a
+	@mkdir -p $(@D)
+	$(call Q,LINK)$(CC) $(SAN_CFLAGS) $^ $(LDLIBS) -lhttp_parser -lpcre2-8 -o $@
+
 # It counts what is compiled.
 $(TESTS)/unit/test_state_build: TEST_LIBS := -Wl,--wrap=lw_regex_compile
 $(TESTS)/bpf/test_async: TEST_LIBS := -luring
@@ -172,14 +178,14 @@ test: ## every test, after installing what is missing; T=name picks
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) test-all
 # A kernel that cannot run Laneway is no reason to run none of them.
-test-all: $(BIN) $(call pick,$(UNIT_BIN) $(BPFTEST_BIN)) $(TOOL_BIN)
+test-all: $(BIN) $(call pick,$(UNIT_BIN) $(REPLAY_BIN) $(BPFTEST_BIN)) $(TOOL_BIN)
 	@tests=tests/run.sh; \
 	if [ "$$(id -u)" = 0 ] && tests/vm/cannot.sh >/dev/null; then \
 		$(MAKE) -s --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && tests=tests/vm/instead.sh; \
 	fi; \
-	LANEWAY=$(BIN) BUILD=$(BUILD) $$tests $(call pick,$(UNIT_BIN) $(BPFTEST_BIN) $(NETNS))
-test-unit: $(call pick,$(UNIT_BIN)) ## no root, no network; built with ASan and UBSan
-	@BUILD=$(BUILD) tests/run.sh $(call pick,$(UNIT_BIN))
+	LANEWAY=$(BIN) BUILD=$(BUILD) $$tests $(call pick,$(UNIT_BIN) $(REPLAY_BIN) $(BPFTEST_BIN) $(NETNS))
+test-unit: $(call pick,$(UNIT_BIN) $(REPLAY_BIN)) ## no root, no network; built with ASan and UBSan
+	@BUILD=$(BUILD) tests/run.sh $(call pick,$(UNIT_BIN) $(REPLAY_BIN))
 test-bpf: $(call pick,$(BPFTEST_BIN)) ## kernel programs on crafted input; root
 	@BUILD=$(BUILD) tests/run.sh $(call pick,$(BPFTEST_BIN))
 test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
@@ -264,8 +270,8 @@ FUZZ_SECONDS ?= 30
 fuzz: $(call pick,$(FUZZ_BIN)) ## libFuzzer on every outside input, FUZZ_SECONDS each
 	@set -e; for f in $(call pick,$(FUZZ_BIN)); do n=$${f##*/}; \
 		mkdir -p $(FUZZ)/corpus/$$n; echo "== $$n"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=10 \
-			-artifact_prefix=$(FUZZ)/$$n- $(FUZZ)/corpus/$$n \
+		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=10 -max_len=6000 \
+			$$(ls tests/fuzz/$$n.dict 2>/dev/null | sed s/^/-dict=/) -artifact_prefix=$(FUZZ)/$$n- $(FUZZ)/corpus/$$n \
 			$(wildcard tests/fuzz/corpus/common) $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null); \
 	done
 
@@ -356,4 +362,4 @@ help: ## this list
 
 -include $(wildcard $(BUILD)/bpf/*.d)
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(KERN_SRC) $(BPFTEST_SRC) $(TOOL_SRC) $(HOP_SRC) $(FUZZ_SRC) tests/kube/nodes.c user/daemon/main.c)
--include $(patsubst %.c,$(SAN)/%.d,$(LIB_SRC) $(UNIT_SRC) tests/kube/nodes.c) $(patsubst %.c,$(FUZZ)/obj/%.d,$(LIB_SRC) $(FUZZ_SRC))
+-include $(patsubst %.c,$(SAN)/%.d,$(LIB_SRC) $(UNIT_SRC) $(FUZZ_SRC) tests/fuzz/replay.c tests/kube/nodes.c) $(patsubst %.c,$(FUZZ)/obj/%.d,$(LIB_SRC) $(FUZZ_SRC))

@@ -13,7 +13,7 @@ unit=() bpf=() netns=() left=()
 for test; do
 	name=$(basename "${test%.sh}")
 	case $test in
-	*/unit/*) unit+=("$test") ;;
+	*/unit/* | */fuzz/*) unit+=("$test") ;;
 	*) if [[ " $VM_LEAVES_OUT " = *" $name "* ]]; then
 		left+=("$name")
 	elif [[ $test = */bpf/* ]]; then

@@ -192,7 +192,7 @@ test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(NETNS))
 
 # Other kernels, under qemu. KERNEL: names of tests/vm/kernels, packages, folders or images; SUITE: selftest demo bpf netns soak modules memory hardened.
-VM_CI_TESTS := test_load test_gone test_overtake
+VM_CI_TESTS := test_load test_gone test_overtake test_kept_out
 vm = BUILD=$(BUILD) KERNELS="$(KERNEL)" SUITES="$(or $(SUITE),$(if $T,bpf netns))" VM_BPF="$1" VM_NETNS="$2" tests/vm/vm.sh
 vm_ready = @$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && \
 	$(MAKE) -s --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(BPFTEST_BIN)
@@ -200,10 +200,10 @@ test-vm: ## the tests on other kernels, under qemu; KERNEL=, SUITE= and T= pick;
 	$(vm_ready)
 	@$(call vm,$(call pick,$(BPFTEST_BIN)),$(call pick,$(NETNS)))
 test-vm-ci: KERNEL ?= 6.1-oldest
-test-vm-ci: SUITE ?= selftest demo bpf modules memory hardened
+test-vm-ci: SUITE ?= selftest demo bpf netns modules memory hardened
 test-vm-ci: ## what of it a change must pass: a few tests on the oldest kernel
 	$(vm_ready)
-	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)))
+	@$(call vm,$(filter $(addprefix %/,$(VM_CI_TESTS)),$(BPFTEST_BIN)),$(filter $(VM_CI_TESTS:%=tests/netns/%.sh),$(NETNS)))
 test-kube: ## against a real kube-apiserver, which the first run builds; root
 	@$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(KUBE_DEPS) $(DEPLOY_DEPS)'
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(NODES) $(RENDER)

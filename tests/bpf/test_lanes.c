@@ -476,7 +476,7 @@ static void upstream_sockets_run_out(void **state)
 			close(s[i]);
 	close(c);
 	close(own);
-	close(fifth);
+	lab_unlisten(fifth);
 }
 
 /* Base requests that are just on their way from a flow to lw_stats, where the one is read before and the other behind it. */

@@ -5,10 +5,12 @@
  *                                         then one more request each, and their ends
  *   crowd slow N --size S --kbps K ...    N requests of S bytes, each read at K kB/s through a small receive buffer
  *   crowd upload N --size S --kbps K ...  N bodies of S bytes, which the pod reads at K kB/s; the answer is their hash
+ *   crowd write N --size S --kbps K ...   N bodies of S bytes, each sent at K kB/s; the answer is their hash
+ *   crowd answer N --size S --kbps K ...  N requests of S bytes, which the pod writes at K kB/s
  *   crowd rate R --seconds S ...          R new connections a second, one request each
  *   crowd drip N --ms MS ...              N heads sent a byte every MS (slowloris), to their end
- * --tagged PERCENT (50). --slow PERCENT (100): of slow and upload; the others read, or are read, as fast as it goes. --timeout SECONDS (60):
- * until an answer, or of these two until a byte moves. One line of JSON at the end: what was sent, lost, wrong, without and with the tag.
+ * --tagged PERCENT (50). --slow PERCENT (100): of slow, upload, write and answer; the others read, are read, send or are answered as fast as it goes.
+ * --timeout SECONDS (60): until an answer, or of these four until a byte moves. One line of JSON at the end: what was sent, lost, wrong, without and with the tag.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,15 +37,16 @@
 #define HEAD_MAX 512
 #define SLOTS_MAX (1u << 17)
 #define OPENING_MAX 256 /* connections being made at one moment */
+#define WRITE_SLOWLY 4096u /* bytes at a time */
 
-enum mode { HOLD, SLOW, UPLOAD, RATE, DRIP };
+enum mode { HOLD, SLOW, UPLOAD, WRITE, ANSWER, RATE, DRIP };
 
 struct conn {
 	int fd;
 	unsigned int id, slot, round;
 	bool tag, slow, connecting, in_body, bad;
 	uint64_t since_ms, next_ms, moved_ms; /* moved: a byte went or came */
-	size_t sent, head_len;
+	size_t sent, out_len, head_len; /* of the request's head: sent, and in all */
 	char head[HEAD_MAX], text[64]; /* the answer's; text: of an upload's */
 	uint64_t left, offset, put; /* put: of the body that is sent */
 };
@@ -88,30 +91,48 @@ static void lose(struct conn *c, const char *why)
 	bool nomem = !strcmp(why, strerror(ENOMEM));
 
 	if (told++ < 20)
-		fprintf(stderr, "crowd: lost: %u, round %u, tag %d: %s after %llu ms\n", c->id, c->round, c->tag, why,
-			(unsigned long long)(now_ms() - c->since_ms));
+		fprintf(stderr, "crowd: lost: %u, round %u, tag %d: %s after %llu ms, %llu bytes of the body sent, %llu come\n", c->id, c->round, c->tag,
+			why, (unsigned long long)(now_ms() - c->since_ms), (unsigned long long)c->put, (unsigned long long)c->offset);
 	count[c->tag].lost++;
 	count[c->tag].nomem += nomem;
 	finish(c);
 }
 
+/* A body is sent, and its hash is the answer. */
+static bool uploads(void)
+{
+	return opt.mode == UPLOAD || opt.mode == WRITE;
+}
+
+/* Goes on for long: what counts is that bytes move. */
+static bool is_long(void)
+{
+	return opt.mode == SLOW || opt.mode == ANSWER || uploads();
+}
+
 static size_t request(const struct conn *c, char *buf)
 {
-	if (opt.mode == UPLOAD)
+	char path[64];
+
+	if (uploads())
 		return (size_t)snprintf(buf, HEAD_MAX,
 					"POST /echo?hash&kbps=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%sConnection: close\r\n"
 					"Content-Length: %llu\r\n\r\n",
-					c->slow ? opt.kbps : 0, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
+					opt.mode == UPLOAD && c->slow ? opt.kbps : 0, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
 					(unsigned long long)opt.size);
-	return (size_t)snprintf(buf, HEAD_MAX, "GET /size/%llu?seed=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%s%s\r\n",
-				(unsigned long long)opt.size, c->id % 60000, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
+	if (opt.mode == ANSWER && c->slow)
+		snprintf(path, sizeof(path), "slowly/%llu/%u", (unsigned long long)opt.size, opt.kbps);
+	else
+		snprintf(path, sizeof(path), "size/%llu", (unsigned long long)opt.size);
+	return (size_t)snprintf(buf, HEAD_MAX, "GET /%s?seed=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%s%s\r\n", path,
+				c->id % 60000, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
 				opt.mode == HOLD && !c->round ? "" : "Connection: close\r\n");
 }
 
 static void send_on(struct conn *c)
 {
 	char buf[HEAD_MAX];
-	size_t len = request(c, buf), n = len - c->sent;
+	size_t len = c->out_len = request(c, buf), n = len - c->sent;
 	ssize_t r;
 
 	if (opt.mode == DRIP) {
@@ -130,17 +151,20 @@ static void send_on(struct conn *c)
 	c->sent += (size_t)r;
 	c->moved_ms = now_ms();
 	if (c->sent == len && opt.mode != SLOW)
-		watch(c, opt.mode == UPLOAD ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+		watch(c, uploads() ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
 	if (c->sent == len && opt.mode == SLOW)
 		c->next_ms = now_ms();
 }
 
-/* Sends of the body what is taken. */
+/* Sends of the body what is taken, or as much as is due. */
 static void upload_on(struct conn *c)
 {
+	bool slowly = opt.mode == WRITE && c->slow;
+
 	for (int i = 0; i < 16 && c->put < opt.size; i++) {
 		size_t n = opt.size - c->put < LW_PATTERN_RUN ? (size_t)(opt.size - c->put) : LW_PATTERN_RUN;
-		ssize_t r = send(c->fd, lw_pattern_at(c->id % 60000, c->put), n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t r = send(c->fd, lw_pattern_at(c->id % 60000, c->put), slowly && n > WRITE_SLOWLY ? WRITE_SLOWLY : n,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (r < 0 && errno == EAGAIN) {
 			/* poll may say that it is writable all the same (docs/limits.md, "A slow canary") */
@@ -154,6 +178,11 @@ static void upload_on(struct conn *c)
 		}
 		c->put += (uint64_t)r;
 		c->moved_ms = now_ms();
+		if (slowly && c->put < opt.size) {
+			c->next_ms = c->moved_ms + WRITE_SLOWLY / opt.kbps;
+			watch(c, EPOLLIN, EPOLL_CTL_MOD);
+			return;
+		}
 	}
 	if (c->put == opt.size)
 		watch(c, EPOLLIN, EPOLL_CTL_MOD);
@@ -237,18 +266,18 @@ static void read_on(struct conn *c, size_t most)
 			p = buf + (end + 4 - c->head - (ptrdiff_t)had);
 			c->in_body = true;
 			c->left = strtoull(strstr(c->head, "Content-Length: ") ? strstr(c->head, "Content-Length: ") + 16 : "0", NULL, 10);
-			c->bad = opt.mode != UPLOAD && c->left != opt.size;
+			c->bad = !uploads() && c->left != opt.size;
 		}
 		r -= p - buf;
 		if ((uint64_t)r > c->left)
 			c->bad = true;
-		else if (opt.mode == UPLOAD && c->offset + (uint64_t)r < sizeof(c->text))
+		else if (uploads() && c->offset + (uint64_t)r < sizeof(c->text))
 			memcpy(c->text + c->offset, p, (size_t)r);
-		else if (opt.mode == UPLOAD || memcmp(p, lw_pattern_at(c->id % 60000, c->offset), (size_t)r))
+		else if (uploads() || memcmp(p, lw_pattern_at(c->id % 60000, c->offset), (size_t)r))
 			c->bad = true;
 		c->offset += (uint64_t)r;
 		c->left -= (uint64_t)r < c->left ? (uint64_t)r : c->left;
-		if (!c->left && opt.mode == UPLOAD) {
+		if (!c->left && uploads()) {
 			c->text[c->offset < sizeof(c->text) ? c->offset : 0] = 0;
 			answered(c, !c->bad && is_hash(c));
 			return;
@@ -310,7 +339,7 @@ static void on_event(struct conn *c, uint32_t events)
 		begin(c, 0);
 		return;
 	}
-	if (opt.mode == UPLOAD && (events & EPOLLOUT))
+	if (uploads() && (events & EPOLLOUT))
 		upload_on(c);
 	if (c->fd >= 0 && !(opt.mode == SLOW && c->slow) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		read_on(c, SIZE_MAX);
@@ -329,7 +358,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = { { "target", 1, 0, 't' },  { "size", 1, 0, 'z' }, { "kbps", 1, 0, 'k' },
 						 { "seconds", 1, 0, 's' }, { "ms", 1, 0, 'm' },	  { "tagged", 1, 0, 'p' },
 						 { "slow", 1, 0, 'w' },	  { "timeout", 1, 0, 'T' }, { 0 } };
-	static const char *const modes[] = { "hold", "slow", "upload", "rate", "drip" };
+	static const char *const modes[] = { "hold", "slow", "upload", "write", "answer", "rate", "drip" };
 	static struct epoll_event events[1024];
 	struct rlimit l;
 	uint64_t start, tick_ms = 0;
@@ -402,11 +431,10 @@ int main(int argc, char **argv)
 			continue;
 		for (unsigned int i = 0; i < opened && i < slots; i++) {
 			struct conn *c = &conns[i];
-			char buf[HEAD_MAX];
 
 			if (c->fd < 0 || c->connecting)
 				continue;
-			if ((opt.mode == SLOW || opt.mode == DRIP || opt.mode == UPLOAD) && c->sent < request(c, buf)) {
+			if ((opt.mode == SLOW || opt.mode == DRIP || uploads()) && c->sent < c->out_len) {
 				send_on(c);
 			} else if (opt.mode == SLOW && c->slow && now >= c->next_ms) {
 				/* 4 KiB at a time, or what is due by now */
@@ -414,11 +442,11 @@ int main(int argc, char **argv)
 
 				c->next_ms = now + 4096 / opt.kbps;
 				read_on(c, n);
-			} else if (opt.mode == UPLOAD && c->put < opt.size && now >= c->next_ms) {
+			} else if (uploads() && c->put < opt.size && now >= c->next_ms) {
 				watch(c, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
 			}
 			if (c->fd >= 0 && !(opt.mode == HOLD && c->in_body && !c->left) &&
-			    now > (opt.mode == SLOW || opt.mode == UPLOAD ? c->moved_ms : c->since_ms) + opt.timeout_ms) {
+			    now > (is_long() ? c->moved_ms : c->since_ms) + opt.timeout_ms) {
 				lose(c, "no answer in time");
 			}
 		}

@@ -168,6 +168,12 @@ void answer(struct conn *c)
 		set_deadline(c, c->drips ? now_ms() + c->arg2 : 0);
 		c->state = c->drips ? STATE_WAIT : STATE_SEND;
 		return;
+	case ACT_SLOWLY:
+		answer_head(c, 200, (int64_t)c->arg, "");
+		c->arg = c->is_head ? 0 : c->arg;
+		set_deadline(c, c->arg ? now_ms() + 1 : 0);
+		c->state = c->arg ? STATE_WAIT : STATE_SEND;
+		return;
 	case ACT_EARLY:
 		buf_printf(&c->out, "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n");
 		answer_text(c, 200, "early\n", 6);

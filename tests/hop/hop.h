@@ -41,7 +41,7 @@ struct options {
 	int nlisten, nnext, nforward, threads;
 	int ids; /* where the X-Id of each request goes, a line each; -1: nowhere */
 	long idle_ms;
-	bool as_asked;
+	bool as_asked, bytes;
 };
 extern struct options opt;
 
@@ -101,6 +101,7 @@ enum action {
 	ACT_STATUS,
 	ACT_SLOW,
 	ACT_DRIP,
+	ACT_SLOWLY,
 	ACT_EARLY,
 	ACT_UPGRADE,
 	ACT_CONNECT,

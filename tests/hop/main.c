@@ -56,7 +56,7 @@ static void usage(FILE *out)
 {
 	fputs("usage: hop --listen [IP]:PORT ... [--name A] [--color gray] [--config base] [--ip SHOWN]\n"
 	      "           [--next IP:PORT ... | --registry FILE] [--forward HEADER ...] [--idle MS] [--threads N] [--as-asked]\n"
-	      "           [--ids FILE]\n"
+	      "           [--ids FILE] [--bytes]\n"
 	      "       hop --pattern N [--seed S]      writes the body of /size/N?seed=S to standard output\n"
 	      "\n"
 	      "--next may be given several times: the pods of the next service, asked in turn over\n"
@@ -65,18 +65,20 @@ static void usage(FILE *out)
 	      "--as-asked asks the next service for the same target; without it, for \"/\".\n"
 	      "--ids adds each request's X-Id to a file, which several pods may share.\n"
 	      "--idle closes a connection that has been quiet between requests for so long.\n"
+	      "--bytes sends all there is to send byte by byte, a segment each where there is room for it.\n"
 	      "\n"
 	      "/              the example's line, with the next hop's behind it\n"
 	      "/id            \"A[ip]\", no next hop\n"
 	      "/size/N        N bytes with Content-Length      /chunked/N   chunked (?trailer, ?ext)\n"
 	      "/close/N       until end of file                /short/N     half a body, then end of file\n"
 	      "/reset/N       half a body, then a reset        /drip/N/MS   N times 16 bytes, MS between\n"
+	      "/slowly/N/K    N bytes with Content-Length, at K kB/s\n"
 	      "/echo          the request's body (?hash: its length and FNV-1a 64)\n"
 	      "/head          the request's head as received   /slow/MS     an answer after MS\n"
 	      "/status/CODE   that status                      /continue    as /echo?hash\n"
 	      "/early         103, then 200                    /upgrade     101, then an echo\n"
 	      "?cork puts the end of file of /close into one packet with its last bytes.\n"
-	      "?seed=S moves the pattern of /size, /chunked and /close. CONNECT is an echo too.\n"
+	      "?seed=S moves the pattern of /size, /slowly, /chunked and /close. CONNECT is an echo too.\n"
 	      "?kbps=K reads the request's body at K kB/s.\n"
 	      "Every answer has X-Pod, X-Lane-Seen (the tag) and the request's own X-Id.\n",
 	      out);
@@ -89,6 +91,7 @@ int main(int argc, char **argv)
 		{ "next", 1, 0, 'x' },	  { "forward", 1, 0, 'f' }, { "threads", 1, 0, 't' }, { "idle", 1, 0, 'i' },
 		{ "pattern", 1, 0, 'p' }, { "seed", 1, 0, 's' },    { "ip", 1, 0, 'a' },      { "help", 0, 0, 'h' },
 		{ "registry", 1, 0, 'r' }, { "as-asked", 0, 0, 'A' }, { "ids", 1, 0, 'I' },
+		{ "bytes", 0, 0, 'b' },
 		{ 0 },
 	};
 	uint64_t pattern = UINT64_MAX, seed = 0;
@@ -111,6 +114,7 @@ int main(int argc, char **argv)
 			break;
 		case 'r': opt.registry = optarg; break;
 		case 'A': opt.as_asked = true; break;
+		case 'b': opt.bytes = true; break;
 		case 'I':
 			opt.ids = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 			if (opt.ids < 0)

@@ -63,7 +63,7 @@ static const struct {
 	{ "id", ACT_ID },	{ "size", ACT_SIZE },	{ "chunked", ACT_CHUNKED }, { "close", ACT_CLOSE },
 	{ "echo", ACT_ECHO },	{ "head", ACT_HEAD },	{ "status", ACT_STATUS },   { "slow", ACT_SLOW },
 	{ "drip", ACT_DRIP },	{ "early", ACT_EARLY }, { "upgrade", ACT_UPGRADE }, { "reset", ACT_RESET },
-	{ "short", ACT_SHORT }, { "continue", ACT_HASH },
+	{ "short", ACT_SHORT }, { "continue", ACT_HASH }, { "slowly", ACT_SLOWLY },
 };
 
 static void choose_action(struct conn *c, struct slice target)

@@ -14,6 +14,15 @@
 #include "pattern.h"
 
 #define READ_SLOWLY (16u << 10) /* bytes at a time, where a body is read at a rate */
+#define WRITE_SLOWLY (2u << 10) /* likewise, where an answer is written at one */
+
+/* When so many bytes at the connection's pace are due. Many of a pace are due together: each look at what is due is one at every connection. */
+static uint64_t due_at(uint64_t now, uint64_t bytes, uint64_t kbps)
+{
+	uint64_t ms = bytes / (kbps ? kbps : 1);
+
+	return ms < 100 ? now + ms : (now + ms) | 15;
+}
 
 /* Sends what there is. False: the connection is gone. */
 static bool conn_flush(struct conn *c)
@@ -51,6 +60,10 @@ static bool conn_flush(struct conn *c)
 		if (run)
 			iov[msg.msg_iovlen++] =
 				(struct iovec){ (void *)(uintptr_t)lw_pattern_at(c->seed, c->gen_at), run };
+		if (opt.bytes) {
+			msg.msg_iovlen = 1;
+			iov[0].iov_len = 1;
+		}
 		n = sendmsg(c->ob.fd, &msg, MSG_NOSIGNAL);
 		if (n < 0) {
 			if (errno == EAGAIN) {
@@ -209,7 +222,7 @@ void conn_run(struct conn *c)
 		set_deadline(c, opt.idle_ms && !c->blocked ? now_ms() + (uint64_t)opt.idle_ms : 0);
 	/* what the socket buffers hold, and nothing else, is what it is ahead of its reader */
 	if (c->kbps && c->state == STATE_BODY && !c->deadline)
-		set_deadline(c, now_ms() + READ_SLOWLY / c->kbps);
+		set_deadline(c, due_at(now_ms(), READ_SLOWLY, c->kbps));
 	watch(c->w, &c->ob,
 	      (!c->eof && !reads_slowly(c) && buf_len(&c->in) < IN_MAX && buf_len(&c->out) <= OUT_MAX ? EPOLLIN : 0u) |
 		      (c->blocked ? EPOLLOUT : 0u));
@@ -273,6 +286,14 @@ static void conn_timer(struct conn *c, uint64_t now)
 		buf_put(&c->out, "\n", 1);
 		if (--c->drips)
 			set_deadline(c, now + c->arg2);
+		else
+			c->state = STATE_SEND;
+	} else if (c->action == ACT_SLOWLY) {
+		/* what a full buffer has kept is no reason to catch up */
+		if (c->gen_at == c->gen_end)
+			c->gen_end = c->arg - c->gen_at < WRITE_SLOWLY ? c->arg : c->gen_at + WRITE_SLOWLY;
+		if (c->gen_end < c->arg)
+			set_deadline(c, due_at(now, WRITE_SLOWLY, c->arg2));
 		else
 			c->state = STATE_SEND;
 	} else {

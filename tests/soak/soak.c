@@ -50,8 +50,8 @@ static struct {
 	socklen_t target_len[TARGETS_MAX];
 	int ntarget, threads;
 	uint64_t requests, seed, pace_us, until_us;
-	unsigned int seconds, timeout, tag_percent, by_rule, small;
-	bool may_fall_back, polls;
+	unsigned int seconds, timeout, tag_percent, by_rule;
+	bool may_fall_back, polls, bytes;
 	const char *tag, *mark, *never; /* never: in the name of a pod that is none of ours */
 	FILE *log;
 } opt = { .threads = 16, .requests = 1000000, .timeout = 30, .tag_percent = 50, .tag = "gray", .mark = "gray[" };
@@ -142,7 +142,7 @@ static void report_lost(const struct client *c, const char *id, int tag, int r, 
 static int client_connect(struct client *c)
 {
 	struct timeval timeout = { .tv_sec = opt.timeout };
-	int one = 1, small = (int)opt.small;
+	int one = 1;
 
 	c->target = (int)draw(c, (uint64_t)opt.ntarget);
 	c->start = c->end = 0;
@@ -155,8 +155,6 @@ static int client_connect(struct client *c)
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (small)
-		setsockopt(c->fd, IPPROTO_TCP, TCP_MAXSEG, &small, sizeof(small));
 	if (connect(c->fd, (const struct sockaddr *)&opt.target[c->target], opt.target_len[c->target]) < 0)
 		return -errno;
 	atomic_fetch_add(&connections, 1);
@@ -173,7 +171,7 @@ static void client_close(struct client *c)
 static int send_all(struct client *c, const char *p, size_t n)
 {
 	while (n) {
-		ssize_t r = send(c->fd, p, n, MSG_NOSIGNAL);
+		ssize_t r = send(c->fd, p, opt.bytes ? 1 : n, MSG_NOSIGNAL);
 
 		if (r < 0)
 			return -errno;
@@ -368,6 +366,8 @@ static int read_answer(struct client *c, bool is_head, uint64_t seed, bool patte
 
 static uint64_t draw_size(struct client *c)
 {
+	if (opt.bytes)
+		return draw(c, draw(c, 10) ? 300 : 3000);
 	switch (draw(c, 20)) {
 	case 0: return 0;
 	case 1: return draw(c, 200000);
@@ -634,10 +634,10 @@ static void *client_run(void *arg)
 static int usage(void)
 {
 	fputs("usage: soak --target IP:PORT ... [--requests N | --seconds N] [--threads N] [--tag gray] [--seed N]\n"
-	      "            [--tagged PERCENT] [--pace US] [--timeout SECONDS] [--mss BYTES] [--may-fall-back] [--never NAME] [--log FILE]\n"
-	      "            [--polls] [--by-rule PERCENT]\n"
+	      "            [--tagged PERCENT] [--pace US] [--timeout SECONDS] [--may-fall-back] [--never NAME] [--log FILE]\n"
+	      "            [--polls] [--by-rule PERCENT] [--bytes]\n"
 	      "--may-fall-back: base may answer a tagged request. --never: answers of such pods are wrong. --pace: mean pause before a request.\n"
-	      "--polls: clients wait in poll(2), not in recv(2). SIGTERM ends it.\n",
+	      "--polls: clients wait in poll(2), not in recv(2). --bytes: they send byte by byte, and bodies are smaller. SIGTERM ends it.\n",
 	      stderr);
 	return 2;
 }
@@ -689,8 +689,9 @@ int main(int argc, char **argv)
 	static const struct option options[] = { { "target", 1, 0, 't' }, { "requests", 1, 0, 'n' }, { "threads", 1, 0, 'j' },
 						 { "tag", 1, 0, 'g' },	  { "seed", 1, 0, 's' },     { "seconds", 1, 0, 'S' },
 						 { "pace", 1, 0, 'p' },	  { "timeout", 1, 0, 'T' },  { "tagged", 1, 0, 'P' },
-						 { "mss", 1, 0, 'm' },	  { "may-fall-back", 0, 0, 'f' }, { "log", 1, 0, 'l' },
+						 { "may-fall-back", 0, 0, 'f' }, { "log", 1, 0, 'l' },
 						 { "never", 1, 0, 'N' },  { "polls", 0, 0, 'o' },	  { "by-rule", 1, 0, 'r' },
+						 { "bytes", 0, 0, 'b' },
 						 { 0 } };
 	static char mark[64];
 	pthread_t threads[THREADS_MAX];
@@ -714,10 +715,10 @@ int main(int argc, char **argv)
 		case 'p': opt.pace_us = strtoull(optarg, NULL, 10); break;
 		case 'T': opt.timeout = (unsigned int)atoi(optarg); break;
 		case 'P': opt.tag_percent = (unsigned int)atoi(optarg); break;
-		case 'm': opt.small = (unsigned int)atoi(optarg); break;
 		case 'N': opt.never = optarg; break;
 		case 'f': opt.may_fall_back = true; break;
 		case 'o': opt.polls = true; break;
+		case 'b': opt.bytes = true; break;
 		case 'r': opt.by_rule = (unsigned int)atoi(optarg); break;
 		case 'l':
 			opt.log = fopen(optarg, "we");

@@ -23,28 +23,33 @@ tcp() { awk '/^TCP:/ { print int($11 * 4 / 1024) }' /proc/net/sockstat; }
 figures() {
 	printf 'agent RSS %s MB, descriptors %s, kernel %s MB, TCP %s MB' "$(rss)" "$(agent_fds)" "$(kernel)" "$(tcp)"
 }
-# before; look, as often as you like; then bounded WHAT CONNECTIONS TCP_MB: what they took at most, and that it is given back. An enrolled
+# before; look, as often as you like; then bounded WHAT CONNECTIONS TCP_MB [AGENT_MB]: what they took at most, and that it is given back. An enrolled
 # connection is 11 kB of the kernel's, its sockets included; the agent has 26 MB, however many there are. What others on the machine take and give
-# back meanwhile is in it: 192 MB of the kernel's and 128 of TCP's are theirs.
+# back meanwhile is in it: 192 MB of the kernel's and 128 of TCP's are theirs, and with another agent at work the kernel's is not judged.
 before() {
 	RSS0=$(rss) KERNEL0=$(kernel) TCP0=$(tcp)
-	RSS1=$RSS0 KERNEL1=$KERNEL0 TCP1=$TCP0
+	RSS1=$RSS0 KERNEL1=$KERNEL0 TCP1=$TCP0 FLOWS1=0 OTHERS=
 }
 look() {
 	local n
 	n=$(rss) && [ "$n" -le "$RSS1" ] || RSS1=$n
 	n=$(kernel) && [ "$n" -le "$KERNEL1" ] || KERNEL1=$n
+	! another_agent || OTHERS=1
 	n=$(tcp) && [ "$n" -le "$TCP1" ] || TCP1=$n
+	n=$(lw flows --limit 0 -o json | jq .total) && [ "$n" -le "$FLOWS1" ] || FLOWS1=$n
 }
 given_back() { [ "$(rss)" -le $((RSS0 + 4)) ] && [ "$(tcp)" -le $((TCP0 + 32)) ] && kernel_within $((KERNEL0 + 64 + $1 / 1000)) "$(kernel)"; }
 bounded() {
 	say "before: agent RSS $RSS0 MB, kernel $KERNEL0 MB, TCP $TCP0 MB; at most $RSS1, $KERNEL1, $TCP1; after: $(figures)"
-	expect_most "$1: agent RSS, MB" 48 "$RSS1"
-	expect_most "$1: kernel, MB" $((KERNEL0 + 192 + $2 * 16 / 1000)) "$KERNEL1"
+	expect_most "$1: agent RSS, MB" "${4:-48}" "$RSS1"
+	[ -n "$OTHERS" ] || expect_most "$1: kernel, MB" $((KERNEL0 + 192 + $2 * 16 / 1000)) "$KERNEL1"
 	expect_most "$1: TCP, MB" $((TCP0 + 128 + $3)) "$TCP1"
 	until_ok 300 "$1: memory to be given back" given_back "$2"
 	say_unjudged
 }
+# steered NAME [MOST]: so many of a hundred requests of the lane base may have answered (2). That an agent without a processor for a second counts as
+# dead (agent-stale) has its room in this.
+steered() { expect_most "$1: answered by base, of 1000" $((${2:-2} * 10)) $((1000 * $(figure "$1" lane.fell_back) / $(figure "$1" lane.sent))); }
 crowds_held() {
 	local f n=0
 	for f in ${LOAD_FILES[$1]}; do
@@ -81,7 +86,7 @@ if case_wanted hold; then
 	result hold "$((50000 / SIZE)) enrolled connections, two requests each" "$during"
 	expect_eq "enrolled" $((50000 / SIZE)) "$flows"
 	judge hold 0 0
-	# an agent that gets no processor for a second is taken for dead (agent-stale): on a busy machine these are many
+	steered hold
 	until_ok 60 "them to be given up" no_flows
 	bounded hold $((50000 / SIZE)) 16
 fi
@@ -105,24 +110,35 @@ if case_wanted full; then
 	bounded full $((70000 / SIZE)) 16
 fi
 
-if case_wanted slow; then
+# Slow at one end or the other, 10,000 at once: what waits for them is held once, by whoever sends it, and is all that is held.
+# slow_ones CASE CROWD_MODE WHAT TCP_PERCENT: how much of all their bytes TCP may hold at one moment.
+slow_ones() {
+	case_wanted "$1" || return 0
+	# at full size it takes a busy machine some time to open them all, and they shall be there at once
+	local size=200000 kbps=$((SIZE < 5 ? 2 : 20))
 	before
-	size=200000
-	crowds slow 2 slow $((5000 / SIZE)) --size "$size" --kbps 20
-	while load_runs slow; do
+	# all of a body is in the socket's buffers at once, and its answer comes when the pod has read it
+	crowds "$1" 2 "$2" $((5000 / SIZE)) --size "$size" --kbps "$kbps" --timeout $((300 * LWT_SLOW))
+	while load_runs "$1"; do
 		look
 		pause 1
 	done
-	crowds_wait slow
-	result slow "$((10000 / SIZE)) slow readers of $size bytes" "TCP $TCP1 MB at most"
+	crowds_wait "$1"
+	result "$1" "$((10000 / SIZE)) $3, $kbps kB/s" "TCP $TCP1 MB at most, $FLOWS1 at one moment, $(figure "$1" seconds) s"
 	say "reasons: $(lw stats -o json | jq -c "[.stats[] | select(.reason != \"ok\") | {(.reason): .count}] | add")"
-	judge slow 0 0
+	judge "$1" 0 0
+	steered "$1"
+	[ "$FLOWS1" -ge $((8000 / SIZE)) ] || fail "$1: only $FLOWS1 at one moment"
 	until_ok 60 "them to be given up" no_flows
-	# a small packet takes twice its bytes
-	bounded slow $((10000 / SIZE)) $((10000 / SIZE * size * 2 / 1000000 + 16))
-fi
+	bounded "$1" $((10000 / SIZE)) $((10000 / SIZE * size / 1000000 * $4 / 100))
+}
+slow_ones slow slow "slow readers of 200 kB" 95
+slow_ones pods-read upload "bodies of 200 kB that pods read slowly" 95
+slow_ones answer answer "answers of 200 kB that pods write slowly" 10
+slow_ones write write "bodies of 200 kB that clients write slowly" 10
 
-# One of four reads, or is read, slowly, what is more than the bypass or a look at the backlog lets through.
+# One of four reads, or is read, slowly, what is more than the bypass or a look at the backlog lets through. Of each four 4 MB
+# there is never all at one moment: 2.5 MB of each are what is held at most.
 if case_wanted large; then
 	for mode in slow upload; do
 		before
@@ -135,8 +151,9 @@ if case_wanted large; then
 		result $mode "$((2000 / SIZE)) of 4 MB, $([ $mode = slow ] && echo "every fourth reader slow" || echo "every fourth pod slow to read")" \
 			"TCP $TCP1 MB at most; $(figure $mode seconds) s"
 		judge $mode 0 0
+		steered $mode
 		until_ok 60 "them to be given up" no_flows
-		bounded "large, $mode" $((2000 / SIZE)) $((2000 / SIZE * 24))
+		bounded "large, $mode" $((2000 / SIZE)) $((2000 / SIZE * 5 / 2))
 	done
 fi
 
@@ -169,21 +186,34 @@ if case_wanted window; then
 		result $mode "20 of 48 MB, $([ $mode = slow ] && echo "read slowly" || echo "which pods read slowly")" \
 			"a window of 0 on $base base and $lane steered connections at one moment; TCP $TCP1 MB at most"
 		judge $mode 0 0
+		steered $mode
 		[ "$lane" -gt 0 ] || fail "$mode: no steered connection saw a window of 0"
 		[ "$base" -gt 0 ] || fail "$mode: no base connection saw a window of 0"
 		until_ok 60 "them to be given up" no_flows
-		bounded "window, $mode" 20 $((20 * 32))
+		# a body whose upstream socket is not there yet goes to the agent, where up to 64 MB of it wait if the agent waits for a processor
+		bounded "window, $mode" 20 $((20 * 24)) 112
 	done
 fi
 
 if case_wanted drip; then
-	crowds drip 2 drip $((1000 / SIZE)) --ms 30
-	LOAD_PACE=20000 load_for 3 beside
+	before
+	# ten times as many at a tenth of the pace: what the machine has to send is the same
+	crowds drip 2 drip $((5000 / SIZE)) --ms $((SIZE < 10 ? 300 / SIZE : 30))
+	LOAD_PACE=20000 load beside
+	while load_runs drip; do
+		look
+		pause 1
+	done
 	crowds_wait drip
-	result drip "$((2000 / SIZE)) heads of a byte every 30 ms (slowloris)"
+	load_end beside
+	result drip "$((10000 / SIZE)) heads, sent byte by byte (slowloris)" "TCP $TCP1 MB at most, $FLOWS1 at one moment, $(figure drip seconds) s"
 	judge drip 0 0
+	steered drip
+	[ "$FLOWS1" -ge $((8000 / SIZE)) ] || fail "drip: only $FLOWS1 at one moment"
 	result beside "an honest client beside them"
 	judge beside 0 0
+	until_ok 60 "them to be given up" no_flows
+	bounded drip $((10000 / SIZE)) 16
 fi
 
 if case_wanted rate; then
@@ -194,10 +224,12 @@ if case_wanted rate; then
 		pause 1
 	done
 	crowds_wait rate
-	result rate "$((2000 / SIZE)) new connections a second, $((20 * FAULT_SCALE)) s" "took $(figure rate seconds) s; $(figures)"
+	result rate "$((2000 / SIZE)) new connections a second, $((20 * FAULT_SCALE)) s" \
+		"$(jq '.connections / .seconds | floor' "$LWT_TMP/rate.json") a second; $(figures)"
 	judge rate 0 0
+	steered rate
 	# the rate is the case's own: who lags behind it has connections that wait for one another
-	expect_most "$((2000 / SIZE * 20 * FAULT_SCALE)) connections, tenths of a second" $((20 * FAULT_SCALE * 15 * LWT_SLOW)) \
+	expect_most "$((2000 / SIZE * 20 * FAULT_SCALE)) connections, tenths of a second" $((20 * FAULT_SCALE * 11 * LWT_SLOW)) \
 		"$(jq '.seconds * 10 | ceil' "$LWT_TMP/rate.json")"
 	until_ok 60 "them to be given up" no_flows
 	bounded rate $((2000 / SIZE * 4)) 16

@@ -56,6 +56,7 @@ rollout_step() {
 
 # load NAME [SOAK OPTIONS...]: mixed requests of both lanes from both namespaces until load_end. LOAD_TO: pods whose
 # addresses clients connect to (b1 b2). A canary's own address is no target here: where the agent is dead it is just a pod.
+# LOAD_OUTSIDE=1: as if there were no agent.
 load() {
 	local name=$1 i to=()
 	shift
@@ -65,7 +66,7 @@ load() {
 	done
 	LOAD_PIDS[$name]= LOAD_FILES[$name]=
 	for i in 1 2; do
-		exec_pod "client$i" "$LWT_BUILD/tests/soak" "${to[@]}" --requests 1000000000 --threads "$LOAD_THREADS" --by-rule 50 --pace "$((${LOAD_PACE:-4000} * LWT_SLOW))" \
+		${LOAD_OUTSIDE:+outside} exec_pod "client$i" "$LWT_BUILD/tests/soak" "${to[@]}" --requests 1000000000 --threads "$LOAD_THREADS" --by-rule 50 --pace "$((${LOAD_PACE:-4000} * LWT_SLOW))" \
 			--timeout "$((${LOAD_TIMEOUT:-5} * LWT_SLOW))" --seed "$FAULT_SEED$i" --log "$LWT_TMP/$name$i.log" $(soak_waits) "$@" \
 			>"$LWT_TMP/$name$i.json" 2>"$LWT_TMP/$name$i.err" &
 		LOAD_PIDS[$name]+=" $!" LOAD_FILES[$name]+=" $LWT_TMP/$name$i.json"
@@ -170,9 +171,13 @@ judge() {
 # ---- pods' servers: serve_again NAME COLOR ----
 serve_again() { serve "$1" --name "$1" --color "$2" "${@:3}"; }
 kill_server() { kill -9 "${POD_PID[$1]}" && wait "${POD_PID[$1]}" 2>/dev/null || true; }
+# Nothing that ends in that pod from now on is told to anybody.
+unplug() { ip -n "$(ns_of "$1")" link set eth0 down; }
 reset_all() { in_pod "$1" ss -H -t -K state established "( sport = :$LWT_PORT )" >/dev/null; }
 
 ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
+# Microseconds, as in the log of a load.
+mono() { python3 -c 'import time; print(time.monotonic_ns() // 1000)'; }
 # Until a request with the tag is answered by the canary; prints the milliseconds since MS.
 steers() { [[ $(REQ_TIME=1 who client1 "$B1/id" -H "$TAG" 2>/dev/null) == c[12]gray* ]]; }
 

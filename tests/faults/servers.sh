@@ -7,6 +7,8 @@ world
 threads=$((2 * LOAD_THREADS)) # of both namespaces: so many requests can be at one pod
 agent_start
 
+# stale NAME KIND: of a hundred requests, so many met a connection that was closed as they were sent.
+stale() { echo $((100 * $(figure "$1" "$2.stale") / $(figure "$1" "$2.sent"))); }
 # lost_at TARGETS NAME KIND: of the load's requests to these targets (0, 1: b1; 2, 3: b2).
 lost_at() { cat "$LWT_TMP/$2"[12].log | awk -v t="$1" -v k="$3" '$1 == k && $2 == "lost" && index(t, $6) { n++ } END { print n + 0 }'; }
 settled() { [ "$(flow_count)" = 0 ] && [ "$(find "/proc/$AGENT_PID/fd" -lname 'socket:*' | wc -l)" -le $((SOCKETS + 4)) ]; }
@@ -78,6 +80,33 @@ if case_wanted canary-unreachable; then
 	judge unreachable 0 $((2 * threads))
 fi
 
+if case_wanted base-hung; then
+	# requests of the lane by way of that pod do not wait for it
+	LOAD_TIMEOUT=30 load bhung
+	pause 1
+	kill -STOP "${POD_PID[b1]}"
+	pause 5
+	kill -CONT "${POD_PID[b1]}"
+	pause 1
+	load_end bhung
+	result bhung "a base pod hung for 5 s, clients that wait"
+	judge bhung 0 0
+	expect_most "lane requests meanwhile, ms" 4000 "$(figure bhung lane.slowest_ms)"
+fi
+
+if case_wanted base-slow; then
+	LOAD_TIMEOUT=30 load bslow
+	for _ in $(seq 12); do
+		kill -STOP "${POD_PID[b1]}"
+		pause 0.3
+		kill -CONT "${POD_PID[b1]}"
+		pause 0.1
+	done
+	load_end bslow
+	result bslow "a base pod that runs a quarter of the time"
+	judge bslow 0 0
+fi
+
 if case_wanted base-killed; then
 	load bkilled --may-fall-back
 	pause 1
@@ -106,14 +135,21 @@ if case_wanted base-resets; then
 fi
 
 if case_wanted idle; then
-	# Every client of such a server meets connections that end as it sends: compared with no agent at all.
+	# Every client of such a server meets connections that end as it sends: compared with the same load as if there were no agent.
 	for pod in b1 b2 c1 c2; do
 		kill_server "$pod"
 		serve_again "$pod" "$([ "${pod#c}" = "$pod" ] || echo gray)" --idle 40
 	done
+	LOAD_OUTSIDE=1 LOAD_PACE=40000 load_for $((6 * FAULT_SCALE)) alone --may-fall-back
+	result alone "servers that close after 40 ms of quiet, no agent" "lost as at any server: $(stale alone base) and $(stale alone lane) of 100"
+	judge alone
+	expect_eq "alone: answered by a canary" 0 "$(figure alone lane.ok)"
 	LOAD_PACE=40000 load_for $((6 * FAULT_SCALE)) idle --may-fall-back
-	result idle "servers that close after 40 ms of quiet" "of base lost, $(figure idle base.stale) as at any server; of the lane, $(figure idle lane.stale)"
+	result idle "servers that close after 40 ms of quiet" "lost as at any server: $(stale idle base) of base, $(stale idle lane) of the lane, of 100"
 	judge idle
+	for kind in base lane; do
+		expect_most "$kind, lost as at any server, of 100" $(($(stale alone $kind) + 6)) "$(stale idle $kind)"
+	done
 	expect_eq "base, lost otherwise than at any server" 0 $(($(figure idle base.lost) - $(figure idle base.stale)))
 	# on a connection that is new to the client: the upstream socket had waited in the pool, and was closed as it was taken
 	expect_most "lane, lost otherwise than at any server, of 100" 2 \
@@ -136,6 +172,7 @@ if case_wanted address; then
 		del pod-c1
 		obj_pod "o$i" other other-1 1 "$(pod_ips c1)" "" | put "pod-o$i"
 		state_sync
+		unplug c1
 		kill_server c1
 		pod_ns_del c1
 		pod_ns "o$i" "$last"

@@ -14,7 +14,6 @@ RANDOM=$((SEED % 32768))
 agent_start
 
 draw() { DRAWN=$((RANDOM % $1)); }
-mono() { python3 -c 'import time; print(time.monotonic_ns() // 1000)'; }
 declare -A RSS FDS KERNEL
 memory() {
 	RSS[$1]=$(rss_kb "$AGENT_PID") FDS[$1]=$(agent_fds)
@@ -91,6 +90,7 @@ address_reused() {
 	del pod-c2
 	obj_pod o1 other other-1 1 "$(pod_ips c2)" "" | put pod-o1
 	state_sync
+	unplug c2
 	kill_server c2
 	pod_ns_del c2
 	pod_ns o1 "$last"

@@ -23,16 +23,19 @@ if case_wanted kill; then
 	load kill --may-fall-back
 	for _ in $(seq "$rounds"); do
 		pause 1
+		began=$(mono)
 		agent_kill
 		pause 1.5
 		restart_ms
+		echo "$began $(mono) agent-kill lane" >>"$LWT_TMP/kills"
 		[ "$RESTART" -le "$worst" ] || worst=$RESTART
-		pause 1
+		pause 3 # what base answers now, connections of before the kill included, has no reason
 	done
 	load_end kill
 	result kill "kill -9 and restart, $rounds times" "steers again after $worst ms at most"
 	# what was on its way over an upstream socket at that moment, which few are: what comes later must not be handed to a process that is ending
 	judge kill 0 $((rounds * threads / 4))
+	python3 "$LWT_ROOT/tests/faults/explain.py" "$LWT_TMP/kills" "$LWT_TMP"/kill[12].log || fail "kill: requests that no kill explains"
 	expect_most "the next agent steers again, ms" $((1000 * LWT_SLOW)) "$worst"
 	[ "$(grep -c "going on with what" "$LWT_TMP/agent.log")" = "$rounds" ] || fail "an agent began anew"
 	agent_stop

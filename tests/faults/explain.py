@@ -7,9 +7,9 @@ import sys
 
 # Microseconds behind a fault: a lost request may still be waiting for what it lost, and resets are seen a little later.
 GRACE = 500_000
-# A canary that is not to be had: its requests go to base. After a killed agent so do those of connections that are older
-# than the next, until they are closed.
-FALLS_BACK = {"agent-kill": 30_000_000, "agent-stop": GRACE, "canary-kill": GRACE, "cable-canary": GRACE, "cable-base": GRACE,
+# A canary that is not to be had: its requests go to base. A killed agent's fault ends when the next one steers, connections of before too:
+# it is of the same build. The second is for its first upstream sockets.
+FALLS_BACK = {"agent-kill": 1_000_000, "agent-stop": GRACE, "canary-kill": GRACE, "cable-canary": GRACE, "cable-base": GRACE,
               "canary-reset": GRACE, "lane-closed": GRACE, "steps": GRACE, "address-reuse": GRACE, "canary-hang": GRACE}
 
 faults = []

@@ -76,15 +76,22 @@ fi
 
 if case_wanted stop; then
 	agent_start
-	load stop --may-fall-back
-	pause 1
-	kill -STOP "$AGENT_PID"
-	pause 10
-	kill -CONT "$AGENT_PID"
-	pause 2
-	load_end stop
-	result stop "stopped (SIGSTOP) for 10 s"
-	judge stop 0
+	for timeout in 5 30; do
+		LOAD_TIMEOUT=$timeout load stop --may-fall-back
+		pause 1
+		kill -STOP "$AGENT_PID"
+		# until then requests for which no upstream socket is ready are handed to it (route 2, LW_ROUTE_PUNT), and wait in its hands
+		until_ok 5 "its heartbeat to be old" silent
+		held=$(bpftool -j map dump pinned "$LWT_BPFFS/laneway/flows" | jq '[.[].formatted.value | select(.route == 2 and .punt != 0)] | length')
+		pause 10
+		kill -CONT "$AGENT_PID"
+		pause 2
+		load_end stop
+		result stop "stopped (SIGSTOP) for 10 s, clients that wait for $timeout" "$held requests in its hands as its heartbeat was old"
+		# one of each client, which has its answer as the agent goes on, if it waits so long; who tries again before goes to base
+		judge stop 0 $((timeout < 10 ? held : 0))
+		expect_most "requests in its hands" "$threads" "$held"
+	done
 	steers || fail "it does not steer after SIGCONT"
 	agent_stop
 fi

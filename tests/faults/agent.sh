@@ -196,7 +196,7 @@ limit_end() {
 	until_ok 15 "the cgroup to be empty" rmdir "$MEMORY"
 	MEMORY=
 }
-trap 'code=$?; [ -z "${MEMORY:-}" ] || (set +e; limit_end); teardown $code' EXIT
+trap 'code=$?; [ -z "${MEMORY:-}" ] || (set +e; limit_end); umount -l "$LWT_TMP/full" "$LWT_STATE" 2>/dev/null || true; teardown $code' EXIT
 # What the agent's sockets hold, in bytes.
 limit_tcp() { cat "$MEMORY/memory.kmem.tcp.usage_in_bytes" 2>/dev/null || awk '$1 == "sock" { print $2 }' "$MEMORY/memory.stat"; }
 limit_used() { cat "$MEMORY/memory.usage_in_bytes" 2>/dev/null || cat "$MEMORY/memory.current"; }
@@ -253,7 +253,7 @@ if case_wanted memory-cgroup; then
 	fi
 fi
 
-# Disk full: where its messages go, and where the state comes from. Half an object must change nothing.
+# Disk full: where its messages go.
 if case_wanted disk; then
 	mkdir "$LWT_TMP/full"
 	mount -t tmpfs -o size=16k,nr_inodes=16 full "$LWT_TMP/full"
@@ -277,5 +277,45 @@ if case_wanted disk; then
 	judge disk 0 0
 	agent_stop
 	umount "$LWT_TMP/full"
+fi
+
+# Disk full: where the state comes from. Half an object must change nothing, and be told of.
+if case_wanted disk-state; then
+	mkdir "$LWT_TMP/whole"
+	cp "$LWT_STATE"/*.yaml "$LWT_TMP/whole/"
+	mount -t tmpfs -o size=256k state "$LWT_STATE"
+	cp "$LWT_TMP/whole"/*.yaml "$LWT_STATE/"
+	agent_start
+	# where c1 is not ready any more, as the first lines of 20 kB say
+	{
+		POD_READY=False put_pod c1
+		cat "$LWT_STATE/pod-c1.yaml"
+		printf 'more: "%20000s"\n' ""
+	} >"$LWT_TMP/c1.yaml"
+	cp "$LWT_TMP/whole/pod-c1.yaml" "$LWT_STATE/"
+	state_sync
+	generation=$(lw status -o json | jq .generation)
+	told() { [[ $(lw status -o json | jq -r '[.source.findings[].text] | join("; ")') == *"/pod-c1.yaml:"*"unexpected end of stream"* ]]; }
+	canaries() { for _ in $(seq 16); do who client1 "$B1/id" -H "$TAG" && echo; done | cut -c 1-2 | sort -u | xargs; }
+	load half
+	pause 1
+	dd if=/dev/zero of="$LWT_STATE/rest" bs=4k 2>/dev/null && fail "the disk is not full"
+	truncate -s -8192 "$LWT_STATE/rest"
+	cat "$LWT_TMP/c1.yaml" >"$LWT_STATE/pod-c1.yaml" 2>/dev/null && fail "the disk is not full"
+	expect_eq "bytes that landed" 12288 "$(stat -c %s "$LWT_STATE/pod-c1.yaml")"
+	until_ok 10 "a finding that says so" told
+	pause 2
+	expect_eq "generation, with half an object" "$generation" "$(lw status -o json | jq .generation)"
+	expect_eq "canaries that answer, with half an object" "c1 c2" "$(canaries)"
+	rm "$LWT_STATE/rest"
+	load_end half
+	result half "an object written to a full disk, half of it landed"
+	judge half 0 0
+	cp "$LWT_TMP/c1.yaml" "$LWT_STATE/pod-c1.yaml"
+	state_sync
+	expect_eq "canaries that answer, with all of it" "c2" "$(canaries)"
+	! told || fail "the finding stays"
+	agent_stop
+	umount "$LWT_STATE"
 fi
 say ok

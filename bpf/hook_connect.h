@@ -96,7 +96,9 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 		if (!(dest->flags & LW_DEST_UNPINNED))
 			return 0;
 	}
-	ep = lw_may_choose(conf, dest) ? lw_choose(conf->flags, slot, dest->group, 0, bpf_get_netns_cookie(ctx)) : NULL;
+	ep = lw_may_choose(conf, dest) ?
+		     lw_choose(conf->flags, slot, dest->group, 0, bpf_get_netns_cookie(ctx)) :
+		     NULL;
 	if (!ep) {
 		if (st && (dest->flags & LW_DEST_UNPINNED) && lw_has_canaries(slot, dest->group))
 			st->flags = LW_SK_UNKNOWN;
@@ -156,7 +158,10 @@ static __always_inline struct lw_sk *lw_asked(struct bpf_sock_addr *ctx)
 	if (!ctx->sk)
 		return NULL;
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
-	return st && (st->role == LW_ROLE_DOWN || st->role == LW_ROLE_CHOSEN) && (st->flags & LW_SK_CHOSEN) ? st : NULL;
+	return st && (st->role == LW_ROLE_DOWN || st->role == LW_ROLE_CHOSEN) &&
+			       (st->flags & LW_SK_CHOSEN) ?
+		       st :
+		       NULL;
 }
 
 SEC("cgroup/getpeername4")

@@ -28,14 +28,16 @@ static __always_inline int lw_far_pass(struct sk_msg_md *msg, __u64 cookie)
  * (tcp_rcv_established()), and where the upstream socket was locked, as by a client that sends on it, that is done by a thread, which others may
  * run beside, or in the middle of. So: all acknowledged, then that socket at rest, then nothing on its way into the other.
  */
-static __always_inline int lw_wire_is_through(struct lw_up *up, __u64 cookie, const struct tcp_sock *tp, const struct lw_flow *f)
+static __always_inline int lw_wire_is_through(struct lw_up *up, __u64 cookie,
+					      const struct tcp_sock *tp, const struct lw_flow *f)
 {
 	const struct lw_far *far = bpf_map_lookup_elem(&lw_fars, &cookie);
 
 	if (!far || tp->write_seq != tp->snd_una)
 		return 0;
 	/* atomic, its result used: what comes next is not read before */
-	if (!(__sync_fetch_and_and(&up->flags, ~LW_UP_RESP_WIRE) & LW_UP_RESP_WIRE) || lw_is_held(far->up_sk) || lw_queued(f->sk)) {
+	if (!(__sync_fetch_and_and(&up->flags, ~LW_UP_RESP_WIRE) & LW_UP_RESP_WIRE) ||
+	    lw_is_held(far->up_sk) || lw_queued(f->sk)) {
 		__sync_fetch_and_or(&up->flags, LW_UP_RESP_WIRE);
 		return 0;
 	}
@@ -70,7 +72,9 @@ int lw_far_msg(struct sk_msg_md *msg)
 	if (conf->abi != LW_ABI_VERSION)
 		return bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS);
 	down = lw_down_of(up, cookie);
-	if (!down || (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_CUT | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)) ||
+	if (!down ||
+	    (up->flags &
+	     (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_CUT | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)) ||
 	    up->frame.state == LW_FRAME_LOST || up->frame.state == LW_FRAME_CLOSE)
 		goto wire;
 	f = bpf_map_lookup_elem(&lw_flows, &down);
@@ -88,7 +92,8 @@ int lw_far_msg(struct sk_msg_md *msg)
 		return lw_far_pass(msg, cookie);
 	if (lw_queue_is_empty(f->sk))
 		up->passed_resp = 0;
-	if (up->passed_resp + c.len > LW_BYPASS_MAX || lw_is_locked(f->sk) || (conf->flags & LW_CONF_TCP_SHORT))
+	if (up->passed_resp + c.len > LW_BYPASS_MAX || lw_is_locked(f->sk) ||
+	    (conf->flags & LW_CONF_TCP_SHORT))
 		goto wire;
 	nk.slot = conf->generation & 1;
 	c.names = bpf_map_lookup_elem(&lw_names, &nk);

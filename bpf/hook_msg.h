@@ -13,8 +13,8 @@
 #include "lib/msg_modify.h"
 #include "lib/msg_request.h"
 
-static __always_inline int lw_read_head(struct sk_msg_md *msg, struct lw_head *h, const struct lw_names *names,
-					__u32 n)
+static __always_inline int lw_read_head(struct sk_msg_md *msg, struct lw_head *h,
+					const struct lw_names *names, __u32 n)
 {
 	if (n < 1 || n > LW_HEAD_MAX || bpf_msg_pull_data(msg, 0, n, 0) ||
 	    bpf_probe_read_kernel(h->buf, n, (void *)(long)msg->data))
@@ -23,7 +23,8 @@ static __always_inline int lw_read_head(struct sk_msg_md *msg, struct lw_head *h
 }
 
 /* enum lw_head_look. OPAQUE: the reason is in the flow. */
-__noinline int lw_look(struct sk_msg_md *msg, struct lw_flow *f, struct lw_head *h, struct lw_run *r)
+__noinline int lw_look(struct sk_msg_md *msg, struct lw_flow *f, struct lw_head *h,
+		       struct lw_run *r)
 {
 	struct lw_slot_key nk = {};
 	const struct lw_names *names;
@@ -48,7 +49,8 @@ __noinline int lw_look(struct sk_msg_md *msg, struct lw_flow *f, struct lw_head 
 	}
 	look = lw_request_look(&h->scan, r->size, &f->frame, &why);
 	/* perhaps another protocol by now, whose first bytes look like a method: do not hold them back */
-	if ((f->flags & LW_FLOW_UPGRADE) && (look == LW_LOOK_MORE || h->scan.state == LW_SCAN_ERROR)) {
+	if ((f->flags & LW_FLOW_UPGRADE) &&
+	    (look == LW_LOOK_MORE || h->scan.state == LW_SCAN_ERROR)) {
 		look = LW_LOOK_OPAQUE;
 		why = LW_REASON_OPAQUE_UPGRADE;
 	}
@@ -80,7 +82,8 @@ static __always_inline int lw_on_head(struct sk_msg_md *msg, struct lw_flow *f, 
 		f->pieces = 0;
 		lw_doubt(f, r);
 		lw_opaque(f, f->noticed & LW_KEEP_FIONREAD ? LW_REASON_KEPT_FIONREAD :
-			     f->noticed & LW_KEEP_SPLICE ? LW_REASON_KEPT_SPLICE : LW_REASON_TCP_MEMORY);
+			     f->noticed & LW_KEEP_SPLICE   ? LW_REASON_KEPT_SPLICE :
+							     LW_REASON_TCP_MEMORY);
 		return lw_forward(msg, f, r);
 	}
 	s = lw_scratch_take();
@@ -227,7 +230,8 @@ int lw_msg(struct sk_msg_md *msg)
 		 * again on another connection. A pod of a lane would do what it asks, and nobody would read the answer. Where the agent has stopped
 		 * the next request is the own peer's, too; what is none, and one in front of which an answer is due, ends where it began.
 		 */
-		if ((sk->state == BPF_TCP_CLOSE_WAIT || (r.flags & LW_CONF_STOPPED)) && lw_is_over(f, &r)) {
+		if ((sk->state == BPF_TCP_CLOSE_WAIT || (r.flags & LW_CONF_STOPPED)) &&
+		    lw_is_over(f, &r)) {
 			f->pieces = 0;
 			return lw_to_peer(msg, r.cookie);
 		}

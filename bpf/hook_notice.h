@@ -27,12 +27,18 @@ static __always_inline void lw_note_spliced(__u64 sk)
 	__u16 family = 0, protocol = 0;
 
 	/* the hook of all system calls sees splices of other sockets, too */
-	bpf_probe_read_kernel(&family, sizeof(family), (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_family));
-	bpf_probe_read_kernel(&protocol, sizeof(protocol), (void *)sk + bpf_core_field_offset(struct sock, sk_protocol));
+	bpf_probe_read_kernel(&family, sizeof(family),
+			      (void *)sk +
+				      bpf_core_field_offset(struct sock, __sk_common.skc_family));
+	bpf_probe_read_kernel(&protocol, sizeof(protocol),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_protocol));
 	if ((family != LW_INET && family != LW_INET6) || protocol != LW_TCP)
 		return;
-	bpf_probe_read_kernel(&net, sizeof(net), (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_net.net));
-	bpf_probe_read_kernel(&netns, sizeof(netns), (void *)net + bpf_core_field_offset(struct net, net_cookie));
+	bpf_probe_read_kernel(&net, sizeof(net),
+			      (void *)sk +
+				      bpf_core_field_offset(struct sock, __sk_common.skc_net.net));
+	bpf_probe_read_kernel(&netns, sizeof(netns),
+			      (void *)net + bpf_core_field_offset(struct net, net_cookie));
 	if (!netns || !conf || bpf_map_lookup_elem(&lw_spliced, &netns))
 		return;
 	if (!bpf_map_update_elem(&lw_spliced, &netns, &now, BPF_NOEXIST))
@@ -46,8 +52,9 @@ static __always_inline int lw_notice(__u64 sk, __u32 why)
 	struct lw_flow *f;
 	__u64 cookie = 0;
 
-	bpf_probe_read_kernel(&cookie, sizeof(cookie),
-			      (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_cookie.counter));
+	bpf_probe_read_kernel(
+		&cookie, sizeof(cookie),
+		(void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_cookie.counter));
 	if (why == LW_KEEP_SPLICE)
 		lw_note_spliced(sk);
 	if (!cookie)
@@ -73,7 +80,8 @@ int lw_see_splice(__u64 *ctx)
 {
 	__u64 sk = 0;
 
-	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)ctx[0] + bpf_core_field_offset(struct socket, sk));
+	bpf_probe_read_kernel(&sk, sizeof(sk),
+			      (void *)ctx[0] + bpf_core_field_offset(struct socket, sk));
 	return lw_notice(sk, LW_KEEP_SPLICE);
 }
 
@@ -84,13 +92,15 @@ static __always_inline __u64 lw_sock_of(__u64 fd)
 	unsigned int max = 0;
 	unsigned short mode = 0;
 
-#define LW_READ(to, type, field) \
-	bpf_probe_read_kernel(&(to), sizeof(to), (void *)at + bpf_core_field_offset(struct type, field))
+#define LW_READ(to, type, field)                 \
+	bpf_probe_read_kernel(&(to), sizeof(to), \
+			      (void *)at + bpf_core_field_offset(struct type, field))
 	LW_READ(at, task_struct, files);
 	LW_READ(at, files_struct, fdt);
 	LW_READ(max, fdtable, max_fds);
 	LW_READ(at, fdtable, fd);
-	if (fd >= max || bpf_probe_read_kernel(&file, sizeof(file), (void *)at + fd * sizeof(file)) || !file)
+	if (fd >= max ||
+	    bpf_probe_read_kernel(&file, sizeof(file), (void *)at + fd * sizeof(file)) || !file)
 		return 0;
 	at = file;
 	LW_READ(inode, file, f_inode);

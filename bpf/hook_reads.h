@@ -26,12 +26,14 @@ static __always_inline int lw_hold_unseen(struct lw_accepted *a, __u32 write_seq
 	return 0;
 }
 
-static __always_inline struct lw_in *lw_in_of(const struct lw_accepted *a, const struct lw_config *conf)
+static __always_inline struct lw_in *lw_in_of(const struct lw_accepted *a,
+					      const struct lw_config *conf)
 {
 	struct lw_tuple tuple = a->tuple;
 	struct lw_in *in = bpf_map_lookup_elem(&lw_inbound, &tuple);
 
-	return in && in->state == LW_IN_FOLLOWED && in->opening == (__u16)conf->openings ? in : NULL;
+	return in && in->state == LW_IN_FOLLOWED && in->opening == (__u16)conf->openings ? in :
+											   NULL;
 }
 
 /* Bytes that have arrived were looked at with MSG_PEEK. If a request may be among them the application may be at work on it. */
@@ -46,7 +48,8 @@ static __noinline int lw_looked(struct lw_accepted *a, __u32 copied, __u32 write
 	in = conf->flags & LW_CONF_INBOUND ? lw_in_of(a, conf) : NULL;
 	if (in) {
 		requests = *(const volatile __u32 *)&in->requests;
-		if (!requests || (__s32)(in->last[(requests - 1) & (LW_IN_REQUESTS - 1)].end - copied) <= 0)
+		if (!requests ||
+		    (__s32)(in->last[(requests - 1) & (LW_IN_REQUESTS - 1)].end - copied) <= 0)
 			return 0;
 	}
 	return lw_hold(a, LW_IN_UNKNOWN, LW_ACC_LOOKED, write_seq);
@@ -61,7 +64,8 @@ int lw_read(__u64 *ctx)
 	struct lw_config *conf = lw_conf();
 	struct tcp_sock *tp;
 	struct lw_in *in;
-	__u32 was, copied, write_seq, i, n, requests, found = 0, lane = LW_IN_UNKNOWN, expects = 0, fresh, unseen;
+	__u32 was, copied, write_seq, i, n, requests, found = 0, lane = LW_IN_UNKNOWN, expects = 0,
+						      fresh, unseen;
 
 	if (!conf || (conf->flags & LW_CONF_STOPPED) || !conf->reads)
 		return 0;
@@ -77,8 +81,10 @@ int lw_read(__u64 *ctx)
 		a->agent = conf->reads;
 	}
 	if (!a->netns)
-		a->netns = lw_pointer_at(lw_pointer_at((__u64)sk + bpf_core_field_offset(struct sock, __sk_common.skc_net.net)) +
-					 bpf_core_field_offset(struct net, net_cookie));
+		a->netns = lw_pointer_at(
+			lw_pointer_at((__u64)sk +
+				      bpf_core_field_offset(struct sock, __sk_common.skc_net.net)) +
+			bpf_core_field_offset(struct net, net_cookie));
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
@@ -128,7 +134,8 @@ int lw_read(__u64 *ctx)
 	n = expects ? LW_ACC_EXPECTS : 0;
 	/* several at once, or one before the last is answered: pipelining */
 	if (found > 1 || unseen ||
-	    (a->held && !(a->flags & LW_ACC_LOOKED) && (write_seq == a->write_seq || (a->sent & LW_SENT_BEFORE))) ||
+	    (a->held && !(a->flags & LW_ACC_LOOKED) &&
+	     (write_seq == a->write_seq || (a->sent & LW_SENT_BEFORE))) ||
 	    (fresh && lw_older_still(conf) && lw_older_at_work(sk))) {
 		lane = LW_IN_UNKNOWN;
 		n = LW_ACC_FOR_GOOD;
@@ -156,8 +163,8 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 	if (tp && tp->write_seq == a->write_seq)
 		return 0;
 	says = lw_says(msg);
-	if (says == LW_SAYS_INTERIM ||
-	    (says == LW_SAYS_UNKNOWN && (a->flags & LW_ACC_EXPECTS) && !a->sent && size <= LW_INTERIM_MAX)) {
+	if (says == LW_SAYS_INTERIM || (says == LW_SAYS_UNKNOWN && (a->flags & LW_ACC_EXPECTS) &&
+					!a->sent && size <= LW_INTERIM_MAX)) {
 		a->sent |= LW_SENT_INTERIM;
 		return 0;
 	}
@@ -175,7 +182,8 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 			if (!(p->flags & LW_TASK_HANDS_OVER))
 				__sync_fetch_and_or(&p->flags, LW_TASK_HANDS_OVER);
 		} else if (h.lane < LW_IN_UNKNOWN) {
-			if (p->proven < LW_TASK_PROVEN && p->turns != h.turn && !(h.flags & LW_ACC_NO_THREAD) &&
+			if (p->proven < LW_TASK_PROVEN && p->turns != h.turn &&
+			    !(h.flags & LW_ACC_NO_THREAD) &&
 			    /* not another by the same number */
 			    bpf_get_current_task_btf()->start_time == h.thread.started)
 				__sync_fetch_and_add(&p->proven, 1);
@@ -203,7 +211,8 @@ int lw_sends_locked(__u64 *ctx)
 	const struct msghdr *msg = (const struct msghdr *)ctx[1];
 	unsigned long size = msg->msg_iter.count;
 
-	return lw_answered((struct sock *)ctx[0], size > LW_INTERIM_MAX ? LW_INTERIM_MAX + 1 : size, ctx[1]);
+	return lw_answered((struct sock *)ctx[0], size > LW_INTERIM_MAX ? LW_INTERIM_MAX + 1 : size,
+			   ctx[1]);
 }
 
 /* Linux 6.3 */
@@ -237,7 +246,9 @@ int lw_closes(__u64 *ctx)
 {
 	__u32 state = ctx[2];
 
-	return state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_LAST_ACK ? lw_closed((struct sock *)ctx[0]) : 0;
+	return state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_LAST_ACK ?
+		       lw_closed((struct sock *)ctx[0]) :
+		       0;
 }
 
 /* The connection is gone, and the application has closed it. */

@@ -31,15 +31,16 @@ static long lw_reply_skb_cb(__u32 i, void *arg)
  * one of its own making.) Without a verdict on the downstream socket a redirected FIN would
  * make recv(2) fail with EFAULT (tcp_bpf_recvmsg(); tcp_bpf_recvmsg_parser() knows it): there the agent does it.
  */
-static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up, const struct lw_config *conf,
-					__u64 down)
+static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up,
+					const struct lw_config *conf, __u64 down)
 {
 	if (!(conf->flags & LW_CONF_NATIVE_VERDICT) || (up->flags & LW_UP_RELAY))
 		return SK_PASS;
 	if (up->frame.state == LW_FRAME_CLOSE)
 		up->resp_seq = up->req_seq;
 	else if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) &&
-		 !((up->flags & LW_UP_CLOSING) && up->frame.state == LW_FRAME_HEAD && !lw_up_is_due(up)))
+		 !((up->flags & LW_UP_CLOSING) && up->frame.state == LW_FRAME_HEAD &&
+		   !lw_up_is_due(up)))
 		return SK_PASS;
 	__sync_fetch_and_or(&up->flags, LW_UP_FIN_SENT);
 	return bpf_sk_redirect_hash(skb, &lw_down_socks, &down, BPF_F_INGRESS);
@@ -67,7 +68,8 @@ int lw_reply(struct __sk_buff *skb)
 		return SK_PASS; /* waiting in a pool: the agent sees the bytes and throws the socket away */
 	if (!skb->len)
 		return lw_reply_fin(skb, up, conf, down);
-	if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) && up->frame.state == LW_FRAME_HEAD && !lw_up_is_due(up)) {
+	if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) && up->frame.state == LW_FRAME_HEAD &&
+	    !lw_up_is_due(up)) {
 		/* no request is out: whatever this is, the client must not take it for an answer */
 		lw_up_closed(cookie);
 		return SK_DROP;
@@ -99,7 +101,8 @@ int lw_reply(struct __sk_buff *skb)
 		struct lw_flow *f = bpf_map_lookup_elem(&lw_flows, &down);
 
 		up->looked = up->bytes;
-		if (f && lw_queue_len(f->sk ? lw_psock_of(f->sk) : 0) > LW_BACKLOG_MAX && up->port) {
+		if (f && lw_queue_len(f->sk ? lw_psock_of(f->sk) : 0) > LW_BACKLOG_MAX &&
+		    up->port) {
 			__sync_fetch_and_or(&up->flags, LW_UP_RELAY);
 			lw_emit(LW_EVENT_RELAY, down, cookie, NULL, NULL);
 			return SK_PASS;

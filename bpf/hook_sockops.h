@@ -13,16 +13,17 @@
 #define LW_SO_RCVBUF 8
 
 /* A context field must be read at a constant offset: compilers like to merge two reads into one. */
-#define LW_CTX(ctx, field)                                                                        \
-	({                                                                                       \
-		__u32 value_;                                                                    \
-		asm volatile("%0 = *(u32 *)(%1 + %2)"                                            \
-			     : "=r"(value_)                                                      \
-			     : "r"(ctx), "i"(__builtin_offsetof(struct bpf_sock_ops, field)));   \
-		value_;                                                                          \
+#define LW_CTX(ctx, field)                                                                     \
+	({                                                                                     \
+		__u32 value_;                                                                  \
+		asm volatile("%0 = *(u32 *)(%1 + %2)"                                          \
+			     : "=r"(value_)                                                    \
+			     : "r"(ctx), "i"(__builtin_offsetof(struct bpf_sock_ops, field))); \
+		value_;                                                                        \
 	})
 
-static __always_inline void lw_sock_local(struct bpf_sock_ops *ctx, struct lw_addr *local, struct lw_addr *peer)
+static __always_inline void lw_sock_local(struct bpf_sock_ops *ctx, struct lw_addr *local,
+					  struct lw_addr *peer)
 {
 	__u32 *l = (__u32 *)local->ip, *p = (__u32 *)peer->ip;
 
@@ -61,12 +62,14 @@ static __always_inline int lw_is_zero_copy(struct bpf_sock *sk)
 	unsigned long flags = 0;
 
 	if (tp)
-		bpf_probe_read_kernel(&flags, sizeof(flags),
-				      (void *)tp + bpf_core_field_offset(struct sock, __sk_common.skc_flags));
+		bpf_probe_read_kernel(
+			&flags, sizeof(flags),
+			(void *)tp + bpf_core_field_offset(struct sock, __sk_common.skc_flags));
 	return flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1;
 }
 
-static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *sk, struct lw_sk *st)
+static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+				     struct lw_sk *st)
 {
 	__u64 cookie = st->cookie;
 	struct lw_config *conf = lw_conf();
@@ -107,7 +110,8 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 	f.workload = st->workload;
 	f.group = st->group;
 	f.peer_unknown = !!(st->flags & LW_SK_UNKNOWN);
-	if (conf && (conf->flags & LW_CONF_TCP_SHORT) && lw_agent_alive(conf) && lw_may_be_plain(&f, conf->generation & 1)) {
+	if (conf && (conf->flags & LW_CONF_TCP_SHORT) && lw_agent_alive(conf) &&
+	    lw_may_be_plain(&f, conf->generation & 1)) {
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_TCP_MEMORY);
 		return;
 	}
@@ -116,12 +120,14 @@ static __always_inline void lw_enrol(struct bpf_sock_ops *ctx, struct bpf_sock *
 		lw_count(0, 0, LW_EVIDENCE_NONE, LW_REASON_FLOWS_FULL);
 		return;
 	}
-	err = bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	err = bpf_sock_ops_cb_flags_set(ctx,
+					ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	if (!err)
 		err = bpf_sock_hash_update(ctx, &lw_down_socks, &cookie, BPF_ANY);
 	if (err) {
 		bpf_map_delete_elem(&lw_flows, &cookie);
-		lw_count(0, 0, LW_EVIDENCE_NONE, err == -LW_EBUSY ? LW_REASON_FOREIGN : LW_REASON_ENROL);
+		lw_count(0, 0, LW_EVIDENCE_NONE,
+			 err == -LW_EBUSY ? LW_REASON_FOREIGN : LW_REASON_ENROL);
 		return;
 	}
 	/* steered bytes do not wait in TCP's window: room for a window of them (docs/operations.md) */
@@ -227,7 +233,8 @@ static __always_inline void lw_far_accepted(struct bpf_sock_ops *ctx, struct bpf
 		return;
 	st->role = LW_ROLE_FAR;
 	st->cookie = up;
-	if (bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) ||
+	if (bpf_sock_ops_cb_flags_set(ctx,
+				      ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG) ||
 	    bpf_sock_hash_update(ctx, &lw_far_socks, &up, BPF_NOEXIST))
 		return;
 	bpf_map_update_elem(&lw_fars, &up, &far, BPF_ANY);
@@ -239,7 +246,9 @@ static __always_inline int lw_is_mptcp(struct bpf_sock *sk)
 	__u8 is = 0;
 
 	if (tp && bpf_core_field_exists(tp->is_mptcp))
-		bpf_probe_read_kernel(&is, sizeof(is), (void *)tp + bpf_core_field_offset(struct tcp_sock, is_mptcp));
+		bpf_probe_read_kernel(&is, sizeof(is),
+				      (void *)tp +
+					      bpf_core_field_offset(struct tcp_sock, is_mptcp));
 	return is;
 }
 
@@ -274,7 +283,8 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 	struct lw_sk *st;
 
 	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_STATE_CB &&
-	    ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB)
+	    ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB &&
+	    ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB)
 		return 1;
 	sk = ctx->sk;
 	if (!sk)
@@ -296,7 +306,8 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 		if (st->role == LW_ROLE_DOWN)
 			lw_enrol(ctx, sk, st);
 		else if (st->role == LW_ROLE_UP)
-			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags |
+							       BPF_SOCK_OPS_STATE_CB_FLAG);
 		return 1;
 	}
 	if (st->role == LW_ROLE_FAR) {

@@ -24,7 +24,8 @@ int lw_setsockopt(struct bpf_sockopt *ctx)
 	ctx->optlen = 0;
 	if (ctx->level != LW_SOL_TCP || ctx->optname != LW_TCP_ULP || !ctx->sk)
 		return 1;
-	if ((void *)(name + 3) > ctx->optval_end || name[0] != 't' || name[1] != 'l' || name[2] != 's')
+	if ((void *)(name + 3) > ctx->optval_end || name[0] != 't' || name[1] != 'l' ||
+	    name[2] != 's')
 		return 1;
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, 0);
 	if (!st || st->role != LW_ROLE_DOWN)

@@ -17,7 +17,8 @@ static __always_inline struct lw_task *lw_proc_of(__u64 task)
  */
 static __always_inline void lw_orphans(__u64 task)
 {
-	__u64 children = task + bpf_core_field_offset(struct task_struct, children), now, pid, at, first;
+	__u64 children = task + bpf_core_field_offset(struct task_struct, children), now, pid, at,
+	      first;
 	struct lw_task *p;
 	__u32 level = 0, i;
 
@@ -25,10 +26,13 @@ static __always_inline void lw_orphans(__u64 task)
 		return;
 	now = bpf_ktime_get_ns();
 	pid = LW_TASK_POINTER(task, thread_pid);
-	bpf_probe_read_kernel(&level, sizeof(level), (void *)pid + bpf_core_field_offset(struct pid, level));
-	at = pid + bpf_core_field_offset(struct pid, numbers) + (__u64)level * bpf_core_type_size(struct upid) +
+	bpf_probe_read_kernel(&level, sizeof(level),
+			      (void *)pid + bpf_core_field_offset(struct pid, level));
+	at = pid + bpf_core_field_offset(struct pid, numbers) +
+	     (__u64)level * bpf_core_type_size(struct upid) +
 	     bpf_core_field_offset(struct upid, ns);
-	first = lw_pointer_at(lw_pointer_at(at) + bpf_core_field_offset(struct pid_namespace, child_reaper));
+	first = lw_pointer_at(lw_pointer_at(at) +
+			      bpf_core_field_offset(struct pid_namespace, child_reaper));
 	p = lw_proc_of(first);
 	if (p && LW_TASK_POINTER(first, group_leader) != LW_TASK_POINTER(task, group_leader))
 		p->adopted = now;
@@ -68,9 +72,11 @@ int lw_exits(__u64 *ctx)
 	lw_orphans(task);
 	lw_task_key(task, &key);
 	bpf_map_delete_elem(&lw_threads, &key);
-	bpf_probe_read_kernel(&signal, sizeof(signal), (void *)task + bpf_core_field_offset(struct task_struct, signal));
+	bpf_probe_read_kernel(&signal, sizeof(signal),
+			      (void *)task + bpf_core_field_offset(struct task_struct, signal));
 	bpf_probe_read_kernel(&live, sizeof(live),
-			      (void *)signal + bpf_core_field_offset(struct signal_struct, live.counter));
+			      (void *)signal +
+				      bpf_core_field_offset(struct signal_struct, live.counter));
 	if (live)
 		return 0;
 	lw_task_key(LW_TASK_POINTER(task, group_leader), &key);

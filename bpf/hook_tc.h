@@ -39,7 +39,8 @@ static __noinline int lw_guard(const struct lw_packet *p, const struct lw_config
 	c = f->ups[f->up & (LW_FLOW_UPS - 1)].up;
 	up = lw_up_of(c);
 	if (up) /* where responses are not followed any more its end is the connection's */
-		due = !(up->flags & LW_UP_DEAD) && (lw_up_is_due(up) || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
+		due = !(up->flags & LW_UP_DEAD) &&
+		      (lw_up_is_due(up) || (up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)));
 	else /* answered in full, perhaps before the agent came to say that the request is on its way */
 		due = f->route == LW_ROUTE_PUNT && f->punt && !c;
 	/* all of it has come, which is not to say that it is through: on its way to a slow reader it may wait for long */
@@ -56,7 +57,8 @@ static __always_inline int lw_begins_response(struct __sk_buff *skb, const struc
 	__u32 word = 0;
 
 	return p->len >= sizeof(word) && p->start != LW_NO_START &&
-	       !bpf_skb_load_bytes(skb, p->start + p->off, &word, sizeof(word)) && word == bpf_htonl(0x48545450); /* "HTTP" */
+	       !bpf_skb_load_bytes(skb, p->start + p->off, &word, sizeof(word)) &&
+	       word == bpf_htonl(0x48545450); /* "HTTP" */
 }
 
 SEC("tc")
@@ -69,5 +71,7 @@ int lw_to_pod(struct __sk_buff *skb)
 		return LW_TC_OK;
 	if (conf->flags & LW_CONF_INBOUND)
 		lw_in_packet(skb, &r, conf);
-	return (r.p.flags & (LW_TCP_FIN | LW_TCP_RST)) || lw_begins_response(skb, &r.p) ? lw_guard(&r.p, conf) : LW_TC_OK;
+	return (r.p.flags & (LW_TCP_FIN | LW_TCP_RST)) || lw_begins_response(skb, &r.p) ?
+		       lw_guard(&r.p, conf) :
+		       LW_TC_OK;
 }

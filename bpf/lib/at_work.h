@@ -51,7 +51,8 @@ static __noinline int lw_pod_may_end(struct lw_task *pod, __u64 netns)
 {
 	__u64 key = netns;
 
-	if (!(pod->flags & LW_TASK_LEFT) || __sync_val_compare_and_swap(&pod->total, 0, LW_TASK_ENDS) != 0)
+	if (!(pod->flags & LW_TASK_LEFT) ||
+	    __sync_val_compare_and_swap(&pod->total, 0, LW_TASK_ENDS) != 0)
 		return 0;
 	if (bpf_map_lookup_elem(&lw_at_pods, &key) == pod)
 		return bpf_map_delete_elem(&lw_at_pods, &key);
@@ -153,9 +154,11 @@ static __always_inline int lw_take(struct lw_accepted *a, struct lw_held *h, __u
 }
 
 /* Takes what was taken off the counts. p: its process' element, NULL: not looked up. */
-static __always_inline void lw_take_off(struct lw_accepted *a, const struct lw_held *h, struct lw_task *p)
+static __always_inline void lw_take_off(struct lw_accepted *a, const struct lw_held *h,
+					struct lw_task *p)
 {
-	struct lw_task *t = h->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &h->thread);
+	struct lw_task *t =
+		h->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &h->thread);
 	__u64 now = bpf_ktime_get_ns();
 
 	if (t)
@@ -214,7 +217,8 @@ static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __
 	a->write_seq = write_seq;
 	a->sent = 0;
 	if (t) {
-		if (p && !(flags & (LW_ACC_LOOKED | LW_ACC_BLIND)) && t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
+		if (p && !(flags & (LW_ACC_LOOKED | LW_ACC_BLIND)) &&
+		    t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
 			__sync_fetch_and_or(&p->flags, LW_TASK_INTERLEAVES);
 		lw_task_add(t, lane, 1, now);
 	} else {
@@ -247,5 +251,6 @@ static __always_inline int lw_holds_here(const struct lw_accepted *a)
 {
 	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
 
-	return a->held && a->proc.tid == (__u32)leader->pid && a->proc.started == leader->start_time;
+	return a->held && a->proc.tid == (__u32)leader->pid &&
+	       a->proc.started == leader->start_time;
 }

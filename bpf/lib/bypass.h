@@ -44,7 +44,8 @@ __noinline int lw_request_may_bypass(struct lw_up *up, __u64 cookie, __u32 n, __
 {
 	struct lw_far *far;
 
-	if (!up || (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)))
+	if (!up ||
+	    (up->flags & (LW_UP_DEAD | LW_UP_ORPHAN | LW_UP_TUNNEL | LW_UP_OPAQUE | LW_UP_RELAY)))
 		return 0;
 	far = bpf_map_lookup_elem(&lw_fars, &cookie);
 	if (!far || !lw_is_established(far->sk) || lw_is_spliced(far))

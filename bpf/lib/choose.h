@@ -61,7 +61,8 @@ static __noinline __u32 lw_keeps(const struct lw_endpoint_key *key, __u32 n, __u
  * A ready endpoint of the group in the lane; NULL if there is none. client: the cookie of its network namespace, for a group whose
  * clients keep their endpoints.
  */
-static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 slot, __u32 group, __u32 lane, __u64 client)
+static __always_inline const struct lw_endpoint *lw_choose(__u32 flags, __u32 slot, __u32 group,
+							   __u32 lane, __u64 client)
 {
 	struct lw_endpoint_key ek = { .slot = slot, .group = group, .lane = lane };
 	const struct lw_group *g = lw_get_group(slot, group, lane);

@@ -11,7 +11,8 @@
 #include "tasks.h"
 
 /* By capture i of the head. 1: it is known; base is no evidence, but an answer. */
-__noinline int lw_learn_trace(struct lw_head *h, const struct lw_addr *pod, __u32 slot, __u32 i, struct lw_learned *l)
+__noinline int lw_learn_trace(struct lw_head *h, const struct lw_addr *pod, __u32 slot, __u32 i,
+			      struct lw_learned *l)
 {
 	struct lw_trace_key key = {};
 	const struct lw_trace *t;
@@ -88,8 +89,9 @@ static __noinline int lw_started_by(struct lw_asked *a)
 
 	for (i = 0; i < LW_PARENT_LEVELS; i++) {
 		task = LW_TASK_POINTER(task, group_leader);
-		bpf_probe_read_kernel(&a->started, sizeof(a->started),
-				      (void *)task + bpf_core_field_offset(struct task_struct, start_time));
+		bpf_probe_read_kernel(
+			&a->started, sizeof(a->started),
+			(void *)task + bpf_core_field_offset(struct task_struct, start_time));
 		task = LW_TASK_POINTER(task, real_parent);
 		if (!task)
 			return 0;
@@ -120,10 +122,12 @@ static __always_inline int lw_only_since(const struct lw_task *t, __u32 lane, __
  * The one that was asked is not the caller, and may end meanwhile. Its elements are used again at once then: what was read
  * there is its own if they are still found by its keys.
  */
-static __always_inline int lw_learn_parent(const struct lw_asked *a, const struct lw_task *p, const struct lw_task *t, __u32 lane,
+static __always_inline int lw_learn_parent(const struct lw_asked *a, const struct lw_task *p,
+					   const struct lw_task *t, __u32 lane,
 					   struct lw_learned *l)
 {
-	if (bpf_map_lookup_elem(&lw_procs, &a->proc) != p || bpf_map_lookup_elem(&lw_threads, &a->thread) != t)
+	if (bpf_map_lookup_elem(&lw_procs, &a->proc) != p ||
+	    bpf_map_lookup_elem(&lw_threads, &a->thread) != t)
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED);
 	return lw_learned_is(l, lane, LW_EVIDENCE_PARENT, LW_REASON_OK);
 }
@@ -145,7 +149,8 @@ __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 	lw_current_keys(&a.thread, &a.proc);
 	p = bpf_map_lookup_elem(&lw_procs, &a.proc);
 	t = bpf_map_lookup_elem(&lw_threads, &a.thread);
-	if (!p && t && t->total) /* there was no room to count with the process what the thread has read */
+	if (!p && t &&
+	    t->total) /* there was no room to count with the process what the thread has read */
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
 	if (!p && lw_started_by(&a)) {
 		p = bpf_map_lookup_elem(&lw_procs, &a.proc);
@@ -162,7 +167,9 @@ __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 	if (!uncounted || *uncounted)
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
 	if (lane != LW_IN_UNKNOWN && !a.started)
-		return lw_learned_is(l, lane, t && t->n[lane & (LW_MAX_LANES - 1)] ? LW_EVIDENCE_THREAD : LW_EVIDENCE_PROCESS,
+		return lw_learned_is(l, lane,
+				     t && t->n[lane & (LW_MAX_LANES - 1)] ? LW_EVIDENCE_THREAD :
+									    LW_EVIDENCE_PROCESS,
 				     LW_REASON_OK);
 	if (lane != LW_IN_UNKNOWN && lw_only_since(p, lane, a.started))
 		return lw_learn_parent(&a, p, t, lane, l);
@@ -226,7 +233,8 @@ __noinline int lw_learn_pod(__u64 netns, __u32 slot, __u32 flags, struct lw_lear
 		return 0;
 	none = bpf_map_lookup_elem(&lw_uncounted, &procs);
 	no_pod = bpf_map_lookup_elem(&lw_uncounted, &pods);
-	if ((flags & LW_CONF_POD_EVIDENCE) && lane != LW_IN_UNKNOWN && none && !*none && no_pod && !*no_pod)
+	if ((flags & LW_CONF_POD_EVIDENCE) && lane != LW_IN_UNKNOWN && none && !*none && no_pod &&
+	    !*no_pod)
 		return lw_learned_is(l, lane, LW_EVIDENCE_POD_WORK, LW_REASON_OK);
 	return lw_learned_is(l, 0, LW_EVIDENCE_NONE, LW_REASON_ELSEWHERE);
 }
@@ -240,7 +248,8 @@ static __always_inline int lw_lanes_at_work(__u64 netns)
 	return !at || *(const volatile __u64 *)at;
 }
 
-__noinline int lw_learn(struct lw_head *h, const struct lw_flow *f, __u32 slot, __u32 flags, struct lw_learned *l)
+__noinline int lw_learn(struct lw_head *h, const struct lw_flow *f, __u32 slot, __u32 flags,
+			struct lw_learned *l)
 {
 	struct lw_learn_ctx c = { .h = h, .slot = slot, .l = l };
 
@@ -249,7 +258,8 @@ __noinline int lw_learn(struct lw_head *h, const struct lw_flow *f, __u32 slot, 
 	c.pod = &f->client;
 	if (h->scan.options & LW_SCAN_TRACES)
 		bpf_loop(LW_CAPTURES, lw_learn_trace_cb, &c, 0);
-	if (!c.known && (flags & LW_CONF_READS) && lw_lanes_at_work(f->netns) && !lw_learn_tasks(slot, l))
+	if (!c.known && (flags & LW_CONF_READS) && lw_lanes_at_work(f->netns) &&
+	    !lw_learn_tasks(slot, l))
 		lw_learn_pod(f->netns, slot, flags, l);
 	return 0;
 }

@@ -115,7 +115,8 @@ static long lw_in_traces_cb(__u32 i, void *arg)
  * A whole head is in h, of a request of this lane; `end`: the sequence number behind it. The lane is the caller's matter, as
  * finding it takes memory: Linux 6.1 counts each function's in steps of 32 bytes, 512 in all.
  */
-__noinline int lw_in_request_seen(struct lw_in *in, struct lw_head *h, const struct lw_tuple *t, __u32 lane, __u32 end)
+__noinline int lw_in_request_seen(struct lw_in *in, struct lw_head *h, const struct lw_tuple *t,
+				  __u32 lane, __u32 end)
 {
 	struct lw_in_traces_ctx c = { .h = h, .t = t, .lane = lane };
 	struct lw_in_request *q;
@@ -186,7 +187,8 @@ __noinline __u32 lw_in_rest(struct __sk_buff *skb, struct lw_in *in, const struc
 	}
 	n = LW_AT_MOST(a->left, LW_HEAD_BEHIND);
 	if (n < 1 || pos >= LW_HEAD_MAX ||
-	    bpf_skb_load_bytes(skb, a->at, h->buf + (pos & (LW_HEAD_MAX - 1)), LW_SIZE(n, LW_HEAD_BEHIND))) {
+	    bpf_skb_load_bytes(skb, a->at, h->buf + (pos & (LW_HEAD_MAX - 1)),
+			       LW_SIZE(n, LW_HEAD_BEHIND))) {
 		in->state = LW_IN_LOST;
 		return 0;
 	}
@@ -210,10 +212,11 @@ __noinline __u32 lw_in_rest(struct __sk_buff *skb, struct lw_in *in, const struc
 	return n;
 }
 
-static __always_inline int lw_in_scan(struct __sk_buff *skb, struct lw_head *h, const struct lw_names *names, __u32 at,
-				      __u32 n)
+static __always_inline int lw_in_scan(struct __sk_buff *skb, struct lw_head *h,
+				      const struct lw_names *names, __u32 at, __u32 n)
 {
-	if (n < 1 || n > LW_HEAD_MAX || bpf_skb_load_bytes(skb, at, h->buf, LW_SIZE(n, LW_HEAD_MAX)))
+	if (n < 1 || n > LW_HEAD_MAX ||
+	    bpf_skb_load_bytes(skb, at, h->buf, LW_SIZE(n, LW_HEAD_MAX)))
 		return -1;
 	return lw_scan_request(h, names, n);
 }
@@ -248,7 +251,8 @@ __noinline __u32 lw_in_head(struct __sk_buff *skb, struct lw_in *in, const struc
 	}
 	took = h->scan.pos;
 	if (h->scan.state == LW_SCAN_DONE) {
-		lw_in_request_seen(in, h, &a->p.t, lw_in_lane(h, &a->p.t, a->slot), in->next + took);
+		lw_in_request_seen(in, h, &a->p.t, lw_in_lane(h, &a->p.t, a->slot),
+				   in->next + took);
 	} else if (h->scan.state == LW_SCAN_ERROR || took >= LW_HEAD_MAX) {
 		goto lost;
 	} else if (lw_in_keep(&a->p.t, h)) {
@@ -337,7 +341,8 @@ static __always_inline void lw_in_start(struct lw_in *in, __u32 seq)
 }
 
 /* A packet to a pod. */
-static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at *r, const struct lw_config *conf)
+static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at *r,
+					 const struct lw_config *conf)
 {
 	struct lw_in_run run = { .skb = skb, .a = r };
 	struct lw_packet *p = &r->p;
@@ -365,7 +370,8 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 	end = p->seq + p->len;
 	if (in && in->state == LW_IN_FOLLOWED) {
 		ahead = p->seq - in->next;
-		if (ahead > 0 && in->frame.state == LW_FRAME_LENGTH && in->frame.left >= (__u32)ahead) {
+		if (ahead > 0 && in->frame.state == LW_FRAME_LENGTH &&
+		    in->frame.left >= (__u32)ahead) {
 			/* of a body nothing need be seen */
 			lw_frame_skip(&in->frame, ahead);
 			in->next = p->seq;

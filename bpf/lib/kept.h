@@ -9,10 +9,13 @@ static __always_inline void lw_who(struct lw_kept_key *key, char comm[16])
 	__u64 task = bpf_get_current_task(), leader = 0;
 
 	bpf_probe_read_kernel(&leader, sizeof(leader),
-			      (void *)task + bpf_core_field_offset(struct task_struct, group_leader));
+			      (void *)task +
+				      bpf_core_field_offset(struct task_struct, group_leader));
 	bpf_probe_read_kernel(&key->started, sizeof(key->started),
-			      (void *)leader + bpf_core_field_offset(struct task_struct, start_time));
-	bpf_probe_read_kernel(comm, 16, (void *)leader + bpf_core_field_offset(struct task_struct, comm));
+			      (void *)leader +
+				      bpf_core_field_offset(struct task_struct, start_time));
+	bpf_probe_read_kernel(comm, 16,
+			      (void *)leader + bpf_core_field_offset(struct task_struct, comm));
 	key->pid = bpf_get_current_pid_tgid() >> 32;
 }
 
@@ -35,7 +38,8 @@ static __always_inline __u32 lw_kept_reason(__u32 why)
 }
 
 /* Notes that the process is kept out. */
-static __always_inline struct lw_kept *lw_keep(const struct lw_kept_key *key, const char comm[16], __u32 why)
+static __always_inline struct lw_kept *lw_keep(const struct lw_kept_key *key, const char comm[16],
+					       __u32 why)
 {
 	struct lw_kept *kept = bpf_map_lookup_elem(&lw_kept, key), first = {};
 

@@ -22,13 +22,13 @@ struct {
  * The state, two generations. Agent writes the idle one, programs read the one in force. Full: what does not
  * fit is left out, and said; a write that fails all the same leaves the state in force as it is.
  */
-#define LW_STATE_MAP(name_, key_, value_, max_)                                                  \
-	struct {                                                                               \
-		__uint(type, BPF_MAP_TYPE_HASH);                                               \
-		__uint(map_flags, BPF_F_NO_PREALLOC);                                          \
-		__uint(max_entries, 2 * (max_));                                               \
-		__type(key, key_);                                                             \
-		__type(value, value_);                                                         \
+#define LW_STATE_MAP(name_, key_, value_, max_)       \
+	struct {                                      \
+		__uint(type, BPF_MAP_TYPE_HASH);      \
+		__uint(map_flags, BPF_F_NO_PREALLOC); \
+		__uint(max_entries, 2 * (max_));      \
+		__type(key, key_);                    \
+		__type(value, value_);                \
 	} name_ SEC(".maps")
 
 LW_STATE_MAP(lw_dests, struct lw_dest_key, struct lw_dest, LW_MAX_DESTS);

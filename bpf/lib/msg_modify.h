@@ -55,8 +55,8 @@ struct lw_block {
  * Puts bytes from..from + len of a block there; len_from: len | from << 16. 0, or -1 if the message was left without its
  * header, or -2 if it must not go out at all.
  */
-__noinline int lw_put_block(struct sk_msg_md *msg, struct lw_run *r, __u32 at, const struct lw_block *block,
-			    __u32 len_from)
+__noinline int lw_put_block(struct sk_msg_md *msg, struct lw_run *r, __u32 at,
+			    const struct lw_block *block, __u32 len_from)
 {
 	__u32 i, len = len_from & 0xffff, word = len_from >> 19;
 	void *p, *end;
@@ -83,8 +83,9 @@ __noinline int lw_put_block(struct sk_msg_md *msg, struct lw_run *r, __u32 at, c
 }
 
 /* What goes with a request of a lane: len | from << 16 of its block's bytes. `bare`: the baggage it has will be gone. */
-static __always_inline __u32 lw_block_part(struct lw_flow *f, struct lw_head *h, const struct lw_decision *d,
-					   struct lw_strip_ctx *c, __u32 tag_len, __u32 baggage_len, __u32 bare)
+static __always_inline __u32 lw_block_part(struct lw_flow *f, struct lw_head *h,
+					   const struct lw_decision *d, struct lw_strip_ctx *c,
+					   __u32 tag_len, __u32 baggage_len, __u32 bare)
 {
 	__u32 len = d->tagged ? 0 : tag_len, from = d->tagged ? tag_len : 0;
 	enum lw_baggage_todo todo;
@@ -103,8 +104,8 @@ static __always_inline __u32 lw_block_part(struct lw_flow *f, struct lw_head *h,
 }
 
 /* 0, or -2 as above. */
-__noinline int lw_modify(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
-			 const struct lw_decision *d)
+__noinline int lw_modify(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+			 struct lw_head *h, const struct lw_decision *d)
 {
 	struct lw_strip_ctx c = { .msg = msg };
 	const struct lw_block *block = NULL;

@@ -27,8 +27,8 @@ struct lw_plan {
 };
 
 /* Its lane, and that of the pod it is for. -1: the connection is opaque instead. */
-static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, struct lw_head *h, struct lw_decision *d,
-					struct lw_plan *plan)
+static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, struct lw_head *h,
+					struct lw_decision *d, struct lw_plan *plan)
 {
 	struct lw_learned learned = {};
 
@@ -57,7 +57,8 @@ static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, str
 	plan->lane = d->lane;
 	plan->modify = d->lane || d->strip;
 	plan->reason = d->reason;
-	plan->target = lw_target_lane(r->slot, f->group, d->lane, !plan->fin_held && lw_own_peer_serves(f, d->lane));
+	plan->target = lw_target_lane(r->slot, f->group, d->lane,
+				      !plan->fin_held && lw_own_peer_serves(f, d->lane));
 	if (plan->target != plan->lane)
 		plan->reason = LW_REASON_NO_ENDPOINT;
 	return 0;
@@ -72,7 +73,8 @@ static __always_inline void lw_plan_carried(struct lw_plan *plan)
 }
 
 /* Its route. -1: the connection is opaque instead, as the request would have to overtake the one before. */
-static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_plan *plan)
+static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+					 struct lw_plan *plan)
 {
 	plan->route = LW_ROUTE_PEER;
 	plan->i = 0;
@@ -104,7 +106,8 @@ static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *
 	 * it all): the next request's beginning cannot wait in it for a route of its own. To the own peer, too, it is redirected where an
 	 * earlier part of it was (lw_to_peer()).
 	 */
-	if ((plan->route != LW_ROUTE_PEER || lw_redirected(msg)) && (f->flags & LW_FLOW_CORKED) && r->n < r->size) {
+	if ((plan->route != LW_ROUTE_PEER || lw_redirected(msg)) && (f->flags & LW_FLOW_CORKED) &&
+	    r->n < r->size) {
 		if (!plan->busy)
 			lw_doubt(f, r);
 		lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
@@ -129,7 +132,8 @@ static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *
 }
 
 /* What was decided, for whoever looks at the flow. */
-static __always_inline void lw_note(struct lw_flow *f, const struct lw_decision *d, const struct lw_plan *plan)
+static __always_inline void lw_note(struct lw_flow *f, const struct lw_decision *d,
+				    const struct lw_plan *plan)
 {
 	f->lane = plan->lane;
 	f->evidence = d->evidence;
@@ -138,8 +142,8 @@ static __always_inline void lw_note(struct lw_flow *f, const struct lw_decision 
 }
 
 /* The request in h goes where the flow's route says. */
-static __always_inline void lw_decided(struct lw_flow *f, struct lw_run *r, struct lw_head *h, const struct lw_decision *d,
-				       const struct lw_plan *plan)
+static __always_inline void lw_decided(struct lw_flow *f, struct lw_run *r, struct lw_head *h,
+				       const struct lw_decision *d, const struct lw_plan *plan)
 {
 	lw_note(f, d, plan);
 	lw_count(f->workload_hash, plan->lane, d->evidence, plan->reason);
@@ -149,8 +153,9 @@ static __always_inline void lw_decided(struct lw_flow *f, struct lw_run *r, stru
 #define LW_NOT_SENT -2
 
 /* To its upstream socket. LW_NOT_SENT: that is gone, nothing has been altered. -1: the connection is opaque instead. */
-static __always_inline int lw_send_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
-				      struct lw_decision *d, const struct lw_plan *plan)
+static __always_inline int lw_send_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+				      struct lw_head *h, struct lw_decision *d,
+				      const struct lw_plan *plan)
 {
 	__u64 c = f->ups[plan->i].up;
 	struct lw_up *up = lw_up_of(c);
@@ -185,8 +190,9 @@ static __always_inline int lw_send_up(struct sk_msg_md *msg, struct lw_flow *f, 
 }
 
 /* To the agent. LW_NOT_SENT: it cannot be taken; the head is altered already. */
-static __always_inline int lw_send_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
-					struct lw_decision *d, const struct lw_plan *plan)
+static __always_inline int lw_send_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+					struct lw_head *h, struct lw_decision *d,
+					const struct lw_plan *plan)
 {
 	__u32 was_route = f->route, was_up = f->up;
 
@@ -205,11 +211,13 @@ static __always_inline int lw_send_punt(struct sk_msg_md *msg, struct lw_flow *f
 }
 
 /* To the own peer: because it is the right one, or for want of better. */
-static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h,
-					struct lw_decision *d, struct lw_plan *plan)
+static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+					struct lw_head *h, struct lw_decision *d,
+					struct lw_plan *plan)
 {
 	/* a base request is not refused for what its peer may be */
-	if (!lw_own_peer_serves(f, plan->target) && (plan->target || !f->peer_unknown) && (r->flags & LW_CONF_FAIL_CLOSED)) {
+	if (!lw_own_peer_serves(f, plan->target) && (plan->target || !f->peer_unknown) &&
+	    (r->flags & LW_CONF_FAIL_CLOSED)) {
 		plan->reason = LW_REASON_REFUSED;
 		lw_decided(f, r, h, d, plan);
 		return SK_DROP;
@@ -232,7 +240,8 @@ static __always_inline int lw_send_peer(struct sk_msg_md *msg, struct lw_flow *f
 }
 
 /* A whole head is in h, r->n covers the request as far as this message holds it. -1: the connection is opaque instead. */
-static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_head *h)
+static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+					 struct lw_head *h)
 {
 	struct lw_decision d = {};
 	struct lw_plan plan = {};
@@ -240,7 +249,8 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 
 	if (lw_plan_lane(f, r, h, &d, &plan) || lw_plan_route(msg, f, r, &plan))
 		return -1;
-	r->head = LW_RUN_HEAD | (h->scan.flags & LW_SCAN_IS_HEAD ? LW_RUN_IS_HEAD : 0) | (lw_scan_closes(&h->scan) ? LW_RUN_CLOSES : 0);
+	r->head = LW_RUN_HEAD | (h->scan.flags & LW_SCAN_IS_HEAD ? LW_RUN_IS_HEAD : 0) |
+		  (lw_scan_closes(&h->scan) ? LW_RUN_CLOSES : 0);
 	f->punt_bytes = 0;
 	if (plan.route == LW_ROUTE_UP) {
 		v = lw_send_up(msg, f, r, h, &d, &plan);
@@ -249,7 +259,8 @@ static __always_inline int lw_on_request(struct sk_msg_md *msg, struct lw_flow *
 
 			lw_release(f, r->cookie, plan.i);
 			/* it has ended just now; to the own peer a base request may not go, which may be a canary */
-			if (!plan.busy && conf && lw_agent_alive(conf) && !(conf->flags & LW_CONF_NO_PUNT))
+			if (!plan.busy && conf && lw_agent_alive(conf) &&
+			    !(conf->flags & LW_CONF_NO_PUNT))
 				lw_plan_carried(&plan);
 		}
 	}

@@ -168,7 +168,8 @@ __noinline int lw_is_busy(struct lw_flow *f, struct lw_run *r)
 	if (up->frame.state == LW_FRAME_LOST)
 		return LW_BUSY_LOST;
 	/* answered, but by more than the client has read: the answer to what comes now could overtake the end of it */
-	return lw_up_is_due(up) || (up->flags & LW_UP_RELAY ? !lw_queue_is_empty(f->sk) : lw_is_waiting(f->sk));
+	return lw_up_is_due(up) ||
+	       (up->flags & LW_UP_RELAY ? !lw_queue_is_empty(f->sk) : lw_is_waiting(f->sk));
 }
 
 /*
@@ -218,7 +219,8 @@ __noinline int lw_doubt(struct lw_flow *f, struct lw_run *r)
  * Is ups[i], on which no response is due, for no further request? One was for a single one; that of an earlier agent goes, as that is about
  * to end, or has ended; and where the pod has answered without reading, there may be no room for a whole head.
  */
-static __always_inline int lw_is_spent(const struct lw_flow *f, const struct lw_run *r, const struct lw_up *up, __u32 i)
+static __always_inline int lw_is_spent(const struct lw_flow *f, const struct lw_run *r,
+				       const struct lw_up *up, __u32 i)
 {
 	return f->ups[i].lane == LW_LANE_ONCE || up->agent != r->agent ||
 	       ((up->flags & LW_UP_REQ_WIRE) && up->sk && !lw_takes_a_head(up->sk));
@@ -244,7 +246,8 @@ __noinline __u32 lw_find_up(struct lw_flow *f, struct lw_run *r, __u32 lane, __u
 			if (up && up->down != r->cookie) {
 				f->ups[i].up = 0;
 				c = 0;
-			} else if (!up || (up->flags & LW_UP_DEAD) || (!lw_is_answering(f, busy, i) && lw_is_spent(f, r, up, i))) {
+			} else if (!up || (up->flags & LW_UP_DEAD) ||
+				   (!lw_is_answering(f, busy, i) && lw_is_spent(f, r, up, i))) {
 				lw_release(f, r->cookie, i);
 				c = 0;
 			} else if (up->agent != r->agent) {
@@ -312,7 +315,8 @@ __noinline int lw_take(struct lw_flow *f, struct lw_run *r, __u32 i)
 		if (!up || (up->flags & LW_UP_DEAD) || up->down)
 			continue;
 		/* the pool is gone, and what it was in is another's now: nobody may have this one, the agent is to close it */
-		if (up->self != c || up->netns != key.netns || up->port != key.port || !lw_addr_equal(&up->addr, &key.addr)) {
+		if (up->self != c || up->netns != key.netns || up->port != key.port ||
+		    !lw_addr_equal(&up->addr, &key.addr)) {
 			lw_up_closed(c);
 			continue;
 		}

@@ -33,7 +33,8 @@ static __always_inline __u32 lw_read_write_seq(__u64 sk)
 {
 	__u32 seq = 0;
 
-	bpf_probe_read_kernel(&seq, sizeof(seq), (void *)sk + bpf_core_field_offset(struct tcp_sock, write_seq));
+	bpf_probe_read_kernel(&seq, sizeof(seq),
+			      (void *)sk + bpf_core_field_offset(struct tcp_sock, write_seq));
 	return seq;
 }
 
@@ -45,7 +46,8 @@ static __always_inline __u32 lw_redirected_seq(struct sk_msg_md *msg, struct lw_
 {
 	__u64 sk = 0;
 
-	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
+	bpf_probe_read_kernel(&sk, sizeof(sk),
+			      (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
 	up->sk = sk;
 	return lw_read_write_seq(sk);
 }
@@ -103,7 +105,8 @@ static __always_inline __u64 lw_redirected(struct sk_msg_md *msg)
 {
 	__u64 redir = 0;
 
-	bpf_probe_read_kernel(&redir, sizeof(redir), (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
+	bpf_probe_read_kernel(&redir, sizeof(redir),
+			      (void *)msg + bpf_core_field_offset(struct sk_msg, sk_redir));
 	return redir;
 }
 
@@ -114,11 +117,13 @@ static __always_inline __u64 lw_redirected(struct sk_msg_md *msg)
  */
 static __always_inline int lw_to_peer(struct sk_msg_md *msg, __u64 cookie)
 {
-	return lw_redirected(msg) ? bpf_msg_redirect_hash(msg, &lw_down_socks, &cookie, 0) : SK_PASS;
+	return lw_redirected(msg) ? bpf_msg_redirect_hash(msg, &lw_down_socks, &cookie, 0) :
+				    SK_PASS;
 }
 
 /* The last thing before a verdict: what it is for, and what the route's socket will then have taken. */
-static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u32 seq)
+static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+				   __u32 seq)
 {
 	__u32 n = r->n + r->grown;
 
@@ -136,7 +141,8 @@ static __always_inline int lw_done(struct sk_msg_md *msg, struct lw_flow *f, str
  */
 static __always_inline int lw_send_own(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r)
 {
-	if ((f->flags & LW_FLOW_CORKED) && lw_redirected(msg) && !lw_takes_all(f->sk, r->n + r->grown))
+	if ((f->flags & LW_FLOW_CORKED) && lw_redirected(msg) &&
+	    !lw_takes_all(f->sk, r->n + r->grown))
 		return SK_DROP;
 	lw_done(msg, f, r, r->write_seq);
 	return lw_to_peer(msg, r->cookie);
@@ -185,7 +191,8 @@ __noinline int lw_punt(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *
 	p.lane = fu->lane;
 	p.len = r->n + r->grown;
 	p.pid = f->pid;
-	p.flags = (r->head & LW_RUN_IS_HEAD ? LW_PUNT_IS_HEAD : 0) | (r->head & LW_RUN_CLOSES ? LW_PUNT_CLOSES : 0) |
+	p.flags = (r->head & LW_RUN_IS_HEAD ? LW_PUNT_IS_HEAD : 0) |
+		  (r->head & LW_RUN_CLOSES ? LW_PUNT_CLOSES : 0) |
 		  (f->flags & LW_FLOW_OPAQUE ? LW_PUNT_OPAQUE : 0);
 
 	if (bpf_msg_push_data(msg, 0, sizeof(p), 0))
@@ -227,14 +234,17 @@ enum lw_to_up {
 	LW_TO_UP_WIRE,
 	LW_TO_UP_BYPASS,
 };
-__noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u64 cookie, __u32 first)
+__noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, __u64 cookie,
+			__u32 first)
 {
 	struct lw_up *up = lw_up_of(cookie);
 
 	if (!f || !r || !up || (up->flags & LW_UP_DEAD))
 		return LW_TO_UP_LOST;
 	/* a message that was once held back has end marks on its ring (lw_punt()) */
-	if ((r->flags & (LW_CONF_BYPASS | LW_CONF_TCP_SHORT | LW_CONF_WIRE_REQUESTS)) == LW_CONF_BYPASS && !(f->flags & (LW_FLOW_CORKED | LW_FLOW_OPAQUE)) &&
+	if ((r->flags & (LW_CONF_BYPASS | LW_CONF_TCP_SHORT | LW_CONF_WIRE_REQUESTS)) ==
+		    LW_CONF_BYPASS &&
+	    !(f->flags & (LW_FLOW_CORKED | LW_FLOW_OPAQUE)) &&
 	    lw_request_may_bypass(up, cookie, r->n, first) &&
 	    bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS) == SK_PASS)
 		return LW_TO_UP_BYPASS;
@@ -246,8 +256,8 @@ __noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run 
 }
 
 /* The last thing before the verdict of lw_to_up(). */
-static __always_inline int lw_sent_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r, struct lw_up *up,
-				      int how)
+static __always_inline int lw_sent_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run *r,
+				      struct lw_up *up, int how)
 {
 	f->flags &= ~LW_FLOW_CORKED;
 	if (how == LW_TO_UP_WIRE)

@@ -54,7 +54,8 @@ struct lw_ipv6_tcp {
 };
 
 /* From the network header on: the headers are in one piece. */
-#define LW_LOAD(skb, at, to) bpf_skb_load_bytes_relative(skb, at, to, sizeof(*(to)), BPF_HDR_START_NET)
+#define LW_LOAD(skb, at, to) \
+	bpf_skb_load_bytes_relative(skb, at, to, sizeof(*(to)), BPF_HDR_START_NET)
 
 /*
  * Where the network header, which has these bytes at offset 4, starts in skb->data, as bpf_skb_load_bytes() counts, which also
@@ -66,8 +67,9 @@ static __always_inline __u32 lw_packet_start(struct __sk_buff *skb, const __u32 
 
 	for (i = 0; i < 2; i++) {
 		k = i ? 0 : LW_ETH_HLEN;
-		if (!bpf_skb_load_bytes(skb, k + 4, at_data, sizeof(at_data)) && at_data[0] == at_net[0] &&
-		    at_data[1] == at_net[1] && at_data[2] == at_net[2] && at_data[3] == at_net[3])
+		if (!bpf_skb_load_bytes(skb, k + 4, at_data, sizeof(at_data)) &&
+		    at_data[0] == at_net[0] && at_data[1] == at_net[1] && at_data[2] == at_net[2] &&
+		    at_data[3] == at_net[3])
 			return k;
 	}
 	return LW_NO_START;
@@ -97,7 +99,8 @@ static __noinline int lw_packet_read(struct __sk_buff *skb, struct lw_packet *p)
 	}
 	if (proto == bpf_htons(LW_ETH_P_IP)) {
 		tcp = &h.v4.tcp;
-		if (LW_LOAD(skb, l3, &h.v4) || h.v4.ip.protocol != LW_IPPROTO_TCP || (h.v4.ip.frag_off & bpf_htons(0x1fff)))
+		if (LW_LOAD(skb, l3, &h.v4) || h.v4.ip.protocol != LW_IPPROTO_TCP ||
+		    (h.v4.ip.frag_off & bpf_htons(0x1fff)))
 			return -1;
 		l4 = l3 + (h.v4.ip.ihl & 0xf) * 4;
 		end = l3 + bpf_ntohs(h.v4.ip.tot_len);

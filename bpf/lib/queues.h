@@ -9,8 +9,9 @@ static __always_inline __u32 lw_rmem(__u64 sk)
 {
 	__u32 n = 0;
 
-	bpf_probe_read_kernel(&n, sizeof(n),
-			      (void *)sk + bpf_core_field_offset(struct sock, sk_backlog.rmem_alloc.counter));
+	bpf_probe_read_kernel(
+		&n, sizeof(n),
+		(void *)sk + bpf_core_field_offset(struct sock, sk_backlog.rmem_alloc.counter));
 	return n;
 }
 
@@ -23,7 +24,8 @@ static __always_inline __u8 lw_state_of(__u64 sk)
 	__u8 state = 0;
 
 	bpf_probe_read_kernel(&state, sizeof(state),
-			      (void *)sk + bpf_core_field_offset(struct sock, __sk_common.skc_state));
+			      (void *)sk +
+				      bpf_core_field_offset(struct sock, __sk_common.skc_state));
 	return state;
 }
 
@@ -45,7 +47,8 @@ static __always_inline int lw_is_locked(__u64 sk)
 {
 	int owned = 0;
 
-	bpf_probe_read_kernel(&owned, sizeof(owned), (void *)sk + bpf_core_field_offset(struct sock, sk_lock.owned));
+	bpf_probe_read_kernel(&owned, sizeof(owned),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_lock.owned));
 	return owned;
 }
 
@@ -57,10 +60,14 @@ static __always_inline int lw_is_held(__u64 sk)
 
 	if (bpf_core_field_exists(struct sock___rt, sk_lock.slock.lock.owner))
 		bpf_probe_read_kernel(&owner, sizeof(owner),
-				      (void *)sk + bpf_core_field_offset(struct sock___rt, sk_lock.slock.lock.owner));
+				      (void *)sk + bpf_core_field_offset(struct sock___rt,
+									 sk_lock.slock.lock.owner));
 	else if (bpf_core_field_exists(struct sock, sk_lock.slock.rlock.raw_lock.val))
-		bpf_probe_read_kernel(&val, sizeof(val),
-				      (void *)sk + bpf_core_field_offset(struct sock, sk_lock.slock.rlock.raw_lock.val.counter));
+		bpf_probe_read_kernel(
+			&val, sizeof(val),
+			(void *)sk +
+				bpf_core_field_offset(struct sock,
+						      sk_lock.slock.rlock.raw_lock.val.counter));
 	return lw_is_locked(sk) || val || owner;
 }
 
@@ -69,8 +76,10 @@ static __always_inline int lw_takes_all(__u64 sk, int n)
 {
 	int queued = 0, limit = 0;
 
-	bpf_probe_read_kernel(&queued, sizeof(queued), (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
-	bpf_probe_read_kernel(&limit, sizeof(limit), (void *)sk + bpf_core_field_offset(struct sock, sk_sndbuf));
+	bpf_probe_read_kernel(&queued, sizeof(queued),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
+	bpf_probe_read_kernel(&limit, sizeof(limit),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_sndbuf));
 	return limit - queued > n;
 }
 
@@ -83,7 +92,8 @@ static __always_inline int lw_has_room(__u64 sk, int n)
 {
 	int queued = 0;
 
-	bpf_probe_read_kernel(&queued, sizeof(queued), (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
+	bpf_probe_read_kernel(&queued, sizeof(queued),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_wmem_queued));
 	return !queued || lw_takes_all(sk, n);
 }
 
@@ -100,7 +110,8 @@ static __always_inline __u64 lw_psock_of(__u64 sk)
 {
 	__u64 psock = 0;
 
-	bpf_probe_read_kernel(&psock, sizeof(psock), (void *)sk + bpf_core_field_offset(struct sock, sk_user_data));
+	bpf_probe_read_kernel(&psock, sizeof(psock),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_user_data));
 	return psock & LW_USER_DATA_MASK;
 }
 
@@ -116,12 +127,13 @@ static __always_inline int lw_queue_is_empty(__u64 sk)
 	return first == head;
 }
 
-#define LW_TCP_FIELD(sk, field)                                                                      \
-	({                                                                                           \
-		__u32 value_ = 0;                                                                    \
-		bpf_probe_read_kernel(&value_, sizeof(value_),                                       \
-				      (void *)(sk) + bpf_core_field_offset(struct tcp_sock, field)); \
-		value_;                                                                              \
+#define LW_TCP_FIELD(sk, field)                                                               \
+	({                                                                                    \
+		__u32 value_ = 0;                                                             \
+		bpf_probe_read_kernel(&value_, sizeof(value_),                                \
+				      (void *)(sk) +                                          \
+					      bpf_core_field_offset(struct tcp_sock, field)); \
+		value_;                                                                       \
 	})
 
 /* Steered packets in the queue before a socket; -1: it takes none. */
@@ -146,9 +158,12 @@ static __always_inline __u64 lw_queue_worker(__u64 psock)
 	if (!psock)
 		return 0;
 	if (bpf_core_field_exists(struct mutex___rt, rtmutex.owner))
-		bpf_probe_read_kernel(&owner, sizeof(owner), mutex + bpf_core_field_offset(struct mutex___rt, rtmutex.owner));
+		bpf_probe_read_kernel(
+			&owner, sizeof(owner),
+			mutex + bpf_core_field_offset(struct mutex___rt, rtmutex.owner));
 	else if (bpf_core_field_exists(struct mutex, owner))
-		bpf_probe_read_kernel(&owner, sizeof(owner), mutex + bpf_core_field_offset(struct mutex, owner));
+		bpf_probe_read_kernel(&owner, sizeof(owner),
+				      mutex + bpf_core_field_offset(struct mutex, owner));
 	return owner;
 }
 
@@ -174,7 +189,9 @@ static __always_inline int lw_queue_has_ended(__u64 psock)
 	unsigned long state = LW_PSOCK_TX_ENABLED;
 
 	if (psock)
-		bpf_probe_read_kernel(&state, sizeof(state), (void *)psock + bpf_core_field_offset(struct sk_psock, state));
+		bpf_probe_read_kernel(&state, sizeof(state),
+				      (void *)psock +
+					      bpf_core_field_offset(struct sk_psock, state));
 	return !(state & LW_PSOCK_TX_ENABLED);
 }
 
@@ -192,7 +209,8 @@ static __always_inline int lw_is_waiting(__u64 sk)
 {
 	__u64 psock = sk ? lw_psock_of(sk) : 0;
 
-	if (lw_queue_len(psock) <= 0 || lw_queue_has_ended(psock) || (lw_queue_worker(psock) && lw_queue_is_empty(sk)))
+	if (lw_queue_len(psock) <= 0 || lw_queue_has_ended(psock) ||
+	    (lw_queue_worker(psock) && lw_queue_is_empty(sk)))
 		return 0;
 	/* without a worker: it may have taken the last of them out just now */
 	return lw_queue_len(psock) > 0;

@@ -7,7 +7,8 @@
 #include "lib/state.h"
 
 /* step: one step through the bytes; c: all but head filled. */
-static __always_inline void lw_follow_reply(struct lw_reply_ctx *c, long (*step)(__u32 i, void *arg))
+static __always_inline void lw_follow_reply(struct lw_reply_ctx *c,
+					    long (*step)(__u32 i, void *arg))
 {
 	struct lw_scratch *s;
 

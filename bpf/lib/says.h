@@ -16,7 +16,8 @@ enum lw_says {
 /* What is sent, by its first bytes. msg: a msghdr in the kernel's memory, its bytes in the application's; 0: not at hand. */
 static __noinline int lw_says(__u64 msg)
 {
-	__u64 iter = msg + bpf_core_field_offset(struct msghdr, msg_iter), offset, at, left, part[2] = {};
+	__u64 iter = msg + bpf_core_field_offset(struct msghdr, msg_iter), offset, at, left,
+	      part[2] = {};
 	static const char begins[] = "HTTP/1.";
 	__u8 type = 0;
 	char b[12] = {};
@@ -24,14 +25,16 @@ static __noinline int lw_says(__u64 msg)
 
 	if (!msg)
 		return LW_SAYS_UNKNOWN;
-	bpf_probe_read_kernel(&type, sizeof(type), (void *)iter + bpf_core_field_offset(struct iov_iter, iter_type));
+	bpf_probe_read_kernel(&type, sizeof(type),
+			      (void *)iter + bpf_core_field_offset(struct iov_iter, iter_type));
 	offset = lw_pointer_at(iter + bpf_core_field_offset(struct iov_iter, iov_offset));
 	if (type == bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
 		at = lw_pointer_at(iter + bpf_core_field_offset(struct iov_iter, ubuf));
 		left = lw_pointer_at(iter + bpf_core_field_offset(struct iov_iter, count));
 	} else if (type == bpf_core_enum_value(enum iter_type, ITER_IOVEC)) {
-		at = bpf_core_field_exists(struct iov_iter, __iov) ? bpf_core_field_offset(struct iov_iter, __iov) :
-								     bpf_core_field_offset(struct iov_iter___old, iov);
+		at = bpf_core_field_exists(struct iov_iter, __iov) ?
+			     bpf_core_field_offset(struct iov_iter, __iov) :
+			     bpf_core_field_offset(struct iov_iter___old, iov);
 		/* of struct iovec */
 		bpf_probe_read_kernel(part, sizeof(part), (void *)lw_pointer_at(iter + at));
 		at = part[0];

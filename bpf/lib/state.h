@@ -30,11 +30,11 @@ static __always_inline const struct lw_group *lw_get_group(__u32 slot, __u32 gro
  * n, which is 1 to max, a power of two: for sizes that must not be 0. Linux 6.1's verifier learns nothing from a comparison
  * of n with 0.
  */
-#define LW_SIZE(n, max)                                                                           \
-	({                                                                                       \
-		__u64 sized_ = (n);                                                              \
-		asm volatile("%0 += -1\n%0 &= %1\n%0 += 1" : "+r"(sized_) : "i"((max) - 1));     \
-		(__u32)sized_;                                                                   \
+#define LW_SIZE(n, max)                                                                    \
+	({                                                                                 \
+		__u64 sized_ = (n);                                                        \
+		asm volatile("%0 += -1\n%0 &= %1\n%0 += 1" : "+r"(sized_) : "i"((max)-1)); \
+		(__u32) sized_;                                                            \
 	})
 
 static __always_inline struct lw_config *lw_conf(void)
@@ -60,7 +60,8 @@ static __always_inline int lw_agent_alive(const struct lw_config *conf)
 }
 
 /* What has no room is counted by its reason alone: those rows are the agent's, and always there. */
-static __always_inline void lw_count_n(__u32 workload_hash, __u32 lane, __u32 evidence, __u32 reason, __u64 n)
+static __always_inline void lw_count_n(__u32 workload_hash, __u32 lane, __u32 evidence,
+				       __u32 reason, __u64 n)
 {
 	struct lw_stat_key key = {
 		.lane = lane,
@@ -119,7 +120,8 @@ static __always_inline const struct lw_pod *lw_pod_of(__u32 slot, const struct l
 }
 
 /* What the state knows of an address that clients connect to; NULL: nothing. */
-static __always_inline struct lw_dest *lw_dest_of(__u32 slot, const struct lw_addr *addr, __u16 port)
+static __always_inline struct lw_dest *lw_dest_of(__u32 slot, const struct lw_addr *addr,
+						  __u16 port)
 {
 	struct lw_dest_key key = { .addr = *addr, .slot = slot, .port = port };
 	struct lw_dest *dest = bpf_map_lookup_elem(&lw_dests, &key);
@@ -234,7 +236,8 @@ static __always_inline void lw_flow_tuple(const struct lw_flow *f, struct lw_tup
 }
 
 /* slot_own: the slot, and the lane of the client's pod in the high half: a function has five arguments at most. */
-__noinline int lw_decide_request(struct lw_head *head, __u32 slot_own, const struct lw_learned *learned, __u32 entry,
+__noinline int lw_decide_request(struct lw_head *head, __u32 slot_own,
+				 const struct lw_learned *learned, __u32 entry,
 				 struct lw_decision *d)
 {
 	if (!head || !learned || !d)

@@ -94,7 +94,8 @@ static long lw_baggage_byte_cb(__u32 i, void *arg)
 			b->percent = b->percent << 4 | digit;
 			if (state == LW_BAGGAGE_PERCENT2)
 				lw_baggage_put(b, b->percent);
-			b->state = state == LW_BAGGAGE_PERCENT ? LW_BAGGAGE_PERCENT2 : LW_BAGGAGE_VALUE;
+			b->state = state == LW_BAGGAGE_PERCENT ? LW_BAGGAGE_PERCENT2 :
+								 LW_BAGGAGE_VALUE;
 			return 0;
 		}
 		b->key.len = LW_TAG_VALUE_LEN; /* no value that we have written */
@@ -143,7 +144,8 @@ static long lw_baggage_byte_cb(__u32 i, void *arg)
 			state = LW_BAGGAGE_PROPERTY;
 		} else if (blank) {
 			state = LW_BAGGAGE_VALUE_END;
-		} else if (state == LW_BAGGAGE_VALUE_END || c <= ' ' || c > '~' || c == '"' || c == '\\') {
+		} else if (state == LW_BAGGAGE_VALUE_END || c <= ' ' || c > '~' || c == '"' ||
+			   c == '\\') {
 			state = LW_BAGGAGE_MALFORMED;
 		} else if (c == '%') {
 			b->percent = 0;
@@ -240,7 +242,8 @@ enum lw_baggage_todo {
 };
 
 /* For a request in a lane, whose member takes len bytes. */
-static __always_inline enum lw_baggage_todo lw_baggage_todo(const struct lw_baggage *b, __u32 lane, __u32 len)
+static __always_inline enum lw_baggage_todo lw_baggage_todo(const struct lw_baggage *b, __u32 lane,
+							    __u32 len)
 {
 	if (b->malformed)
 		return LW_BAGGAGE_LEAVE;

@@ -24,7 +24,8 @@ static long lw_scan_request_cb(__u32 i, void *arg)
 	struct lw_scan_ctx *c = arg;
 
 	(void)i;
-	return lw_scan_step(c->scan, c->names, &c->head->caps, c->head->buf, LW_HEAD_MAX, c->len, 0);
+	return lw_scan_step(c->scan, c->names, &c->head->caps, c->head->buf, LW_HEAD_MAX, c->len,
+			    0);
 }
 
 static long lw_scan_response_cb(__u32 i, void *arg)
@@ -48,7 +49,8 @@ LW_CHECKED_ONCE int lw_scan_request(struct lw_head *head, const struct lw_names 
 }
 
 /* Scans on over head->buf, which holds the next len bytes of a response. Returns how many were taken. */
-LW_CHECKED_ONCE int lw_scan_response(struct lw_scan *scan, struct lw_head *head, const struct lw_names *names, __u32 len)
+LW_CHECKED_ONCE int lw_scan_response(struct lw_scan *scan, struct lw_head *head,
+				     const struct lw_names *names, __u32 len)
 {
 	struct lw_scan_ctx c = { .scan = scan, .head = head, .names = names, .len = len };
 
@@ -76,7 +78,8 @@ enum lw_head_look {
 };
 
 /* A request's head has been scanned, as far as `size` bytes have it. OPAQUE: *why says why. */
-static __always_inline int lw_request_look(const struct lw_scan *s, __u32 size, struct lw_frame *f, __u32 *why)
+static __always_inline int lw_request_look(const struct lw_scan *s, __u32 size, struct lw_frame *f,
+					   __u32 *why)
 {
 	*why = LW_REASON_OPAQUE_MALFORMED;
 	if (s->state == LW_SCAN_DONE) {
@@ -103,7 +106,8 @@ struct lw_body_ctx {
 };
 
 /* One step through a chunked body: a run of data, or a window of framing. */
-static __always_inline long lw_body_step(struct lw_body_ctx *c, long (*load)(void *from, __u32 off, void *buf, __u32 n))
+static __always_inline long lw_body_step(struct lw_body_ctx *c,
+					 long (*load)(void *from, __u32 off, void *buf, __u32 n))
 {
 	struct lw_frame *f = c->f;
 	__u32 n = c->len - c->off, skipped;
@@ -165,7 +169,8 @@ static __always_inline void lw_response_ended(struct lw_up *up)
 }
 
 /* One step through the bytes: a run of body, or a window of head or chunk framing. */
-static __always_inline long lw_reply_step(struct lw_reply_ctx *c, long (*load)(void *from, __u32 off, void *buf, __u32 n))
+static __always_inline long lw_reply_step(struct lw_reply_ctx *c,
+					  long (*load)(void *from, __u32 off, void *buf, __u32 n))
 {
 	struct lw_up *up = c->up;
 	struct lw_frame *f = &up->frame;
@@ -238,7 +243,8 @@ static __always_inline int lw_reply_skip(struct lw_reply_ctx *c)
 }
 
 /* Follows the bytes; step: one step. */
-static __always_inline void lw_reply_follow(struct lw_reply_ctx *c, long (*step)(__u32 i, void *arg))
+static __always_inline void lw_reply_follow(struct lw_reply_ctx *c,
+					    long (*step)(__u32 i, void *arg))
 {
 	LW_LOOP(LW_REPLY_STEPS, step, c);
 	if (c->off < c->len && !c->surplus)

@@ -13,7 +13,8 @@ static __always_inline void lw_frame_request(const struct lw_scan *s, struct lw_
 	f->digits = 0;
 	if (s->flags & LW_SCAN_HAS_CHUNKED) {
 		/* RFC 9112 6.3 (3) and 6.1: both, or in HTTP/1.0, is how requests are smuggled */
-		f->state = s->flags & (LW_SCAN_HAS_LENGTH | LW_SCAN_HTTP_1_0) ? LW_FRAME_LOST : LW_FRAME_CHUNKED;
+		f->state = s->flags & (LW_SCAN_HAS_LENGTH | LW_SCAN_HTTP_1_0) ? LW_FRAME_LOST :
+										LW_FRAME_CHUNKED;
 	} else if (s->length) {
 		f->left = s->length;
 		f->state = LW_FRAME_LENGTH;
@@ -23,7 +24,8 @@ static __always_inline void lw_frame_request(const struct lw_scan *s, struct lw_
 }
 
 /* After DONE of a response to a request that was (is_head) a HEAD. RFC 9112 6.3. */
-static __always_inline void lw_frame_response(const struct lw_scan *s, __u32 is_head, struct lw_frame *f)
+static __always_inline void lw_frame_response(const struct lw_scan *s, __u32 is_head,
+					      struct lw_frame *f)
 {
 	f->left = 0;
 	f->chunk = 0;
@@ -31,7 +33,8 @@ static __always_inline void lw_frame_response(const struct lw_scan *s, __u32 is_
 	if (is_head || s->status < 200 || s->status == 204 || s->status == 304) {
 		f->state = LW_FRAME_HEAD;
 	} else if (s->flags & LW_SCAN_HAS_CHUNKED) {
-		f->state = s->flags & (LW_SCAN_HAS_LENGTH | LW_SCAN_HTTP_1_0) ? LW_FRAME_LOST : LW_FRAME_CHUNKED;
+		f->state = s->flags & (LW_SCAN_HAS_LENGTH | LW_SCAN_HTTP_1_0) ? LW_FRAME_LOST :
+										LW_FRAME_CHUNKED;
 	} else if (s->flags & LW_SCAN_HAS_LENGTH) {
 		f->left = s->length;
 		f->state = s->length ? LW_FRAME_LENGTH : LW_FRAME_HEAD;
@@ -180,7 +183,8 @@ static __always_inline __u32 lw_frame_skip(struct lw_frame *f, __u32 n)
 {
 	if (f->state == LW_FRAME_CLOSE || f->state == LW_FRAME_LOST)
 		return n;
-	if (f->state != LW_FRAME_LENGTH && !(f->state == LW_FRAME_CHUNKED && f->chunk == LW_CHUNK_DATA))
+	if (f->state != LW_FRAME_LENGTH &&
+	    !(f->state == LW_FRAME_CHUNKED && f->chunk == LW_CHUNK_DATA))
 		return 0;
 	if (n > f->left)
 		n = f->left;

@@ -120,7 +120,8 @@ static __always_inline void lw_scan_capture(struct lw_scan *s, struct lw_capture
 
 	if (!caps || s->header == LW_HDR_OTHER)
 		return;
-	if (s->header == LW_HDR_BAGGAGE || (s->header >= LW_HDR_TAG_FIRST && s->header <= LW_HDR_TAG_LAST))
+	if (s->header == LW_HDR_BAGGAGE ||
+	    (s->header >= LW_HDR_TAG_FIRST && s->header <= LW_HDR_TAG_LAST))
 		s->options |= LW_SCAN_TAGS;
 	else if (s->header >= LW_HDR_TRACE_FIRST && s->header <= LW_HDR_TRACE_LAST)
 		s->options |= LW_SCAN_TRACES;
@@ -157,7 +158,8 @@ static __always_inline void lw_scan_option(struct lw_scan *s, __u8 c)
 	}
 	if (i > 4 || lower != (__u8)(LW_CLOSE >> (8 * (i & 7))))
 		s->option &= ~LW_SCAN_CLOSE;
-	if (i < 8 ? lower != (__u8)(LW_KEEP_ALI >> (8 * (i & 7))) : i > 9 || lower != (i == 8 ? 'v' : 'e'))
+	if (i < 8 ? lower != (__u8)(LW_KEEP_ALI >> (8 * (i & 7))) :
+		    i > 9 || lower != (i == 8 ? 'v' : 'e'))
 		s->option &= ~LW_SCAN_KEEP_ALIVE;
 	s->count = i + 1;
 }
@@ -165,12 +167,13 @@ static __always_inline void lw_scan_option(struct lw_scan *s, __u8 c)
 /* Does the message end its connection? RFC 9112 9.3. */
 static __always_inline int lw_scan_closes(const struct lw_scan *s)
 {
-	return (s->options & LW_SCAN_CLOSE) || ((s->flags & LW_SCAN_HTTP_1_0) && !(s->options & LW_SCAN_KEEP_ALIVE));
+	return (s->options & LW_SCAN_CLOSE) ||
+	       ((s->flags & LW_SCAN_HTTP_1_0) && !(s->options & LW_SCAN_KEEP_ALIVE));
 }
 
 /* Takes one byte of a head. Does nothing once the state is DONE or ERROR. */
-static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_names *names, struct lw_captures *caps,
-					 __u8 c)
+static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_names *names,
+					 struct lw_captures *caps, __u8 c)
 {
 	__u32 state = s->state;
 
@@ -206,7 +209,8 @@ static __always_inline void lw_scan_byte(struct lw_scan *s, const struct lw_name
 			break;
 		}
 		/* RFC 9110 9.1 allows any token; registered methods are capitals and '-' */
-		if (!((c >= 'A' && c <= 'Z') || (c == '-' && s->count)) || s->count >= LW_METHOD_MAX) {
+		if (!((c >= 'A' && c <= 'Z') || (c == '-' && s->count)) ||
+		    s->count >= LW_METHOD_MAX) {
 			lw_scan_fail(s);
 			break;
 		}
@@ -491,8 +495,8 @@ static __always_inline __u32 lw_scan_version(struct lw_scan *s, __u64 w)
 #define LW_SCAN_STEP_BYTES 8
 #define LW_SCAN_NAME_STEP 16
 
-static __always_inline __u32 lw_scan_name(struct lw_scan *s, const struct lw_names *names, const __u8 *buf, __u32 size,
-					  __u32 at, __u32 left)
+static __always_inline __u32 lw_scan_name(struct lw_scan *s, const struct lw_names *names,
+					  const __u8 *buf, __u32 size, __u32 at, __u32 left)
 {
 	__u16 name = s->name;
 	__u32 n;
@@ -514,8 +518,9 @@ static __always_inline __u32 lw_scan_name(struct lw_scan *s, const struct lw_nam
  * (power of two, 8 more bytes readable behind). Takes one byte, or several that have the same part to play. Returns 1 when
  * there is nothing left to do: DONE, ERROR, or all bytes taken.
  */
-static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_names *names, struct lw_captures *caps,
-					 const __u8 *buf, __u32 size, __u32 len, __u32 base)
+static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_names *names,
+					 struct lw_captures *caps, const __u8 *buf, __u32 size,
+					 __u32 len, __u32 base)
 {
 	__u32 at = s->pos - base, n = 0;
 
@@ -525,7 +530,8 @@ static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_name
 		n = lw_scan_take_plain(s, lw_load8(buf + (at & (size - 1))), len - at);
 	else if (s->state == LW_SCAN_NAME)
 		n = lw_scan_name(s, names, buf, size, at, len - at);
-	else if (!s->count && len - at >= 8 && (s->state == LW_SCAN_VERSION || (s->state == LW_SCAN_START && s->response)))
+	else if (!s->count && len - at >= 8 &&
+		 (s->state == LW_SCAN_VERSION || (s->state == LW_SCAN_START && s->response)))
 		n = lw_scan_version(s, lw_load8(buf + (at & (size - 1))));
 	at += n;
 	if (n >= 8)
@@ -535,7 +541,8 @@ static __always_inline long lw_scan_step(struct lw_scan *s, const struct lw_name
 		if (at + n >= len)
 			return 0;
 		lw_scan_byte(s, names, caps, buf[(at + n) & (size - 1)]);
-		if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET || s->state == LW_SCAN_NAME || s->state >= LW_SCAN_DONE)
+		if (s->state == LW_SCAN_VALUE || s->state == LW_SCAN_TARGET ||
+		    s->state == LW_SCAN_NAME || s->state >= LW_SCAN_DONE)
 			return 0;
 		/* Linux 6.1 wants loops that jump back */
 		__asm__ volatile("" : "+r"(n));

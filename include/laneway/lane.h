@@ -139,7 +139,8 @@ static __always_inline int lw_eval_param(struct lw_eval_ctx *c)
 	LW_LOOP(n, lw_eval_param_cb, c);
 	e->off = e->path;
 	e->path = path;
-	if (e->mode == LW_PARAM_NAME && c->step->subject == LW_SUBJECT_QUERY && e->matched == c->step->name_len)
+	if (e->mode == LW_PARAM_NAME && c->step->subject == LW_SUBJECT_QUERY &&
+	    e->matched == c->step->name_len)
 		return 1; /* the last one, without a value */
 	return e->mode == LW_PARAM_FOUND;
 }
@@ -289,7 +290,8 @@ struct lw_learned {
 	__u8 pad;
 };
 
-static __always_inline int lw_learned_is(struct lw_learned *l, __u32 lane, __u32 evidence, __u32 reason)
+static __always_inline int lw_learned_is(struct lw_learned *l, __u32 lane, __u32 evidence,
+					 __u32 reason)
 {
 	l->lane = lane;
 	l->evidence = evidence;
@@ -299,7 +301,8 @@ static __always_inline int lw_learned_is(struct lw_learned *l, __u32 lane, __u32
 }
 
 /* What it says of a request that the trace id in this header has arrived with requests of this lane. Base is no evidence, but an answer: 1. */
-static __always_inline int lw_learned_by_trace(const struct lw_trace *t, __u32 slot, __u32 header, struct lw_learned *l)
+static __always_inline int lw_learned_by_trace(const struct lw_trace *t, __u32 slot, __u32 header,
+					       struct lw_learned *l)
 {
 	__u32 lane = t->lane;
 
@@ -314,7 +317,8 @@ static __always_inline int lw_learned_by_trace(const struct lw_trace *t, __u32 s
 }
 
 /* known: there is something in `all` already, which one more trace id may contradict; where it agrees the first header stays. */
-static __always_inline void lw_learned_add(struct lw_learned *all, __u32 known, const struct lw_learned *one)
+static __always_inline void lw_learned_add(struct lw_learned *all, __u32 known,
+					   const struct lw_learned *one)
 {
 	if (!known)
 		*all = *one;
@@ -380,7 +384,8 @@ static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struc
 
 		if (i >= head->caps.n)
 			break;
-		if (head->caps.at[i].header < LW_HDR_TAG_FIRST || head->caps.at[i].header > LW_HDR_TAG_LAST)
+		if (head->caps.at[i].header < LW_HDR_TAG_FIRST ||
+		    head->caps.at[i].header > LW_HDR_TAG_LAST)
 			continue;
 		if (head->eval.untrusted) {
 			d->strip = 1;
@@ -403,7 +408,8 @@ static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struc
 		/* lines of baggage that name a lane, or may be read so, go as well */
 		d->strip |= !!head->bag.ours;
 		head->bag.named = head->bag.malformed = head->bag.stale = 0;
-	} else if (head->bag.ambiguous || (head->bag.named && tag != LW_LANE_UNKNOWN && tag != head->bag.lane)) {
+	} else if (head->bag.ambiguous ||
+		   (head->bag.named && tag != LW_LANE_UNKNOWN && tag != head->bag.lane)) {
 		d->evidence = LW_EVIDENCE_AMBIGUOUS;
 		d->header = 0;
 		return;
@@ -423,8 +429,9 @@ static __always_inline void lw_read_tags(struct lw_head *head, __u32 slot, struc
  * The lane of a scanned request head. own_lane: of the client's pod. learned: what is known of the request that it is sent
  * for. entry: of the destination's workload. eval.untrusted must be set. Contradicting evidence is ambiguous: base.
  */
-static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 own_lane, const struct lw_learned *learned,
-				      __u32 entry, struct lw_decision *d)
+static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 own_lane,
+				      const struct lw_learned *learned, __u32 entry,
+				      struct lw_decision *d)
 {
 	lw_read_tags(head, slot, d);
 	if (d->evidence != LW_EVIDENCE_NONE)

@@ -35,7 +35,8 @@ static inline __u16 lw_names_next(const struct lw_names *names, __u16 state, __u
 	 * takes the result of such an OR for unbounded.
 	 */
 	__asm__ volatile("" : "+r"(class));
-	return names->next[((__u32)state * LW_NAMES_CLASSES + class) & (LW_NAMES_STATES * LW_NAMES_CLASSES - 1)];
+	return names->next[((__u32)state * LW_NAMES_CLASSES + class) &
+			   (LW_NAMES_STATES * LW_NAMES_CLASSES - 1)];
 }
 
 /* The enum lw_header_id of a name that ends in state; LW_HDR_OTHER if it is none of the set. */

@@ -22,12 +22,14 @@ static __always_inline __u32 lw_pod_lane(const struct lw_pod *pod)
 }
 
 /* unknown: which pod it is nobody knows, and it may be a canary (LW_SK_UNKNOWN). */
-static __always_inline void lw_peer_is(struct lw_peer *peer, const struct lw_pod *pod, __u32 unknown)
+static __always_inline void lw_peer_is(struct lw_peer *peer, const struct lw_pod *pod,
+				       __u32 unknown)
 {
 	peer->lane = lw_pod_lane(pod);
 	peer->base = peer->lane && (pod->flags & LW_POD_BASE);
 	/* a canary that is leaving takes no new request of anybody; a base pod's clients are its own matter */
-	if (unknown || (peer->lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))) {
+	if (unknown ||
+	    (peer->lane && (!(pod->flags & LW_POD_READY) || (pod->flags & LW_POD_TERMINATING)))) {
 		peer->lane = LW_LANE_ONCE;
 		peer->base = 0;
 	}

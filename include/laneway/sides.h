@@ -22,11 +22,11 @@
 #define LW_LOOP(n, fn, ctx) bpf_loop(n, fn, ctx, 0)
 #define LW_CHECKED_ONCE __noinline
 /* Compilers like to compare a copy of n, and Linux 6.1's verifier then knows no bound of n itself. */
-#define LW_AT_MOST(n, max)                                                                        \
-	({                                                                                       \
-		__u64 bounded_ = (n);                                                            \
-		asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(bounded_) : "i"(max));        \
-		(__u32)bounded_;                                                                 \
+#define LW_AT_MOST(n, max)                                                                \
+	({                                                                                \
+		__u64 bounded_ = (n);                                                     \
+		asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(bounded_) : "i"(max)); \
+		(__u32) bounded_;                                                         \
 	})
 
 #else

@@ -88,8 +88,8 @@ static __always_inline int lw_trace_is_zeros(const struct lw_trace_key *key)
 	case 32:
 		return id[1] == zeros && id[2] == zeros && id[3] == zeros;
 	case 36: /* "-0000-00", "00-0000-", and "0000" at last; little endian */
-		return id[1] == 0x30302d303030302dull && id[2] == 0x2d303030302d3030ull && id[3] == zeros &&
-		       id[4] == (zeros & 0xffffffff);
+		return id[1] == 0x30302d303030302dull && id[2] == 0x2d303030302d3030ull &&
+		       id[3] == zeros && id[4] == (zeros & 0xffffffff);
 	default:
 		return 0;
 	}

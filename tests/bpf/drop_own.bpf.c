@@ -18,7 +18,8 @@ int drop_own(struct __sk_buff *skb)
 {
 	__u32 ends[2];
 
-	if (!drops || skb->protocol != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, saddr), ends, sizeof(ends)) ||
+	if (!drops || skb->protocol != bpf_htons(ETH_P_IP) ||
+	    bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct iphdr, saddr), ends, sizeof(ends)) ||
 	    ends[0] != bpf_htonl(0x7f000001) || ends[1] != ends[0])
 		return TC_ACT_OK;
 	__sync_fetch_and_add(&dropped, 1);

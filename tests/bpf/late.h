@@ -17,8 +17,9 @@
 static struct late_reader_bpf *late;
 
 /* What main() returns. */
-#define LATE_RUN(name, tests, setup) \
-	(lab_has_fentry() ? !!cmocka_run_group_tests_name(name, tests, setup, late_stop) : late_not_here())
+#define LATE_RUN(name, tests, setup)                                                       \
+	(lab_has_fentry() ? !!cmocka_run_group_tests_name(name, tests, setup, late_stop) : \
+			    late_not_here())
 
 static inline int late_not_here(void)
 {
@@ -43,7 +44,8 @@ static inline int late_stop(void **state)
 
 static inline bool is_late(void)
 {
-	return __atomic_load_n(&late->bss->began, __ATOMIC_ACQUIRE) > __atomic_load_n(&late->bss->ended, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&late->bss->began, __ATOMIC_ACQUIRE) >
+	       __atomic_load_n(&late->bss->ended, __ATOMIC_ACQUIRE);
 }
 
 /* Whoever is held up, or comes to be, is not, as far as the test is concerned. */

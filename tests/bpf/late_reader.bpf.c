@@ -40,7 +40,8 @@ int BPF_PROG(late_worker, void *sk)
 {
 	char name[16];
 
-	if ((__u64)sk == worker_sk && !bpf_get_current_comm(name, sizeof(name)) && !bpf_strncmp(name, 7, "kworker"))
+	if ((__u64)sk == worker_sk && !bpf_get_current_comm(name, sizeof(name)) &&
+	    !bpf_strncmp(name, 7, "kworker"))
 		be_busy(late_ns);
 	return 0;
 }

@@ -9,15 +9,15 @@
 #include <cmocka.h>
 
 /* Something that this machine might have is missing. */
-#define SKIP_CASE(why)                           \
-	do {                                     \
+#define SKIP_CASE(why)                            \
+	do {                                      \
 		print_message("SKIP: %s\n", why); \
-		skip();                          \
+		skip();                           \
 	} while (0)
 
 /* This kernel is known to have no such thing. */
-#define NOT_HERE(why)                           \
-	do {                                    \
+#define NOT_HERE(why)                            \
+	do {                                     \
 		print_message("n/a: %s\n", why); \
-		skip();                         \
+		skip();                          \
 	} while (0)

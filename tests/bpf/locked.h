@@ -41,7 +41,8 @@ static inline void hold(struct held *h, int fd)
 	h->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 	assert_true(h->uffd >= 0);
 	assert_int_equal(ioctl(h->uffd, UFFDIO_API, &api), 0);
-	h->memory = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	h->memory = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	range.range.start = (uintptr_t)h->memory;
 	range.range.len = (uint64_t)page;
 	assert_int_equal(ioctl(h->uffd, UFFDIO_REGISTER, &range), 0);

@@ -123,7 +123,8 @@ static void uring_turns(void (*send)(struct io_uring *ring, int fd, const char *
 	for (int i = 0; i < 6; i++) {
 		bool lane = i % 2;
 
-		send(&ring, c, lane ? GRAY_REQUEST : BASE_REQUEST, strlen(lane ? GRAY_REQUEST : BASE_REQUEST));
+		send(&ring, c, lane ? GRAY_REQUEST : BASE_REQUEST,
+		     strlen(lane ? GRAY_REQUEST : BASE_REQUEST));
 		if (lane && g < 0)
 			g = lab_accept_request(gray);
 		lab_expect(lane ? g : b, lane ? GRAY_TAGGED : BASE_REQUEST);
@@ -157,7 +158,8 @@ static void uring_multishot(void **state)
 
 	(void)state;
 	ring_open(&ring);
-	io_uring_prep_provide_buffers(io_uring_get_sqe(&ring), buffers, sizeof(buffers[0]), 8, 1, 0);
+	io_uring_prep_provide_buffers(io_uring_get_sqe(&ring), buffers, sizeof(buffers[0]), 8, 1,
+				      0);
 	assert_int_equal(io_uring_submit(&ring), 1);
 	assert_int_equal(done(&ring), 0);
 	open_pair(LAB_BASE, base, &c, &b);
@@ -221,7 +223,9 @@ static void zero_copy(void **state)
 	enum { BODY = 60000, TURNS = 3 };
 	char *body = lab_noise(BODY, 3), *got = malloc(BODY);
 	int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), b, on = 1;
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_PORT), .sin_addr.s_addr = inet_addr(LAB_BASE) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(LAB_PORT),
+				 .sin_addr.s_addr = inet_addr(LAB_BASE) };
 	uint64_t before = lab_count(LW_REASON_KEPT_ZEROCOPY);
 	unsigned int sends = 0, through = 0;
 	struct lw_flow f;
@@ -281,7 +285,8 @@ static void zero_copy_by_the_pod(void **state)
 		gray_turn(c, gray, &g);
 		lab_send(c, GRAY_REQUEST);
 		lab_expect(g, GRAY_TAGGED);
-		(void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BODY);
+		(void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n",
+			       BODY);
 		lab_send(g, head);
 		while (at < BODY) {
 			ssize_t n = send(g, body + at, BODY - at, MSG_ZEROCOPY | MSG_NOSIGNAL);
@@ -323,7 +328,8 @@ static void thrown_away(void **state)
 			g = lab_accept_request(gray);
 		lab_expect(i % 2 ? g : b, i % 2 ? GRAY_TAGGED : BASE_REQUEST);
 		lab_send(i % 2 ? g : b, answer);
-		assert_int_equal(poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, WAIT_MS), 1);
+		assert_int_equal(poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, WAIT_MS),
+				 1);
 		/* what TCP's own queue does not have cannot be thrown away unseen: it stays */
 		if (recv(c, NULL, strlen(answer), MSG_TRUNC | MSG_DONTWAIT) < 0) {
 			assert_int_equal(errno, EFAULT);

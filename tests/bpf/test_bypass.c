@@ -107,7 +107,8 @@ static void steered_bytes_pass_tcp_by(void **state)
 		gray_turn(c, gray, &g);
 		base_turn(c, b);
 	}
-	assert_int_equal(got_by_tcp(g), lab_requests_pass_by() ? got : got + 5 * strlen(GRAY_TAGGED));
+	assert_int_equal(got_by_tcp(g),
+			 lab_requests_pass_by() ? got : got + 5 * strlen(GRAY_TAGGED));
 	assert_int_equal(sent_by_tcp(g), sent);
 	assert_true(got_by_tcp(b) > 0);
 	close_all(c, b, g);
@@ -230,7 +231,8 @@ static void what_is_not_read_takes_tcp(void **state)
 		lab_expect(g, head);
 		carry(c, g, body, N);
 		/* the first LW_BYPASS_MAX bytes, and what had been read before they were full */
-		assert_in_range(got_by_tcp(g) - got, N / 2, lab_requests_pass_by() ? N - LW_BYPASS_MAX / 2 : N + sizeof(head));
+		assert_in_range(got_by_tcp(g) - got, N / 2,
+				lab_requests_pass_by() ? N - LW_BYPASS_MAX / 2 : N + sizeof(head));
 		snprintf(head, sizeof(head), ANSWER, (int)N);
 		lab_send(g, head);
 		lab_expect(c, head);
@@ -375,7 +377,9 @@ static void addresses_prove_nothing(void **state)
 	struct lw_lanes_bpf *s = lab_kern()->skel;
 	struct lw_connecting claimed = { .up = 0x1234567890 };
 	struct lw_tuple t = { .local_port = LAB_PORT };
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, to = sa;
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
+			   to = sa;
 	socklen_t len = sizeof(sa);
 	struct lw_far far;
 	int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), g;
@@ -386,12 +390,14 @@ static void addresses_prove_nothing(void **state)
 	assert_int_equal(lw_addr_parse("127.0.0.1", &t.peer), 0);
 	assert_int_equal(lw_addr_parse(LAB_GRAY, &t.local), 0);
 	t.peer_port = ntohs(sa.sin_port);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_connecting), &t, &claimed, BPF_ANY), 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(s->maps.lw_connecting), &t, &claimed, BPF_ANY), 0);
 	to.sin_addr.s_addr = inet_addr(LAB_GRAY);
 	to.sin_port = htons(LAB_PORT);
 	assert_int_equal(connect(c, (struct sockaddr *)&to, sizeof(to)), 0);
 	g = lab_accept(gray, c);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(s->maps.lw_fars), &claimed.up, &far), -ENOENT);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(s->maps.lw_fars), &claimed.up, &far),
+			 -ENOENT);
 	/* it was looked at, and refused: the claim is still there */
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(s->maps.lw_connecting), &t, &claimed), 0);
 	assert_int_equal(bpf_map_delete_elem(bpf_map__fd(s->maps.lw_connecting), &t), 0);
@@ -417,7 +423,8 @@ static void *ask_again(void *arg)
 	do
 		n = recv(a->c, got, sizeof(OK(4, "gray")) - 1, MSG_DONTWAIT);
 	while (n < 0 && errno == EAGAIN);
-	if (n != sizeof(OK(4, "gray")) - 1 || send(a->c, GRAY_REQUEST, sizeof(GRAY_REQUEST) - 1, MSG_NOSIGNAL) < 0)
+	if (n != sizeof(OK(4, "gray")) - 1 ||
+	    send(a->c, GRAY_REQUEST, sizeof(GRAY_REQUEST) - 1, MSG_NOSIGNAL) < 0)
 		return NULL;
 	a->raced = !a->sent;
 	n = recv(a->c, got, sizeof(got) - 1, 0);
@@ -519,7 +526,8 @@ static void surplus_comes_too_late(void **state)
 		while (!a.ready)
 			(void)sched_yield();
 		/* its end is refused where there is nobody to take it any more */
-		(void)send(g, OK(4, "gray") "JUNK!", sizeof(OK(4, "gray") "JUNK!") - 1, MSG_NOSIGNAL);
+		(void)send(g, OK(4, "gray") "JUNK!", sizeof(OK(4, "gray") "JUNK!") - 1,
+			   MSG_NOSIGNAL);
 		a.sent = true;
 		assert_int_equal(pthread_join(client, NULL), 0);
 		assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }), 0);

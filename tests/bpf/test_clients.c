@@ -285,7 +285,8 @@ static void epoll_edges(void **state)
 	assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, k.c, &e), 0);
 	for (int i = 0; i < 20; i++) {
 		int s = ask(&k, i % 2);
-		const char *const parts[] = { "HTTP/1.1 200 OK\r\n", "Content-Length: 1006\r\n\r\nfirst,", NULL };
+		const char *const parts[] = { "HTTP/1.1 200 OK\r\n",
+					      "Content-Length: 1006\r\n\r\nfirst,", NULL };
 
 		for (int p = 0; p < 3; p++) {
 			char long_part[1001];
@@ -458,14 +459,17 @@ static void send_file(void **state)
 		pthread_t t;
 
 		if (chunked)
-			snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n", i % 2 ? "x-mse-tag: gray\r\n" : "");
+			snprintf(head, sizeof(head),
+				 "PUT / HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n",
+				 i % 2 ? "x-mse-tag: gray\r\n" : "");
 		else
 			snprintf(head, sizeof(head), i % 2 ? PUT_GRAY : PUT_BASE, N);
 		lab_send(k.c, head);
 		lab_expect(s, head);
 		assert_int_equal(pthread_create(&t, NULL, receive, &r), 0);
 		while (at < size[chunked])
-			assert_true(sendfile(k.c, fd[chunked], &at, (size_t)(size[chunked] - at)) > 0);
+			assert_true(sendfile(k.c, fd[chunked], &at, (size_t)(size[chunked] - at)) >
+				    0);
 		pthread_join(t, NULL);
 		assert_memory_equal(got, want, r.n);
 		munmap(want, r.n);
@@ -487,13 +491,15 @@ static void msg_more(void **state)
 
 	(void)state;
 	for (int i = 0; i < 6; i++) {
-		const char *head = i % 2 ? "POST / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 10\r\n\r\n" :
-					   "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n";
+		const char *head =
+			i % 2 ? "POST / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 10\r\n\r\n" :
+				"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n";
 		size_t n = strlen(head), cut = i < 2 ? n : 20;
 
 		assert_int_equal(send(k.c, head, cut, MSG_MORE | MSG_NOSIGNAL), cut);
 		if (cut < n)
-			assert_int_equal(send(k.c, head + cut, n - cut, MSG_MORE | MSG_NOSIGNAL), n - cut);
+			assert_int_equal(send(k.c, head + cut, n - cut, MSG_MORE | MSG_NOSIGNAL),
+					 n - cut);
 		assert_int_equal(send(k.c, "01234", 5, MSG_MORE | MSG_NOSIGNAL), 5);
 		assert_int_equal(send(k.c, "56789", 5, MSG_NOSIGNAL), 5);
 		lab_expect(k.s[i % 2], head);
@@ -612,7 +618,8 @@ static void slow_reader(void **state)
 		lab_send(s, head);
 		out = fill(s, body, N);
 		grown = tcp_memory() - before;
-		print_message("lane %d: %zu of %d bytes taken unread, %ld bytes of memory\n", lane, out, N, grown);
+		print_message("lane %d: %zu of %d bytes taken unread, %ld bytes of memory\n", lane,
+			      out, N, grown);
 		assert_true(out < N - 1000000);
 		/* the machine's, all of it: what others give back in the meantime counts as less */
 		assert_true(grown <= 32 << 20);

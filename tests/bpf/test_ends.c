@@ -20,7 +20,8 @@
 
 #include "kern/ends.h"
 
-#define SOCKETS 300 /* more than are looked at in one turn, and the one that counts behind all others */
+#define SOCKETS \
+	300 /* more than are looked at in one turn, and the one that counts behind all others */
 #define PATIENCE_S 60.
 #define NOT_TOLD 1
 

@@ -126,7 +126,8 @@ static void fin_within_the_request(void **state)
 	close(b);
 	wait_held(before);
 	lab_send(c, "def");
-	lab_expect(g, "PUT / HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nContent-Length: 6\r\n\r\nabcdef");
+	lab_expect(g, "PUT / HTTP/1.1\r\n" TAG
+		      "User-Agent: xiaoming\r\nContent-Length: 6\r\n\r\nabcdef");
 	lab_send(g, OK(2, "ok"));
 	lab_expect(c, OK(2, "ok"));
 	lab_expect_eof(c);
@@ -258,7 +259,8 @@ static void tcp(struct packet *p, uint16_t from, uint16_t to, uint8_t flags)
 	p->n += 20;
 }
 
-static struct packet v4(const char *from, const char *to, uint8_t options, uint16_t frag, uint8_t flags)
+static struct packet v4(const char *from, const char *to, uint8_t options, uint16_t frag,
+			uint8_t flags)
 {
 	struct packet p;
 	uint8_t *ip;
@@ -307,8 +309,8 @@ static void check_verdict(const struct packet *p, int want, int line)
 {
 	struct lw_lanes_bpf *s = lab_kern()->skel;
 	uint8_t out[512];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->b, .data_size_in = (uint32_t)p->n, .data_out = out,
-		    .data_size_out = sizeof(out));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->b, .data_size_in = (uint32_t)p->n,
+		    .data_out = out, .data_size_out = sizeof(out));
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(s->progs.lw_to_pod), &opts), 0);
 	if ((int)opts.retval != want)
@@ -322,7 +324,8 @@ static void check_verdict(const struct packet *p, int want, int line)
 #define UP 0xe0e0e0e0e0ull
 
 /* A connection peer:8080 -> local:40000 in the maps alone; up: of its upstream socket, NULL: there is none. */
-static void craft_as(const char *peer, const char *local, const struct lw_flow *f, const struct lw_up *up)
+static void craft_as(const char *peer, const char *local, const struct lw_flow *f,
+		     const struct lw_up *up)
 {
 	struct lw_lanes_bpf *s = lab_kern()->skel;
 	uint64_t down = DOWN, up_cookie = UP;
@@ -330,10 +333,13 @@ static void craft_as(const char *peer, const char *local, const struct lw_flow *
 
 	assert_int_equal(lw_addr_parse(peer, &t.peer), 0);
 	assert_int_equal(lw_addr_parse(local, &t.local), 0);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_tuples), &t, &down, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_tuples), &t, &down, BPF_ANY),
+			 0);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_flows), &down, f, BPF_ANY), 0);
 	if (up)
-		assert_int_equal(bpf_map_update_elem(bpf_map__fd(s->maps.lw_ups), &up_cookie, up, BPF_ANY), 0);
+		assert_int_equal(
+			bpf_map_update_elem(bpf_map__fd(s->maps.lw_ups), &up_cookie, up, BPF_ANY),
+			0);
 }
 
 /* Its steered response is due, unless resp_seq is 1. */
@@ -471,12 +477,15 @@ static void response_of_before_comes_again(void **state)
 	memcpy(p.b + p.n, "HTTP", 4);
 	p.n += 4;
 	p.b[14 + 3] += 4;
-	craft_as("10.0.0.1", "10.0.0.2", &(struct lw_flow){ .route = LW_ROUTE_UP, .rcv_seq = 50, .ups[0] = { .up = UP } },
+	craft_as("10.0.0.1", "10.0.0.2",
+		 &(struct lw_flow){ .route = LW_ROUTE_UP, .rcv_seq = 50, .ups[0] = { .up = UP } },
 		 &(struct lw_up){ .down = DOWN, .req_seq = 1 });
 	for (uint8_t seq = 0; seq <= 50; seq += 10) {
 		p.b[14 + 20 + 7] = seq;
 		verdict(&p, seq < 50 ? PASS : DROP);
-		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_flows), &down, &f), 0);
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_flows),
+						     &down, &f),
+				 0);
 		assert_int_equal(f.fin_held, seq == 50);
 	}
 	uncraft();
@@ -495,22 +504,32 @@ static void what_is_due(void **state)
 		{ "due", LW_ROUTE_UP, 0, true, true, 0, 0, DROP },
 		{ "answered", LW_ROUTE_UP, 0, true, true, 0, 1, PASS },
 		{ "it has ended", LW_ROUTE_UP, 0, true, true, LW_UP_DEAD, 0, PASS },
-		{ "answered, and the agent carries the response", LW_ROUTE_UP, 0, true, true, LW_UP_RELAY, 1, DROP },
-		{ "it has ended, and the agent carries the response", LW_ROUTE_UP, 0, true, true, LW_UP_RELAY | LW_UP_DEAD, 1, DROP },
+		{ "answered, and the agent carries the response", LW_ROUTE_UP, 0, true, true,
+		  LW_UP_RELAY, 1, DROP },
+		{ "it has ended, and the agent carries the response", LW_ROUTE_UP, 0, true, true,
+		  LW_UP_RELAY | LW_UP_DEAD, 1, DROP },
 		{ "a tunnel", LW_ROUTE_UP, 0, true, true, LW_UP_TUNNEL, 1, DROP },
-		{ "a tunnel that has ended", LW_ROUTE_UP, 0, true, true, LW_UP_TUNNEL | LW_UP_DEAD, 1, PASS },
+		{ "a tunnel that has ended", LW_ROUTE_UP, 0, true, true, LW_UP_TUNNEL | LW_UP_DEAD,
+		  1, PASS },
 		{ "forgotten", LW_ROUTE_UP, 0, true, false, 0, 0, PASS },
-		{ "with the agent, no upstream socket yet", LW_ROUTE_PUNT, 1, false, false, 0, 0, DROP },
+		{ "with the agent, no upstream socket yet", LW_ROUTE_PUNT, 1, false, false, 0, 0,
+		  DROP },
 		{ "the agent has done with it", LW_ROUTE_PUNT, 0, false, false, 0, 0, PASS },
-		{ "with the agent, and the upstream socket forgotten", LW_ROUTE_PUNT, 1, true, false, 0, 0, PASS },
+		{ "with the agent, and the upstream socket forgotten", LW_ROUTE_PUNT, 1, true,
+		  false, 0, 0, PASS },
 		{ "on the own peer's route", LW_ROUTE_PEER, 0, true, true, 0, 0, PASS },
 	};
 	struct packet p = v4("10.0.0.1", "10.0.0.2", 0, 0, FIN | ACK);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct lw_flow f = { .route = cases[i].route, .punt = cases[i].punt, .ups[0] = { .up = cases[i].bound ? UP : 0 } };
-		struct lw_up up = { .down = DOWN, .flags = cases[i].flags, .req_seq = 1, .resp_seq = cases[i].resp_seq };
+		struct lw_flow f = { .route = cases[i].route,
+				     .punt = cases[i].punt,
+				     .ups[0] = { .up = cases[i].bound ? UP : 0 } };
+		struct lw_up up = { .down = DOWN,
+				    .flags = cases[i].flags,
+				    .req_seq = 1,
+				    .resp_seq = cases[i].resp_seq };
 
 		print_message("%s\n", cases[i].what);
 		craft_as("10.0.0.1", "10.0.0.2", &f, cases[i].there ? &up : NULL);

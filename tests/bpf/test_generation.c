@@ -14,20 +14,36 @@
 #define GRAY2 "127.0.0.22"
 #define TAGGED "GET /t HTTP/1.1\r\nx-mse-tag: gray\r\n\r\n"
 
-static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent", "xiaoming" };
+static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent",
+					   "xiaoming" };
 static const struct lw_rules_mod set = { "x-mse-tag", "gray" };
-static const struct lw_rules_entry entry = { .conds = &cond, .nconds = 1, .lane = 1, .set = &set, .nset = 1, .source = "match 1" };
+static const struct lw_rules_entry entry = { .conds = &cond,
+					     .nconds = 1,
+					     .lane = 1,
+					     .set = &set,
+					     .nset = 1,
+					     .source = "match 1" };
 static const struct lab_lane gray_lane[] = { { "gray", "x-mse-tag", "gray" }, { 0 } };
 static const struct lab_lane no_lane[] = { { 0 } };
 
-static const struct lab_pod pods_open[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, { 0 } };
+static const struct lab_pod pods_open[] = { { .ip = LAB_BASE },
+					    { .ip = LAB_GRAY, .lane = 1 },
+					    { 0 } };
 static const struct lab_pod pods_draining[] = {
-	{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .terminating = true }, { 0 },
+	{ .ip = LAB_BASE },
+	{ .ip = LAB_GRAY, .lane = 1, .terminating = true },
+	{ 0 },
 };
-static const struct lab_state open_state = { .pods = pods_open, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+static const struct lab_state open_state = { .pods = pods_open,
+					     .lanes = gray_lane,
+					     .entries = &entry,
+					     .nentries = 1 };
 /* as the builder writes a closed lane: its pods are there, to be left alone */
 static const struct lab_state closed_state = { .pods = pods_draining, .lanes = no_lane };
-static const struct lab_state drained_state = { .pods = pods_draining, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+static const struct lab_state drained_state = { .pods = pods_draining,
+						.lanes = gray_lane,
+						.entries = &entry,
+						.nentries = 1 };
 
 static int base, gray, gray2;
 
@@ -92,9 +108,12 @@ static void running_request_finishes(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		lab_publish(&open_state);
 		open_pair(LAB_BASE, base, &c, &b);
-		lab_send(c, "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n01234");
+		lab_send(
+			c,
+			"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n01234");
 		g = lab_accept_request(gray);
-		lab_expect(g, "POST / HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n01234");
+		lab_expect(g, "POST / HTTP/1.1\r\n" TAG
+			      "User-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n01234");
 		lab_publish(next[i]);
 		lab_send(c, "567");
 		lab_expect(g, "567");
@@ -161,9 +180,14 @@ static void draining_pod_behind_pipelined_base_requests(void **state)
 static void next_pod_takes_over(void **state)
 {
 	static const struct lab_pod pods[] = {
-		{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .terminating = true }, { .ip = GRAY2, .lane = 1 }, { 0 },
+		{ .ip = LAB_BASE },
+		{ .ip = LAB_GRAY, .lane = 1, .terminating = true },
+		{ .ip = GRAY2, .lane = 1 },
+		{ 0 },
 	};
-	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+	static const struct lab_state s = {
+		.pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1
+	};
 	int c, b, g = -1, g2 = -1;
 
 	(void)state;
@@ -184,9 +208,14 @@ static void next_pod_takes_over(void **state)
 static void draining_peer_gets_no_new_request(void **state)
 {
 	static const struct lab_pod pods[] = {
-		{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .terminating = true }, { .ip = GRAY2, .lane = 1 }, { 0 },
+		{ .ip = LAB_BASE },
+		{ .ip = LAB_GRAY, .lane = 1, .terminating = true },
+		{ .ip = GRAY2, .lane = 1 },
+		{ 0 },
 	};
-	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+	static const struct lab_state s = {
+		.pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1
+	};
 	int c, g, g2 = -1;
 
 	(void)state;
@@ -208,8 +237,12 @@ static void draining_peer_gets_no_new_request(void **state)
 /* The address is another pod's by now: what was bound before must not carry a request there. */
 static void address_of_a_new_pod(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .uid = 77 }, { 0 } };
-	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE },
+					       { .ip = LAB_GRAY, .lane = 1, .uid = 77 },
+					       { 0 } };
+	static const struct lab_state s = {
+		.pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1
+	};
 	int c, b, g = -1, g2 = -1;
 
 	(void)state;
@@ -229,9 +262,14 @@ static void address_of_a_new_pod(void **state)
 static void address_of_another_workload(void **state)
 {
 	static const struct lab_pod pods[] = {
-		{ .ip = LAB_BASE }, { .ip = GRAY2, .lane = 1 }, { .ip = LAB_GRAY, .lane = 1, .workload = 2 }, { 0 },
+		{ .ip = LAB_BASE },
+		{ .ip = GRAY2, .lane = 1 },
+		{ .ip = LAB_GRAY, .lane = 1, .workload = 2 },
+		{ 0 },
 	};
-	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+	static const struct lab_state s = {
+		.pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1
+	};
 	int c, b, g = -1, g2 = -1;
 
 	(void)state;
@@ -249,7 +287,9 @@ static void address_of_another_workload(void **state)
 /* A pod promoted from its lane to base, as at the end of a release: the same address, another lane. */
 static void promoted_pod_serves_base(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_BASE, .terminating = true }, { .ip = LAB_GRAY }, { 0 } };
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE, .terminating = true },
+					       { .ip = LAB_GRAY },
+					       { 0 } };
 	static const struct lab_state s = { .pods = pods, .lanes = gray_lane };
 	int c, g;
 	struct lw_flow f;
@@ -298,8 +338,12 @@ static void forgotten_workload_is_left_alone(void **state)
 /* Nor by the rules of another workload, which have the numbers that its own had. */
 static void forgotten_workload_has_no_rules(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_BASE2, .workload = 2 }, { .ip = GRAY2, .lane = 1, .workload = 2 }, { 0 } };
-	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1, .first = 2 };
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE2, .workload = 2 },
+					       { .ip = GRAY2, .lane = 1, .workload = 2 },
+					       { 0 } };
+	static const struct lab_state s = {
+		.pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1, .first = 2
+	};
 	int c, b, g = -1;
 	struct lw_flow f;
 
@@ -327,10 +371,17 @@ static void what_an_old_pod_sends_is_base(void **state)
 	};
 	/* not ready: it is the client here, and is to get no request */
 	static const struct lab_pod before[] = {
-		{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, { .ip = GRAY2, .lane = 1, .unready = true }, { 0 },
+		{ .ip = LAB_BASE },
+		{ .ip = LAB_GRAY, .lane = 1 },
+		{ .ip = GRAY2, .lane = 1, .unready = true },
+		{ 0 },
 	};
-	static const struct lab_state s = { .pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
-	static const struct lab_state s_before = { .pods = before, .lanes = gray_lane, .entries = &entry, .nentries = 1 };
+	static const struct lab_state s = {
+		.pods = pods, .lanes = gray_lane, .entries = &entry, .nentries = 1
+	};
+	static const struct lab_state s_before = {
+		.pods = before, .lanes = gray_lane, .entries = &entry, .nentries = 1
+	};
 	static const char plain[] = "GET /p HTTP/1.1\r\n\r\n";
 	struct lw_flow f;
 	int c, b, g = -1;

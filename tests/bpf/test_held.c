@@ -71,7 +71,8 @@ static void part_behind_one_that_is_gone(void **state)
 	lab_expect(c, OK(4, "gray"));
 	assert_true(lab_flow(c, &f));
 	close(g);
-	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; lab_has_upstream(f.ups[f.up].up); poll(NULL, 0, 1))
+	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;
+	     lab_has_upstream(f.ups[f.up].up); poll(NULL, 0, 1))
 		assert_true(lw_clock_ns() < until);
 	/* the last of it is freed by a worker of the kernel's, of which nobody tells: sooner there is less to see */
 	poll(NULL, 0, 300);
@@ -97,7 +98,10 @@ static char *second_head(void)
 {
 	char *head = malloc(HEAD_LEN + 1);
 
-	assert_int_equal(snprintf(head, HEAD_LEN + 1, "GET /s HTTP/1.1\r\nX: %0*d\r\nx-mse-tag: gray\r\n\r\n", HEAD_LEN - 41, 7), HEAD_LEN);
+	assert_int_equal(snprintf(head, HEAD_LEN + 1,
+				  "GET /s HTTP/1.1\r\nX: %0*d\r\nx-mse-tag: gray\r\n\r\n",
+				  HEAD_LEN - 41, 7),
+			 HEAD_LEN);
 	return head;
 }
 
@@ -108,12 +112,14 @@ static char *second_head(void)
  */
 static void full_within_a_head(bool punted)
 {
-	char *body = lab_noise(RING, 3), *got = malloc(2 * RING), *text = malloc(2 * RING), *second = second_head();
+	char *body = lab_noise(RING, 3), *got = malloc(2 * RING), *text = malloc(2 * RING),
+	     *second = second_head();
 	bool seen = false;
 
 	for (size_t n = RING / 2; n < RING; n += HEAD_LEN * 2 / 3) {
 		char head[128];
-		int c, b, g = -1, c2, b2, g2 = -1, len = snprintf(head, sizeof(head), POST "%06zu\r\n\r\n", n);
+		int c, b, g = -1, c2, b2, g2 = -1,
+			  len = snprintf(head, sizeof(head), POST "%06zu\r\n\r\n", n);
 		size_t first = (size_t)len + n, size = first + HEAD_LEN, sent;
 		ssize_t k;
 
@@ -186,12 +192,16 @@ static void full_within_a_head_behind_a_punted_one(void **state)
 /* Nothing that is held back, or was not, was steered: base requests of that kind are whole, whatever their sends look like. */
 static void full_within_a_head_behind_a_base_one(void **state)
 {
-	char *body = lab_noise(RING, 4), *got = malloc(2 * RING), *text = malloc(2 * RING), *second = malloc(HEAD_LEN + 1);
+	char *body = lab_noise(RING, 4), *got = malloc(2 * RING), *text = malloc(2 * RING),
+	     *second = malloc(HEAD_LEN + 1);
 
 	(void)state;
 	snprintf(second, HEAD_LEN + 1, "GET /s HTTP/1.1\r\nX: %0*d\r\n\r\n", HEAD_LEN - 24, 7);
 	for (size_t n = RING / 2; n < RING; n += HEAD_LEN * 2 / 3) {
-		int c, b, len = sprintf(text, "POST /p HTTP/1.1\r\nHost: w\r\nContent-Length: %06zu\r\n\r\n", n);
+		int c, b,
+			len = sprintf(
+				text,
+				"POST /p HTTP/1.1\r\nHost: w\r\nContent-Length: %06zu\r\n\r\n", n);
 		size_t first = (size_t)len + n;
 
 		memcpy(text + len, body, n);
@@ -278,7 +288,9 @@ static void rest_of_a_body_is_no_request(void **state)
 		close(g);
 		lab_wait_ups_ended(c);
 		/* one half of them when its row is no more, either */
-		for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS; turn % 2 && lab_has_upstream(f.ups[f.up].up); poll(NULL, 0, 1))
+		for (uint64_t until =
+			     lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;
+		     turn % 2 && lab_has_upstream(f.ups[f.up].up); poll(NULL, 0, 1))
 			assert_true(lw_clock_ns() < until);
 		if (at < n) {
 			/* from where a request seems to begin */
@@ -307,7 +319,8 @@ static void second_behind_one_that_is_bound(void **state)
 	lab_send(c, GRAY_REQUEST);
 	g = lab_accept_request(gray);
 	lab_expect(g, GRAY_TAGGED);
-	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;; poll(NULL, 0, 1)) {
+	for (uint64_t until = lw_clock_ns() + (uint64_t)lab_patience_ms(5000) * LW_NS_PER_MS;;
+	     poll(NULL, 0, 1)) {
 		assert_true(lab_flow(c, &f));
 		if (!f.punt)
 			break;

@@ -85,7 +85,8 @@ static void nobody_traces(void **state)
 
 static void what_is_told(void **state)
 {
-	static const char tagged[] = "POST /a/b?secret=1 HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 3\r\n\r\nabc";
+	static const char tagged[] =
+		"POST /a/b?secret=1 HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 3\r\n\r\nabc";
 	static const char entering[] = "GET / HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n";
 	uint64_t before = lw_clock_ns();
 	int c, b, g = -1;
@@ -146,21 +147,24 @@ static void what_is_told(void **state)
 /* Of each header its trace id; of several the first in the order of enum lw_header_id that has one. */
 static void trace_ids(void **state)
 {
-#define LONG_ID "TGVuZ3RoIGFzIHRoYXQgb2YgYSByZWFsIHN3OCB0cmFjZSBpZCwgZW5jb2RlZCBpbiBiYXNlNjQsIGFzIGl0IGNvbWVz"
+#define LONG_ID \
+	"TGVuZ3RoIGFzIHRoYXQgb2YgYSByZWFsIHN3OCB0cmFjZSBpZCwgZW5jb2RlZCBpbiBiYXNlNjQsIGFzIGl0IGNvbWVz"
 	static const struct {
 		const char *headers;
 		unsigned int header;
 		const char *id;
 	} cases[] = {
-		{ "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n", LW_HDR_TRACEPARENT,
-		  "4bf92f3577b34da6a3ce929d0e0e4736" },
+		{ "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n",
+		  LW_HDR_TRACEPARENT, "4bf92f3577b34da6a3ce929d0e0e4736" },
 		{ "b3: 0123456789abcdef-00f067aa0ba902b7-1\r\n", LW_HDR_B3, "0123456789abcdef" },
-		{ "X-B3-TraceId: 463ac35c9f6413ad48485a3953bb6124\r\n", LW_HDR_B3_TRACE_ID, "463ac35c9f6413ad48485a3953bb6124" },
+		{ "X-B3-TraceId: 463ac35c9f6413ad48485a3953bb6124\r\n", LW_HDR_B3_TRACE_ID,
+		  "463ac35c9f6413ad48485a3953bb6124" },
 		{ "sw8: 1-" LONG_ID "-YQ==-1-YQ==-YQ==-YQ==-YQ==\r\n", LW_HDR_SW8, LONG_ID },
-		{ "uber-trace-id: 4bf92f3577b34da6:1:0:1\r\n", LW_HDR_UBER_TRACE_ID, "4bf92f3577b34da6" },
-		{ "X-Request-Id: req-0001-0002\r\n", LW_HDR_REQUEST_ID, "req-0001-0002" },
-		{ "x-request-id: req-0001-0002\r\nb3: 0\r\nuber-trace-id: 4bf92f3577b34da6:1:0:1\r\n", LW_HDR_UBER_TRACE_ID,
+		{ "uber-trace-id: 4bf92f3577b34da6:1:0:1\r\n", LW_HDR_UBER_TRACE_ID,
 		  "4bf92f3577b34da6" },
+		{ "X-Request-Id: req-0001-0002\r\n", LW_HDR_REQUEST_ID, "req-0001-0002" },
+		{ "x-request-id: req-0001-0002\r\nb3: 0\r\nuber-trace-id: 4bf92f3577b34da6:1:0:1\r\n",
+		  LW_HDR_UBER_TRACE_ID, "4bf92f3577b34da6" },
 		{ "b3: 0\r\nx-request-id: short\r\n", 0, "" },
 	};
 	char req[1024], id[121];
@@ -201,8 +205,10 @@ static void which_trace_decides(void **state)
 	} cases[] = {
 		{ "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nx-request-id: req-0001-0002\r\n",
 		  LW_HDR_REQUEST_ID },
-		{ "x-request-id: another-one\r\nb3: 0123456789abcdef-00f067aa0ba902b7-1\r\n", LW_HDR_B3 },
-		{ "x-request-id: req-0001-0002\r\nb3: 0123456789abcdef-00f067aa0ba902b7-1\r\n", LW_HDR_REQUEST_ID },
+		{ "x-request-id: another-one\r\nb3: 0123456789abcdef-00f067aa0ba902b7-1\r\n",
+		  LW_HDR_B3 },
+		{ "x-request-id: req-0001-0002\r\nb3: 0123456789abcdef-00f067aa0ba902b7-1\r\n",
+		  LW_HDR_REQUEST_ID },
 	};
 	const struct lw_trace of_gray = { .lane = GRAY_LANE };
 	struct lw_trace_key keys[] = {
@@ -224,7 +230,8 @@ static void which_trace_decides(void **state)
 	}
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		snprintf(req, sizeof(req), "GET / HTTP/1.1\r\n%s\r\n", cases[i].headers);
-		snprintf(arrives, sizeof(arrives), "GET / HTTP/1.1\r\n" TAG "%s\r\n", cases[i].headers);
+		snprintf(arrives, sizeof(arrives), "GET / HTTP/1.1\r\n" TAG "%s\r\n",
+			 cases[i].headers);
 		lane_turn(c, gray, &g, req, arrives);
 		assert_int_equal(take(), 1);
 		assert_int_equal(last.evidence, LW_EVIDENCE_TRACE);
@@ -316,7 +323,8 @@ static void a_full_ring_loses(void **state)
 		gray_turn(c, gray, &g);
 	lost = lw_hops_lost(hops) - lost;
 	told = take();
-	print_message("%u requests: %u hops told, %u lost\n", (unsigned int)N, told, (unsigned int)lost);
+	print_message("%u requests: %u hops told, %u lost\n", (unsigned int)N, told,
+		      (unsigned int)lost);
 	assert_true(lost >= 500);
 	assert_int_equal(told + lost, N);
 	/* there is room again */

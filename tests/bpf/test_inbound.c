@@ -45,7 +45,11 @@ static struct lw_tuple tuple(void)
 	struct lw_tuple t = { .local_port = LAB_PORT, .peer_port = CLIENT_PORT };
 
 	assert_int_equal(lw_addr_parse(shape.v6 ? POD6 : POD, &t.local), 0);
-	assert_int_equal(lw_addr_parse(client_ip ? client_ip : shape.v6 ? CLIENT6 : CLIENT, &t.peer), 0);
+	assert_int_equal(lw_addr_parse(client_ip ? client_ip :
+				       shape.v6	 ? CLIENT6 :
+						   CLIENT,
+				       &t.peer),
+			 0);
 	return t;
 }
 
@@ -84,7 +88,8 @@ static size_t put16(uint8_t *at, unsigned int v)
 #define SYN 0x02
 
 /* One packet as a device has it; its bytes. */
-static size_t compose(uint8_t *in, size_t size, uint32_t seq, uint8_t flags, const void *payload, size_t n)
+static size_t compose(uint8_t *in, size_t size, uint32_t seq, uint8_t flags, const void *payload,
+		      size_t n)
 {
 	struct lw_tuple t = tuple();
 	size_t at = 12, tcp_len = 20 + (size_t)shape.tcp_options;
@@ -131,11 +136,14 @@ static size_t compose(uint8_t *in, size_t size, uint32_t seq, uint8_t flags, con
 static void packet(uint32_t seq, uint8_t flags, const void *payload, size_t n)
 {
 	static uint8_t in[32768], out[sizeof(in)];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_out = out, .data_size_out = sizeof(out));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_out = out,
+		    .data_size_out = sizeof(out));
 	size_t at = compose(in, sizeof(in), seq, flags, payload, n);
 
 	opts.data_size_in = (uint32_t)at;
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(lab_kern()->skel->progs.lw_to_pod), &opts), 0);
+	assert_int_equal(
+		bpf_prog_test_run_opts(bpf_program__fd(lab_kern()->skel->progs.lw_to_pod), &opts),
+		0);
 	assert_int_equal((int)opts.retval, -1);
 	assert_int_equal(opts.data_size_out, at);
 	assert_memory_equal(out, in, at);
@@ -177,8 +185,8 @@ static void expect_request_at(unsigned int n, unsigned int lane, uint32_t end, i
 	}
 	q = &in.last[(in.requests - 1) % LW_IN_REQUESTS];
 	if (in.state != LW_IN_FOLLOWED || in.requests != n || q->lane != lane || q->end != end) {
-		print_error("line %d: state %d, %u requests, the last in lane %d up to %u\n", line, in.state, in.requests,
-			    q->lane, q->end);
+		print_error("line %d: state %d, %u requests, the last in lane %d up to %u\n", line,
+			    in.state, in.requests, q->lane, q->end);
 		fail();
 	}
 }
@@ -209,8 +217,13 @@ static void whole_heads(void **state)
 static void of_any_shape(void **state)
 {
 	static const struct shape shapes[] = {
-		{ .tcp_options = 12 }, { .ip_options = 8, .tcp_options = 12 }, { .vlans = 1 },	  { .vlans = 2, .ip_options = 40 },
-		{ .v6 = true },	       { .v6 = true, .tcp_options = 20 },	 { .v6 = true, .vlans = 1 },
+		{ .tcp_options = 12 },
+		{ .ip_options = 8, .tcp_options = 12 },
+		{ .vlans = 1 },
+		{ .vlans = 2, .ip_options = 40 },
+		{ .v6 = true },
+		{ .v6 = true, .tcp_options = 20 },
+		{ .v6 = true, .vlans = 1 },
 	};
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
@@ -234,8 +247,10 @@ static void by_the_senders_pod(void **state)
 
 static void cut_anywhere(void **state)
 {
-	static const char head[] = "POST /x HTTP/1.1\r\nHost: a\r\nx-mse-tag: gray\r\nContent-Length: 5\r\n\r\n";
-	static const char stream[] = "POST /x HTTP/1.1\r\nHost: a\r\nx-mse-tag: gray\r\nContent-Length: 5\r\n\r\n12345" PLAIN;
+	static const char head[] =
+		"POST /x HTTP/1.1\r\nHost: a\r\nx-mse-tag: gray\r\nContent-Length: 5\r\n\r\n";
+	static const char stream[] =
+		"POST /x HTTP/1.1\r\nHost: a\r\nx-mse-tag: gray\r\nContent-Length: 5\r\n\r\n12345" PLAIN;
 	struct lw_tuple t;
 
 	for (size_t cut = 1; cut < N(stream); cut++) {
@@ -258,7 +273,8 @@ static void cut_anywhere(void **state)
 static void several_in_one(void **state)
 {
 	static const char two[] = PLAIN TAGGED;
-	static const char chunked[] = "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nGET /\r\n0\r\nT: 1\r\n\r\n" TAGGED;
+	static const char chunked[] =
+		"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nGET /\r\n0\r\nT: 1\r\n\r\n" TAGGED;
 
 	data(1, two, N(two));
 	expect_request(2, GRAY, 1 + (uint32_t)N(two));
@@ -290,7 +306,8 @@ static void long_heads(void **state)
 	/* longer than any head may be */
 	memset(text + 50, 'c', sizeof(text) - 50);
 	for (at = 0; at < sizeof(text); at += 1448)
-		data(1 + (uint32_t)at, text + at, sizeof(text) - at < 1448 ? sizeof(text) - at : 1448);
+		data(1 + (uint32_t)at, text + at,
+		     sizeof(text) - at < 1448 ? sizeof(text) - at : 1448);
 	expect_state(LW_IN_LOST);
 }
 
@@ -342,7 +359,8 @@ static void what_is_missing(void **state)
 static void no_http(void **state)
 {
 	static const char *const lost[] = {
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\nHost: a\n\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"GET / HTTP/1.1\nHost: a\n\n",
 		"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\n x: folded\r\n\r\n",
@@ -366,8 +384,12 @@ static void no_http(void **state)
 
 static void tags_that_contradict(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
-	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, { "blue", "x-mse-tag", "blue" }, {} };
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE },
+					       { .ip = LAB_GRAY, .lane = 1 },
+					       {} };
+	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" },
+						 { "blue", "x-mse-tag", "blue" },
+						 {} };
 	static const struct lab_state two = { .pods = pods, .lanes = lanes };
 	static const char both[] = "GET /x HTTP/1.1\r\nx-mse-tag: gray\r\nx-mse-tag: blue\r\n\r\n";
 	static const char unknown[] = "GET /x HTTP/1.1\r\nx-mse-tag: red\r\n\r\n";
@@ -411,7 +433,9 @@ static void tags_that_are_not_believed(void **state)
 /* The lane that a trace id is known to be of; -1: none. */
 static int trace_lane(unsigned int header, const char *id)
 {
-	struct lw_trace_key key = { .pod = tuple().local, .header = (__u8)header, .len = (__u8)strlen(id) };
+	struct lw_trace_key key = { .pod = tuple().local,
+				    .header = (__u8)header,
+				    .len = (__u8)strlen(id) };
 	struct lw_trace trace;
 
 	assert_in_range(strlen(id), 0, sizeof(key.id));
@@ -444,7 +468,8 @@ static void *send_all(void *arg)
 	if (pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus))
 		s->errors++;
 	for (int i = 0; i < ROUNDS; i++) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = s->in, .data_size_in = (uint32_t)s->n, .data_out = out,
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = s->in,
+			    .data_size_in = (uint32_t)s->n, .data_out = out,
 			    .data_size_out = sizeof(out));
 
 		snprintf(id, sizeof(id), "%08x", (unsigned int)i);
@@ -454,7 +479,8 @@ static void *send_all(void *arg)
 		__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
 		while (__atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < 2 * (i + 1))
 			sched_yield();
-		if (bpf_prog_test_run_opts(bpf_program__fd(lab_kern()->skel->progs.lw_to_pod), &opts))
+		if (bpf_prog_test_run_opts(bpf_program__fd(lab_kern()->skel->progs.lw_to_pod),
+					   &opts))
 			s->errors++;
 	}
 	return NULL;
@@ -462,7 +488,8 @@ static void *send_all(void *arg)
 
 static void two_lanes_at_once(void **state)
 {
-	static const char *const text[] = { HEAD_WITH_ID "\r\n", HEAD_WITH_ID "x-mse-tag: gray\r\n\r\n" };
+	static const char *const text[] = { HEAD_WITH_ID "\r\n",
+					    HEAD_WITH_ID "x-mse-tag: gray\r\n\r\n" };
 	struct sender s[2] = {};
 	struct lw_trace_key key = { .pod = tuple().local, .header = LW_HDR_REQUEST_ID, .len = 8 };
 	struct lw_trace trace;
@@ -506,18 +533,32 @@ static void traces(void **state)
 		unsigned int header;
 		const char *line, *id;
 	} known[] = {
-		{ LW_HDR_TRACEPARENT, "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		{ LW_HDR_TRACEPARENT,
+		  "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 		  "4bf92f3577b34da6a3ce929d0e0e4736" },
-		{ LW_HDR_B3, "b3: 80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90",
+		{ LW_HDR_B3,
+		  "b3: 80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90",
 		  "80f198ee56343ba864fe8b2a57d3eff7" },
 		{ LW_HDR_B3_TRACE_ID, "X-B3-TraceId: 463ac35c9f6413ad", "463ac35c9f6413ad" },
-		{ LW_HDR_SW8, "sw8: 1-TVlUUkFDRUlEMTIz-U0VHTUVOVA==-3-UFJPRA==-aW5z-L2E=-ZXhhbXBsZQ==", "TVlUUkFDRUlEMTIz" },
-		{ LW_HDR_UBER_TRACE_ID, "uber-trace-id: 6f1a2b3c4d5e6f70:1:0:1", "6f1a2b3c4d5e6f70" },
-		{ LW_HDR_REQUEST_ID, "X-Request-ID: 2f1f9a52-3b1d-4c8b-9a3e-2b9e5c1d7f00", "2f1f9a52-3b1d-4c8b-9a3e-2b9e5c1d7f00" },
+		{ LW_HDR_SW8,
+		  "sw8: 1-TVlUUkFDRUlEMTIz-U0VHTUVOVA==-3-UFJPRA==-aW5z-L2E=-ZXhhbXBsZQ==",
+		  "TVlUUkFDRUlEMTIz" },
+		{ LW_HDR_UBER_TRACE_ID, "uber-trace-id: 6f1a2b3c4d5e6f70:1:0:1",
+		  "6f1a2b3c4d5e6f70" },
+		{ LW_HDR_REQUEST_ID, "X-Request-ID: 2f1f9a52-3b1d-4c8b-9a3e-2b9e5c1d7f00",
+		  "2f1f9a52-3b1d-4c8b-9a3e-2b9e5c1d7f00" },
 	};
-	static const char *const none[] = { "b3: 0", "b3: d", "traceparent: 00", "traceparent: xxxx", "sw8: 1-", "x-request-id: 7",
-					    "traceparent: 00-00000000000000000000000000000000-0000000000000000-00",
-					    "X-B3-TraceId: 0000000000000000", "x-request-id: 00000000-0000-0000-0000-000000000000" };
+	static const char *const none[] = {
+		"b3: 0",
+		"b3: d",
+		"traceparent: 00",
+		"traceparent: xxxx",
+		"sw8: 1-",
+		"x-request-id: 7",
+		"traceparent: 00-00000000000000000000000000000000-0000000000000000-00",
+		"X-B3-TraceId: 0000000000000000",
+		"x-request-id: 00000000-0000-0000-0000-000000000000"
+	};
 	struct lw_trace_key key;
 	uint32_t seq = 1;
 
@@ -574,13 +615,19 @@ static void no_lane_no_reading(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(whole_heads, fresh),	 cmocka_unit_test_setup(of_any_shape, fresh),
-		cmocka_unit_test_setup(by_the_senders_pod, fresh), cmocka_unit_test_setup(cut_anywhere, fresh),
-		cmocka_unit_test_setup(several_in_one, fresh),	 cmocka_unit_test_setup(long_heads, fresh),
-		cmocka_unit_test_setup(what_comes_twice, fresh), cmocka_unit_test_setup(what_is_missing, fresh),
-		cmocka_unit_test_setup(no_http, fresh),		 cmocka_unit_test_setup(traces, fresh),
+		cmocka_unit_test_setup(whole_heads, fresh),
+		cmocka_unit_test_setup(of_any_shape, fresh),
+		cmocka_unit_test_setup(by_the_senders_pod, fresh),
+		cmocka_unit_test_setup(cut_anywhere, fresh),
+		cmocka_unit_test_setup(several_in_one, fresh),
+		cmocka_unit_test_setup(long_heads, fresh),
+		cmocka_unit_test_setup(what_comes_twice, fresh),
+		cmocka_unit_test_setup(what_is_missing, fresh),
+		cmocka_unit_test_setup(no_http, fresh),
+		cmocka_unit_test_setup(traces, fresh),
 		cmocka_unit_test_setup(two_lanes_at_once, fresh),
-		cmocka_unit_test_setup(long_trace_ids, fresh),	 cmocka_unit_test_setup(tags_that_contradict, fresh),
+		cmocka_unit_test_setup(long_trace_ids, fresh),
+		cmocka_unit_test_setup(tags_that_contradict, fresh),
 		cmocka_unit_test_setup(tags_that_are_not_believed, fresh),
 		cmocka_unit_test_setup(no_lane_no_reading, fresh),
 	};

@@ -21,17 +21,25 @@ static int base, gray, base4, gray4;
 
 static int setup(void **state)
 {
-	static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent", "xiaoming" };
+	static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent",
+						   "xiaoming" };
 	static const struct lw_rules_mod set = { "x-mse-tag", "gray" };
-	static const struct lw_rules_entry entry = { .conds = &cond, .nconds = 1, .lane = 1, .set = &set, .nset = 1 };
+	static const struct lw_rules_entry entry = {
+		.conds = &cond, .nconds = 1, .lane = 1, .set = &set, .nset = 1
+	};
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, { 0 } };
 	static const struct lab_pod pods[] = {
-		{ .ip = BASE6 }, { .ip = GRAY6, .lane = 1 },
+		{ .ip = BASE6 },
+		{ .ip = GRAY6, .lane = 1 },
 		/* of another workload, which has no rule: the tag alone counts there */
-		{ .ip = LAB_BASE, .workload = 2 }, { .ip = LAB_GRAY, .lane = 1, .workload = 2 }, { 0 },
+		{ .ip = LAB_BASE, .workload = 2 },
+		{ .ip = LAB_GRAY, .lane = 1, .workload = 2 },
+		{ 0 },
 	};
 	static const char *const vips[] = { VIP6, NULL };
-	static const struct lab_state s = { .pods = pods, .lanes = lanes, .entries = &entry, .nentries = 1, .vips = vips };
+	static const struct lab_state s = {
+		.pods = pods, .lanes = lanes, .entries = &entry, .nentries = 1, .vips = vips
+	};
 
 	(void)state;
 	lab_start(&(struct lab_options){ .state = &s });

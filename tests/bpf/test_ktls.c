@@ -36,7 +36,8 @@ static bool has_tls;
 
 static int setup(void **state)
 {
-	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(a);
 
@@ -61,7 +62,9 @@ static void need_tls(void)
 	if (has_tls)
 		return;
 	/* grep: 1 where it has read both files, and found nothing */
-	if (WEXITSTATUS(system("cd /; grep -qs /net/tls/tls.ko lib/modules/$(uname -r)/modules.builtin lib/modules/$(uname -r)/modules.dep")) == 1 ||
+	if (WEXITSTATUS(system(
+		    "cd /; grep -qs /net/tls/tls.ko lib/modules/$(uname -r)/modules.builtin lib/modules/$(uname -r)/modules.dep")) ==
+		    1 ||
 	    !system("zcat /proc/config.gz 2>/dev/null | grep -qx '# CONFIG_TLS is not set'"))
 		NOT_HERE("a kernel built without CONFIG_TLS");
 	SKIP_CASE("no TLS in this kernel, or its module cannot be loaded");
@@ -70,7 +73,9 @@ static void need_tls(void)
 /* A key a direction, known to both. False: the kernel has none for this socket; whoever wants one encrypts by itself then, as without CONFIG_TLS. */
 static bool has_key(int fd, int direction, unsigned char key)
 {
-	struct tls12_crypto_info_aes_gcm_128 info = { .info = { .version = TLS_1_2_VERSION, .cipher_type = TLS_CIPHER_AES_GCM_128 } };
+	struct tls12_crypto_info_aes_gcm_128 info = {
+		.info = { .version = TLS_1_2_VERSION, .cipher_type = TLS_CIPHER_AES_GCM_128 }
+	};
 
 	memset(info.key, key, sizeof(info.key));
 	return !setsockopt(fd, SOL_TLS, direction, &info, sizeof(info));
@@ -86,7 +91,8 @@ static bool may_use_tls(int fd)
 {
 	int r = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3);
 
-	assert_int_equal(r ? errno : 0, lw_kern_mode(lab_kern()) == LW_KERN_MODE_VERDICT ? ENOENT : 0);
+	assert_int_equal(r ? errno : 0,
+			 lw_kern_mode(lab_kern()) == LW_KERN_MODE_VERDICT ? ENOENT : 0);
 	return !r;
 }
 
@@ -189,7 +195,8 @@ static void records_before_the_key(void **state)
 	assert_true(has_key(b, TLS_TX, 2));
 	lab_send(b, "first");
 	/* is it there? */
-	assert_int_equal(poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, lab_patience_ms(5000)), 1);
+	assert_int_equal(
+		poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, lab_patience_ms(5000)), 1);
 	if (may_use_tls(c) && has_key(c, TLS_RX, 2)) {
 		lab_expect(c, "first");
 		lab_send(b, "second");
@@ -217,7 +224,8 @@ static void other_options(void **state)
 	assert_int_equal(setsockopt(c, IPPROTO_TCP, TCP_KEEPCNT, value, sizeof(*value)), 0);
 	assert_int_equal(setsockopt(c, IPPROTO_TCP, TCP_KEEPINTVL, value, sizeof(value)), 0);
 	for (int i = 0; i < 2; i++, got = 0) {
-		assert_int_equal(getsockopt(c, IPPROTO_TCP, i ? TCP_KEEPINTVL : TCP_KEEPCNT, &got, &len), 0);
+		assert_int_equal(
+			getsockopt(c, IPPROTO_TCP, i ? TCP_KEEPINTVL : TCP_KEEPCNT, &got, &len), 0);
 		assert_int_equal(got, 5);
 	}
 	assert_int_equal(setsockopt(c, IPPROTO_TCP, TCP_ULP, "none such", 9), -1);

@@ -22,18 +22,25 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct lab_lane lanes[] = {
-	{ "gray", "x-mse-tag", "gray" }, { "blue", "x-mse-tag", "blue" }, { "green", "x-env", "green" }, { 0 },
+	{ "gray", "x-mse-tag", "gray" },
+	{ "blue", "x-mse-tag", "blue" },
+	{ "green", "x-env", "green" },
+	{ 0 },
 };
 static const struct lab_pod pods[] = {
-	{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = GRAY_LANE }, { .ip = BLUE, .lane = BLUE_LANE },
-	{ .ip = GREEN, .lane = GREEN_LANE }, { 0 },
+	{ .ip = LAB_BASE },
+	{ .ip = LAB_GRAY, .lane = GRAY_LANE },
+	{ .ip = BLUE, .lane = BLUE_LANE },
+	{ .ip = GREEN, .lane = GREEN_LANE },
+	{ 0 },
 };
 
 static int base, gray, blue, blue2, green;
 
 static void publish(const struct lw_rules_entry *entries, size_t n)
 {
-	lab_publish(&(struct lab_state){ .pods = pods, .lanes = lanes, .entries = entries, .nentries = n });
+	lab_publish(&(struct lab_state){
+		.pods = pods, .lanes = lanes, .entries = entries, .nentries = n });
 }
 
 static int setup(void **state)
@@ -92,7 +99,8 @@ static void contradicting_tags_are_base(void **state)
 		"GET / HTTP/1.1\r\nx-mse-tag: gray\r\nx-env: green\r\n\r\n",
 		"GET / HTTP/1.1\r\nx-env: green\r\nx-mse-tag: blue\r\nx-mse-tag: blue\r\n\r\n",
 	};
-	static const char twice[] = "GET / HTTP/1.1\r\nx-mse-tag: gray\r\nx-mse-tag: gray\r\nx-env: other\r\n\r\n";
+	static const char twice[] =
+		"GET / HTTP/1.1\r\nx-mse-tag: gray\r\nx-mse-tag: gray\r\nx-env: other\r\n\r\n";
 	uint64_t before = lab_count_evidence(LW_EVIDENCE_AMBIGUOUS);
 	int c, b, g = -1;
 	struct lw_flow f;
@@ -119,7 +127,9 @@ static void contradicting_tags_are_base(void **state)
 static void evidence_has_an_order(void **state)
 {
 	static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "u", "1" };
-	static const struct lw_rules_entry to_gray = { .conds = &cond, .nconds = 1, .lane = GRAY_LANE };
+	static const struct lw_rules_entry to_gray = { .conds = &cond,
+						       .nconds = 1,
+						       .lane = GRAY_LANE };
 	int c, b, s = -1;
 	struct lw_flow f;
 
@@ -127,13 +137,15 @@ static void evidence_has_an_order(void **state)
 	publish(&to_gray, 1);
 	c = lab_connect_from(BLUE, LAB_BASE, LAB_PORT);
 	b = lab_accept(base, c);
-	lane_turn(c, blue, &s, "GET / HTTP/1.1\r\nu: 1\r\n\r\n", "GET / HTTP/1.1\r\nx-mse-tag:        blue\r\nu: 1\r\n\r\n");
+	lane_turn(c, blue, &s, "GET / HTTP/1.1\r\nu: 1\r\n\r\n",
+		  "GET / HTTP/1.1\r\nx-mse-tag:        blue\r\nu: 1\r\n\r\n");
 	assert_true(lab_flow(c, &f));
 	assert_int_equal(f.evidence, LW_EVIDENCE_POD);
 	assert_int_equal(f.header, LW_HDR_OTHER);
 	close(s);
 	s = -1;
-	lane_turn(c, green, &s, "GET / HTTP/1.1\r\nu: 1\r\nx-env: green\r\n\r\n", "GET / HTTP/1.1\r\nu: 1\r\nx-env: green\r\n\r\n");
+	lane_turn(c, green, &s, "GET / HTTP/1.1\r\nu: 1\r\nx-env: green\r\n\r\n",
+		  "GET / HTTP/1.1\r\nu: 1\r\nx-env: green\r\n\r\n");
 	assert_true(lab_flow(c, &f));
 	assert_int_equal(f.evidence, LW_EVIDENCE_TAG);
 	assert_int_equal(f.header, LW_HDR_TAG_FIRST + 1);
@@ -166,34 +178,49 @@ static void modifiers(void **state)
 	static const struct lw_rules_mod add[] = { { "X-Add", "more" } };
 	static const char *const remove[] = { "X-Gone", "Cookie" };
 	static const struct lw_rules_entry entry = {
-		.conds = &cond, .nconds = 1, .lane = GRAY_LANE, .set = set, .nset = 2, .add = add, .nadd = 1,
-		.remove = remove, .nremove = 2,
+		.conds = &cond,
+		.nconds = 1,
+		.lane = GRAY_LANE,
+		.set = set,
+		.nset = 2,
+		.add = add,
+		.nadd = 1,
+		.remove = remove,
+		.nremove = 2,
 	};
 #define PUT "x-mse-tag: gray\r\nX-Set: new\r\nX-Add:       more\r\n"
 	static const struct row rows[] = {
 		{ "GET / HTTP/1.1\r\nu: 1\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
 		/* at the start, in the middle, at the end of the head */
-		{ "GET / HTTP/1.1\r\nX-Gone: 1\r\nu: 1\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
-		{ "GET / HTTP/1.1\r\nu: 1\r\nX-Gone: 1\r\nB: c\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\nB: c\r\n\r\n" },
-		{ "GET / HTTP/1.1\r\nu: 1\r\nx-gone:\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
+		{ "GET / HTTP/1.1\r\nX-Gone: 1\r\nu: 1\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
+		{ "GET / HTTP/1.1\r\nu: 1\r\nX-Gone: 1\r\nB: c\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\nB: c\r\n\r\n" },
+		{ "GET / HTTP/1.1\r\nu: 1\r\nx-gone:\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
 		/* set replaces, whatever the case, however often it stands there */
 		{ "GET / HTTP/1.1\r\nx-set: old\r\nu: 1\r\nX-SET: older\r\nB: c\r\nX-Set:oldest\r\n\r\n",
 		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\nB: c\r\n\r\n" },
 		/* add stands beside what is there */
-		{ "GET / HTTP/1.1\r\nu: 1\r\nX-Add: one\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\nX-Add: one\r\n\r\n" },
+		{ "GET / HTTP/1.1\r\nu: 1\r\nX-Add: one\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\nX-Add: one\r\n\r\n" },
 		/* names that only begin or end like one */
 		{ "GET / HTTP/1.1\r\nX-Gone2: 1\r\nu: 1\r\nX-Gon: 1\r\nAX-Gone: 2\r\n\r\n",
 		  "GET / HTTP/1.1\r\n" PUT "X-Gone2: 1\r\nu: 1\r\nX-Gon: 1\r\nAX-Gone: 2\r\n\r\n" },
 		/* one after the other, and all kinds at once */
-		{ "GET / HTTP/1.1\r\nX-Gone: 1\r\nX-Gone: 2\r\nX-Gone: 3\r\nu: 1\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
+		{ "GET / HTTP/1.1\r\nX-Gone: 1\r\nX-Gone: 2\r\nX-Gone: 3\r\nu: 1\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
 		{ "POST /x HTTP/1.1\r\nCookie: a=b; c=d\r\nu: 1\r\nX-Gone:   spaces  \r\nContent-Length: 12\r\nX-Set: \r\n\r\nX-Gone: 1\r\n\r",
 		  "POST /x HTTP/1.1\r\n" PUT "u: 1\r\nContent-Length: 12\r\n\r\nX-Gone: 1\r\n\r" },
 		/* an empty tag, or one of no lane, makes way for the lane's own */
-		{ "GET / HTTP/1.1\r\nX-Mse-Tag:\r\nu: 1\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
-		{ "GET / HTTP/1.1\r\nu: 1\r\nx-mse-tag: red\r\n\r\n", "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
+		{ "GET / HTTP/1.1\r\nX-Mse-Tag:\r\nu: 1\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
+		{ "GET / HTTP/1.1\r\nu: 1\r\nx-mse-tag: red\r\n\r\n",
+		  "GET / HTTP/1.1\r\n" PUT "u: 1\r\n\r\n" },
 	};
 	static const char untouched[] = "GET / HTTP/1.1\r\nX-Gone: 1\r\nX-Set: old\r\nu: 2\r\n\r\n";
-	static const char tagged[] = "GET / HTTP/1.1\r\nX-Gone: 1\r\nX-Set: old\r\nu: 1\r\nx-mse-tag: gray\r\n\r\n";
+	static const char tagged[] =
+		"GET / HTTP/1.1\r\nX-Gone: 1\r\nX-Set: old\r\nu: 1\r\nx-mse-tag: gray\r\n\r\n";
 	int c, b, g = -1;
 
 	(void)state;
@@ -214,7 +241,11 @@ static void modifiers_on_a_long_head(void **state)
 	static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "u", "1" };
 	static const char *const remove[] = { "X-Gone" };
 	static const struct lw_rules_entry entry = {
-		.conds = &cond, .nconds = 1, .lane = GRAY_LANE, .remove = remove, .nremove = 1,
+		.conds = &cond,
+		.nconds = 1,
+		.lane = GRAY_LANE,
+		.remove = remove,
+		.nremove = 1,
 	};
 	char *req = calloc(1, 32768), *want = calloc(1, 32768), *p = req, *w = want;
 	int c, b, g = -1;
@@ -258,10 +289,22 @@ struct match_row {
 
 static void conditions_on_real_requests(void **state)
 {
-#define PATH(op, v) { LW_SUBJECT_PATH, op, NULL, v }
-#define QUERY(op, v) { LW_SUBJECT_QUERY, op, "q", v }
-#define COOKIE(op, v) { LW_SUBJECT_COOKIE, op, "user", v }
-#define HEADER(op, v) { LW_SUBJECT_HEADER, op, "X-H", v }
+#define PATH(op, v)                          \
+	{                                    \
+		LW_SUBJECT_PATH, op, NULL, v \
+	}
+#define QUERY(op, v)                         \
+	{                                    \
+		LW_SUBJECT_QUERY, op, "q", v \
+	}
+#define COOKIE(op, v)                            \
+	{                                        \
+		LW_SUBJECT_COOKIE, op, "user", v \
+	}
+#define HEADER(op, v)                           \
+	{                                       \
+		LW_SUBJECT_HEADER, op, "X-H", v \
+	}
 #define GET(target, fields) "GET " target " HTTP/1.1\r\n" fields "\r\n"
 	static const struct match_row rows[] = {
 		{ PATH(LW_OP_EXACT, "/a/b"), GET("/a/b", ""), true },
@@ -294,7 +337,9 @@ static void conditions_on_real_requests(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		const struct lw_rules_entry entry = { .conds = &rows[i].cond, .nconds = 1, .lane = GRAY_LANE };
+		const struct lw_rules_entry entry = { .conds = &rows[i].cond,
+						      .nconds = 1,
+						      .lane = GRAY_LANE };
 		int c, b, g = -1;
 		char want[256];
 
@@ -303,7 +348,8 @@ static void conditions_on_real_requests(void **state)
 		if (rows[i].holds) {
 			const char *fields = strstr(rows[i].request, "\r\n") + 2;
 
-			snprintf(want, sizeof(want), "%.*s%s%s", (int)(fields - rows[i].request), rows[i].request, TAG, fields);
+			snprintf(want, sizeof(want), "%.*s%s%s", (int)(fields - rows[i].request),
+				 rows[i].request, TAG, fields);
 			lane_turn(c, gray, &g, rows[i].request, want);
 		} else {
 			turn(c, b, rows[i].request, rows[i].request, OK(0, ""));
@@ -324,10 +370,12 @@ static void conditions_on_real_requests(void **state)
 static void several_matches(void **state)
 {
 	static const struct lw_rules_cond both[] = {
-		{ LW_SUBJECT_HEADER, LW_OP_EXACT, "u", "1" }, { LW_SUBJECT_PATH, LW_OP_PREFIX, NULL, "/in" },
+		{ LW_SUBJECT_HEADER, LW_OP_EXACT, "u", "1" },
+		{ LW_SUBJECT_PATH, LW_OP_PREFIX, NULL, "/in" },
 	};
 	static const struct lw_rules_cond one[] = { { LW_SUBJECT_HEADER, LW_OP_EXACT, "u", "1" } };
-	static const struct lw_rules_cond other[] = { { LW_SUBJECT_COOKIE, LW_OP_EXACT, "u", "2" } };
+	static const struct lw_rules_cond other[] = { { LW_SUBJECT_COOKIE, LW_OP_EXACT, "u",
+							"2" } };
 	static const struct lw_rules_entry entries[] = {
 		{ .conds = both, .nconds = 2, .lane = GRAY_LANE },
 		{ .conds = one, .nconds = 1, .lane = BLUE_LANE },
@@ -338,11 +386,14 @@ static void several_matches(void **state)
 	(void)state;
 	publish(entries, COUNT(entries));
 	open_pair(LAB_BASE, base, &c, &b);
-	lane_turn(c, gray, &g, "GET /in HTTP/1.1\r\nu: 1\r\n\r\n", "GET /in HTTP/1.1\r\n" TAG "u: 1\r\n\r\n");
-	lane_turn(c, blue, &bl, "GET /out HTTP/1.1\r\nu: 1\r\n\r\n", "GET /out HTTP/1.1\r\nx-mse-tag:        blue\r\nu: 1\r\n\r\n");
+	lane_turn(c, gray, &g, "GET /in HTTP/1.1\r\nu: 1\r\n\r\n",
+		  "GET /in HTTP/1.1\r\n" TAG "u: 1\r\n\r\n");
+	lane_turn(c, blue, &bl, "GET /out HTTP/1.1\r\nu: 1\r\n\r\n",
+		  "GET /out HTTP/1.1\r\nx-mse-tag:        blue\r\nu: 1\r\n\r\n");
 	lane_turn(c, green, &gr, "GET /in HTTP/1.1\r\nCookie: u=2\r\n\r\n",
 		  "GET /in HTTP/1.1\r\nx-env:   green\r\nCookie: u=2\r\n\r\n");
-	turn(c, b, "GET /in HTTP/1.1\r\nu: 2\r\n\r\n", "GET /in HTTP/1.1\r\nu: 2\r\n\r\n", OK(0, ""));
+	turn(c, b, "GET /in HTTP/1.1\r\nu: 2\r\n\r\n", "GET /in HTTP/1.1\r\nu: 2\r\n\r\n",
+	     OK(0, ""));
 	close(c);
 	close(b);
 	close(g);
@@ -400,8 +451,10 @@ static void local_pods_first(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(locals); i++) {
 		const struct lab_pod some[] = {
-			{ .ip = LAB_BASE }, { .ip = BLUE, .lane = BLUE_LANE, .local = locals[i] == 31 },
-			{ .ip = BLUE2, .lane = BLUE_LANE, .local = locals[i] == 32 }, { 0 },
+			{ .ip = LAB_BASE },
+			{ .ip = BLUE, .lane = BLUE_LANE, .local = locals[i] == 31 },
+			{ .ip = BLUE2, .lane = BLUE_LANE, .local = locals[i] == 32 },
+			{ 0 },
 		};
 		int seen[2] = { 0, 0 };
 
@@ -447,26 +500,37 @@ static void turn_anew(int c, int listener, int *g, const char *request)
 static void upstream_sockets_run_out(void **state)
 {
 	static const struct lab_lane many[] = {
-		{ "l1", "t", "1" }, { "l2", "t", "2" }, { "l3", "t", "3" }, { "l4", "t", "4" }, { "l5", "t", "5" }, { 0 },
+		{ "l1", "t", "1" }, { "l2", "t", "2" }, { "l3", "t", "3" },
+		{ "l4", "t", "4" }, { "l5", "t", "5" }, { 0 },
 	};
 	static const struct lab_pod some[] = {
-		{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, { .ip = BLUE, .lane = 2 }, { .ip = BLUE2, .lane = 3 },
-		{ .ip = GREEN, .lane = 4 }, { .ip = "127.0.0.51", .lane = 5 }, { 0 },
+		{ .ip = LAB_BASE },
+		{ .ip = LAB_GRAY, .lane = 1 },
+		{ .ip = BLUE, .lane = 2 },
+		{ .ip = BLUE2, .lane = 3 },
+		{ .ip = GREEN, .lane = 4 },
+		{ .ip = "127.0.0.51", .lane = 5 },
+		{ 0 },
 	};
-	const int fifth = lab_listen("127.0.0.51"), listeners[] = { base, gray, blue, blue2, green, fifth };
+	const int fifth = lab_listen("127.0.0.51"),
+		  listeners[] = { base, gray, blue, blue2, green, fifth };
 	int c, own, s[] = { -1, -1, -1, -1, -1, -1 };
 
 	(void)state;
 	lab_publish(&(struct lab_state){ .pods = some, .lanes = many });
 	open_pair(LAB_GRAY, gray, &c, &own);
 	for (int turns = 0; turns < 3; turns++) {
-		turn(c, own, "GET / HTTP/1.1\r\nt: 1\r\n\r\n", "GET / HTTP/1.1\r\nt: 1\r\n\r\n", OK(0, ""));
+		turn(c, own, "GET / HTTP/1.1\r\nt: 1\r\n\r\n", "GET / HTTP/1.1\r\nt: 1\r\n\r\n",
+		     OK(0, ""));
 		for (int i = 0; i < 6; i++) {
 			char req[64];
 
 			if (i == 1)
 				continue;
-			(void)snprintf(req, sizeof(req), i ? "GET / HTTP/1.1\r\nt: %d\r\n\r\n" : "GET / HTTP/1.1\r\n\r\n", i);
+			(void)snprintf(req, sizeof(req),
+				       i ? "GET / HTTP/1.1\r\nt: %d\r\n\r\n" :
+					   "GET / HTTP/1.1\r\n\r\n",
+				       i);
 			turn_anew(c, listeners[i], &s[i], req);
 		}
 		lab_expect_nothing(own);

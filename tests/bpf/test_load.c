@@ -63,7 +63,8 @@ static void load_each(struct bpf_object *(*open)(void), const char *what, const 
 		int r;
 
 		assert_non_null(obj);
-		bpf_object__for_each_program(p, obj) {
+		bpf_object__for_each_program(p, obj)
+		{
 			bpf_program__set_autoload(p, at == i);
 			if (at++ == i)
 				one = p;
@@ -74,7 +75,8 @@ static void load_each(struct bpf_object *(*open)(void), const char *what, const 
 			break;
 		}
 		if (!fentry && bpf_program__expected_attach_type(one) == BPF_TRACE_FENTRY) {
-			printf("n/a: %s, for fentry, which this kernel has not, or lets nobody use\n", bpf_program__name(one));
+			printf("n/a: %s, for fentry, which this kernel has not, or lets nobody use\n",
+			       bpf_program__name(one));
 			bpf_object__close(obj);
 			continue;
 		}
@@ -91,7 +93,8 @@ static void load_each(struct bpf_object *(*open)(void), const char *what, const 
 			size_t len = strlen(log);
 
 			bad += !optional;
-			fprintf(stderr, "%s: %s does not load. The end of the log:\n%s\n", what, bpf_program__name(one),
+			fprintf(stderr, "%s: %s does not load. The end of the log:\n%s\n", what,
+				bpf_program__name(one),
 				log + (len > LOG_SHOWN ? len - LOG_SHOWN : 0));
 		} else if (verified(one) > most) {
 			most = verified(one);
@@ -100,7 +103,8 @@ static void load_each(struct bpf_object *(*open)(void), const char *what, const 
 		bpf_object__close(obj);
 	}
 	free(log);
-	printf("%s: %zu programs; the verifier follows most of %s, %u instructions\n", what, n, most_of, most);
+	printf("%s: %zu programs; the verifier follows most of %s, %u instructions\n", what, n,
+	       most_of, most);
 	assert_true(n > 0);
 	assert_int_equal(bad, 0);
 	assert_true(!choices || chosen);

@@ -51,7 +51,8 @@ static pid_t move_in(int sock)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
-		if (!prctl(PR_SET_PDEATHSIG, SIGKILL) && !setns(fd, CLONE_NEWNET) && write(told[1], "", 1) == 1)
+		if (!prctl(PR_SET_PDEATHSIG, SIGKILL) && !setns(fd, CLONE_NEWNET) &&
+		    write(told[1], "", 1) == 1)
 			for (;;)
 				pause();
 		_exit(1);

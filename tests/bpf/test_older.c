@@ -32,7 +32,8 @@ static pid_t pod;
 /* A connection of the pod's to itself; says so with a byte. */
 static void pod_child(int out)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 	socklen_t len = sizeof(sa);
 	int l, c;
@@ -42,7 +43,8 @@ static void pod_child(int out)
 	l = socket(AF_INET, SOCK_STREAM, 0);
 	c = socket(AF_INET, SOCK_STREAM, 0);
 	if (ioctl(c, SIOCSIFFLAGS, &lo) || bind(l, (struct sockaddr *)&sa, len) || listen(l, 1) ||
-	    getsockname(l, (struct sockaddr *)&sa, &len) || connect(c, (struct sockaddr *)&sa, len) || accept(l, NULL, NULL) < 0 ||
+	    getsockname(l, (struct sockaddr *)&sa, &len) ||
+	    connect(c, (struct sockaddr *)&sa, len) || accept(l, NULL, NULL) < 0 ||
 	    write(out, "", 1) != 1)
 		_exit(1);
 	for (;;)

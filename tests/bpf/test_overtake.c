@@ -43,7 +43,8 @@ static void open_gray(int *c, int *b, int *g)
 	const struct lw_config *conf = lab_kern()->config;
 	uint64_t until = patience();
 
-	while (lw_clock_ns() - __atomic_load_n(&conf->heartbeat_ns, __ATOMIC_ACQUIRE) > conf->heartbeat_max_ns / 2)
+	while (lw_clock_ns() - __atomic_load_n(&conf->heartbeat_ns, __ATOMIC_ACQUIRE) >
+	       conf->heartbeat_max_ns / 2)
 		a_little_later(until);
 	open_pair(LAB_BASE, base, c, b);
 	*g = -1;
@@ -64,7 +65,9 @@ static uint64_t upstream_address(int c)
 	struct lw_far far;
 
 	assert_true(lab_flow(c, &f));
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_fars), &f.ups[f.up & (LW_FLOW_UPS - 1)].up, &far), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_fars),
+					     &f.ups[f.up & (LW_FLOW_UPS - 1)].up, &far),
+			 0);
 	return far.up_sk;
 }
 
@@ -86,7 +89,8 @@ static bool final_response_comes_early(size_t size)
 	/* what is yet to be sent of a request keeps memory by: TCP is quick then with what comes (tcp_rcv_established(), sk_forward_alloc) */
 	u = lab_upstream(c);
 	assert_int_equal(setsockopt(u, SOL_SOCKET, SO_MAX_PACING_RATE, &slow, sizeof(slow)), 0);
-	snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", (int)size);
+	snprintf(head, sizeof(head),
+		 "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", (int)size);
 	lab_send(c, head);
 	lab_expect(g, head);
 	lab_send_n(c, body, size);
@@ -228,7 +232,9 @@ static bool is_answered(int c)
 	struct lw_up up;
 
 	assert_true(lab_flow(c, &f));
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_ups), &f.ups[f.up & (LW_FLOW_UPS - 1)].up, &up), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(lab_kern()->skel->maps.lw_ups),
+					     &f.ups[f.up & (LW_FLOW_UPS - 1)].up, &up),
+			 0);
 	return up.req_seq == up.resp_seq;
 }
 
@@ -310,7 +316,7 @@ static void what_has_been_read_waits_no_more(void **state)
 		let_go(&client);
 		joined(&client);
 		/* it never sleeps: the turn is to come as soon as the last byte is there */
-		for (ssize_t k; n < sizeof(text) - 1; n += k > 0 ? (size_t)k : 0) {
+		for (ssize_t k; n<sizeof(text) - 1; n += k> 0 ? (size_t)k : 0) {
 			k = recv(c, got + n, sizeof(text) - 1 - n, MSG_DONTWAIT);
 			assert_true(lw_clock_ns() < until);
 		}

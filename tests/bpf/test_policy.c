@@ -39,7 +39,8 @@ static void send_refused(int c, const char *text)
 static void closed_and_unreachable_is_answered_503(void **state)
 {
 	static const char *const reqs[] = {
-		GRAY_REQUEST, "HEAD / HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n",
+		GRAY_REQUEST,
+		"HEAD / HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n",
 		"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello",
 	};
 
@@ -93,7 +94,8 @@ static void closed_and_unreachable_takes_the_body(void **state)
 /* An agent that takes what it is handed: so much waits there that it has not written to the pod, and no more. */
 static void what_waits_in_the_agent_is_bounded(void **state)
 {
-	static const char head[] = "PUT / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 100000000\r\n\r\n";
+	static const char head[] =
+		"PUT / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 100000000\r\n\r\n";
 	enum { PIECE = 1 << 20, WRITTEN = 8 * PIECE };
 	struct lw_bind_args args = { .seq = 1, .bytes = WRITTEN };
 	struct lw_punt first;
@@ -108,7 +110,10 @@ static void what_waits_in_the_agent_is_bounded(void **state)
 	for (uint32_t key = 0; key < 2; key++) {
 		uint64_t fd = (uint64_t)agent[0];
 
-		assert_int_equal(bpf_map_update_elem(bpf_map__fd(lab_kern()->skel->maps.lw_punt_sock), &key, &fd, BPF_ANY), 0);
+		assert_int_equal(
+			bpf_map_update_elem(bpf_map__fd(lab_kern()->skel->maps.lw_punt_sock), &key,
+					    &fd, BPF_ANY),
+			0);
 	}
 	open_pair(LAB_BASE, base, &c, &b);
 	lab_kern()->config->heartbeat_ns = lw_clock_ns();
@@ -121,7 +126,9 @@ static void what_waits_in_the_agent_is_bounded(void **state)
 		sent += (size_t)n;
 		/* not all of it, so that the rest comes to the agent as well */
 		if (sent == LW_PUNT_MAX_BYTES - PIECE)
-			assert_int_equal(lw_kern_call(lab_kern()->skel->progs.lw_bind, &args, sizeof(args)), 1);
+			assert_int_equal(
+				lw_kern_call(lab_kern()->skel->progs.lw_bind, &args, sizeof(args)),
+				1);
 	}
 	assert_int_equal(errno, EACCES);
 	/* the head is there, too */
@@ -136,8 +143,10 @@ static void what_waits_in_the_agent_is_bounded(void **state)
 
 static void closed_without_an_agent_refuses_the_send(void **state)
 {
-	static const char post_head[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\n";
-	static const char post[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello";
+	static const char post_head[] =
+		"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\n";
+	static const char post[] =
+		"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello";
 	static const char chunked[] =
 		"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel";
 	static const char *const refused[] = { GRAY_REQUEST, post, post_head, chunked };
@@ -178,8 +187,11 @@ static void closed_refuses_base_requests_to_a_gray_peer(void **state)
 
 static void open_and_unreachable_falls_back(void **state)
 {
-	static const char head[] = "POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n";
-	static const char at_base[] = "POST / HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n0123456789";
+	static const char head[] =
+		"POST / HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n";
+	static const char at_base[] =
+		"POST / HTTP/1.1\r\n" TAG
+		"User-Agent: xiaoming\r\nContent-Length: 10\r\n\r\n0123456789";
 	int c, b, b2[LW_FLOW_UPS + 1];
 
 	(void)state;
@@ -249,7 +261,8 @@ static void open_with_an_agent_just_killed_follows_the_peer(void **state)
 		assert_true(lab_flow(c, &f));
 		assert_int_equal(f.route, LW_ROUTE_PEER);
 		assert_true(f.reason == LW_REASON_REDIRECT || f.reason == LW_REASON_AGENT_STALE);
-		assert_int_equal(lab_count(LW_REASON_AGENT_STALE) + lab_count(LW_REASON_REDIRECT), i);
+		assert_int_equal(lab_count(LW_REASON_AGENT_STALE) + lab_count(LW_REASON_REDIRECT),
+				 i);
 		assert_int_equal(lab_count(LW_REASON_POOL_EMPTY), 0);
 		assert_int_equal(lab_count(LW_REASON_OK), ok);
 	}
@@ -262,7 +275,9 @@ static void open_with_an_agent_just_killed_follows_the_peer(void **state)
 /* Who connects to a ClusterIP for which nobody else has an answer, so long after the agent's last sign of life: 1, a base pod. */
 static int is_given_a_pod(uint64_t age_ns)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(LAB_VIP_PORT),
+				 .sin_addr.s_addr = inet_addr(LAB_VIP) };
 	int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0;
 
 	lab_kern()->config->heartbeat_ns = lw_clock_ns() - age_ns;
@@ -275,7 +290,9 @@ static int is_given_a_pod(uint64_t age_ns)
 
 static void service_without_an_agent(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE },
+					       { .ip = LAB_GRAY, .lane = 1 },
+					       {} };
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
 	static const char *const vips[] = { LAB_VIP, NULL };
 	struct lab_state s = { .pods = pods, .lanes = lanes, .vips = vips };
@@ -296,7 +313,9 @@ static void service_without_an_agent(void **state)
 /* A client of the ClusterIP, whose pod the node chooses. Returns that pod's end of the connection. *ret_node: for close(). */
 static int node_chooses(int *ret_node, int *ret_client)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(LAB_VIP_PORT), .sin_addr.s_addr = inet_addr(LAB_VIP) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(LAB_VIP_PORT),
+				 .sin_addr.s_addr = inet_addr(LAB_VIP) };
 	int one = 1;
 
 	*ret_node = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -313,8 +332,12 @@ static int node_chooses(int *ret_node, int *ret_client)
  */
 static void pod_nobody_knows(bool closed)
 {
-	static const struct lab_pod unready[] = { { .ip = LAB_BASE, .unready = true }, { .ip = LAB_GRAY, .lane = 1 }, {} };
-	static const struct lab_pod ready[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
+	static const struct lab_pod unready[] = { { .ip = LAB_BASE, .unready = true },
+						  { .ip = LAB_GRAY, .lane = 1 },
+						  {} };
+	static const struct lab_pod ready[] = { { .ip = LAB_BASE },
+						{ .ip = LAB_GRAY, .lane = 1 },
+						{} };
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
 	static const char *const vips[] = { LAB_VIP, NULL };
 	struct lab_state s = { .pods = unready, .lanes = lanes, .vips = vips, .unpinned = true };
@@ -352,8 +375,12 @@ static void pod_that_nobody_knows_when_closed(void **state)
 /* Likewise chosen by the node, where there are no canaries: the peer is base's. */
 static void pod_that_is_base_whichever_it_is(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_BASE, .unready = true }, { .ip = LAB_GRAY, .lane = 1, .unready = true }, {} };
-	static const struct lab_pod ready[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, {} };
+	static const struct lab_pod pods[] = { { .ip = LAB_BASE, .unready = true },
+					       { .ip = LAB_GRAY, .lane = 1, .unready = true },
+					       {} };
+	static const struct lab_pod ready[] = { { .ip = LAB_BASE },
+						{ .ip = LAB_GRAY, .lane = 1 },
+						{} };
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
 	static const char *const vips[] = { LAB_VIP, NULL };
 	struct lab_state s = { .pods = pods, .lanes = lanes, .vips = vips, .unpinned = true };
@@ -374,7 +401,8 @@ static void pod_that_is_base_whichever_it_is(void **state)
 /* A step that replaces all pods: they are the lane's, and base's. Base needs nobody for what its own peer serves. */
 static void pods_of_a_lane_that_serve_base(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_GRAY, .lane = 1, .base_too = true }, {} };
+	static const struct lab_pod pods[] = { { .ip = LAB_GRAY, .lane = 1, .base_too = true },
+					       {} };
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
 	static const struct lab_state s = { .pods = pods, .lanes = lanes };
 	struct lw_flow f;
@@ -395,7 +423,9 @@ static void pods_of_a_lane_that_serve_base(void **state)
 /* A Service has pods of two workloads, and counts as the first one's: the other's canary gets no base request of its clients either. */
 static void canary_of_another_workload(void **state)
 {
-	static const struct lab_pod pods[] = { { .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .workload = LAB_WORKLOAD + 1 }, {} };
+	static const struct lab_pod pods[] = {
+		{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .workload = LAB_WORKLOAD + 1 }, {}
+	};
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, {} };
 	static const struct lab_state s = { .pods = pods, .lanes = lanes };
 	struct lw_dest_key own = {}, other = {};
@@ -459,7 +489,8 @@ static void no_endpoint_is_base_when_closed(void **state)
 static void no_endpoint_is_base_without_an_agent(void **state)
 {
 	(void)state;
-	no_gray_pod(&(struct lab_options){ .no_gray = true, .fail_closed = true, .no_agent = true });
+	no_gray_pod(
+		&(struct lab_options){ .no_gray = true, .fail_closed = true, .no_agent = true });
 }
 
 /* Connected to the gray pod before it stopped being ready: it gets nothing more, tagged or not. */
@@ -491,9 +522,11 @@ int main(void)
 		cmocka_unit_test_teardown(closed_and_unreachable_takes_the_body, lab_teardown),
 		cmocka_unit_test_teardown(what_waits_in_the_agent_is_bounded, lab_teardown),
 		cmocka_unit_test_teardown(closed_without_an_agent_refuses_the_send, lab_teardown),
-		cmocka_unit_test_teardown(closed_refuses_base_requests_to_a_gray_peer, lab_teardown),
+		cmocka_unit_test_teardown(closed_refuses_base_requests_to_a_gray_peer,
+					  lab_teardown),
 		cmocka_unit_test_teardown(open_and_unreachable_falls_back, lab_teardown),
-		cmocka_unit_test_teardown(open_with_an_agent_just_killed_follows_the_peer, lab_teardown),
+		cmocka_unit_test_teardown(open_with_an_agent_just_killed_follows_the_peer,
+					  lab_teardown),
 		cmocka_unit_test_teardown(open_without_an_agent_follows_the_peer, lab_teardown),
 		cmocka_unit_test_teardown(service_without_an_agent, lab_teardown),
 		cmocka_unit_test_teardown(pod_that_nobody_knows, lab_teardown),

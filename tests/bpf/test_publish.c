@@ -27,18 +27,40 @@
 static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, { 0 } };
 static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "u", "1" };
 static const struct lw_rules_mod set_a = { "x-v", "a" }, set_b = { "x-v", "b" };
-static const struct lw_rules_entry entry_a = { .conds = &cond, .nconds = 1, .lane = 1, .set = &set_a, .nset = 1, .source = "a" };
-static const struct lw_rules_entry entry_b = { .conds = &cond, .nconds = 1, .lane = 1, .set = &set_b, .nset = 1, .source = "b" };
+static const struct lw_rules_entry entry_a = { .conds = &cond,
+					       .nconds = 1,
+					       .lane = 1,
+					       .set = &set_a,
+					       .nset = 1,
+					       .source = "a" };
+static const struct lw_rules_entry entry_b = { .conds = &cond,
+					       .nconds = 1,
+					       .lane = 1,
+					       .set = &set_b,
+					       .nset = 1,
+					       .source = "b" };
 static const struct lab_pod pods_a[] = {
-	{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1 }, { .ip = GRAY2, .lane = 1, .terminating = true }, { 0 },
+	{ .ip = LAB_BASE },
+	{ .ip = LAB_GRAY, .lane = 1 },
+	{ .ip = GRAY2, .lane = 1, .terminating = true },
+	{ 0 },
 };
 static const struct lab_pod pods_b[] = {
-	{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = 1, .terminating = true }, { .ip = GRAY2, .lane = 1 }, { 0 },
+	{ .ip = LAB_BASE },
+	{ .ip = LAB_GRAY, .lane = 1, .terminating = true },
+	{ .ip = GRAY2, .lane = 1 },
+	{ 0 },
 };
 static const struct lab_pod pods_less[] = { { .ip = LAB_BASE }, { 0 } };
 /* In state a the rule says x-v: a and the lane is the first gray pod; in b likewise with b and the second. */
-static const struct lab_state state_a = { .pods = pods_a, .lanes = lanes, .entries = &entry_a, .nentries = 1 };
-static const struct lab_state state_b = { .pods = pods_b, .lanes = lanes, .entries = &entry_b, .nentries = 1 };
+static const struct lab_state state_a = { .pods = pods_a,
+					  .lanes = lanes,
+					  .entries = &entry_a,
+					  .nentries = 1 };
+static const struct lab_state state_b = { .pods = pods_b,
+					  .lanes = lanes,
+					  .entries = &entry_b,
+					  .nentries = 1 };
 static const struct lab_state state_less = { .pods = pods_less };
 
 static int base, gray[2];
@@ -98,7 +120,8 @@ static void expect_slot(uint32_t slot, const struct lab_state *s)
 		for (size_t i = 0; i < lw_image_rows(image, t); i++) {
 			memcpy(key, lw_image_key(image, t, i), info->key_size);
 			memcpy(key + info->slot_offset, &slot, sizeof(slot));
-			assert_int_equal(bpf_map_lookup_elem(lw_kern_map_fd(lab_kern(), t), key, value), 0);
+			assert_int_equal(
+				bpf_map_lookup_elem(lw_kern_map_fd(lab_kern(), t), key, value), 0);
 			assert_memory_equal(value, lw_image_value(image, t, i), info->value_size);
 		}
 		free(value);
@@ -109,7 +132,8 @@ static void expect_slot(uint32_t slot, const struct lab_state *s)
 static void maps_equal_the_image(void **state)
 {
 	static const struct lab_state *const order[] = {
-		&state_a, &state_b, &state_less, &state_a, &state_a, &state_less, &state_less, &state_b,
+		&state_a, &state_b,    &state_less, &state_a,
+		&state_a, &state_less, &state_less, &state_b,
 	};
 	const struct lab_state *before = NULL;
 	uint64_t gen = lw_kern_generation(lab_kern());
@@ -156,9 +180,14 @@ static void failed_publish_keeps_the_old_state(void **state)
 {
 	static const enum lw_table_id full[] = { LW_TABLE_LANES, LW_TABLE_TAGS };
 	static const struct lab_lane more[] = {
-		{ "gray", "x-mse-tag", "gray" }, { "l2", "x-mse-tag", "2" }, { "l3", "x-mse-tag", "3" }, { 0 },
+		{ "gray", "x-mse-tag", "gray" },
+		{ "l2", "x-mse-tag", "2" },
+		{ "l3", "x-mse-tag", "3" },
+		{ 0 },
 	};
-	static const struct lab_state too_big = { .pods = pods_b, .lanes = more, .entries = &entry_b, .nentries = 1 };
+	static const struct lab_state too_big = {
+		.pods = pods_b, .lanes = more, .entries = &entry_b, .nentries = 1
+	};
 	uint64_t gen;
 	uint32_t slot;
 	int c, b, g = -1;
@@ -190,8 +219,9 @@ static void failed_publish_keeps_the_old_state(void **state)
 			assert_true(lw_kern_publish(lab_kern(), image) < 0);
 			assert_int_equal(lw_kern_generation(lab_kern()), gen);
 			expect_slot(slot, &state_a);
-			lane_turn(c, gray[0], &g, "GET / HTTP/1.1\r\nu: 1\r\n\r\n",
-				  "GET / HTTP/1.1\r\nx-mse-tag: gray\r\nx-v:        a\r\nu: 1\r\n\r\n");
+			lane_turn(
+				c, gray[0], &g, "GET / HTTP/1.1\r\nu: 1\r\n\r\n",
+				"GET / HTTP/1.1\r\nx-mse-tag: gray\r\nx-v:        a\r\nu: 1\r\n\r\n");
 		}
 		while (n-- > 0) {
 			memcpy(key + info->key_size - sizeof(n), &n, sizeof(n));
@@ -229,7 +259,9 @@ static void *serve(void *arg)
 {
 	static const char *const mark[] = { "\r\nx-v:        a\r\n", "\r\nx-v:        b\r\n" };
 	struct servers *s = arg;
-	struct pollfd p[512] = { { gray[0], POLLIN, 0 }, { gray[1], POLLIN, 0 }, { base, POLLIN, 0 } };
+	struct pollfd p[512] = { { gray[0], POLLIN, 0 },
+				 { gray[1], POLLIN, 0 },
+				 { base, POLLIN, 0 } };
 	int pod[512] = { 0, 1, 2 };
 	nfds_t n = 3;
 
@@ -245,7 +277,8 @@ static void *serve(void *arg)
 			if (i < 3) {
 				if (n < COUNT(p)) {
 					pod[n] = pod[i];
-					p[n++] = (struct pollfd){ accept(p[i].fd, NULL, NULL), POLLIN, 0 };
+					p[n++] = (struct pollfd){ accept(p[i].fd, NULL, NULL),
+								  POLLIN, 0 };
 					p[n - 1].revents = 0;
 				}
 				continue;
@@ -262,7 +295,8 @@ static void *serve(void *arg)
 				i--;
 				continue;
 			}
-			if (pod[i] == 2 || !strstr(req, mark[pod[i]]) || strstr(req, mark[!pod[i]]) || !strstr(req, "\r\n\r\n"))
+			if (pod[i] == 2 || !strstr(req, mark[pod[i]]) ||
+			    strstr(req, mark[!pod[i]]) || !strstr(req, "\r\n\r\n"))
 				s->wrong++;
 			else
 				s->right[pod[i]]++;
@@ -294,7 +328,8 @@ static void *alternate(void *arg)
 /* Which rule and which pod: both of the same state, or a request carries one's mark to the other's pod. */
 static void no_decision_sees_a_mix(void **state)
 {
-	struct publishing p = { .left = ALTERNATIONS, .images = { lab_image(&state_b), lab_image(&state_a) } };
+	struct publishing p = { .left = ALTERNATIONS,
+				.images = { lab_image(&state_b), lab_image(&state_a) } };
 	struct servers s = { 0 };
 	pthread_t server, writer;
 	int c[4], turns = 0;
@@ -319,7 +354,8 @@ static void no_decision_sees_a_mix(void **state)
 	s.stop = true;
 	pthread_join(server, NULL);
 	lab_kern()->config->heartbeat_max_ns = patience;
-	print_message("%d states, %d requests: %d and %d\n", ALTERNATIONS, turns, s.right[0], s.right[1]);
+	print_message("%d states, %d requests: %d and %d\n", ALTERNATIONS, turns, s.right[0],
+		      s.right[1]);
 	assert_int_equal(s.wrong, 0);
 	assert_int_equal(s.right[0] + s.right[1], turns);
 	assert_true(s.right[0] > 0);
@@ -333,7 +369,8 @@ static void no_decision_sees_a_mix(void **state)
 #define WORKLOADS 1000
 #define PODS 10
 
-static char *append(char *p, const char *end, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static char *append(char *p, const char *end, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 static char *append(char *p, const char *end, const char *format, ...)
 {
 	va_list ap;
@@ -347,14 +384,15 @@ static char *append(char *p, const char *end, const char *format, ...)
 
 static char *rollout(char *p, const char *end, int w, int step)
 {
-	return append(p, end,
-		      "---\n{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: w%d},"
-		      " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: w%d}, strategy: {canary: {"
-		      " trafficRoutings: [{service: w%d}], steps: [{matches: [{headers: [{name: user, value: me}]}]},"
-		      " {matches: [{headers: [{name: user, value: you}]}]}]}}},"
-		      " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		      " canaryStatus: {currentStepIndex: %d, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}\n",
-		      w, w, w, step);
+	return append(
+		p, end,
+		"---\n{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: w%d},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: w%d}, strategy: {canary: {"
+		" trafficRoutings: [{service: w%d}], steps: [{matches: [{headers: [{name: user, value: me}]}]},"
+		" {matches: [{headers: [{name: user, value: you}]}]}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		" canaryStatus: {currentStepIndex: %d, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}\n",
+		w, w, w, step);
 }
 
 static void measure(struct lw_state_builder *builder, struct lw_model *model, const char *what)
@@ -373,7 +411,8 @@ static void measure(struct lw_state_builder *builder, struct lw_model *model, co
 	assert_int_equal(lw_image_rows(image, LW_TABLE_WORKLOADS), WORKLOADS);
 	assert_int_equal(lw_image_rows(image, LW_TABLE_PODS), WORKLOADS * PODS);
 	assert_int_equal(rows_of_slot(LW_TABLE_PODS, slot_in_force()), WORKLOADS * PODS);
-	print_message("%s: built in %.1f ms, in force after %.1f ms more\n", what, (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6);
+	print_message("%s: built in %.1f ms, in force after %.1f ms more\n", what,
+		      (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6);
 	lw_image_free(&image);
 }
 
@@ -390,20 +429,22 @@ static void thousand_workloads(void **state)
 	assert_int_equal(lw_state_builder_new(&options, &builder), 0);
 	for (int w = 0; w < WORKLOADS; w++) {
 		p = rollout(p, end, w, 1);
-		p = append(p, end,
-			   "---\n{apiVersion: v1, kind: Service, metadata: {name: w%d}, spec: {selector: {app: w%d},"
-			   " clusterIPs: [10.%d.%d.1], ports: [{port: 80, targetPort: 8080}]}}\n",
-			   w, w, 200 + w / 256, w % 256);
+		p = append(
+			p, end,
+			"---\n{apiVersion: v1, kind: Service, metadata: {name: w%d}, spec: {selector: {app: w%d},"
+			" clusterIPs: [10.%d.%d.1], ports: [{port: 80, targetPort: 8080}]}}\n",
+			w, w, 200 + w / 256, w % 256);
 		for (int k = 0; k < PODS; k++) {
 			const char *hash = k ? "old" : "new";
 
-			p = append(p, end,
-				   "---\n{apiVersion: v1, kind: Pod, metadata: {name: w%d-%d, uid: u-%d-%d,"
-				   " labels: {app: w%d, pod-template-hash: %s},"
-				   " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: w%d-%s, controller: true}]},"
-				   " spec: {nodeName: n1, containers: [{ports: [{name: http, containerPort: 8080}]}]},"
-				   " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: 10.%d.%d.%d}]}}\n",
-				   w, k, w, k, w, hash, w, hash, w / 256, w % 256, k + 10);
+			p = append(
+				p, end,
+				"---\n{apiVersion: v1, kind: Pod, metadata: {name: w%d-%d, uid: u-%d-%d,"
+				" labels: {app: w%d, pod-template-hash: %s},"
+				" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: w%d-%s, controller: true}]},"
+				" spec: {nodeName: n1, containers: [{ports: [{name: http, containerPort: 8080}]}]},"
+				" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: 10.%d.%d.%d}]}}\n",
+				w, k, w, k, w, hash, w, hash, w / 256, w % 256, k + 10);
 		}
 	}
 	lw_test_load(model, yaml, NULL);

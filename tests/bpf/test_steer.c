@@ -81,7 +81,8 @@ static void requests_alternate_on_one_connection(void **state)
 
 static void tagged_request_goes_as_it_is(void **state)
 {
-	static const char *const spellings[] = { "x-mse-tag: gray", "X-Mse-Tag:gray", "X-MSE-TAG: \t gray  " };
+	static const char *const spellings[] = { "x-mse-tag: gray", "X-Mse-Tag:gray",
+						 "X-MSE-TAG: \t gray  " };
 	int c, b, g = -1;
 
 	(void)state;
@@ -106,10 +107,14 @@ static void tagged_request_goes_as_it_is(void **state)
 static void other_values_are_base(void **state)
 {
 	static const char *const reqs[] = {
-		"GET / HTTP/1.1\r\nx-mse-tag: blue\r\n\r\n", "GET / HTTP/1.1\r\nx-mse-tag: grayer\r\n\r\n",
-		"GET / HTTP/1.1\r\nx-mse-tag:\r\n\r\n", "GET / HTTP/1.1\r\nx-mse-tags: gray\r\n\r\n",
-		"GET / HTTP/1.1\r\nx-mse-ta: gray\r\n\r\n", "GET / HTTP/1.1\r\nUser-Agent: xiaoming2\r\n\r\n",
-		"GET / HTTP/1.1\r\nUser-Agent: Xiaoming\r\n\r\n", "GET / HTTP/1.1\r\nUser-Agen: xiaoming\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-mse-tag: blue\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-mse-tag: grayer\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-mse-tag:\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-mse-tags: gray\r\n\r\n",
+		"GET / HTTP/1.1\r\nx-mse-ta: gray\r\n\r\n",
+		"GET / HTTP/1.1\r\nUser-Agent: xiaoming2\r\n\r\n",
+		"GET / HTTP/1.1\r\nUser-Agent: Xiaoming\r\n\r\n",
+		"GET / HTTP/1.1\r\nUser-Agen: xiaoming\r\n\r\n",
 		"GET / HTTP/1.1\r\nA: User-Agent: xiaoming\r\n\r\n",
 		/* the first header of a name decides */
 		"GET / HTTP/1.1\r\nUser-Agent: x\r\nUser-Agent: xiaoming\r\n\r\n",
@@ -131,7 +136,8 @@ static void other_values_are_base(void **state)
 /* Whatever a test left behind is gone before the next: a failure stays its own. */
 static void untagged_leaves_the_gray_pod(void **state)
 {
-	int c = lab_connect(LAB_GRAY, LAB_PORT), g = lab_accept(gray, c), b, base2 = lab_listen(LAB_BASE2);
+	int c = lab_connect(LAB_GRAY, LAB_PORT), g = lab_accept(gray, c), b,
+	    base2 = lab_listen(LAB_BASE2);
 	struct lw_flow f;
 
 	(void)state;
@@ -202,26 +208,34 @@ struct exchange {
 	const char *request, *at_gray, *response;
 };
 
-
 /* Every kind of framing, through the gray pod; after each the connection still knows where it is. */
 static void framing_through_gray(void **state)
 {
 	static const struct exchange ex[] = {
 		{ "POST /p HTTP/1.1\r\nUser-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello",
-		  "POST /p HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello", OK(2, "ok") },
+		  "POST /p HTTP/1.1\r\n" TAG
+		  "User-Agent: xiaoming\r\nContent-Length: 5\r\n\r\nhello",
+		  OK(2, "ok") },
 		{ "POST /p HTTP/1.1\r\nUser-Agent: xiaoming\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=\"b\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nT: 1\r\nU: GET / HTTP/1.1\r\n\r\n",
-		  "POST /p HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=\"b\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nT: 1\r\nU: GET / HTTP/1.1\r\n\r\n",
+		  "POST /p HTTP/1.1\r\n" TAG
+		  "User-Agent: xiaoming\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=\"b\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nT: 1\r\nU: GET / HTTP/1.1\r\n\r\n",
 		  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n" },
-		{ "HEAD /h HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "HEAD /h HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		{ "HEAD /h HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "HEAD /h HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
 		  "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" },
-		{ "GET /n HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "GET /n HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		{ "GET /n HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET /n HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
 		  "HTTP/1.1 204 No Content\r\n\r\n" },
-		{ "GET /m HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "GET /m HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		{ "GET /m HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET /m HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
 		  "HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n" },
-		{ "GET /e HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", "GET /e HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
-		  "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK(3, "end") },
+		{ "GET /e HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET /e HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n",
+		  "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK(
+			  3, "end") },
 		{ "GET /0 HTTP/1.0\r\nUser-Agent: xiaoming\r\nConnection: keep-alive\r\n\r\n",
-		  "GET /0 HTTP/1.0\r\n" TAG "User-Agent: xiaoming\r\nConnection: keep-alive\r\n\r\n",
+		  "GET /0 HTTP/1.0\r\n" TAG
+		  "User-Agent: xiaoming\r\nConnection: keep-alive\r\n\r\n",
 		  "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx" },
 	};
 	int c, b, g = -1;
@@ -291,7 +305,8 @@ static void heads_in_pieces(void **state)
 /* A head of n bytes with the wanted header at its end. */
 static char *long_head(size_t n)
 {
-	static const char start[] = "GET / HTTP/1.1\r\nX: ", end[] = "\r\nUser-Agent: xiaoming\r\n\r\n";
+	static const char start[] = "GET / HTTP/1.1\r\nX: ",
+			  end[] = "\r\nUser-Agent: xiaoming\r\n\r\n";
 	char *h = malloc(n + 1);
 
 	memset(h, 'a', n);
@@ -302,7 +317,8 @@ static char *long_head(size_t n)
 
 static void heads_up_to_16k(void **state)
 {
-	static const size_t sizes[] = { 100, 1023, 1024, 2047, 2048, 2049, 4096, 8191, 16000, 16383, 16384 };
+	static const size_t sizes[] = { 100,  1023, 1024,  2047,  2048, 2049,
+					4096, 8191, 16000, 16383, 16384 };
 	int c, b, g = -1;
 
 	(void)state;
@@ -334,20 +350,29 @@ static void doubt_is_opaque(void **state)
 		const char *bytes;
 		unsigned int reason;
 	} rows[] = {
-		{ "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nContent-Length: 0x1\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nContent-Length:\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.1\r\nContent-Length: 9999999999999999999\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "GET / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nContent-Length: 9999999999999999999\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nA: b\n\r\n", LW_REASON_OPAQUE_MALFORMED },
 		{ "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", LW_REASON_OPAQUE_MALFORMED },
@@ -361,12 +386,16 @@ static void doubt_is_opaque(void **state)
 		{ "\x16\x03\x01\x02", LW_REASON_OPAQUE_NOT_HTTP },
 		{ "*1\r\n$4\r\nPING\r\n", LW_REASON_OPAQUE_NOT_HTTP },
 		{ "\r\nGET / HTTP/1.1\r\n\r\n", LW_REASON_OPAQUE_NOT_HTTP },
-		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", LW_REASON_OPAQUE_MALFORMED },
-		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello", LW_REASON_OPAQUE_MALFORMED },
-		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello", LW_REASON_OPAQUE_MALFORMED },
+		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello",
+		  LW_REASON_OPAQUE_MALFORMED },
+		{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello",
+		  LW_REASON_OPAQUE_MALFORMED },
 		{ "CONNECT a:1 HTTP/1.1\r\n\r\n", LW_REASON_OPAQUE_UPGRADE },
 		/* one line more than are kept, and it might contradict them */
-		{ "GET / HTTP/1.1\r\n" TAGS_8 TAGS_8 TAGS_8 TAGS_8 TAG "\r\n", LW_REASON_OPAQUE_MALFORMED },
+		{ "GET / HTTP/1.1\r\n" TAGS_8 TAGS_8 TAGS_8 TAGS_8 TAG "\r\n",
+		  LW_REASON_OPAQUE_MALFORMED },
 	};
 
 	(void)state;
@@ -381,7 +410,8 @@ static void doubt_is_opaque(void **state)
 		/* now, not because of what follows */
 		assert_true(lab_flow(c, &f));
 		if (!(f.flags & LW_FLOW_OPAQUE) || f.reason != rows[i].reason)
-			print_error("row %zu '%s': flags %x reason %u\n", i, rows[i].bytes, f.flags, f.reason);
+			print_error("row %zu '%s': flags %x reason %u\n", i, rows[i].bytes, f.flags,
+				    f.reason);
 		assert_true(f.flags & LW_FLOW_OPAQUE);
 		assert_int_equal(f.reason, rows[i].reason);
 		assert_int_equal(lab_count(rows[i].reason), before + 1);
@@ -448,7 +478,9 @@ static void the_agent_is_told_to_end(void **state)
 	assert_int_equal(setsockopt(gray, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
 	open_pair(LAB_BASE, base, &c, &b);
 	gray_turn(c, gray, &g);
-	len = (size_t)snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", BODY);
+	len = (size_t)snprintf(head, sizeof(head),
+			       "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n",
+			       BODY);
 	memcpy(request, head, len);
 	memset(request + len, 'x', BODY);
 	len += BODY;
@@ -573,9 +605,12 @@ static void upgrade_stays_on_its_route(void **state)
 
 	(void)state;
 	open_pair(LAB_BASE, base, &c, &b);
-	lab_send(c, "GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	lab_send(
+		c,
+		"GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 	g = lab_accept_request(gray);
-	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG
+		      "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 	lab_send(g, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi");
 	lab_expect(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi");
 	lab_send(c, "GE");
@@ -593,9 +628,12 @@ static void upgrade_stays_on_its_route(void **state)
 	/* refused: an ordinary response, an ordinary connection */
 	g = -1;
 	open_pair(LAB_BASE, base, &c, &b);
-	lab_send(c, "GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	lab_send(
+		c,
+		"GET /ws HTTP/1.1\r\nUser-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 	g = lab_accept_request(gray);
-	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	lab_expect(g, "GET /ws HTTP/1.1\r\n" TAG
+		      "User-Agent: xiaoming\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 	lab_send(g, OK(2, "no"));
 	lab_expect(c, OK(2, "no"));
 	base_turn(c, b);
@@ -607,8 +645,10 @@ static void upgrade_stays_on_its_route(void **state)
 /* Another protocol may say what looks like a request, even one of base: it is for who speaks that protocol. */
 static void request_in_a_tunnel(void **state)
 {
-	static const char upgrade[] = "GET /ws HTTP/1.1\r\nx-mse-tag: gray\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-	static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+	static const char upgrade[] =
+		"GET /ws HTTP/1.1\r\nx-mse-tag: gray\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+	static const char switching[] =
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
 	uint64_t before = lab_count(LW_REASON_OPAQUE_RESPONSE);
 	struct lw_flow f;
 	int c, b, g = -1;
@@ -698,7 +738,8 @@ static void end_of_file_behind_many_bytes(void **state)
 			lab_expect(c, "HTTP/1.1 200 OK\r\n\r\n");
 			if (sizes[i] > 60000)
 				pump(g, c, body, sizes[i] - 60000);
-			lab_send_n(g, body + (sizes[i] > 60000 ? sizes[i] - 60000 : 0), sizes[i] > 60000 ? 60000 : sizes[i]);
+			lab_send_n(g, body + (sizes[i] > 60000 ? sizes[i] - 60000 : 0),
+				   sizes[i] > 60000 ? 60000 : sizes[i]);
 			close(g);
 			char *got = malloc(60000);
 
@@ -733,12 +774,16 @@ static void end_of_file_in_another_process(void **state)
 		close(b);
 		close(g);
 		do {
-			n = poll(&p, 1, lab_patience_ms(10000)) == 1 ? recv(c, buf, sizeof(buf), 0) : 0;
+			n = poll(&p, 1, lab_patience_ms(10000)) == 1 ?
+				    recv(c, buf, sizeof(buf), 0) :
+				    0;
 			sum += n > 0 ? n : 0;
 		} while (n > 0);
 		if (!n && !p.revents)
 			_exit(3);
-		_exit(sum != sizeof("HTTP/1.1 200 OK\r\n\r\nall of it") - 1 ? 2 : n < 0 && errno == ECONNABORTED);
+		_exit(sum != sizeof("HTTP/1.1 200 OK\r\n\r\nall of it") - 1 ?
+			      2 :
+			      n < 0 && errno == ECONNABORTED);
 	}
 	close(c);
 	lab_send(g, "HTTP/1.1 200 OK\r\n\r\nall of it");
@@ -779,19 +824,30 @@ static void announced_close_ends_the_connection(void **state)
 		bool closes;
 		const char *request, *tagged;
 	} rows[] = {
-		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true, GRAY_REQUEST, GRAY_TAGGED },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nconnection: x, Close\r\n\r\nok", true, GRAY_REQUEST, GRAY_TAGGED },
-		{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true, GRAY_REQUEST, GRAY_TAGGED },
-		{ "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", false, GRAY_REQUEST, GRAY_TAGGED },
-		{ "HTTP/1.1 200 OK\r\nConnection: closed\r\nContent-Length: 2\r\n\r\nok", false, GRAY_REQUEST, GRAY_TAGGED },
-		{ "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", false, GRAY_REQUEST, GRAY_TAGGED },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, "GET / HTTP/1.0\r\nUser-Agent: xiaoming\r\n\r\n",
+		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true,
+		  GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nconnection: x, Close\r\n\r\nok", true,
+		  GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true, GRAY_REQUEST,
+		  GRAY_TAGGED },
+		{ "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", false,
+		  GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nConnection: closed\r\nContent-Length: 2\r\n\r\nok", false,
+		  GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", false,
+		  GRAY_REQUEST, GRAY_TAGGED },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true,
+		  "GET / HTTP/1.0\r\nUser-Agent: xiaoming\r\n\r\n",
 		  "GET / HTTP/1.0\r\n" TAG "User-Agent: xiaoming\r\n\r\n" },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, "GET / HTTP/1.1\r\nConnection: close\r\nUser-Agent: xiaoming\r\n\r\n",
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true,
+		  "GET / HTTP/1.1\r\nConnection: close\r\nUser-Agent: xiaoming\r\n\r\n",
 		  "GET / HTTP/1.1\r\n" TAG "Connection: close\r\nUser-Agent: xiaoming\r\n\r\n" },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false, "GET / HTTP/1.0\r\nConnection: keep-alive\r\nUser-Agent: xiaoming\r\n\r\n",
-		  "GET / HTTP/1.0\r\n" TAG "Connection: keep-alive\r\nUser-Agent: xiaoming\r\n\r\n" },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false, "GET / HTTP/1.1\r\nX: close\r\nUser-Agent: xiaoming\r\n\r\n",
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false,
+		  "GET / HTTP/1.0\r\nConnection: keep-alive\r\nUser-Agent: xiaoming\r\n\r\n",
+		  "GET / HTTP/1.0\r\n" TAG
+		  "Connection: keep-alive\r\nUser-Agent: xiaoming\r\n\r\n" },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false,
+		  "GET / HTTP/1.1\r\nX: close\r\nUser-Agent: xiaoming\r\n\r\n",
 		  "GET / HTTP/1.1\r\n" TAG "X: close\r\nUser-Agent: xiaoming\r\n\r\n" },
 	};
 
@@ -894,7 +950,9 @@ static void sends_of_all_sizes_after_a_split_head(void **state)
 	open_pair(LAB_BASE, base, &c, &b);
 	for (size_t cut = 1; cut < 600; cut += 37) {
 		for (size_t piece = 1; piece < 600; piece += 113) {
-			size_t n = (size_t)snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nContent-Length: 500\r\nX: %0550d\r\n\r\n", 1);
+			size_t n = (size_t)snprintf(
+				head, sizeof(head),
+				"POST / HTTP/1.1\r\nContent-Length: 500\r\nX: %0550d\r\n\r\n", 1);
 
 			lab_send_n(c, head, cut);
 			lab_send_n(c, head + cut, n - cut);
@@ -994,7 +1052,8 @@ static void surplus_ends_its_connection(void **state)
  */
 static void full_upstream_socket_gets_no_head(void **state)
 {
-	static const char head[] = "POST /p HTTP/1.1\r\nHost: w\r\nx-mse-tag: gray\r\nContent-Length: 3000000\r\n\r\n";
+	static const char head[] =
+		"POST /p HTTP/1.1\r\nHost: w\r\nx-mse-tag: gray\r\nContent-Length: 3000000\r\n\r\n";
 	char *body = lab_noise(3000000, 7);
 	int c, b, g = -1, next = -1, up, small = 4096, middle = 100000;
 
@@ -1010,7 +1069,8 @@ static void full_upstream_socket_gets_no_head(void **state)
 	up = lab_upstream(c);
 	assert_int_equal(setsockopt(up, SOL_SOCKET, SO_SNDBUF, &middle, sizeof(middle)), 0);
 	close(up);
-	assert_int_equal(send(c, GRAY_REQUEST, strlen(GRAY_REQUEST), MSG_DONTWAIT), strlen(GRAY_REQUEST));
+	assert_int_equal(send(c, GRAY_REQUEST, strlen(GRAY_REQUEST), MSG_DONTWAIT),
+			 strlen(GRAY_REQUEST));
 	next = lab_accept_request(gray);
 	lab_expect(next, GRAY_TAGGED);
 	lab_send(next, OK(4, "gray"));
@@ -1059,7 +1119,8 @@ static void element_of_another(void **state)
 /* Likewise that of a connection, to which the agent gives an upstream socket as it ends: who has it now does not use that one. */
 static void upstream_socket_of_another(void **state)
 {
-	int fd = bpf_map__fd(lab_kern()->skel->maps.lw_flows), c[2], b[2], g[2] = { -1, -1 }, other = -1;
+	int fd = bpf_map__fd(lab_kern()->skel->maps.lw_flows), c[2], b[2], g[2] = { -1, -1 },
+	    other = -1;
 	uint64_t down;
 	socklen_t len = sizeof(down);
 	struct lw_flow f[2];
@@ -1119,7 +1180,8 @@ static void pump(int c, int s, const char *data, size_t n)
 	while (in < n) {
 		ssize_t k;
 
-		while (out < n && (k = send(c, data + out, n - out > 300000 ? 300000 : n - out, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
+		while (out < n && (k = send(c, data + out, n - out > 300000 ? 300000 : n - out,
+					    MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
 			out += (size_t)k;
 		k = recv(s, got + in, n - in > 70000 ? 70000 : n - in, out < n ? MSG_DONTWAIT : 0);
 		if (k > 0)
@@ -1149,7 +1211,8 @@ static void big_bodies_in_part(void **state)
 		lab_expect(c, OK(0, ""));
 		gray_turn(c, gray, &g);
 
-		snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", N);
+		snprintf(head, sizeof(head),
+			 "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: %d\r\n\r\n", N);
 		lab_send(c, head);
 		lab_expect(g, head);
 		pump(c, g, body, N);
@@ -1195,7 +1258,8 @@ static void many_chunks(void **state)
 	gray_turn(c, gray, &g);
 	for (int i = 0; i < 2; i++) {
 		static const char plain[] = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-		static const char tagged[] = "POST / HTTP/1.1\r\nx-mse-tag: gray\r\nTransfer-Encoding: chunked\r\n\r\n";
+		static const char tagged[] =
+			"POST / HTTP/1.1\r\nx-mse-tag: gray\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 		lab_send(c, plain);
 		lab_expect(b, plain);
@@ -1230,7 +1294,8 @@ static void answers_do_not_mix(void **state)
 		char req[128], want[160];
 
 		snprintf(req, sizeof(req), "GET /%d HTTP/1.1\r\nUser-Agent: xiaoming\r\n\r\n", i);
-		snprintf(want, sizeof(want), "GET /%d HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n", i);
+		snprintf(want, sizeof(want),
+			 "GET /%d HTTP/1.1\r\n" TAG "User-Agent: xiaoming\r\n\r\n", i);
 		lab_send(c[i], req);
 		g[i] = lab_accept_request(gray);
 		lab_expect(g[i], want);
@@ -1335,7 +1400,8 @@ static void ended_socket_of_the_pool_is_passed_over(void **state)
 
 static void begin_a_body(int *c, int *b, int *g)
 {
-	static const char half[] = "PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 8\r\n\r\nhalf";
+	static const char half[] =
+		"PUT / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 8\r\n\r\nhalf";
 
 	*g = -1;
 	open_pair(LAB_BASE, base, c, b);

@@ -22,10 +22,15 @@
 #define MEMBER "baggage:        x-mse-tag=gray\r\n"
 #define B "baggage: "
 
-static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, { "blue", "x-mse-tag", "blue" }, { 0 } };
+static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" },
+					 { "blue", "x-mse-tag", "blue" },
+					 { 0 } };
 static const struct lab_pod pods[] = {
-	{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = GRAY_LANE }, { .ip = BLUE, .lane = BLUE_LANE },
-	{ .ip = GATEWAY, .workload = 2, .untrusted = true }, { 0 },
+	{ .ip = LAB_BASE },
+	{ .ip = LAB_GRAY, .lane = GRAY_LANE },
+	{ .ip = BLUE, .lane = BLUE_LANE },
+	{ .ip = GATEWAY, .workload = 2, .untrusted = true },
+	{ 0 },
 };
 static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "u", "1" };
 static const struct lw_rules_entry plain_entry = { .conds = &cond, .nconds = 1, .lane = GRAY_LANE };
@@ -34,7 +39,8 @@ static int blue;
 
 static void publish(bool baggage, const struct lw_rules_entry *entry)
 {
-	lab_publish(&(struct lab_state){ .pods = pods, .lanes = lanes, .entries = entry, .nentries = 1, .baggage = baggage });
+	lab_publish(&(struct lab_state){
+		.pods = pods, .lanes = lanes, .entries = entry, .nentries = 1, .baggage = baggage });
 }
 
 static int setup(void **state)
@@ -78,32 +84,43 @@ static void baggage(void **state)
 		/* entering, with no baggage, with some, in several lines */
 		{ LINE "u: 1\r\n\r\n", LINE TAG MEMBER "u: 1\r\n\r\n" },
 		{ LINE "u: 1\r\n" B "a=1\r\n\r\n", LINE TAG MEMBER "u: 1\r\n" B "a=1\r\n\r\n" },
-		{ LINE B "a=1\r\nu: 1\r\nBaggage: b=2;p\r\n\r\n", LINE TAG MEMBER B "a=1\r\nu: 1\r\nBaggage: b=2;p\r\n\r\n" },
+		{ LINE B "a=1\r\nu: 1\r\nBaggage: b=2;p\r\n\r\n",
+		  LINE TAG MEMBER B "a=1\r\nu: 1\r\nBaggage: b=2;p\r\n\r\n" },
 		/* tagged already */
 		{ LINE "x-mse-tag: gray\r\n\r\n", LINE MEMBER "x-mse-tag: gray\r\n\r\n" },
-		{ LINE "x-mse-tag: gray\r\n" B "a=1\r\n\r\n", LINE MEMBER "x-mse-tag: gray\r\n" B "a=1\r\n\r\n" },
+		{ LINE "x-mse-tag: gray\r\n" B "a=1\r\n\r\n",
+		  LINE MEMBER "x-mse-tag: gray\r\n" B "a=1\r\n\r\n" },
 		/* with the member already */
-		{ LINE "x-mse-tag: gray\r\n" B "x-mse-tag=gray,a=1\r\n\r\n", LINE "x-mse-tag: gray\r\n" B "x-mse-tag=gray,a=1\r\n\r\n" },
+		{ LINE "x-mse-tag: gray\r\n" B "x-mse-tag=gray,a=1\r\n\r\n",
+		  LINE "x-mse-tag: gray\r\n" B "x-mse-tag=gray,a=1\r\n\r\n" },
 		/* with nothing but the member */
 		{ LINE B "a=1,x-mse-tag=gray\r\n\r\n", LINE TAG B "a=1,x-mse-tag=gray\r\n\r\n" },
 		/* beside a tag that names no lane: in its place, by whatever evidence */
-		{ LINE "x-mse-tag: old\r\n" B "a=1,x-mse-tag=gray\r\nX-MSE-Tag: older\r\n\r\n", LINE TAG B "a=1,x-mse-tag=gray\r\n\r\n" },
+		{ LINE "x-mse-tag: old\r\n" B "a=1,x-mse-tag=gray\r\nX-MSE-Tag: older\r\n\r\n",
+		  LINE TAG B "a=1,x-mse-tag=gray\r\n\r\n" },
 		/* a member of another time: replaced */
 		{ LINE "u: 1\r\n" B "x-mse-tag=red\r\n\r\n", LINE TAG MEMBER "u: 1\r\n\r\n" },
-		{ LINE "u: 1\r\n" B "a=1,x-mse-tag=red;p=1, b=2\r\nc: d\r\n\r\n", LINE TAG MEMBER "u: 1\r\n" B "a=1, b=2\r\nc: d\r\n\r\n" },
-		{ LINE "x-mse-tag: gray\r\n" B "a=1,x-mse-tag=red\r\n\r\n", LINE MEMBER "x-mse-tag: gray\r\n" B "a=1\r\n\r\n" },
+		{ LINE "u: 1\r\n" B "a=1,x-mse-tag=red;p=1, b=2\r\nc: d\r\n\r\n",
+		  LINE TAG MEMBER "u: 1\r\n" B "a=1, b=2\r\nc: d\r\n\r\n" },
+		{ LINE "x-mse-tag: gray\r\n" B "a=1,x-mse-tag=red\r\n\r\n",
+		  LINE MEMBER "x-mse-tag: gray\r\n" B "a=1\r\n\r\n" },
 		/* beside a tag that names no lane, which the rule takes off */
-		{ LINE "x-mse-tag: old\r\nu: 1\r\n" B "x-mse-tag=red,a=1\r\nx-mse-tag: older\r\n\r\n",
+		{ LINE "x-mse-tag: old\r\nu: 1\r\n" B
+		       "x-mse-tag=red,a=1\r\nx-mse-tag: older\r\n\r\n",
 		  LINE TAG MEMBER "u: 1\r\n" B "a=1\r\n\r\n" },
 		/* with a body that looks like one */
-		{ "POST / HTTP/1.1\r\nu: 1\r\n" B "x-mse-tag=red\r\nContent-Length: 12\r\n\r\nbaggage: a=1",
-		  "POST / HTTP/1.1\r\n" TAG MEMBER "u: 1\r\nContent-Length: 12\r\n\r\nbaggage: a=1" },
+		{ "POST / HTTP/1.1\r\nu: 1\r\n" B
+		  "x-mse-tag=red\r\nContent-Length: 12\r\n\r\nbaggage: a=1",
+		  "POST / HTTP/1.1\r\n" TAG MEMBER
+		  "u: 1\r\nContent-Length: 12\r\n\r\nbaggage: a=1" },
 	};
 	/* malformed, or more than one is stale: as it was, and counted */
 	static const struct row left[] = {
 		{ LINE "u: 1\r\n" B "a\r\n\r\n", LINE TAG "u: 1\r\n" B "a\r\n\r\n" },
-		{ LINE "x-mse-tag: gray\r\n" B "a=\"\r\n\r\n", LINE "x-mse-tag: gray\r\n" B "a=\"\r\n\r\n" },
-		{ LINE "u: 1\r\n" B "x-mse-tag=red,x-mse-tag=green\r\n\r\n", LINE TAG "u: 1\r\n" B "x-mse-tag=red,x-mse-tag=green\r\n\r\n" },
+		{ LINE "x-mse-tag: gray\r\n" B "a=\"\r\n\r\n",
+		  LINE "x-mse-tag: gray\r\n" B "a=\"\r\n\r\n" },
+		{ LINE "u: 1\r\n" B "x-mse-tag=red,x-mse-tag=green\r\n\r\n",
+		  LINE TAG "u: 1\r\n" B "x-mse-tag=red,x-mse-tag=green\r\n\r\n" },
 	};
 	uint64_t before;
 
@@ -120,8 +137,11 @@ static void baggage_as_evidence(void **state)
 {
 	static const char member[] = LINE B "x-mse-tag=blue\r\n\r\n";
 	static const char *const untouched[] = {
-		LINE "x-mse-tag: gray\r\n" B "x-mse-tag=blue\r\n\r\n", LINE B "x-mse-tag=blue,x-mse-tag=gray\r\n\r\n",
-		LINE B "x-mse-tag=red\r\n\r\n", LINE B "a=1\r\n\r\n", LINE B "x-mse-tag=gray;\"\r\n\r\n",
+		LINE "x-mse-tag: gray\r\n" B "x-mse-tag=blue\r\n\r\n",
+		LINE B "x-mse-tag=blue,x-mse-tag=gray\r\n\r\n",
+		LINE B "x-mse-tag=red\r\n\r\n",
+		LINE B "a=1\r\n\r\n",
+		LINE B "x-mse-tag=gray;\"\r\n\r\n",
 	};
 	uint64_t ambiguous = lab_count_evidence(LW_EVIDENCE_AMBIGUOUS);
 	int c, b, s = -1;
@@ -130,7 +150,8 @@ static void baggage_as_evidence(void **state)
 	(void)state;
 	publish(true, &plain_entry);
 	open_pair(LAB_BASE, base, &c, &b);
-	lane_turn(c, blue, &s, member, LINE "x-mse-tag:        blue\r\n" B "x-mse-tag=blue\r\n\r\n");
+	lane_turn(c, blue, &s, member,
+		  LINE "x-mse-tag:        blue\r\n" B "x-mse-tag=blue\r\n\r\n");
 	assert_true(lab_flow(c, &f));
 	assert_int_equal(f.lane, BLUE_LANE);
 	assert_int_equal(f.evidence, LW_EVIDENCE_BAGGAGE);
@@ -144,7 +165,10 @@ static void baggage_as_evidence(void **state)
 	close(s);
 	close(c);
 	close(b);
-	at_gray(NULL, &(struct row){ LINE "u: 1\r\n" B "x-mse-tag=red\r\n\r\n", LINE TAG "u: 1\r\n" B "x-mse-tag=red\r\n\r\n" }, 1);
+	at_gray(NULL,
+		&(struct row){ LINE "u: 1\r\n" B "x-mse-tag=red\r\n\r\n",
+			       LINE TAG "u: 1\r\n" B "x-mse-tag=red\r\n\r\n" },
+		1);
 }
 
 /* A rule that takes the baggage off, or sets its own. */
@@ -158,21 +182,26 @@ static void baggage_and_modifiers(void **state)
 	entry.remove = remove;
 	entry.nremove = 1;
 	publish(true, &entry);
-	at_gray(NULL, &(struct row){ LINE "u: 1\r\n" B "x-mse-tag=red,a=1\r\n" B "broken\r\n\r\n", LINE TAG MEMBER "u: 1\r\n\r\n" }, 1);
+	at_gray(NULL,
+		&(struct row){ LINE "u: 1\r\n" B "x-mse-tag=red,a=1\r\n" B "broken\r\n\r\n",
+			       LINE TAG MEMBER "u: 1\r\n\r\n" },
+		1);
 	entry = plain_entry;
 	entry.set = set;
 	entry.nset = 1;
 	publish(true, &entry);
 	at_gray(NULL,
 		&(struct row){ LINE "u: 1\r\n" B "x-mse-tag=red,a=1\r\n\r\n",
-			       LINE "x-mse-tag: gray\r\nbaggage:        own=1\r\n" MEMBER "u: 1\r\n\r\n" },
+			       LINE "x-mse-tag: gray\r\nbaggage:        own=1\r\n" MEMBER
+				    "u: 1\r\n\r\n" },
 		1);
 }
 
 /* At every cut of the head into two sends, and long heads, of several pages. */
 static void baggage_in_pieces(void **state)
 {
-	static const char req[] = LINE "u: 1\r\n" B "a=1,x-mse-tag=red\r\n\r\n", want[] = LINE TAG MEMBER "u: 1\r\n" B "a=1\r\n\r\n";
+	static const char req[] = LINE "u: 1\r\n" B "a=1,x-mse-tag=red\r\n\r\n",
+			  want[] = LINE TAG MEMBER "u: 1\r\n" B "a=1\r\n\r\n";
 	char *big = calloc(1, 16384), *out = calloc(1, 16384), *p = big, *w = out;
 	int c, b, g = -1;
 
@@ -190,8 +219,10 @@ static void baggage_in_pieces(void **state)
 	p += sprintf(p, LINE "u: 1\r\n");
 	w += sprintf(w, LINE TAG MEMBER "u: 1\r\n");
 	for (int i = 0; i < 20; i++) {
-		p += sprintf(p, "X-%d: %0*d\r\nBaggage: k%d=%0*d%s\r\n", i, 100 + i, i, i, 200, i, i == 11 ? " , x-mse-tag=red" : "");
-		w += sprintf(w, "X-%d: %0*d\r\nBaggage: k%d=%0*d%s\r\n", i, 100 + i, i, i, 200, i, i == 11 ? " " : "");
+		p += sprintf(p, "X-%d: %0*d\r\nBaggage: k%d=%0*d%s\r\n", i, 100 + i, i, i, 200, i,
+			     i == 11 ? " , x-mse-tag=red" : "");
+		w += sprintf(w, "X-%d: %0*d\r\nBaggage: k%d=%0*d%s\r\n", i, 100 + i, i, i, 200, i,
+			     i == 11 ? " " : "");
 	}
 	sprintf(p, "\r\n");
 	sprintf(w, "\r\n");
@@ -208,26 +239,31 @@ static void not_believed(void **state)
 {
 	static const struct row base_rows[] = {
 		{ LINE "x-mse-tag: gray\r\n\r\n", LINE "\r\n" },
-		{ LINE "a: b\r\nX-Mse-Tag: gray\r\nc: d\r\nx-mse-tag: blue\r\n\r\n", LINE "a: b\r\nc: d\r\n\r\n" },
+		{ LINE "a: b\r\nX-Mse-Tag: gray\r\nc: d\r\nx-mse-tag: blue\r\n\r\n",
+		  LINE "a: b\r\nc: d\r\n\r\n" },
 		{ LINE "x-mse-tag: red\r\na: b\r\n\r\n", LINE "a: b\r\n\r\n" },
 		{ "POST / HTTP/1.1\r\nx-mse-tag: gray\r\nContent-Length: 17\r\n\r\nx-mse-tag: gray\r\n",
 		  "POST / HTTP/1.1\r\nContent-Length: 17\r\n\r\nx-mse-tag: gray\r\n" },
 		/* whoever brings none is left alone */
-		{ LINE "a: b\r\n" B "x-mse-tag=gray\r\n\r\n", LINE "a: b\r\n" B "x-mse-tag=gray\r\n\r\n" },
+		{ LINE "a: b\r\n" B "x-mse-tag=gray\r\n\r\n",
+		  LINE "a: b\r\n" B "x-mse-tag=gray\r\n\r\n" },
 	};
 	static const struct row with_baggage[] = {
 		{ LINE B "x-mse-tag=gray\r\n\r\n", LINE "\r\n" },
-		{ LINE B "a=1\r\n" B "b=2,x-mse-tag=red\r\nx-mse-tag: gray\r\n\r\n", LINE B "a=1\r\n\r\n" },
+		{ LINE B "a=1\r\n" B "b=2,x-mse-tag=red\r\nx-mse-tag: gray\r\n\r\n",
+		  LINE B "a=1\r\n\r\n" },
 		{ LINE B "a=1\r\n" B "broken\r\nc: d\r\n\r\n", LINE B "a=1\r\nc: d\r\n\r\n" },
 		{ LINE B "a=1\r\n\r\n", LINE B "a=1\r\n\r\n" },
 	};
 	static const struct row entering[] = {
 		{ LINE "u: 1\r\n\r\n", LINE TAG "u: 1\r\n\r\n" },
 		{ LINE "x-mse-tag: blue\r\nu: 1\r\n\r\n", LINE TAG "u: 1\r\n\r\n" },
-		{ LINE "u: 1\r\nx-mse-tag: gray\r\nx-mse-tag: gray\r\n\r\n", LINE TAG "u: 1\r\n\r\n" },
+		{ LINE "u: 1\r\nx-mse-tag: gray\r\nx-mse-tag: gray\r\n\r\n",
+		  LINE TAG "u: 1\r\n\r\n" },
 	};
 	static const struct row entering_with_baggage[] = {
-		{ LINE "u: 1\r\n" B "x-mse-tag=blue,a=1\r\n" B "b=2\r\n\r\n", LINE TAG MEMBER "u: 1\r\n" B "b=2\r\n\r\n" },
+		{ LINE "u: 1\r\n" B "x-mse-tag=blue,a=1\r\n" B "b=2\r\n\r\n",
+		  LINE TAG MEMBER "u: 1\r\n" B "b=2\r\n\r\n" },
 		{ LINE "u: 1\r\n" B "broken\r\n\r\n", LINE TAG MEMBER "u: 1\r\n\r\n" },
 	};
 	int c, b, g = -1;
@@ -267,7 +303,10 @@ static void not_believed(void **state)
 static void trust_comes_and_goes(void **state)
 {
 	static const struct lab_pod trusted[] = {
-		{ .ip = LAB_BASE }, { .ip = LAB_GRAY, .lane = GRAY_LANE }, { .ip = GATEWAY, .workload = 2 }, { 0 },
+		{ .ip = LAB_BASE },
+		{ .ip = LAB_GRAY, .lane = GRAY_LANE },
+		{ .ip = GATEWAY, .workload = 2 },
+		{ 0 },
 	};
 	static const char req[] = LINE "x-mse-tag: gray\r\n\r\n";
 	int c, b, g = -1;
@@ -289,7 +328,8 @@ static void trust_comes_and_goes(void **state)
 /* At every cut of the head: the tag is off all the same. */
 static void not_believed_in_pieces(void **state)
 {
-	static const char req[] = LINE "a: b\r\nx-mse-tag: gray\r\nc: d\r\n\r\n", want[] = LINE "a: b\r\nc: d\r\n\r\n";
+	static const char req[] = LINE "a: b\r\nx-mse-tag: gray\r\nc: d\r\n\r\n",
+			  want[] = LINE "a: b\r\nc: d\r\n\r\n";
 	int c, b;
 
 	(void)state;

@@ -58,7 +58,13 @@ static struct {
 	enum mode mode;
 	unsigned int n, seconds, kbps, tagged, slow, ms, timeout_ms;
 	uint64_t size;
-} opt = { .seconds = 60, .kbps = 64, .tagged = 50, .slow = 100, .size = 100, .ms = 50, .timeout_ms = 60000 };
+} opt = { .seconds = 60,
+	  .kbps = 64,
+	  .tagged = 50,
+	  .slow = 100,
+	  .size = 100,
+	  .ms = 50,
+	  .timeout_ms = 60000 };
 static struct {
 	unsigned long sent, ok, fell_back, lost, nomem, wrong, slowest_ms;
 } count[2];
@@ -91,8 +97,10 @@ static void lose(struct conn *c, const char *why)
 	bool nomem = !strcmp(why, strerror(ENOMEM));
 
 	if (told++ < 20)
-		fprintf(stderr, "crowd: lost: %u, round %u, tag %d: %s after %llu ms, %llu bytes of the body sent, %llu come\n", c->id, c->round, c->tag,
-			why, (unsigned long long)(now_ms() - c->since_ms), (unsigned long long)c->put, (unsigned long long)c->offset);
+		fprintf(stderr,
+			"crowd: lost: %u, round %u, tag %d: %s after %llu ms, %llu bytes of the body sent, %llu come\n",
+			c->id, c->round, c->tag, why, (unsigned long long)(now_ms() - c->since_ms),
+			(unsigned long long)c->put, (unsigned long long)c->offset);
 	count[c->tag].lost++;
 	count[c->tag].nomem += nomem;
 	finish(c);
@@ -115,18 +123,21 @@ static size_t request(const struct conn *c, char *buf)
 	char path[64];
 
 	if (uploads())
-		return (size_t)snprintf(buf, HEAD_MAX,
-					"POST /echo?hash&kbps=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%sConnection: close\r\n"
-					"Content-Length: %llu\r\n\r\n",
-					opt.mode == UPLOAD && c->slow ? opt.kbps : 0, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
-					(unsigned long long)opt.size);
+		return (size_t)snprintf(
+			buf, HEAD_MAX,
+			"POST /echo?hash&kbps=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%sConnection: close\r\n"
+			"Content-Length: %llu\r\n\r\n",
+			opt.mode == UPLOAD && c->slow ? opt.kbps : 0, c->id, c->round,
+			c->tag ? "x-mse-tag: gray\r\n" : "", (unsigned long long)opt.size);
 	if (opt.mode == ANSWER && c->slow)
-		snprintf(path, sizeof(path), "slowly/%llu/%u", (unsigned long long)opt.size, opt.kbps);
+		snprintf(path, sizeof(path), "slowly/%llu/%u", (unsigned long long)opt.size,
+			 opt.kbps);
 	else
 		snprintf(path, sizeof(path), "size/%llu", (unsigned long long)opt.size);
-	return (size_t)snprintf(buf, HEAD_MAX, "GET /%s?seed=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%s%s\r\n", path,
-				c->id % 60000, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
-				opt.mode == HOLD && !c->round ? "" : "Connection: close\r\n");
+	return (size_t)snprintf(
+		buf, HEAD_MAX, "GET /%s?seed=%u HTTP/1.1\r\nHost: web\r\nX-Id: %u-%u\r\n%s%s\r\n",
+		path, c->id % 60000, c->id, c->round, c->tag ? "x-mse-tag: gray\r\n" : "",
+		opt.mode == HOLD && !c->round ? "" : "Connection: close\r\n");
 }
 
 static void send_on(struct conn *c)
@@ -162,8 +173,10 @@ static void upload_on(struct conn *c)
 	bool slowly = opt.mode == WRITE && c->slow;
 
 	for (int i = 0; i < 16 && c->put < opt.size; i++) {
-		size_t n = opt.size - c->put < LW_PATTERN_RUN ? (size_t)(opt.size - c->put) : LW_PATTERN_RUN;
-		ssize_t r = send(c->fd, lw_pattern_at(c->id % 60000, c->put), slowly && n > WRITE_SLOWLY ? WRITE_SLOWLY : n,
+		size_t n = opt.size - c->put < LW_PATTERN_RUN ? (size_t)(opt.size - c->put) :
+								LW_PATTERN_RUN;
+		ssize_t r = send(c->fd, lw_pattern_at(c->id % 60000, c->put),
+				 slowly && n > WRITE_SLOWLY ? WRITE_SLOWLY : n,
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (r < 0 && errno == EAGAIN) {
@@ -206,8 +219,10 @@ static void answered(struct conn *c, bool right)
 	char id[32];
 
 	snprintf(id, sizeof(id), "X-Id: %u-%u\r\n", c->id, c->round);
-	if (!right || strncmp(c->head, "HTTP/1.1 200", 12) || !strstr(c->head, id) || (gray && !c->tag)) {
-		fprintf(stderr, "crowd: wrong: %u, tag %d, body %s: %.300s\n", c->id, c->tag, right ? "right" : "differs", c->head);
+	if (!right || strncmp(c->head, "HTTP/1.1 200", 12) || !strstr(c->head, id) ||
+	    (gray && !c->tag)) {
+		fprintf(stderr, "crowd: wrong: %u, tag %d, body %s: %.300s\n", c->id, c->tag,
+			right ? "right" : "differs", c->head);
 		count[c->tag].wrong++;
 	} else if (gray != c->tag) {
 		count[c->tag].fell_back++;
@@ -233,7 +248,8 @@ static bool is_hash(const struct conn *c)
 		n = opt.size - at < LW_PATTERN_RUN ? opt.size - at : LW_PATTERN_RUN;
 		hash = lw_fnv(hash, lw_pattern_at(c->id % 60000, at), (size_t)n);
 	}
-	snprintf(want, sizeof(want), "%llu %016llx\n", (unsigned long long)opt.size, (unsigned long long)hash);
+	snprintf(want, sizeof(want), "%llu %016llx\n", (unsigned long long)opt.size,
+		 (unsigned long long)hash);
 	return !strcmp(c->text, want);
 }
 
@@ -255,7 +271,10 @@ static void read_on(struct conn *c, size_t most)
 		most -= (size_t)r;
 		c->moved_ms = now_ms();
 		if (!c->in_body) {
-			size_t n = (size_t)r < HEAD_MAX - 1 - c->head_len ? (size_t)r : HEAD_MAX - 1 - c->head_len, had = c->head_len;
+			size_t n = (size_t)r < HEAD_MAX - 1 - c->head_len ?
+					   (size_t)r :
+					   HEAD_MAX - 1 - c->head_len,
+			       had = c->head_len;
 
 			memcpy(c->head + had, buf, n);
 			c->head[c->head_len = had + n] = 0;
@@ -265,7 +284,10 @@ static void read_on(struct conn *c, size_t most)
 			end[2] = 0;
 			p = buf + (end + 4 - c->head - (ptrdiff_t)had);
 			c->in_body = true;
-			c->left = strtoull(strstr(c->head, "Content-Length: ") ? strstr(c->head, "Content-Length: ") + 16 : "0", NULL, 10);
+			c->left = strtoull(strstr(c->head, "Content-Length: ") ?
+						   strstr(c->head, "Content-Length: ") + 16 :
+						   "0",
+					   NULL, 10);
 			c->bad = !uploads() && c->left != opt.size;
 		}
 		r -= p - buf;
@@ -335,13 +357,15 @@ static void on_event(struct conn *c, uint32_t events)
 		c->connecting = false;
 		opening--;
 		/* these two are driven by the clock */
-		watch(c, (opt.mode == SLOW && c->slow) || opt.mode == DRIP ? 0 : EPOLLIN, EPOLL_CTL_MOD);
+		watch(c, (opt.mode == SLOW && c->slow) || opt.mode == DRIP ? 0 : EPOLLIN,
+		      EPOLL_CTL_MOD);
 		begin(c, 0);
 		return;
 	}
 	if (uploads() && (events & EPOLLOUT))
 		upload_on(c);
-	if (c->fd >= 0 && !(opt.mode == SLOW && c->slow) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+	if (c->fd >= 0 && !(opt.mode == SLOW && c->slow) &&
+	    (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		read_on(c, SIZE_MAX);
 }
 
@@ -355,10 +379,13 @@ static bool add_target(const char *text)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "target", 1, 0, 't' },  { "size", 1, 0, 'z' }, { "kbps", 1, 0, 'k' },
-						 { "seconds", 1, 0, 's' }, { "ms", 1, 0, 'm' },	  { "tagged", 1, 0, 'p' },
-						 { "slow", 1, 0, 'w' },	  { "timeout", 1, 0, 'T' }, { 0 } };
-	static const char *const modes[] = { "hold", "slow", "upload", "write", "answer", "rate", "drip" };
+	static const struct option options[] = {
+		{ "target", 1, 0, 't' },  { "size", 1, 0, 'z' },    { "kbps", 1, 0, 'k' },
+		{ "seconds", 1, 0, 's' }, { "ms", 1, 0, 'm' },	    { "tagged", 1, 0, 'p' },
+		{ "slow", 1, 0, 'w' },	  { "timeout", 1, 0, 'T' }, { 0 }
+	};
+	static const char *const modes[] = { "hold",   "slow", "upload", "write",
+					     "answer", "rate", "drip" };
 	static struct epoll_event events[1024];
 	struct rlimit l;
 	uint64_t start, tick_ms = 0;
@@ -378,14 +405,29 @@ int main(int argc, char **argv)
 			if (!add_target(optarg))
 				return 2;
 			break;
-		case 'z': opt.size = strtoull(optarg, NULL, 10); break;
-		case 'k': opt.kbps = (unsigned int)atoi(optarg); break;
-		case 's': opt.seconds = (unsigned int)atoi(optarg); break;
-		case 'm': opt.ms = (unsigned int)atoi(optarg); break;
-		case 'p': opt.tagged = (unsigned int)atoi(optarg); break;
-		case 'w': opt.slow = (unsigned int)atoi(optarg); break;
-		case 'T': opt.timeout_ms = (unsigned int)atoi(optarg) * 1000; break;
-		default: return 2;
+		case 'z':
+			opt.size = strtoull(optarg, NULL, 10);
+			break;
+		case 'k':
+			opt.kbps = (unsigned int)atoi(optarg);
+			break;
+		case 's':
+			opt.seconds = (unsigned int)atoi(optarg);
+			break;
+		case 'm':
+			opt.ms = (unsigned int)atoi(optarg);
+			break;
+		case 'p':
+			opt.tagged = (unsigned int)atoi(optarg);
+			break;
+		case 'w':
+			opt.slow = (unsigned int)atoi(optarg);
+			break;
+		case 'T':
+			opt.timeout_ms = (unsigned int)atoi(optarg) * 1000;
+			break;
+		default:
+			return 2;
 		}
 	}
 	total = opt.mode == RATE ? opt.n * opt.seconds : opt.n;
@@ -404,7 +446,8 @@ int main(int argc, char **argv)
 	start = now_ms();
 	while (done < total) {
 		uint64_t now = now_ms();
-		unsigned int due = opt.mode == RATE ? (unsigned int)((now - start) * opt.n / 1000) : total;
+		unsigned int due =
+			opt.mode == RATE ? (unsigned int)((now - start) * opt.n / 1000) : total;
 		int n;
 
 		while (opened < total && opened < due && opening < OPENING_MAX && open_one())
@@ -423,7 +466,8 @@ int main(int argc, char **argv)
 			now = now_ms();
 		}
 		if (told)
-			for (unsigned int k = 0; k < 500 && second_round < total; second_round++, k++)
+			for (unsigned int k = 0; k < 500 && second_round < total;
+			     second_round++, k++)
 				if (conns[second_round].fd >= 0)
 					begin(&conns[second_round], 1);
 		now = now_ms();
@@ -434,11 +478,14 @@ int main(int argc, char **argv)
 
 			if (c->fd < 0 || c->connecting)
 				continue;
-			if ((opt.mode == SLOW || opt.mode == DRIP || uploads()) && c->sent < c->out_len) {
+			if ((opt.mode == SLOW || opt.mode == DRIP || uploads()) &&
+			    c->sent < c->out_len) {
 				send_on(c);
 			} else if (opt.mode == SLOW && c->slow && now >= c->next_ms) {
 				/* 4 KiB at a time, or what is due by now */
-				size_t n = c->next_ms ? 4096 + (size_t)(now - c->next_ms) * opt.kbps : 4096;
+				size_t n = c->next_ms ?
+						   4096 + (size_t)(now - c->next_ms) * opt.kbps :
+						   4096;
 
 				c->next_ms = now + 4096 / opt.kbps;
 				read_on(c, n);
@@ -455,7 +502,8 @@ int main(int argc, char **argv)
 	printf("{\"connections\": %u, \"seconds\": %.1f", total, (double)(now_ms() - start) / 1000);
 	for (int i = 0; i < 2; i++)
 		printf(", \"%s\": {\"sent\": %lu, \"ok\": %lu, \"fell_back\": %lu, \"lost\": %lu, \"wrong\": %lu, \"slowest_ms\": %lu, \"how\": {\"nomem\": %lu}}",
-		       i ? "lane" : "base", count[i].sent, count[i].ok, count[i].fell_back, count[i].lost, count[i].wrong, count[i].slowest_ms, count[i].nomem);
+		       i ? "lane" : "base", count[i].sent, count[i].ok, count[i].fell_back,
+		       count[i].lost, count[i].wrong, count[i].slowest_ms, count[i].nomem);
 	printf("}\n");
 	return count[0].wrong || count[1].wrong || count[0].lost || count[1].lost;
 }

@@ -86,12 +86,17 @@ static void plain(const char *device)
 
 static int packet_socket(const char *device)
 {
-	struct sockaddr_ll sa = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(device) };
+	struct sockaddr_ll sa = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = (int)if_nametoindex(device) };
 	struct packet_mreq all = { .mr_ifindex = sa.sll_ifindex, .mr_type = PACKET_MR_PROMISC };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, size = 32 << 20;
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1,
+	    size = 32 << 20;
 
-	if (fd < 0 || !sa.sll_ifindex || setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) ||
-	    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) || bind(fd, (struct sockaddr *)&sa, sizeof(sa)))
+	if (fd < 0 || !sa.sll_ifindex ||
+	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) ||
+	    bind(fd, (struct sockaddr *)&sa, sizeof(sa)))
 		die(device);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
@@ -134,9 +139,11 @@ static int send_due(void)
 int main(int argc, char **argv)
 {
 	enum { LOSS, DUP, CORRUPT, DELAY, JITTER, REORDER, N };
-	static const struct option options[] = { { "loss", 1, 0, LOSS },     { "dup", 1, 0, DUP },	 { "corrupt", 1, 0, CORRUPT },
-						 { "delay", 1, 0, DELAY },   { "jitter", 1, 0, JITTER }, { "reorder", 1, 0, REORDER },
-						 { "plain", 1, 0, 'p' },     { "seed", 1, 0, 's' },	 { 0 } };
+	static const struct option options[] = {
+		{ "loss", 1, 0, LOSS },	  { "dup", 1, 0, DUP },	      { "corrupt", 1, 0, CORRUPT },
+		{ "delay", 1, 0, DELAY }, { "jitter", 1, 0, JITTER }, { "reorder", 1, 0, REORDER },
+		{ "plain", 1, 0, 'p' },	  { "seed", 1, 0, 's' },      { 0 }
+	};
 	static unsigned char buf[FRAME_MAX];
 	unsigned int set[N] = { 0 };
 	struct pollfd p[2];
@@ -166,15 +173,18 @@ int main(int argc, char **argv)
 		for (int i = 0; i < 2; i++) {
 			ssize_t n;
 
-			for (int burst = 0; burst < 64 && (n = recv(p[i].fd, buf, sizeof(buf), 0)) > 0; burst++) {
-				uint64_t delay = set[DELAY] * 1000ull + (set[JITTER] ? draw(set[JITTER] * 1000ull) : 0);
+			for (int burst = 0;
+			     burst < 64 && (n = recv(p[i].fd, buf, sizeof(buf), 0)) > 0; burst++) {
+				uint64_t delay = set[DELAY] * 1000ull +
+						 (set[JITTER] ? draw(set[JITTER] * 1000ull) : 0);
 
 				if (chance(set[LOSS])) {
 					did.lost++;
 					continue;
 				}
 				if (n > 100 && chance(set[CORRUPT])) {
-					buf[14 + draw((uint64_t)n - 14)] ^= (unsigned char)(1u << draw(8));
+					buf[14 + draw((uint64_t)n - 14)] ^=
+						(unsigned char)(1u << draw(8));
 					did.corrupted++;
 				}
 				if (chance(set[REORDER])) {
@@ -190,7 +200,7 @@ int main(int argc, char **argv)
 			}
 		}
 	}
-	printf("{\"passed\": %lu, \"lost\": %lu, \"twice\": %lu, \"corrupted\": %lu, \"reordered\": %lu}\n", did.passed, did.lost, did.twice,
-	       did.corrupted, did.reordered);
+	printf("{\"passed\": %lu, \"lost\": %lu, \"twice\": %lu, \"corrupted\": %lu, \"reordered\": %lu}\n",
+	       did.passed, did.lost, did.twice, did.corrupted, did.reordered);
 	return 0;
 }

@@ -31,7 +31,8 @@ static bool decide(struct lw_head *head, size_t len, bool untrusted, struct lw_d
 	memset(&head->bag, 0xee, sizeof(head->bag));
 	head->eval.untrusted = untrusted;
 	(void)lw_scan_request(head, lw_get_names(0), len);
-	if (head->scan.state != LW_SCAN_DONE || head->scan.pos != len || (head->scan.flags & LW_SCAN_CAPTURES_FULL))
+	if (head->scan.state != LW_SCAN_DONE || head->scan.pos != len ||
+	    (head->scan.flags & LW_SCAN_CAPTURES_FULL))
 		return false;
 	lw_decide(head, 0, GRAY, &(const struct lw_learned){}, 0, d);
 	return true;
@@ -72,17 +73,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = head.caps.n; i-- > 0;) {
 			const struct lw_capture *cap = &head.caps.at[i];
 
-			if ((was.ours >> i & 1) || (cap->header >= LW_HDR_TAG_FIRST && cap->header <= LW_HDR_TAG_LAST))
+			if ((was.ours >> i & 1) ||
+			    (cap->header >= LW_HDR_TAG_FIRST && cap->header <= LW_HDR_TAG_LAST))
 				len = cut(&head, len, cap->line, cap->line_len);
 		}
 		/* nothing is left that anybody could believe */
-		if (!decide(&head, len, false, &after) || after.evidence != LW_EVIDENCE_POD || after.tagged ||
-		    head.bag.malformed || head.bag.named || head.bag.stale || head.bag.ours)
+		if (!decide(&head, len, false, &after) || after.evidence != LW_EVIDENCE_POD ||
+		    after.tagged || head.bag.malformed || head.bag.named || head.bag.stale ||
+		    head.bag.ours)
 			abort();
 	} else if (todo == LW_BAGGAGE_REPLACE) {
 		len = cut(&head, len, was.cut, was.cut_len);
 		if (!decide(&head, len, false, &after) || head.bag.malformed || head.bag.stale ||
-		    head.bag.members != was.members - 1 || lw_baggage_todo(&head.bag, GRAY, 16) != LW_BAGGAGE_ADD)
+		    head.bag.members != was.members - 1 ||
+		    lw_baggage_todo(&head.bag, GRAY, 16) != LW_BAGGAGE_ADD)
 			abort();
 	}
 	return 0;

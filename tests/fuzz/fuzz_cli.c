@@ -75,8 +75,9 @@ static bool takes_its_time(int argc, char **argv)
 static const struct lw_cmd *find(const char *name)
 {
 	static const struct lw_cmd *const commands[] = {
-		&lw_cmd_agent, &lw_cmd_check, &lw_cmd_status,  &lw_cmd_lanes,	&lw_cmd_endpoints,
-		&lw_cmd_flows, &lw_cmd_stats, &lw_cmd_metrics, &lw_cmd_explain, &lw_cmd_trace, &lw_cmd_cleanup,
+		&lw_cmd_agent,	   &lw_cmd_check, &lw_cmd_status,  &lw_cmd_lanes,
+		&lw_cmd_endpoints, &lw_cmd_flows, &lw_cmd_stats,   &lw_cmd_metrics,
+		&lw_cmd_explain,   &lw_cmd_trace, &lw_cmd_cleanup,
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -124,7 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(text);
 	memcpy(text, data, size);
 	text[size] = '\0';
-	for (char *at = text, *end = text + size; at < end && argc < WORDS_MAX; at += strlen(at) + 1) {
+	for (char *at = text, *end = text + size; at < end && argc < WORDS_MAX;
+	     at += strlen(at) + 1) {
 		at[strcspn(at, "\n")] = '\0';
 		argv[argc++] = at;
 	}

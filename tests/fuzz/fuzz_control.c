@@ -34,7 +34,8 @@ static void require(bool holds)
 
 /* ---- what the kernel side has learned, and a source ---- */
 
-int lw_learned_trace(const struct lw_kern *kern, const struct lw_trace_key *key, struct lw_trace *ret)
+int lw_learned_trace(const struct lw_kern *kern, const struct lw_trace_key *key,
+		     struct lw_trace *ret)
 {
 	(void)kern;
 	*ret = (struct lw_trace){ .lane = (unsigned char)key->id[0] % (LW_IN_UNKNOWN + 1) };
@@ -73,9 +74,11 @@ static struct lw_image *the_image(void)
 	if (image)
 		return image;
 	require(lw_addr_parse("10.0.0.1", &dest_key.addr) == 0);
-	require(lw_image_new(&image) == 0 && lw_image_put(image, LW_TABLE_LANES, &key, &lane) == 0 &&
+	require(lw_image_new(&image) == 0 &&
+		lw_image_put(image, LW_TABLE_LANES, &key, &lane) == 0 &&
 		lw_image_put(image, LW_TABLE_WORKLOADS, &key, &workload) == 0 &&
-		lw_image_put(image, LW_TABLE_DESTS, &dest_key, &dest) == 0 && lw_image_seal(image) == 0);
+		lw_image_put(image, LW_TABLE_DESTS, &dest_key, &dest) == 0 &&
+		lw_image_seal(image) == 0);
 	return image;
 }
 
@@ -109,8 +112,10 @@ static void ask(const char *request)
 
 static void show(struct json_object *answer)
 {
-	static void (*const shows[])(struct json_object *) = { lw_show_status, lw_show_lanes,	lw_show_endpoints, lw_show_flows,
-							       lw_show_stats,  lw_show_explain, lw_show_json };
+	static void (*const shows[])(struct json_object *) = { lw_show_status,	  lw_show_lanes,
+							       lw_show_endpoints, lw_show_flows,
+							       lw_show_stats,	  lw_show_explain,
+							       lw_show_json };
 	FILE *out = stdout;
 	char *text = NULL;
 	size_t size;
@@ -138,7 +143,8 @@ static void scrape(struct json_object *answer)
 
 		if (*line == '#')
 			continue;
-		require(strncmp(line, "laneway_", 8) == 0 && end && (isdigit((unsigned char)end[1]) || end[1] == '-'));
+		require(strncmp(line, "laneway_", 8) == 0 && end &&
+			(isdigit((unsigned char)end[1]) || end[1] == '-'));
 	}
 }
 

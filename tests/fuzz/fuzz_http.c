@@ -57,7 +57,9 @@ static void walk_requests(struct walk *walk, const uint8_t *data, size_t size)
 		m->closes = lw_scan_closes(&head.scan);
 		walk->n++;
 		length = f.state == LW_FRAME_LENGTH;
-		body.c = (struct lw_body_ctx){ .from = (void *)data, .f = &f, .off = m->head_end, .len = size };
+		body.c = (struct lw_body_ctx){
+			.from = (void *)data, .f = &f, .off = m->head_end, .len = size
+		};
 		off = lw_body_follow(&body.c, body_cb);
 		m->body = length ? off - m->head_end : body.content;
 		m->complete = f.state == LW_FRAME_HEAD;

@@ -70,7 +70,8 @@ static long reply_cb(__u32 i, void *arg)
 }
 
 /* In pieces of `piece` bytes. */
-static void walk_responses(struct walk *walk, const uint8_t *data, size_t size, size_t piece, uint32_t head_bits)
+static void walk_responses(struct walk *walk, const uint8_t *data, size_t size, size_t piece,
+			   uint32_t head_bits)
 {
 	static struct lw_head head;
 	/* all requests are out */
@@ -81,7 +82,11 @@ static void walk_responses(struct walk *walk, const uint8_t *data, size_t size, 
 	lw_response_begin(&up);
 	for (; r.base < size && !r.full && up.frame.state != LW_FRAME_LOST; r.base += n) {
 		n = size - r.base < piece ? size - r.base : piece;
-		r.c = (struct lw_reply_ctx){ .from = (void *)(data + r.base), .up = &up, .head = &head, .names = fuzz_names(), .len = n };
+		r.c = (struct lw_reply_ctx){ .from = (void *)(data + r.base),
+					     .up = &up,
+					     .head = &head,
+					     .names = fuzz_names(),
+					     .len = n };
 		if (lw_reply_skip(&r.c)) {
 			r.c.off = n;
 			have_followed(&r, n);

@@ -57,7 +57,8 @@ static void *build(struct json_object *tree, void *arg)
 	return object;
 }
 
-static void apply(const char *ns, const char *name, uint64_t version, bool first, void *built, void *arg)
+static void apply(const char *ns, const char *name, uint64_t version, bool first, void *built,
+		  void *arg)
 {
 	struct world *world = arg;
 
@@ -116,12 +117,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(lw_watch_new(&(struct lw_watch_options){ .path = "/api/v1/pods",
 							 .api_version = "v1",
 							 .kind = "Pod",
-							 .callbacks = { build, apply, gone, drop, &world } },
+							 .callbacks = { build, apply, gone, drop,
+									&world } },
 			     &watch) == 0);
 	second = memmem(text, len, "\nWATCH\n", 7);
 	answer(watch, statuses[data[1] % 6], piece, text, second ? (size_t)(second - text) : len);
 	if (second)
-		answer(watch, statuses[data[1] / 6 % 6], piece, second + 7, len - (size_t)(second + 7 - text));
+		answer(watch, statuses[data[1] / 6 % 6], piece, second + 7,
+		       len - (size_t)(second + 7 - text));
 	if (lw_watch_synced(watch))
 		require(lw_watch_count(watch) == world.count);
 	lw_watch_free(&watch, true);

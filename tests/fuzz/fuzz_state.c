@@ -49,7 +49,8 @@ static int on_object(struct lw_k8s_object *object, void *arg)
 	int r = lw_model_upsert(run->model, object);
 
 	run->objects += r == 0;
-	if (r == 0 && run->often && run->objects <= BUILDS_MAX && (run->all || !(run->objects & (run->objects - 1))))
+	if (r == 0 && run->often && run->objects <= BUILDS_MAX &&
+	    (run->all || !(run->objects & (run->objects - 1))))
 		require(!lw_twin_build(run->twin, run->objects % 2, NULL));
 	return r;
 }
@@ -109,7 +110,9 @@ static void check_image(const struct lw_image *image)
 
 		require(group->local <= group->count);
 		for (uint32_t k = 0; k < group->count; k++) {
-			struct lw_endpoint_key ek = { .group = key->group, .lane = key->lane, .idx = k };
+			struct lw_endpoint_key ek = { .group = key->group,
+						      .lane = key->lane,
+						      .idx = k };
 
 			require(lw_image_get(image, LW_TABLE_ENDPOINTS, &ek) != NULL);
 		}
@@ -117,7 +120,8 @@ static void check_image(const struct lw_image *image)
 	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_STEPS); i++) {
 		const struct lw_step *step = lw_image_value(image, LW_TABLE_STEPS, i);
 
-		require(leads_somewhere(image, step->on_match) && leads_somewhere(image, step->on_miss));
+		require(leads_somewhere(image, step->on_match) &&
+			leads_somewhere(image, step->on_miss));
 		require(step->op != LW_OP_REGEX || by_id(image, LW_TABLE_DFAS, step->dfa) != NULL);
 	}
 	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_RULES); i++) {

@@ -183,12 +183,12 @@ static void finding(const char *what, size_t i, const struct walk *ours, const s
 	const struct message *a = &ours->messages[i], *b = &ref->messages[i];
 
 	fprintf(stderr, "message %zu: %s\n", i, what);
-	fprintf(stderr, "ours:      %zu, head to %zu, %s %zu, body %llu, %zu heads, opaque %d\n", a->start,
-		a->head_end, a->complete ? "end" : "no end", a->end, (unsigned long long)a->body, ours->n,
-		ours->opaque);
-	fprintf(stderr, "reference: %zu, head to %zu, %s %zu, body %llu, %zu heads, %s at %zu\n", b->start,
-		b->head_end, b->complete ? "end" : "no end", b->end, (unsigned long long)b->body, ref->n,
-		http_errno_name(ref->err), ref->err_at);
+	fprintf(stderr, "ours:      %zu, head to %zu, %s %zu, body %llu, %zu heads, opaque %d\n",
+		a->start, a->head_end, a->complete ? "end" : "no end", a->end,
+		(unsigned long long)a->body, ours->n, ours->opaque);
+	fprintf(stderr, "reference: %zu, head to %zu, %s %zu, body %llu, %zu heads, %s at %zu\n",
+		b->start, b->head_end, b->complete ? "end" : "no end", b->end,
+		(unsigned long long)b->body, ref->n, http_errno_name(ref->err), ref->err_at);
 	abort();
 }
 

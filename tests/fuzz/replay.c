@@ -52,7 +52,8 @@ int main(int argc, char **argv)
 	int n, bad = 0;
 
 	(void)argc;
-	(void)snprintf(folder, sizeof(folder), "tests/fuzz/corpus/%s", strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0]);
+	(void)snprintf(folder, sizeof(folder), "tests/fuzz/corpus/%s",
+		       strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0]);
 	n = scandir(folder, &entries, only_files, alphasort);
 	if (n <= 0) {
 		fprintf(stderr, "%s: %s\n", folder, n < 0 ? strerror(errno) : "nothing in it");

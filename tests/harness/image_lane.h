@@ -37,7 +37,8 @@ struct image_lane {
 };
 
 /* `image` anew: lanes, of which the last has no name, and a workload with these rules, if there are any. Its entry. */
-static inline uint32_t image_build(const struct image_lane *lanes, bool baggage, const struct lw_rules_entry *entries, size_t n)
+static inline uint32_t image_build(const struct image_lane *lanes, bool baggage,
+				   const struct lw_rules_entry *entries, size_t n)
 {
 	struct lw_rules *rules;
 	uint32_t entry = 0;
@@ -49,7 +50,8 @@ static inline uint32_t image_build(const struct image_lane *lanes, bool baggage,
 		abort();
 	r = baggage ? lw_rules_use_baggage(rules) : 0;
 	for (; !r && lanes->name; lanes++)
-		r = lw_rules_lane(rules, lanes->lane, lanes->name, lanes->header, lanes->value, err, sizeof(err));
+		r = lw_rules_lane(rules, lanes->lane, lanes->name, lanes->header, lanes->value, err,
+				  sizeof(err));
 	if (!r && n)
 		r = lw_rules_workload(rules, entries, n, &entry, err, sizeof(err));
 	if (r || lw_rules_finish(rules, image) || lw_image_seal(image)) {

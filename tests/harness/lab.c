@@ -52,7 +52,8 @@ static void lab_dump(void);
 bool lab_has_fentry(void)
 {
 	/* return 0, on a function that kernels have for trying this */
-	const struct bpf_insn program[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K }, { .code = BPF_JMP | BPF_EXIT } };
+	const struct bpf_insn program[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K },
+					    { .code = BPF_JMP | BPF_EXIT } };
 	int id = libbpf_find_vmlinux_btf_id("bpf_fentry_test1", BPF_TRACE_FENTRY), fd = -1;
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
 
@@ -84,16 +85,16 @@ int lab_patience_ms(int ms)
 	return slow ? ms * atoi(slow) : ms;
 }
 
-#define CHECK(cond, ...)                        \
-	do {                                    \
-		if (!(cond)) {                  \
-			fprintf(stderr, __VA_ARGS__); \
+#define CHECK(cond, ...)                                             \
+	do {                                                         \
+		if (!(cond)) {                                       \
+			fprintf(stderr, __VA_ARGS__);                \
 			fprintf(stderr, " (%s)\n", strerror(errno)); \
-			lab_dump();             \
-			if (getenv("LAB_ABORT")) \
-				abort();        \
-			fail();                 \
-		}                               \
+			lab_dump();                                  \
+			if (getenv("LAB_ABORT"))                     \
+				abort();                             \
+			fail();                                      \
+		}                                                    \
 	} while (0)
 
 static struct lw_addr addr(const char *ip)
@@ -128,19 +129,22 @@ static bool serves(const struct lab_pod *pod)
 static void put_pod(struct lw_image *image, const struct lab_pod *p)
 {
 	struct lw_pod_key pk = { .addr = addr(p->ip) };
-	struct lw_pod pod = { .workload = workload_of(p), .lane = p->lane, .uid_hash = p->uid ? p->uid : pk.addr.ip[15] };
+	struct lw_pod pod = { .workload = workload_of(p),
+			      .lane = p->lane,
+			      .uid_hash = p->uid ? p->uid : pk.addr.ip[15] };
 	struct lw_dest_key dk = { .addr = pk.addr };
 	struct lw_dest dest = { .workload = pod.workload, .group = group_of(pod.workload) };
 
-	pod.flags = (p->unready ? 0 : LW_POD_READY) | (p->terminating ? LW_POD_TERMINATING : 0) | (p->local ? LW_POD_LOCAL : 0) |
-		    (p->untrusted ? LW_POD_UNTRUSTED : 0) | (p->old ? LW_POD_OLD : 0) |
-		    (p->base_too ? LW_POD_BASE : 0);
+	pod.flags = (p->unready ? 0 : LW_POD_READY) | (p->terminating ? LW_POD_TERMINATING : 0) |
+		    (p->local ? LW_POD_LOCAL : 0) | (p->untrusted ? LW_POD_UNTRUSTED : 0) |
+		    (p->old ? LW_POD_OLD : 0) | (p->base_too ? LW_POD_BASE : 0);
 	put(image, LW_TABLE_PODS, &pk, &pod);
 	put(image, LW_TABLE_DESTS, &dk, &dest);
 }
 
 /* The endpoints of one workload and lane, those of this node first. */
-static void put_groups(struct lw_image *image, const struct lab_state *s, uint32_t workload, uint16_t lane)
+static void put_groups(struct lw_image *image, const struct lab_state *s, uint32_t workload,
+		       uint16_t lane)
 {
 	for (uint32_t vip = 0; vip < 2; vip++) {
 		struct lw_group_key gk = { .group = group_of(workload) + vip, .lane = lane };
@@ -148,10 +152,15 @@ static void put_groups(struct lw_image *image, const struct lab_state *s, uint32
 
 		for (int local = 1; local >= 0; local--)
 			for (const struct lab_pod *p = s->pods; p->ip; p++) {
-				struct lw_endpoint_key ek = { .group = gk.group, .lane = lane, .idx = group.count };
-				struct lw_endpoint ep = { .addr = addr(p->ip), .port = vip ? LAB_PORT : 0 };
+				struct lw_endpoint_key ek = { .group = gk.group,
+							      .lane = lane,
+							      .idx = group.count };
+				struct lw_endpoint ep = { .addr = addr(p->ip),
+							  .port = vip ? LAB_PORT : 0 };
 
-				if (workload_of(p) != workload || (p->lane != lane && !(p->base_too && !lane)) || p->local != local || !serves(p))
+				if (workload_of(p) != workload ||
+				    (p->lane != lane && !(p->base_too && !lane)) ||
+				    p->local != local || !serves(p))
 					continue;
 				put(image, LW_TABLE_ENDPOINTS, &ek, &ep);
 				group.count++;
@@ -175,7 +184,9 @@ struct lw_image *lab_image(const struct lab_state *s)
 	if (s->baggage)
 		assert_int_equal(lw_rules_use_baggage(rules), 0);
 	for (const struct lab_lane *l = s->lanes; l && l->name; l++)
-		CHECK(!lw_rules_lane(rules, ++lanes, l->name, l->header, l->value, err, sizeof(err)), "lane %s: %s", l->name, err);
+		CHECK(!lw_rules_lane(rules, ++lanes, l->name, l->header, l->value, err,
+				     sizeof(err)),
+		      "lane %s: %s", l->name, err);
 	for (const struct lab_pod *p = s->pods; p->ip; p++) {
 		put_pod(image, p);
 		if (workload_of(p) > workloads)
@@ -188,7 +199,9 @@ struct lw_image *lab_image(const struct lab_state *s)
 		snprintf(w.name, sizeof(w.name), "lab/Deployment/w%u", id);
 		w.name_hash = lw_name_hash(w.name);
 		if (id == first)
-			CHECK(!lw_rules_workload(rules, s->entries, s->nentries, &w.entry, err, sizeof(err)), "rules: %s", err);
+			CHECK(!lw_rules_workload(rules, s->entries, s->nentries, &w.entry, err,
+						 sizeof(err)),
+			      "rules: %s", err);
 		put(image, LW_TABLE_WORKLOADS, &wk, &w);
 		for (uint16_t lane = 0; lane <= lanes; lane++)
 			put_groups(image, s, id, lane);
@@ -197,7 +210,8 @@ struct lw_image *lab_image(const struct lab_state *s)
 		struct lw_dest_key vk = { .addr = addr(*vip), .port = LAB_VIP_PORT };
 		struct lw_dest dest = { .workload = first,
 					.group = group_of(first) + 1,
-					.flags = LW_DEST_SERVICE | (s->unpinned ? LW_DEST_UNPINNED : 0) };
+					.flags = LW_DEST_SERVICE |
+						 (s->unpinned ? LW_DEST_UNPINNED : 0) };
 
 		put(image, LW_TABLE_DESTS, &vk, &dest);
 	}
@@ -209,17 +223,28 @@ struct lw_image *lab_image(const struct lab_state *s)
 
 static struct lw_image *build(const struct lab_options *o)
 {
-	static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent", "xiaoming" };
+	static const struct lw_rules_cond cond = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent",
+						   "xiaoming" };
 	static const struct lw_rules_mod set = { "x-mse-tag", "gray" };
 	static const struct lw_rules_entry entry = {
-		.conds = &cond, .nconds = 1, .lane = GRAY, .set = &set, .nset = 1, .source = "lab match 1",
+		.conds = &cond,
+		.nconds = 1,
+		.lane = GRAY,
+		.set = &set,
+		.nset = 1,
+		.source = "lab match 1",
 	};
 	static const struct lab_lane lanes[] = { { "gray", "x-mse-tag", "gray" }, { 0 } };
 	static const char *const vips[] = { LAB_VIP, NULL };
 	const struct lab_pod pods[] = {
-		{ .ip = LAB_BASE }, { .ip = LAB_BASE2 }, { .ip = LAB_GRAY, .lane = GRAY, .unready = o->no_gray }, { 0 },
+		{ .ip = LAB_BASE },
+		{ .ip = LAB_BASE2 },
+		{ .ip = LAB_GRAY, .lane = GRAY, .unready = o->no_gray },
+		{ 0 },
 	};
-	const struct lab_state standard = { .pods = pods, .lanes = lanes, .entries = &entry, .nentries = 1, .vips = vips };
+	const struct lab_state standard = {
+		.pods = pods, .lanes = lanes, .entries = &entry, .nentries = 1, .vips = vips
+	};
 
 	return lab_image(o->state ? o->state : &standard);
 }
@@ -241,7 +266,8 @@ static void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "write '%s'", path);
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "write '%s'",
+	      path);
 	close(fd);
 }
 
@@ -310,7 +336,9 @@ void lab_add_address(const char *ip)
 		struct in6_addr addr;
 		uint32_t prefix_len;
 		int ifindex;
-	} req = { .prefix_len = 128 }; /* struct in6_ifreq, whose header does not go with the C library's */
+	} req = {
+		.prefix_len = 128
+	}; /* struct in6_ifreq, whose header does not go with the C library's */
 	struct ifreq ifr = { .ifr_name = "lo" };
 	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -332,7 +360,9 @@ static void agent_child(int ready, const struct lab_options *options)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* as the agent itself does (agent.c) */
-	if (lw_upstreams_start(lab.kern, loop, &(struct lw_upstreams_options){ .fail_closed = options->fail_closed }, &ups))
+	if (lw_upstreams_start(
+		    lab.kern, loop,
+		    &(struct lw_upstreams_options){ .fail_closed = options->fail_closed }, &ups))
 		_exit(1);
 	if (options->guard && lw_devices_start(lab.kern, guarded, &devices))
 		_exit(1);
@@ -352,11 +382,17 @@ void lab_start(const struct lab_options *options)
 	enter();
 	if (getenv("LAB_DEBUG"))
 		lw_log_set_level(LW_LOG_DEBUG);
-	CHECK(!lw_kern_open(&(struct lw_kern_options){ .cgroup = lab.cgroup, .bpffs = lab.bpffs, .fail_closed = options->fail_closed,
-						      .prefer_local = options->prefer_local,
-						      .no_bypass = options->no_bypass || getenv("LAB_NO_BYPASS"),
-						      /* the tests are one process, and do everything */
-						      .no_notice = true }, &lab.kern), "open the kernel side");
+	CHECK(!lw_kern_open(
+		      &(struct lw_kern_options){ .cgroup = lab.cgroup,
+						 .bpffs = lab.bpffs,
+						 .fail_closed = options->fail_closed,
+						 .prefer_local = options->prefer_local,
+						 .no_bypass = options->no_bypass ||
+							      getenv("LAB_NO_BYPASS"),
+						 /* the tests are one process, and do everything */
+						 .no_notice = true },
+		      &lab.kern),
+	      "open the kernel side");
 	CHECK(lw_kern_mode(lab.kern) != LW_KERN_MODE_NONE, "this kernel fails the self-tests");
 	image = build(options);
 	CHECK(!lw_kern_publish(lab.kern, image), "publish");
@@ -385,7 +421,9 @@ void lab_pause_agent(void)
 {
 	int status;
 
-	CHECK(!kill(lab.agent, SIGSTOP) && waitpid(lab.agent, &status, WUNTRACED) == lab.agent && WIFSTOPPED(status), "pause the agent");
+	CHECK(!kill(lab.agent, SIGSTOP) && waitpid(lab.agent, &status, WUNTRACED) == lab.agent &&
+		      WIFSTOPPED(status),
+	      "pause the agent");
 }
 
 void lab_resume_agent(void)
@@ -462,7 +500,8 @@ static uint16_t port_of(int fd, int (*name)(int, struct sockaddr *, socklen_t *)
 
 	if (name(fd, (struct sockaddr *)&a, &len))
 		return 0;
-	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
+	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port :
+					       ((struct sockaddr_in *)&a)->sin_port);
 }
 
 int lab_accept(int listener, int c)
@@ -471,7 +510,8 @@ int lab_accept(int listener, int c)
 
 	for (;;) {
 		for (size_t i = 0; i < nwaiting; i++)
-			if (waiting[i].listener == listener && port_of(waiting[i].fd, getpeername) == port)
+			if (waiting[i].listener == listener &&
+			    port_of(waiting[i].fd, getpeername) == port)
 				return take_waiting(i);
 		wait_readable(listener, "a connection");
 		accept_one(listener);
@@ -548,7 +588,8 @@ void lab_stop(void)
 	umount2(lab.bpffs, MNT_DETACH);
 	rmdir(lab.bpffs);
 	/* a cgroup goes when its last process has left it */
-	snprintf(path, sizeof(path), "%.*s/cgroup.procs", (int)(strrchr(lab.cgroup, '/') - lab.cgroup), lab.cgroup);
+	snprintf(path, sizeof(path), "%.*s/cgroup.procs",
+		 (int)(strrchr(lab.cgroup, '/') - lab.cgroup), lab.cgroup);
 	write_file(path, "0");
 	rmdir(lab.cgroup);
 }
@@ -618,7 +659,8 @@ void lab_recv_n(int fd, void *buf, size_t n)
 
 		wait_readable(fd, "bytes");
 		k = recv(fd, (char *)buf + got, n - got, 0);
-		CHECK(k > 0, "received %zd after %zu of %zu bytes: '%.*s'", k, got, n, (int)got, (char *)buf);
+		CHECK(k > 0, "received %zd after %zu of %zu bytes: '%.*s'", k, got, n, (int)got,
+		      (char *)buf);
 		got += (size_t)k;
 	}
 }
@@ -654,7 +696,8 @@ void lab_expect_reset(int fd)
 	char c;
 
 	wait_readable(fd, "a reset");
-	CHECK(recv(fd, &c, 1, 0) < 0 && (errno == ECONNRESET || errno == ECONNABORTED), "expected a reset");
+	CHECK(recv(fd, &c, 1, 0) < 0 && (errno == ECONNRESET || errno == ECONNABORTED),
+	      "expected a reset");
 }
 
 struct counting {
@@ -666,7 +709,8 @@ static int count_one(const struct lw_stat_key *key, uint64_t count, void *arg)
 {
 	struct counting *c = arg;
 
-	if ((c->reason < 0 || key->reason == c->reason) && (c->evidence < 0 || key->evidence == c->evidence))
+	if ((c->reason < 0 || key->reason == c->reason) &&
+	    (c->evidence < 0 || key->evidence == c->evidence))
 		c->sum += count;
 	return 0;
 }
@@ -759,7 +803,8 @@ int lab_upstream(int fd)
 		socklen_t len = sizeof(cookie);
 
 		found = (int)syscall(SYS_pidfd_getfd, agent, i, 0);
-		if (found >= 0 && (getsockopt(found, SOL_SOCKET, SO_COOKIE, &cookie, &len) || cookie != f.ups[f.up].up)) {
+		if (found >= 0 && (getsockopt(found, SOL_SOCKET, SO_COOKIE, &cookie, &len) ||
+				   cookie != f.ups[f.up].up)) {
 			close(found);
 			found = -1;
 		}
@@ -804,13 +849,15 @@ void lab_wait_ups_ended(int fd)
 static int dump_flow(uint64_t cookie, const struct lw_flow *f, void *arg)
 {
 	(void)arg;
-	fprintf(stderr, "  flow %llx port %u peer .%u route %u up %u lane %u evidence %u reason %u flags %x requests %llu frame %u/%llu punt %llx\n",
-		(unsigned long long)cookie, f->client_port, f->peer.ip[15], f->route, f->up, f->lane, f->evidence, f->reason,
-		f->flags, (unsigned long long)f->requests, f->frame.state, (unsigned long long)f->frame.left,
-		(unsigned long long)f->punt);
+	fprintf(stderr,
+		"  flow %llx port %u peer .%u route %u up %u lane %u evidence %u reason %u flags %x requests %llu frame %u/%llu punt %llx\n",
+		(unsigned long long)cookie, f->client_port, f->peer.ip[15], f->route, f->up,
+		f->lane, f->evidence, f->reason, f->flags, (unsigned long long)f->requests,
+		f->frame.state, (unsigned long long)f->frame.left, (unsigned long long)f->punt);
 	for (int i = 0; i < LW_FLOW_UPS; i++)
 		if (f->ups[i].up)
-			fprintf(stderr, "    ups[%d] %llx lane %u .%u\n", i, (unsigned long long)f->ups[i].up, f->ups[i].lane,
+			fprintf(stderr, "    ups[%d] %llx lane %u .%u\n", i,
+				(unsigned long long)f->ups[i].up, f->ups[i].lane,
 				f->ups[i].addr.ip[15]);
 	return 0;
 }
@@ -818,17 +865,19 @@ static int dump_flow(uint64_t cookie, const struct lw_flow *f, void *arg)
 static int dump_up(uint64_t cookie, const struct lw_up *u, void *arg)
 {
 	(void)arg;
-	fprintf(stderr, "  up %llx down %llx .%u flags %x req %u resp %u frame %u/%llu bytes %llu\n",
-		(unsigned long long)cookie, (unsigned long long)u->down, u->addr.ip[15], u->flags, u->req_seq,
-		u->resp_seq, u->frame.state, (unsigned long long)u->frame.left, (unsigned long long)u->bytes);
+	fprintf(stderr,
+		"  up %llx down %llx .%u flags %x req %u resp %u frame %u/%llu bytes %llu\n",
+		(unsigned long long)cookie, (unsigned long long)u->down, u->addr.ip[15], u->flags,
+		u->req_seq, u->resp_seq, u->frame.state, (unsigned long long)u->frame.left,
+		(unsigned long long)u->bytes);
 	return 0;
 }
 
 static int dump_stat(const struct lw_stat_key *k, uint64_t count, void *arg)
 {
 	(void)arg;
-	fprintf(stderr, "  stat lane %u evidence %u reason %u: %llu\n", k->lane, k->evidence, k->reason,
-		(unsigned long long)count);
+	fprintf(stderr, "  stat lane %u evidence %u reason %u: %llu\n", k->lane, k->evidence,
+		k->reason, (unsigned long long)count);
 	return 0;
 }
 

@@ -27,9 +27,13 @@ struct lw_twin *lw_twin_new(const struct lw_model *model, bool enrol_ahead)
 		abort();
 	twin->model = model;
 	for (size_t i = 0; i < 2; i++) {
-		static const char *const untrusted[] = { "default/app=app-1", "default/app=app-4", "default/web=app-3", NULL };
+		static const char *const untrusted[] = { "default/app=app-1", "default/app=app-4",
+							 "default/web=app-3", NULL };
 		const struct lw_state_options options = {
-			.node = "node-1", .from_nothing = i == 1, .untrusted = untrusted, .baggage = true,
+			.node = "node-1",
+			.from_nothing = i == 1,
+			.untrusted = untrusted,
+			.baggage = true,
 			.enrol_ahead = enrol_ahead,
 		};
 
@@ -70,25 +74,30 @@ static const char *compare_images(struct lw_twin *twin)
 		size_t n = lw_image_rows(twin->images[0], t), m = lw_image_rows(twin->images[1], t);
 
 		for (size_t row = 0; row < n && row < m; row++) {
-			bool key = memcmp(lw_image_key(twin->images[0], t, row), lw_image_key(twin->images[1], t, row),
-					  info->key_size) != 0;
+			bool key =
+				memcmp(lw_image_key(twin->images[0], t, row),
+				       lw_image_key(twin->images[1], t, row), info->key_size) != 0;
 
-			if (!key && memcmp(lw_image_value(twin->images[0], t, row),
-					   lw_image_value(twin->images[1], t, row), info->value_size) == 0)
+			if (!key &&
+			    memcmp(lw_image_value(twin->images[0], t, row),
+				   lw_image_value(twin->images[1], t, row), info->value_size) == 0)
 				continue;
 			if (key) {
 				hex(lw_image_key(twin->images[0], t, row), info->key_size, is);
 				hex(lw_image_key(twin->images[1], t, row), info->key_size, want);
 			} else {
 				hex(lw_image_value(twin->images[0], t, row), info->value_size, is);
-				hex(lw_image_value(twin->images[1], t, row), info->value_size, want);
+				hex(lw_image_value(twin->images[1], t, row), info->value_size,
+				    want);
 			}
-			(void)snprintf(twin->text, sizeof(twin->text), "%s: %s of row %zu of %zu is %s, not %s", info->name,
+			(void)snprintf(twin->text, sizeof(twin->text),
+				       "%s: %s of row %zu of %zu is %s, not %s", info->name,
 				       key ? "the key" : "the value", row, n, is, want);
 			return twin->text;
 		}
 		if (n != m) {
-			(void)snprintf(twin->text, sizeof(twin->text), "%s: %zu rows, not %zu", info->name, n, m);
+			(void)snprintf(twin->text, sizeof(twin->text), "%s: %zu rows, not %zu",
+				       info->name, n, m);
 			return twin->text;
 		}
 	}
@@ -115,7 +124,8 @@ static struct json_object *list(struct lw_state_builder *builder)
 static const char *compare_listings(struct lw_twin *twin)
 {
 	struct json_object *a = list(twin->builders[0]), *b = list(twin->builders[1]);
-	const char *x = json_object_to_json_string(a), *y = json_object_to_json_string(b), *ret = NULL;
+	const char *x = json_object_to_json_string(a), *y = json_object_to_json_string(b),
+		   *ret = NULL;
 
 	if (strcmp(x, y) != 0) {
 		size_t at = 0, from;
@@ -123,7 +133,8 @@ static const char *compare_listings(struct lw_twin *twin)
 		while (x[at] == y[at])
 			at++;
 		from = at > 100 ? at - 100 : 0;
-		(void)snprintf(twin->text, sizeof(twin->text), "listing: '%.200s', not '%.200s'", x + from, y + from);
+		(void)snprintf(twin->text, sizeof(twin->text), "listing: '%.200s', not '%.200s'",
+			       x + from, y + from);
 		ret = twin->text;
 	}
 	json_object_put(a);
@@ -141,7 +152,9 @@ const char *lw_twin_build(struct lw_twin *twin, bool listing, bool *ret_followed
 		free(twin->findings[i]);
 		f = open_memstream(&twin->findings[i], &twin->findings_len[i]);
 		lw_image_free(&twin->images[i]);
-		if (!f || lw_state_build(twin->builders[i], twin->model, on_finding, f, &twin->images[i]) < 0 ||
+		if (!f ||
+		    lw_state_build(twin->builders[i], twin->model, on_finding, f,
+				   &twin->images[i]) < 0 ||
 		    fclose(f) != 0)
 			abort();
 	}
@@ -149,8 +162,8 @@ const char *lw_twin_build(struct lw_twin *twin, bool listing, bool *ret_followed
 		*ret_followed = lw_state_has_followed(twin->builders[0]);
 	ret = compare_images(twin);
 	if (!ret && strcmp(twin->findings[0], twin->findings[1]) != 0) {
-		(void)snprintf(twin->text, sizeof(twin->text), "findings: '%.400s', not '%.400s'", twin->findings[0],
-			       twin->findings[1]);
+		(void)snprintf(twin->text, sizeof(twin->text), "findings: '%.400s', not '%.400s'",
+			       twin->findings[0], twin->findings[1]);
 		ret = twin->text;
 	}
 	return ret || !listing ? ret : compare_listings(twin);

@@ -8,15 +8,24 @@
 static const char *status_text(int status)
 {
 	switch (status) {
-	case 200: return "OK";
-	case 204: return "No Content";
-	case 304: return "Not Modified";
-	case 400: return "Bad Request";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 431: return "Request Header Fields Too Large";
-	case 502: return "Bad Gateway";
-	default: return "Status";
+	case 200:
+		return "OK";
+	case 204:
+		return "No Content";
+	case 304:
+		return "Not Modified";
+	case 400:
+		return "Bad Request";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 502:
+		return "Bad Gateway";
+	default:
+		return "Status";
 	}
 }
 
@@ -28,15 +37,17 @@ static void answer_head(struct conn *c, int status, int64_t length, const char *
 	c->answer_chunked = length < 0 && !c->http10 && c->action != ACT_CLOSE && !bodyless;
 	if (length < 0 && !c->answer_chunked && !bodyless)
 		c->keep = false;
-	buf_printf(&c->out,
-		   "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nX-Pod: %s%s[%s]\r\nX-Lane-Seen: %s\r\n", status,
-		   status_text(status), opt.name, opt.color, c->ip, c->tag);
+	buf_printf(
+		&c->out,
+		"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nX-Pod: %s%s[%s]\r\nX-Lane-Seen: %s\r\n",
+		status, status_text(status), opt.name, opt.color, c->ip, c->tag);
 	if (c->id[0])
 		buf_printf(&c->out, "X-Id: %s\r\n", c->id);
 	if (length >= 0 && !bodyless)
 		buf_printf(&c->out, "Content-Length: %lld\r\n", (long long)length);
 	if (c->answer_chunked)
-		buf_printf(&c->out, "Transfer-Encoding: chunked\r\n%s", c->trailers ? "Trailer: X-Trailer\r\n" : "");
+		buf_printf(&c->out, "Transfer-Encoding: chunked\r\n%s",
+			   c->trailers ? "Trailer: X-Trailer\r\n" : "");
 	if (!c->keep)
 		buf_printf(&c->out, "Connection: close\r\n");
 	else if (c->http10)
@@ -131,7 +142,8 @@ void answer(struct conn *c)
 	case ACT_CHUNKED:
 	case ACT_CLOSE:
 		answer_head(c, 200, -1, "");
-		if (c->cork && !c->keep) /* what does not fill a packet waits for the end of file, and is in one with it */
+		if (c->cork &&
+		    !c->keep) /* what does not fill a packet waits for the end of file, and is in one with it */
 			setsockopt(c->ob.fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int));
 		c->gen_end = c->is_head ? 0 : c->arg;
 		if (c->is_head)
@@ -179,13 +191,15 @@ void answer(struct conn *c)
 		answer_text(c, 200, "early\n", 6);
 		return;
 	case ACT_UPGRADE:
-		buf_printf(&c->out,
-			   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\nX-Pod: %s%s[%s]\r\n\r\n",
-			   opt.name, opt.color, c->ip);
+		buf_printf(
+			&c->out,
+			"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\nX-Pod: %s%s[%s]\r\n\r\n",
+			opt.name, opt.color, c->ip);
 		c->state = STATE_TUNNEL;
 		return;
 	case ACT_CONNECT:
-		buf_printf(&c->out, "HTTP/1.1 200 Connected\r\nX-Pod: %s%s[%s]\r\n\r\n", opt.name, opt.color, c->ip);
+		buf_printf(&c->out, "HTTP/1.1 200 Connected\r\nX-Pod: %s%s[%s]\r\n\r\n", opt.name,
+			   opt.color, c->ip);
 		c->state = STATE_TUNNEL;
 		return;
 	case ACT_ECHO:

@@ -110,7 +110,18 @@ enum action {
 	ACT_NONE,
 };
 
-enum chunk { CK_SIZE, CK_EXT, CK_SIZE_LF, CK_DATA, CK_DATA_CR, CK_DATA_LF, CK_LINE, CK_LINE_REST, CK_LINE_LF, CK_END_LF };
+enum chunk {
+	CK_SIZE,
+	CK_EXT,
+	CK_SIZE_LF,
+	CK_DATA,
+	CK_DATA_CR,
+	CK_DATA_LF,
+	CK_LINE,
+	CK_LINE_REST,
+	CK_LINE_LF,
+	CK_END_LF
+};
 
 struct worker;
 struct up;

@@ -87,10 +87,21 @@ static void usage(FILE *out)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "listen", 1, 0, 'l' },  { "name", 1, 0, 'n' },    { "color", 1, 0, 'c' },   { "config", 1, 0, 'C' },
-		{ "next", 1, 0, 'x' },	  { "forward", 1, 0, 'f' }, { "threads", 1, 0, 't' }, { "idle", 1, 0, 'i' },
-		{ "pattern", 1, 0, 'p' }, { "seed", 1, 0, 's' },    { "ip", 1, 0, 'a' },      { "help", 0, 0, 'h' },
-		{ "registry", 1, 0, 'r' }, { "as-asked", 0, 0, 'A' }, { "ids", 1, 0, 'I' },
+		{ "listen", 1, 0, 'l' },
+		{ "name", 1, 0, 'n' },
+		{ "color", 1, 0, 'c' },
+		{ "config", 1, 0, 'C' },
+		{ "next", 1, 0, 'x' },
+		{ "forward", 1, 0, 'f' },
+		{ "threads", 1, 0, 't' },
+		{ "idle", 1, 0, 'i' },
+		{ "pattern", 1, 0, 'p' },
+		{ "seed", 1, 0, 's' },
+		{ "ip", 1, 0, 'a' },
+		{ "help", 0, 0, 'h' },
+		{ "registry", 1, 0, 'r' },
+		{ "as-asked", 0, 0, 'A' },
+		{ "ids", 1, 0, 'I' },
 		{ "bytes", 0, 0, 'b' },
 		{ 0 },
 	};
@@ -101,35 +112,63 @@ int main(int argc, char **argv)
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (o) {
 		case 'l':
-			if (opt.nlisten == LISTS_MAX || !parse_endpoint(optarg, &opt.listen[opt.nlisten++]))
+			if (opt.nlisten == LISTS_MAX ||
+			    !parse_endpoint(optarg, &opt.listen[opt.nlisten++]))
 				return 1;
 			break;
 		case 'x':
-			if (opt.nnext == LISTS_MAX || !parse_endpoint(optarg, &opt.next[opt.nnext++]))
+			if (opt.nnext == LISTS_MAX ||
+			    !parse_endpoint(optarg, &opt.next[opt.nnext++]))
 				return 1;
 			break;
 		case 'f':
 			if (opt.nforward < LISTS_MAX)
 				opt.forward[opt.nforward++] = optarg;
 			break;
-		case 'r': opt.registry = optarg; break;
-		case 'A': opt.as_asked = true; break;
-		case 'b': opt.bytes = true; break;
+		case 'r':
+			opt.registry = optarg;
+			break;
+		case 'A':
+			opt.as_asked = true;
+			break;
+		case 'b':
+			opt.bytes = true;
+			break;
 		case 'I':
 			opt.ids = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 			if (opt.ids < 0)
 				die(optarg);
 			break;
-		case 'n': opt.name = optarg; break;
-		case 'c': opt.color = optarg; break;
-		case 'C': opt.config = optarg; break;
-		case 'a': opt.ip = optarg; break;
-		case 't': opt.threads = atoi(optarg); break;
-		case 'i': opt.idle_ms = atol(optarg); break;
-		case 'p': pattern = strtoull(optarg, NULL, 10); break;
-		case 's': seed = strtoull(optarg, NULL, 10); break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 1;
+		case 'n':
+			opt.name = optarg;
+			break;
+		case 'c':
+			opt.color = optarg;
+			break;
+		case 'C':
+			opt.config = optarg;
+			break;
+		case 'a':
+			opt.ip = optarg;
+			break;
+		case 't':
+			opt.threads = atoi(optarg);
+			break;
+		case 'i':
+			opt.idle_ms = atol(optarg);
+			break;
+		case 'p':
+			pattern = strtoull(optarg, NULL, 10);
+			break;
+		case 's':
+			seed = strtoull(optarg, NULL, 10);
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 1;
 		}
 	}
 	lw_pattern_init();

@@ -33,7 +33,8 @@ static void registry_look(struct worker *w)
 	struct stat st;
 	FILE *f;
 
-	if (!opt.registry || stat(opt.registry, &st) < 0 || !memcmp(&st.st_mtim, &w->registry_read, sizeof(st.st_mtim)))
+	if (!opt.registry || stat(opt.registry, &st) < 0 ||
+	    !memcmp(&st.st_mtim, &w->registry_read, sizeof(st.st_mtim)))
 		return;
 	f = fopen(opt.registry, "re");
 	if (!f)
@@ -71,7 +72,8 @@ static struct up *up_connect(struct worker *w, const struct endpoint *to)
 	if (u->ob.fd < 0)
 		die("socket");
 	setsockopt(u->ob.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(u->ob.fd, (const struct sockaddr *)&to->addr, to->len) < 0 && errno != EINPROGRESS) {
+	if (connect(u->ob.fd, (const struct sockaddr *)&to->addr, to->len) < 0 &&
+	    errno != EINPROGRESS) {
 		close(u->ob.fd);
 		free(u);
 		return NULL;
@@ -98,8 +100,11 @@ static void up_request(struct conn *c, struct up *u)
 	}
 	u->owner = c;
 	c->up = u;
-	buf_printf(&u->req, strchr(host, ':') ? "GET %.*s HTTP/1.1\r\nHost: [%s]:%u\r\n" : "GET %.*s HTTP/1.1\r\nHost: %s:%u\r\n",
-		   opt.as_asked ? (int)buf_len(&c->target) : 1, opt.as_asked ? buf_head(&c->target) : "/", host, port);
+	buf_printf(&u->req,
+		   strchr(host, ':') ? "GET %.*s HTTP/1.1\r\nHost: [%s]:%u\r\n" :
+				       "GET %.*s HTTP/1.1\r\nHost: %s:%u\r\n",
+		   opt.as_asked ? (int)buf_len(&c->target) : 1,
+		   opt.as_asked ? buf_head(&c->target) : "/", host, port);
 	buf_put(&u->req, buf_head(&c->forward), buf_len(&c->forward));
 	buf_put(&u->req, "\r\n", 2);
 	up_watch(u);

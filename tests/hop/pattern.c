@@ -11,7 +11,8 @@ void lw_pattern_init(void)
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		lw_pattern[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[x >> 58];
+		lw_pattern[i] =
+			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[x >> 58];
 	}
 	for (size_t i = LW_PATTERN_PERIOD; i < sizeof(lw_pattern); i++)
 		lw_pattern[i] = lw_pattern[i - LW_PATTERN_PERIOD];

@@ -60,10 +60,11 @@ static const struct {
 	const char *path;
 	enum action action;
 } endpoints[] = {
-	{ "id", ACT_ID },	{ "size", ACT_SIZE },	{ "chunked", ACT_CHUNKED }, { "close", ACT_CLOSE },
-	{ "echo", ACT_ECHO },	{ "head", ACT_HEAD },	{ "status", ACT_STATUS },   { "slow", ACT_SLOW },
-	{ "drip", ACT_DRIP },	{ "early", ACT_EARLY }, { "upgrade", ACT_UPGRADE }, { "reset", ACT_RESET },
-	{ "short", ACT_SHORT }, { "continue", ACT_HASH }, { "slowly", ACT_SLOWLY },
+	{ "id", ACT_ID },	  { "size", ACT_SIZE },	      { "chunked", ACT_CHUNKED },
+	{ "close", ACT_CLOSE },	  { "echo", ACT_ECHO },	      { "head", ACT_HEAD },
+	{ "status", ACT_STATUS }, { "slow", ACT_SLOW },	      { "drip", ACT_DRIP },
+	{ "early", ACT_EARLY },	  { "upgrade", ACT_UPGRADE }, { "reset", ACT_RESET },
+	{ "short", ACT_SHORT },	  { "continue", ACT_HASH },   { "slowly", ACT_SLOWLY },
 };
 
 static void choose_action(struct conn *c, struct slice target)
@@ -88,7 +89,8 @@ static void choose_action(struct conn *c, struct slice target)
 	}
 	if (c->action == ACT_STATUS && (c->arg < 200 || c->arg > 599))
 		c->arg = 200;
-	for (word = query ? strtok_r(query, "&", &rest) : NULL; word; word = strtok_r(NULL, "&", &rest)) {
+	for (word = query ? strtok_r(query, "&", &rest) : NULL; word;
+	     word = strtok_r(NULL, "&", &rest)) {
 		if (!strncmp(word, "seed=", 5))
 			c->seed = strtoull(word + 5, NULL, 10);
 		else if (!strncmp(word, "kbps=", 5))
@@ -111,12 +113,15 @@ const char *parse_head(struct conn *c, const char *p, size_t len)
 	struct slice method, target;
 
 	c->keep = true;
-	c->http10 = c->is_head = c->chunked = c->expect = c->trailers = c->extensions = c->streaming = c->cork = false;
+	c->http10 = c->is_head = c->chunked = c->expect = c->trailers = c->extensions =
+		c->streaming = c->cork = false;
 	c->answer_close = c->answer_reset = false;
-	c->arg = c->arg2 = c->seed = c->kbps = c->body_left = c->body_len = c->drips = c->gen_at = c->gen_end = 0;
+	c->arg = c->arg2 = c->seed = c->kbps = c->body_left = c->body_len = c->drips = c->gen_at =
+		c->gen_end = 0;
 	c->body_hash = LW_FNV_START;
 	c->tag[0] = c->id[0] = 0;
-	c->forward.start = c->forward.end = c->head.start = c->head.end = c->target.start = c->target.end = 0;
+	c->forward.start = c->forward.end = c->head.start = c->head.end = c->target.start =
+		c->target.end = 0;
 
 	for (size_t i = 0; i < len; i++) {
 		if (!p[i])
@@ -158,7 +163,8 @@ const char *parse_head(struct conn *c, const char *p, size_t len)
 		value = (struct slice){ colon + 1, (size_t)(eol - colon - 1) };
 		while (value.len && (*value.at == ' ' || *value.at == '\t'))
 			value.at++, value.len--;
-		while (value.len && (value.at[value.len - 1] == ' ' || value.at[value.len - 1] == '\t'))
+		while (value.len &&
+		       (value.at[value.len - 1] == ' ' || value.at[value.len - 1] == '\t'))
 			value.len--;
 
 		if (slice_is(name, "content-length")) {
@@ -198,7 +204,8 @@ const char *parse_head(struct conn *c, const char *p, size_t len)
 		for (int i = 0; i < opt.nforward; i++) {
 			if (!slice_is(name, opt.forward[i]))
 				continue;
-			buf_printf(&c->forward, "%.*s: %.*s\r\n", (int)name.len, name.at, (int)value.len, value.at);
+			buf_printf(&c->forward, "%.*s: %.*s\r\n", (int)name.len, name.at,
+				   (int)value.len, value.at);
 			if (i == 0)
 				copy_text(c->tag, sizeof(c->tag), value);
 		}
@@ -246,9 +253,12 @@ int body_run(struct conn *c)
 			if (isxdigit((unsigned char)ch)) {
 				if (++c->ck_digits > 15)
 					return -1;
-				c->ck_left = c->ck_left * 16 +
-					     (uint64_t)(isdigit((unsigned char)ch) ? ch - '0' : (ch | 32) - 'a' + 10);
-			} else if (!c->ck_digits || (ch != '\r' && ch != ';' && ch != ' ' && ch != '\t')) {
+				c->ck_left =
+					c->ck_left * 16 + (uint64_t)(isdigit((unsigned char)ch) ?
+									     ch - '0' :
+									     (ch | 32) - 'a' + 10);
+			} else if (!c->ck_digits ||
+				   (ch != '\r' && ch != ';' && ch != ' ' && ch != '\t')) {
 				return -1;
 			} else {
 				c->ck = ch == '\r' ? CK_SIZE_LF : CK_EXT;

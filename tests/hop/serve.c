@@ -35,8 +35,9 @@ static bool conn_flush(struct conn *c)
 		ssize_t n;
 
 		if (c->gen_at < c->gen_end) {
-			run = c->gen_end - c->gen_at < LW_PATTERN_RUN ? (size_t)(c->gen_end - c->gen_at) :
-									LW_PATTERN_RUN;
+			run = c->gen_end - c->gen_at < LW_PATTERN_RUN ?
+				      (size_t)(c->gen_end - c->gen_at) :
+				      LW_PATTERN_RUN;
 			if (c->answer_chunked) {
 				/* Sizes of many digits and of one, never the same twice running. */
 				size_t piece = 1 + (size_t)((c->gen_at * 2654435761u) % 40000);
@@ -58,8 +59,9 @@ static bool conn_flush(struct conn *c)
 		if (queued)
 			iov[msg.msg_iovlen++] = (struct iovec){ buf_head(&c->out), queued };
 		if (run)
-			iov[msg.msg_iovlen++] =
-				(struct iovec){ (void *)(uintptr_t)lw_pattern_at(c->seed, c->gen_at), run };
+			iov[msg.msg_iovlen++] = (struct iovec){
+				(void *)(uintptr_t)lw_pattern_at(c->seed, c->gen_at), run
+			};
 		if (opt.bytes) {
 			msg.msg_iovlen = 1;
 			iov[0].iov_len = 1;
@@ -224,7 +226,10 @@ void conn_run(struct conn *c)
 	if (c->kbps && c->state == STATE_BODY && !c->deadline)
 		set_deadline(c, due_at(now_ms(), READ_SLOWLY, c->kbps));
 	watch(c->w, &c->ob,
-	      (!c->eof && !reads_slowly(c) && buf_len(&c->in) < IN_MAX && buf_len(&c->out) <= OUT_MAX ? EPOLLIN : 0u) |
+	      (!c->eof && !reads_slowly(c) && buf_len(&c->in) < IN_MAX &&
+			       buf_len(&c->out) <= OUT_MAX ?
+		       EPOLLIN :
+		       0u) |
 		      (c->blocked ? EPOLLOUT : 0u));
 }
 
@@ -291,7 +296,8 @@ static void conn_timer(struct conn *c, uint64_t now)
 	} else if (c->action == ACT_SLOWLY) {
 		/* what a full buffer has kept is no reason to catch up */
 		if (c->gen_at == c->gen_end)
-			c->gen_end = c->arg - c->gen_at < WRITE_SLOWLY ? c->arg : c->gen_at + WRITE_SLOWLY;
+			c->gen_end = c->arg - c->gen_at < WRITE_SLOWLY ? c->arg :
+									 c->gen_at + WRITE_SLOWLY;
 		if (c->gen_end < c->arg)
 			set_deadline(c, due_at(now, WRITE_SLOWLY, c->arg2));
 		else
@@ -344,7 +350,8 @@ static void accept_all(struct worker *w, int fd)
 		if (opt.ip) {
 			snprintf(c->ip, sizeof(c->ip), "%s", opt.ip);
 		} else if (local.ss_family == AF_INET) {
-			inet_ntop(AF_INET, &((struct sockaddr_in *)&local)->sin_addr, c->ip, sizeof(c->ip));
+			inet_ntop(AF_INET, &((struct sockaddr_in *)&local)->sin_addr, c->ip,
+				  sizeof(c->ip));
 		} else {
 			const struct in6_addr *a = &((struct sockaddr_in6 *)&local)->sin6_addr;
 
@@ -367,7 +374,8 @@ static void accept_all(struct worker *w, int fd)
 
 static int open_listener(const struct endpoint *at)
 {
-	int fd = socket(at->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, zero = 0;
+	int fd = socket(at->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1,
+	    zero = 0;
 
 	if (fd < 0)
 		die("socket");
@@ -389,7 +397,8 @@ void *worker_run(void *arg)
 	struct worker *w = arg;
 
 	for (int i = 0; i < opt.nlisten; i++) {
-		listeners[i] = (struct object){ .kind = KIND_LISTEN, .fd = open_listener(&opt.listen[i]) };
+		listeners[i] =
+			(struct object){ .kind = KIND_LISTEN, .fd = open_listener(&opt.listen[i]) };
 		watch(w, &listeners[i], EPOLLIN);
 	}
 	for (;;) {

@@ -63,11 +63,15 @@ static void summary(const char *what)
 		for (enum lw_k8s_kind kind = 0; kind < LW_K8S__MAX; kind++)
 			objects += lw_model_count(nodes[i].model, kind);
 	}
-	(void)printf("%s nodes %zu ready %zu requests %" PRIu64 " bytes %" PRIu64 " connections %" PRIu64 " objects %zu changes %" PRIu64 "\n",
-		     what, n, ready, requests - last.requests, bytes - last.bytes, connections - last.connections, objects, changes);
+	(void)printf("%s nodes %zu ready %zu requests %" PRIu64 " bytes %" PRIu64
+		     " connections %" PRIu64 " objects %zu changes %" PRIu64 "\n",
+		     what, n, ready, requests - last.requests, bytes - last.bytes,
+		     connections - last.connections, objects, changes);
 	(void)fflush(stdout);
 	if (strcmp(what, "sum") == 0)
-		last = (struct lw_source_kube_info){ .requests = requests, .bytes = bytes, .connections = connections };
+		last = (struct lw_source_kube_info){ .requests = requests,
+						     .bytes = bytes,
+						     .connections = connections };
 }
 
 static void on_second(struct ev_loop *loop, ev_timer *w, int revents)

@@ -57,7 +57,10 @@ static void make_key(unsigned char *key)
 
 static long put(const unsigned char *key)
 {
-	union bpf_attr attr = { .map_fd = (uint32_t)map, .key = (uintptr_t)key, .value = (uintptr_t)value, .flags = BPF_NOEXIST };
+	union bpf_attr attr = { .map_fd = (uint32_t)map,
+				.key = (uintptr_t)key,
+				.value = (uintptr_t)value,
+				.flags = BPF_NOEXIST };
 
 	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
 }
@@ -156,7 +159,9 @@ static int drop(void)
 static void take_places(uint32_t from, uint32_t yes)
 {
 	for (uint32_t key = from; key < info.max_entries; key++) {
-		union bpf_attr attr = { .map_fd = (uint32_t)map, .key = (uintptr_t)&key, .value = (uintptr_t)value };
+		union bpf_attr attr = { .map_fd = (uint32_t)map,
+					.key = (uintptr_t)&key,
+					.value = (uintptr_t)value };
 
 		if (bpf(BPF_MAP_LOOKUP_ELEM, &attr))
 			die("look at a place");
@@ -176,7 +181,8 @@ static int busy(uint32_t from)
 	return 0;
 }
 
-#define INSN(c, d, s, o, i) ((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+#define INSN(c, d, s, o, i) \
+	((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
 #define ZERO(o) INSN(BPF_ST | BPF_MEM | BPF_DW, 10, 0, o, 0)
 #define SET(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
 
@@ -185,22 +191,36 @@ static int ring(void)
 {
 	/* struct lw_event is that long, and of type 0 there is none */
 	const struct bpf_insn insns[] = {
-		ZERO(-56), ZERO(-48), ZERO(-40), ZERO(-32), ZERO(-24), ZERO(-16), ZERO(-8),
-		INSN(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, map), INSN(0, 0, 0, 0, 0),
-		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0), INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -56),
-		SET(3, 56), SET(4, 0), INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ringbuf_output),
+		ZERO(-56),
+		ZERO(-48),
+		ZERO(-40),
+		ZERO(-32),
+		ZERO(-24),
+		ZERO(-16),
+		ZERO(-8),
+		INSN(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, map),
+		INSN(0, 0, 0, 0, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),
+		INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -56),
+		SET(3, 56),
+		SET(4, 0),
+		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ringbuf_output),
 		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
 	static const char packet[64];
-	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER, .insns = (uintptr_t)insns,
-				.insn_cnt = sizeof(insns) / sizeof(insns[0]), .license = (uintptr_t)"GPL" };
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+				.insns = (uintptr_t)insns,
+				.insn_cnt = sizeof(insns) / sizeof(insns[0]),
+				.license = (uintptr_t) "GPL" };
 	int prog = (int)bpf(BPF_PROG_LOAD, &attr);
 
 	if (prog < 0)
 		die("load the program that fills a ring");
 	do {
-		attr = (union bpf_attr){ .test = { .prog_fd = (uint32_t)prog, .data_in = (uintptr_t)packet,
-						   .data_size_in = sizeof(packet), .repeat = 64 } };
+		attr = (union bpf_attr){ .test = { .prog_fd = (uint32_t)prog,
+						   .data_in = (uintptr_t)packet,
+						   .data_size_in = sizeof(packet),
+						   .repeat = 64 } };
 		if (bpf(BPF_PROG_TEST_RUN, &attr))
 			die("run the program that fills a ring");
 	} while (!attr.test.retval);
@@ -241,7 +261,8 @@ int main(int argc, char **argv)
 	while (argc > 1 && how < 5 && strcmp(argv[1], hows[how]))
 		how++;
 	if (argc < 3 || argc > (how == 0 || how == 3 ? 4 : 3) || how == 5) {
-		fputs("usage: fill full|churn|drop|busy|ring MAP\n       fill full|busy MAP N\n", stderr);
+		fputs("usage: fill full|churn|drop|busy|ring MAP\n       fill full|busy MAP N\n",
+		      stderr);
 		return 2;
 	}
 	n = argc == 4 ? (uint32_t)strtoul(argv[3], NULL, 0) : 0;
@@ -249,7 +270,9 @@ int main(int argc, char **argv)
 	map = (int)bpf(BPF_OBJ_GET, &attr);
 	if (map < 0)
 		die(argv[2]);
-	attr = (union bpf_attr){ .info = { .bpf_fd = (uint32_t)map, .info_len = sizeof(info), .info = (uintptr_t)&info } };
+	attr = (union bpf_attr){ .info = { .bpf_fd = (uint32_t)map,
+					   .info_len = sizeof(info),
+					   .info = (uintptr_t)&info } };
 	if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attr))
 		die("ask for the map's sizes");
 	if (info.key_size > KEY_MAX || getrandom(&rng, sizeof(rng), 0) != sizeof(rng)) {

@@ -27,7 +27,8 @@
 /* enum bpf_attach_type of 6.6; older headers end before it. */
 #define TCX_EGRESS 47
 
-#define INSN(c, d, s, o, i) ((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+#define INSN(c, d, s, o, i) \
+	((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
 #define SET(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
 #define COPY(d, s) INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
 #define ADD(d, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
@@ -57,12 +58,15 @@ static int must(long r, const char *what)
 
 static int new_map(uint32_t type, uint32_t key, uint32_t value, uint32_t entries)
 {
-	union bpf_attr attr = { .map_type = type, .key_size = key, .value_size = value, .max_entries = entries };
+	union bpf_attr attr = {
+		.map_type = type, .key_size = key, .value_size = value, .max_entries = entries
+	};
 
 	return must(bpf(BPF_MAP_CREATE, &attr), "make a map");
 }
 
-static int load(const char *name, uint32_t type, uint32_t attach, const struct bpf_insn *insns, size_t n)
+static int load(const char *name, uint32_t type, uint32_t attach, const struct bpf_insn *insns,
+		size_t n)
 {
 	static char log[16384];
 	union bpf_attr attr = {
@@ -83,18 +87,24 @@ static int load(const char *name, uint32_t type, uint32_t attach, const struct b
 		fprintf(stderr, "%s", log);
 	return must(fd, name);
 }
-#define LOAD(name, type, attach, insns) load(name, type, attach, insns, sizeof(insns) / sizeof((insns)[0]))
+#define LOAD(name, type, attach, insns) \
+	load(name, type, attach, insns, sizeof(insns) / sizeof((insns)[0]))
 
 static void attach_to(int prog, int target, uint32_t type, uint32_t flags)
 {
-	union bpf_attr attr = { .target_fd = (uint32_t)target, .attach_bpf_fd = (uint32_t)prog, .attach_type = type, .attach_flags = flags };
+	union bpf_attr attr = { .target_fd = (uint32_t)target,
+				.attach_bpf_fd = (uint32_t)prog,
+				.attach_type = type,
+				.attach_flags = flags };
 
 	(void)must(bpf(BPF_PROG_ATTACH, &attr), "attach");
 }
 
 static void detach_from(int prog, int target, uint32_t type)
 {
-	union bpf_attr attr = { .target_fd = (uint32_t)target, .attach_bpf_fd = (uint32_t)prog, .attach_type = type };
+	union bpf_attr attr = { .target_fd = (uint32_t)target,
+				.attach_bpf_fd = (uint32_t)prog,
+				.attach_type = type };
 
 	(void)must(bpf(BPF_PROG_DETACH, &attr), "detach");
 }
@@ -116,10 +126,20 @@ static void wait_for_the_end(void)
 
 static int sockets(const char *path)
 {
-	int cgroup = open_cgroup(path), hash = new_map(BPF_MAP_TYPE_SOCKHASH, 4, 8, 65536), count = new_map(BPF_MAP_TYPE_ARRAY, 4, 8, 1);
+	int cgroup = open_cgroup(path), hash = new_map(BPF_MAP_TYPE_SOCKHASH, 4, 8, 65536),
+	    count = new_map(BPF_MAP_TYPE_ARRAY, 4, 8, 1);
 	const struct bpf_insn msg[] = {
-		SET(1, 0),	STORE32(10, 1, -4), COPY(2, 10), ADD(2, -4),  MAP(1, count), CALL(BPF_FUNC_map_lookup_elem),
-		JUMP_IF(0, 0, 2), SET(1, 1),	    ADD_TO(0, 1, 0), SET(0, 1), END,
+		SET(1, 0),
+		STORE32(10, 1, -4),
+		COPY(2, 10),
+		ADD(2, -4),
+		MAP(1, count),
+		CALL(BPF_FUNC_map_lookup_elem),
+		JUMP_IF(0, 0, 2),
+		SET(1, 1),
+		ADD_TO(0, 1, 0),
+		SET(0, 1),
+		END,
 	};
 	const struct bpf_insn ops[] = {
 		LOAD32(2, 1, offsetof(struct bpf_sock_ops, op)),
@@ -138,7 +158,9 @@ static int sockets(const char *path)
 	};
 	uint64_t seen = 0;
 	uint32_t zero = 0;
-	union bpf_attr look = { .map_fd = (uint32_t)count, .key = (uint64_t)(uintptr_t)&zero, .value = (uint64_t)(uintptr_t)&seen };
+	union bpf_attr look = { .map_fd = (uint32_t)count,
+				.key = (uint64_t)(uintptr_t)&zero,
+				.value = (uint64_t)(uintptr_t)&seen };
 	int prog = LOAD("foreign_msg", BPF_PROG_TYPE_SK_MSG, BPF_SK_MSG_VERDICT, msg), hook;
 
 	attach_to(prog, hash, BPF_SK_MSG_VERDICT, 0);
@@ -155,7 +177,8 @@ static int at_connect(const char *path, uint32_t flags)
 {
 	const struct bpf_insn pass[] = { SET(0, 1), END };
 	int cgroup = open_cgroup(path);
-	int prog = LOAD("foreign_connect", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, pass);
+	int prog = LOAD("foreign_connect", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT,
+			pass);
 
 	attach_to(prog, cgroup, BPF_CGROUP_INET4_CONNECT, flags);
 	wait_for_the_end();
@@ -168,7 +191,14 @@ static int replace(const char *name, uint32_t attach, in_addr_t from, in_addr_t 
 {
 	const int16_t at = offsetof(struct bpf_sock_addr, user_ip4);
 	const struct bpf_insn insns[] = {
-		LOAD32(2, 1, at), JUMP_IF32(2, (int32_t)from, 2), SET(0, 1), END, SET32(2, (int32_t)to), STORE32(1, 2, at), SET(0, 1), END,
+		LOAD32(2, 1, at),
+		JUMP_IF32(2, (int32_t)from, 2),
+		SET(0, 1),
+		END,
+		SET32(2, (int32_t)to),
+		STORE32(1, 2, at),
+		SET(0, 1),
+		END,
 	};
 
 	return LOAD(name, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attach, insns);
@@ -178,8 +208,10 @@ static int balancer(const char *path, const char *service, const char *pod)
 {
 	int cgroup = open_cgroup(path), there, back;
 
-	there = replace("foreign_there", BPF_CGROUP_INET4_CONNECT, inet_addr(service), inet_addr(pod));
-	back = replace("foreign_back", BPF_CGROUP_INET4_GETPEERNAME, inet_addr(pod), inet_addr(service));
+	there = replace("foreign_there", BPF_CGROUP_INET4_CONNECT, inet_addr(service),
+			inet_addr(pod));
+	back = replace("foreign_back", BPF_CGROUP_INET4_GETPEERNAME, inet_addr(pod),
+		       inet_addr(service));
 	attach_to(there, cgroup, BPF_CGROUP_INET4_CONNECT, BPF_F_ALLOW_MULTI);
 	attach_to(back, cgroup, BPF_CGROUP_INET4_GETPEERNAME, BPF_F_ALLOW_MULTI);
 	wait_for_the_end();
@@ -200,7 +232,8 @@ static int classifier(const char *path, const char *device)
 		wait_for_the_end();
 		detach_from(prog, index, TCX_EGRESS);
 	} else {
-		union bpf_attr pin = { .pathname = (uint64_t)(uintptr_t)path, .bpf_fd = (uint32_t)prog };
+		union bpf_attr pin = { .pathname = (uint64_t)(uintptr_t)path,
+				       .bpf_fd = (uint32_t)prog };
 
 		(void)must(bpf(BPF_OBJ_PIN, &pin), path);
 		wait_for_the_end();

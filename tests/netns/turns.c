@@ -29,7 +29,8 @@ static void address(const char *text)
 	char ip[64] = "";
 	int port = 0;
 
-	if (sscanf(text, "%63[^:]:%d", ip, &port) != 2 || inet_pton(AF_INET, ip, &to.sin_addr) != 1) {
+	if (sscanf(text, "%63[^:]:%d", ip, &port) != 2 ||
+	    inet_pton(AF_INET, ip, &to.sin_addr) != 1) {
 		fprintf(stderr, "turns: '%s' is no IP:PORT\n", text);
 		exit(2);
 	}
@@ -63,7 +64,8 @@ static char *message(int fd, char buf[4096])
 		if (!end)
 			continue;
 		length = strcasestr(buf, "\r\nContent-Length:");
-		if (len >= (size_t)(end + 4 - buf) + (length && length < end ? strtoul(length + 17, NULL, 10) : 0))
+		if (len >= (size_t)(end + 4 - buf) +
+				   (length && length < end ? strtoul(length + 17, NULL, 10) : 0))
 			return end + 4;
 	}
 }
@@ -107,7 +109,9 @@ static void *serve(void *arg)
 	while (message(fd, buf)) {
 		n = strncmp(buf, "GET /calls/", 11) ? 0 : calls(strtoul(buf + 11, NULL, 10));
 		(void)snprintf(number, sizeof(number), "%lu\n", n);
-		(void)snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(number), number);
+		(void)snprintf(answer, sizeof(answer),
+			       "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(number),
+			       number);
 		put(fd, answer);
 	}
 	close(fd);

@@ -49,7 +49,12 @@ static struct {
 	enum pieces pieces;
 	bool trace, passed, close, early, abandon;
 	const char *tag, *trace_header;
-} opt = { .requests = 1000, .connections = 1, .timeout_s = 30, .tagged = 50, .tag = "gray", .trace_header = "traceparent" };
+} opt = { .requests = 1000,
+	  .connections = 1,
+	  .timeout_s = 30,
+	  .tagged = 50,
+	  .tag = "gray",
+	  .trace_header = "traceparent" };
 
 struct conn {
 	int fd;
@@ -96,8 +101,9 @@ static void hang_up(struct conn *c)
 
 static void lose(struct conn *c, const char *why)
 {
-	report("lost: %s, tag %d: %s after %llu ms: %.*s\n", c->want, c->tag, why, (unsigned long long)(now_ms() - c->since_ms),
-	       (int)(c->len < 300 ? c->len : 300), c->in);
+	report("lost: %s, tag %d: %s after %llu ms: %.*s\n", c->want, c->tag, why,
+	       (unsigned long long)(now_ms() - c->since_ms), (int)(c->len < 300 ? c->len : 300),
+	       c->in);
 	count.lost++;
 	count.done++;
 	c->busy = false;
@@ -126,25 +132,30 @@ static void dial(struct conn *c, unsigned int slot)
 /* A value of the trace header for the trace of this number; its span is another each time. */
 static void make_trace(unsigned long id, char *ret, size_t room)
 {
-	uint64_t high = (opt.trace_seed * 1000003 + id + 1) * 0x9e3779b97f4a7c15ull, low = (high ^ high >> 29) * 0xbf58476d1ce4e5b9ull;
+	uint64_t high = (opt.trace_seed * 1000003 + id + 1) * 0x9e3779b97f4a7c15ull,
+		 low = (high ^ high >> 29) * 0xbf58476d1ce4e5b9ull;
 	uint64_t span = next_random(&rng) | 1;
 	char hex[33];
 
 	low ^= low >> 32;
-	snprintf(hex, sizeof(hex), "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
+	snprintf(hex, sizeof(hex), "%016llx%016llx", (unsigned long long)high,
+		 (unsigned long long)low);
 	if (!strcmp(opt.trace_header, "b3")) {
 		snprintf(ret, room, "%s-%016llx-1", hex, (unsigned long long)span);
 	} else if (!strcmp(opt.trace_header, "uber-trace-id")) {
 		snprintf(ret, room, "%s:%016llx:0:1", hex, (unsigned long long)span);
 	} else if (!strcmp(opt.trace_header, "x-request-id")) {
-		snprintf(ret, room, "%.8s-%.4s-%.4s-%.4s-%s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+		snprintf(ret, room, "%.8s-%.4s-%.4s-%.4s-%s", hex, hex + 8, hex + 12, hex + 16,
+			 hex + 20);
 	} else if (!strcmp(opt.trace_header, "sw8")) {
-		static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		static const char digits[] =
+			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 		char base64[45];
 
 		for (unsigned int i = 0; i < 11; i++) {
 			const unsigned char *p = (const unsigned char *)hex + 3 * i;
-			unsigned int v = (unsigned int)p[0] << 16 | (unsigned int)p[1] << 8 | (i < 10 ? p[2] : 0);
+			unsigned int v = (unsigned int)p[0] << 16 | (unsigned int)p[1] << 8 |
+					 (i < 10 ? p[2] : 0);
 
 			for (unsigned int k = 0; k < 4; k++)
 				base64[4 * i + k] = digits[v >> (18 - 6 * k) & 63];
@@ -152,8 +163,9 @@ static void make_trace(unsigned long id, char *ret, size_t room)
 		base64[43] = '=';
 		base64[44] = 0;
 		/* of the segment, service, instance and endpoint of the caller, and the address it calls */
-		snprintf(ret, room, "1-%s-c2VnbWVudA==-%llu-Y2FsbGVy-aW5zdGFuY2U=-L2NhbGw=-MTAuMC4wLjE6ODA=", base64,
-			 (unsigned long long)span % 100);
+		snprintf(ret, room,
+			 "1-%s-c2VnbWVudA==-%llu-Y2FsbGVy-aW5zdGFuY2U=-L2NhbGw=-MTAuMC4wLjE6ODA=",
+			 base64, (unsigned long long)span % 100);
 	} else if (!strcmp(opt.trace_header, "x-b3-traceid")) {
 		snprintf(ret, room, "%s", hex);
 	} else {
@@ -204,10 +216,13 @@ static void begin(struct conn *c, unsigned int slot)
 		count.tagged += c->tag;
 		snprintf(c->want, sizeof(c->want), "/call/%lu-%lu", opt.seed, c->id);
 		make_trace(c->id, c->trace, sizeof(c->trace));
-		c->head_len = (size_t)snprintf(c->head, sizeof(c->head), "GET %s HTTP/1.1\r\nHost: middle\r\n%s%s%s%s%s%s%s%s\r\n", c->want,
-					       opt.trace ? opt.trace_header : "", opt.trace ? ": " : "", opt.trace ? c->trace : "",
-					       opt.trace ? "\r\n" : "", opt.close ? "Connection: close\r\n" : "",
-					       c->tag ? "x-mse-tag: " : "", c->tag ? opt.tag : "", c->tag ? "\r\n" : "");
+		c->head_len = (size_t)snprintf(
+			c->head, sizeof(c->head),
+			"GET %s HTTP/1.1\r\nHost: middle\r\n%s%s%s%s%s%s%s%s\r\n", c->want,
+			opt.trace ? opt.trace_header : "", opt.trace ? ": " : "",
+			opt.trace ? c->trace : "", opt.trace ? "\r\n" : "",
+			opt.close ? "Connection: close\r\n" : "", c->tag ? "x-mse-tag: " : "",
+			c->tag ? opt.tag : "", c->tag ? "\r\n" : "");
 		c->sent = 0;
 		if (c->fd < 0) {
 			c->len = 0;
@@ -231,7 +246,8 @@ static bool turn(struct conn *conns)
 
 		if (c->busy && c->sent < c->head_len)
 			send_on(c);
-		if (c->busy && opt.abandon && c->sent == c->head_len && now - c->since_ms >= c->id % 16) {
+		if (c->busy && opt.abandon && c->sent == c->head_len &&
+		    now - c->since_ms >= c->id % 16) {
 			count.abandoned++;
 			count.done++;
 			c->busy = false;
@@ -269,8 +285,9 @@ static const char *judge(const struct conn *c, const char *body)
 	const char *said = strstr(body, "lane=");
 	bool in_lane;
 
-	if (!said || !field(said, "lane=", lane, sizeof(lane)) || !field(said, " uri=", uri, sizeof(uri)) ||
-	    !field(said, " tag=", tag, sizeof(tag)) || !field(said, " trace=", trace, sizeof(trace)))
+	if (!said || !field(said, "lane=", lane, sizeof(lane)) ||
+	    !field(said, " uri=", uri, sizeof(uri)) || !field(said, " tag=", tag, sizeof(tag)) ||
+	    !field(said, " trace=", trace, sizeof(trace)))
 		return "not the answer of the last service";
 	if (strstr(said + 1, "lane="))
 		return "more than one answer";
@@ -345,7 +362,8 @@ static bool look(struct conn *c, bool eof)
 	*end = 0;
 	length = header_of(c->in, "Content-Length");
 	keep = !eof && !says(header_of(c->in, "Connection"), "close") &&
-	       (!strncmp(c->in, "HTTP/1.1", 8) || says(header_of(c->in, "Connection"), "keep-alive"));
+	       (!strncmp(c->in, "HTTP/1.1", 8) ||
+		says(header_of(c->in, "Connection"), "keep-alive"));
 	if (says(header_of(c->in, "Transfer-Encoding"), "chunked")) {
 		char copy[ANSWER_MAX];
 
@@ -453,12 +471,16 @@ static bool set_target(const char *text)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "target", 1, 0, 't' },  { "requests", 1, 0, 'n' }, { "connections", 1, 0, 'c' },
-						 { "seed", 1, 0, 's' },	   { "timeout", 1, 0, 'T' },  { "trace", 0, 0, 'r' },
-						 { "passed", 0, 0, 'p' },  { "tagged", 1, 0, 'P' },   { "trace-header", 1, 0, 'h' },
-						 { "seconds", 1, 0, 'S' }, { "close", 0, 0, 'C' },    { "trace-seed", 1, 0, 'R' },
-						 { "pieces", 1, 0, 'k' },  { "early", 0, 0, 'e' },    { "abandon", 0, 0, 'a' },
-						 { 0 } };
+	static const struct option options[] = {
+		{ "target", 1, 0, 't' },       { "requests", 1, 0, 'n' },
+		{ "connections", 1, 0, 'c' },  { "seed", 1, 0, 's' },
+		{ "timeout", 1, 0, 'T' },      { "trace", 0, 0, 'r' },
+		{ "passed", 0, 0, 'p' },       { "tagged", 1, 0, 'P' },
+		{ "trace-header", 1, 0, 'h' }, { "seconds", 1, 0, 'S' },
+		{ "close", 0, 0, 'C' },	       { "trace-seed", 1, 0, 'R' },
+		{ "pieces", 1, 0, 'k' },       { "early", 0, 0, 'e' },
+		{ "abandon", 0, 0, 'a' },      { 0 }
+	};
 	struct epoll_event events[256];
 	struct conn *conns;
 	bool trace_seed = false, again = false;
@@ -471,14 +493,30 @@ int main(int argc, char **argv)
 			if (!set_target(optarg))
 				return usage();
 			break;
-		case 'n': opt.requests = strtoul(optarg, NULL, 10); break;
-		case 'c': opt.connections = (unsigned int)atoi(optarg); break;
-		case 's': opt.seed = strtoul(optarg, NULL, 10); break;
-		case 'T': opt.timeout_s = (unsigned int)atoi(optarg); break;
-		case 'r': opt.trace = true; break;
-		case 'p': opt.passed = true; break;
-		case 'P': opt.tagged = (unsigned int)atoi(optarg); break;
-		case 'h': opt.trace_header = optarg; break;
+		case 'n':
+			opt.requests = strtoul(optarg, NULL, 10);
+			break;
+		case 'c':
+			opt.connections = (unsigned int)atoi(optarg);
+			break;
+		case 's':
+			opt.seed = strtoul(optarg, NULL, 10);
+			break;
+		case 'T':
+			opt.timeout_s = (unsigned int)atoi(optarg);
+			break;
+		case 'r':
+			opt.trace = true;
+			break;
+		case 'p':
+			opt.passed = true;
+			break;
+		case 'P':
+			opt.tagged = (unsigned int)atoi(optarg);
+			break;
+		case 'h':
+			opt.trace_header = optarg;
+			break;
 		case 'S':
 			opt.seconds = (unsigned int)atoi(optarg);
 			opt.requests = ULONG_MAX;
@@ -487,18 +525,28 @@ int main(int argc, char **argv)
 			opt.trace_seed = strtoul(optarg, NULL, 10);
 			trace_seed = true;
 			break;
-		case 'C': opt.close = true; break;
+		case 'C':
+			opt.close = true;
+			break;
 		case 'k':
-			opt.pieces = !strcmp(optarg, "cut") ? CUT : !strcmp(optarg, "bytes") ? BYTES : WHOLE;
+			opt.pieces = !strcmp(optarg, "cut")   ? CUT :
+				     !strcmp(optarg, "bytes") ? BYTES :
+								WHOLE;
 			if (opt.pieces == WHOLE)
 				return usage();
 			break;
-		case 'e': opt.early = true; break;
-		case 'a': opt.abandon = true; break;
-		default: return usage();
+		case 'e':
+			opt.early = true;
+			break;
+		case 'a':
+			opt.abandon = true;
+			break;
+		default:
+			return usage();
 		}
 	}
-	if (!opt.target.sin_port || !opt.connections || opt.connections > CONNECTIONS_MAX || !opt.requests)
+	if (!opt.target.sin_port || !opt.connections || opt.connections > CONNECTIONS_MAX ||
+	    !opt.requests)
 		return usage();
 	if (!trace_seed)
 		opt.trace_seed = opt.seed;
@@ -529,7 +577,8 @@ int main(int argc, char **argv)
 	}
 	printf("{\"requests\": %lu, \"tagged\": %lu, \"kept\": %lu, \"missed\": %lu, \"right\": %lu, \"wrong\": %lu, \"lost\": %lu, "
 	       "\"abandoned\": %lu, \"connections\": %lu, \"slowest_ms\": %lu, \"seconds\": %.2f}\n",
-	       count.done, count.tagged, count.kept, count.missed, count.right, count.wrong, count.lost, count.abandoned, count.opened, count.slowest_ms,
+	       count.done, count.tagged, count.kept, count.missed, count.right, count.wrong,
+	       count.lost, count.abandoned, count.opened, count.slowest_ms,
 	       (double)(now_ms() - start) / 1000);
 	return count.wrong || count.lost;
 }

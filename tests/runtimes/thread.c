@@ -36,7 +36,7 @@ static const char *forward;
 static bool forks, early, again, sip;
 static struct {
 	int made, same, tid; /* threads of --again; those with the wanted number; the number */
-} *numbers; /* shared with the processes */
+} * numbers; /* shared with the processes */
 
 static int dial(void)
 {
@@ -57,7 +57,9 @@ static size_t message(int fd, char *buf, size_t at_once)
 	char *end;
 
 	for (;;) {
-		ssize_t r = recv(fd, buf + len, MESSAGE_MAX - 1 - len < at_once ? MESSAGE_MAX - 1 - len : at_once, 0);
+		ssize_t r =
+			recv(fd, buf + len,
+			     MESSAGE_MAX - 1 - len < at_once ? MESSAGE_MAX - 1 - len : at_once, 0);
 
 		if (r <= 0)
 			return 0;
@@ -66,7 +68,9 @@ static size_t message(int fd, char *buf, size_t at_once)
 		end = strstr(buf, "\r\n\r\n");
 		if (!end)
 			continue;
-		body = header_of(buf, "Content-Length") ? strtoul(header_of(buf, "Content-Length"), NULL, 10) : 0;
+		body = header_of(buf, "Content-Length") ?
+			       strtoul(header_of(buf, "Content-Length"), NULL, 10) :
+			       0;
 		if ((size_t)(end + 4 - buf) + body <= len)
 			return len;
 	}
@@ -83,23 +87,26 @@ static void *serve(void *arg)
 		numbers->same += numbers->tid == (int)syscall(SYS_gettid);
 		numbers->tid = (int)syscall(SYS_gettid);
 	}
-	while ((!early || send(fd, interim, sizeof(interim) - 1, MSG_NOSIGNAL) > 0) && message(fd, in, sip ? 1 : MESSAGE_MAX)) {
+	while ((!early || send(fd, interim, sizeof(interim) - 1, MSG_NOSIGNAL) > 0) &&
+	       message(fd, in, sip ? 1 : MESSAGE_MAX)) {
 		const char *value = header_of(in, forward), *body;
 		char *path = strchr(in, ' ') + 1;
 		int n;
 
 		if (again && header_of(in, "x-mse-tag"))
 			break;
-		n = snprintf(out, sizeof(out), "GET %.*s HTTP/1.1\r\nHost: next\r\n%s%s%.*s%s\r\n", (int)strcspn(path, " "), path,
-			     value ? forward : "", value ? ": " : "", value ? (int)strcspn(value, "\r") : 0, value ? value : "",
+		n = snprintf(out, sizeof(out), "GET %.*s HTTP/1.1\r\nHost: next\r\n%s%s%.*s%s\r\n",
+			     (int)strcspn(path, " "), path, value ? forward : "", value ? ": " : "",
+			     value ? (int)strcspn(value, "\r") : 0, value ? value : "",
 			     value ? "\r\n" : "");
 		if (send(up, out, (size_t)n, MSG_NOSIGNAL) != n || !message(up, in, MESSAGE_MAX)) {
 			perror("thread: the next service");
 			break;
 		}
 		body = strstr(in, "\r\n\r\n") + 4;
-		n = snprintf(out, sizeof(out), "HTTP/1.1 %.3s OK\r\nContent-Length: %zu\r\n%s\r\n%s", in + 9, strlen(body),
-			     again ? "Connection: close\r\n" : "", body);
+		n = snprintf(out, sizeof(out),
+			     "HTTP/1.1 %.3s OK\r\nContent-Length: %zu\r\n%s\r\n%s", in + 9,
+			     strlen(body), again ? "Connection: close\r\n" : "", body);
 		if (send(fd, out, (size_t)n, MSG_NOSIGNAL) != n || again)
 			break;
 	}
@@ -177,7 +184,8 @@ int main(int argc, char **argv)
 	upstream.sin_port = htons((uint16_t)atoi(strchr(to, ':') + 1));
 	at.sin_port = htons((uint16_t)atoi(port));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	numbers = mmap(NULL, sizeof(*numbers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	numbers = mmap(NULL, sizeof(*numbers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
 	if (numbers == MAP_FAILED || inet_pton(AF_INET, host, &upstream.sin_addr) != 1 ||
 	    bind(fd, (struct sockaddr *)&at, sizeof(at)) || listen(fd, 1024)) {
 		perror("thread: listen");

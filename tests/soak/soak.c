@@ -54,14 +54,32 @@ static struct {
 	bool may_fall_back, polls, bytes;
 	const char *tag, *mark, *never; /* never: in the name of a pod that is none of ours */
 	FILE *log;
-} opt = { .threads = 16, .requests = 1000000, .timeout = 30, .tag_percent = 50, .tag = "gray", .mark = "gray[" };
+} opt = { .threads = 16,
+	  .requests = 1000000,
+	  .timeout = 30,
+	  .tag_percent = 50,
+	  .tag = "gray",
+	  .mark = "gray[" };
 
-enum loss { LOSS_CONNECT, LOSS_EACCES, LOSS_UNAVAILABLE, LOSS_RESET, LOSS_EPIPE, LOSS_EOF, LOSS_TIMEOUT, LOSS_NOMEM, LOSS_OTHER, LOSS__MAX };
-static const char *const loss_names[] = { "connect", "eacces", "unavailable", "reset", "epipe", "eof", "timeout", "nomem", "other" };
+enum loss {
+	LOSS_CONNECT,
+	LOSS_EACCES,
+	LOSS_UNAVAILABLE,
+	LOSS_RESET,
+	LOSS_EPIPE,
+	LOSS_EOF,
+	LOSS_TIMEOUT,
+	LOSS_NOMEM,
+	LOSS_OTHER,
+	LOSS__MAX
+};
+static const char *const loss_names[] = { "connect", "eacces",	"unavailable", "reset", "epipe",
+					  "eof",     "timeout", "nomem",       "other" };
 
 /* Of requests without the tag, [0], and with it, [1]. */
 static struct {
-	atomic_uint_fast64_t sent, ok, fell_back, wrong_lane, wrong_bytes, stale, slowest_us, lost[LOSS__MAX];
+	atomic_uint_fast64_t sent, ok, fell_back, wrong_lane, wrong_bytes, stale, slowest_us,
+		lost[LOSS__MAX];
 } count[2];
 static atomic_uint_fast64_t taken, done, connections;
 static atomic_int reports;
@@ -104,16 +122,23 @@ __attribute__((format(printf, 1, 2))) static void report(const char *format, ...
 static enum loss loss_of(int r)
 {
 	switch (-r) {
-	case EACCES: return LOSS_EACCES;
-	case ENOENT: return LOSS_UNAVAILABLE;
+	case EACCES:
+		return LOSS_EACCES;
+	case ENOENT:
+		return LOSS_UNAVAILABLE;
 	case ECONNRESET:
 	case ECONNABORTED: /* what SOCK_DESTROY leaves */
 		return LOSS_RESET;
-	case EPIPE: return LOSS_EPIPE;
-	case ENODATA: return LOSS_EOF;
-	case EAGAIN: return LOSS_TIMEOUT;
-	case ENOMEM: return LOSS_NOMEM;
-	default: return LOSS_OTHER;
+	case EPIPE:
+		return LOSS_EPIPE;
+	case ENODATA:
+		return LOSS_EOF;
+	case EAGAIN:
+		return LOSS_TIMEOUT;
+	case ENOMEM:
+		return LOSS_NOMEM;
+	default:
+		return LOSS_OTHER;
 	}
 }
 
@@ -121,8 +146,8 @@ static enum loss loss_of(int r)
 static void note(const struct client *c, int tag, const char *what, const char *how)
 {
 	if (opt.log)
-		fprintf(opt.log, "%s %s %s %llu %llu %d\n", tag ? "lane" : "base", what, how, (unsigned long long)c->since_us,
-			(unsigned long long)now_us(), c->target);
+		fprintf(opt.log, "%s %s %s %llu %llu %d\n", tag ? "lane" : "base", what, how,
+			(unsigned long long)c->since_us, (unsigned long long)now_us(), c->target);
 }
 
 static void report_lost(const struct client *c, const char *id, int tag, int r, const char *head)
@@ -135,7 +160,8 @@ static void report_lost(const struct client *c, const char *id, int tag, int r, 
 	(void)getsockname(c->fd, (struct sockaddr *)&a, &alen);
 	report("lost: %s to target %d from port %u, tag %d, request %u of its connection, the one before with tag %d: %s %s after %llu us, "
 	       "TCP state %u\n%.200s\n",
-	       id, c->target, ntohs(((struct sockaddr_in *)&a)->sin_port), tag, c->requests, c->last_tag, c->reading ? "reading" : "sending", strerror(-r),
+	       id, c->target, ntohs(((struct sockaddr_in *)&a)->sin_port), tag, c->requests,
+	       c->last_tag, c->reading ? "reading" : "sending", strerror(-r),
 	       (unsigned long long)(now_us() - c->since_us), info.tcpi_state, head);
 }
 
@@ -155,7 +181,8 @@ static int client_connect(struct client *c)
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	if (connect(c->fd, (const struct sockaddr *)&opt.target[c->target], opt.target_len[c->target]) < 0)
+	if (connect(c->fd, (const struct sockaddr *)&opt.target[c->target],
+		    opt.target_len[c->target]) < 0)
 		return -errno;
 	atomic_fetch_add(&connections, 1);
 	return 0;
@@ -275,7 +302,8 @@ struct answer {
 };
 
 /* Reads one answer. 0, 1 when the body differs, -errno when the connection or the framing fails. */
-static int read_answer(struct client *c, bool is_head, uint64_t seed, bool pattern, struct answer *a)
+static int read_answer(struct client *c, bool is_head, uint64_t seed, bool pattern,
+		       struct answer *a)
 {
 	uint64_t offset = 0;
 	char *l;
@@ -369,14 +397,31 @@ static uint64_t draw_size(struct client *c)
 	if (opt.bytes)
 		return draw(c, draw(c, 10) ? 300 : 3000);
 	switch (draw(c, 20)) {
-	case 0: return 0;
-	case 1: return draw(c, 200000);
-	case 2: return draw(c, 100) ? draw(c, 20000) : draw(c, BODY_MAX);
-	default: return draw(c, 3000);
+	case 0:
+		return 0;
+	case 1:
+		return draw(c, 200000);
+	case 2:
+		return draw(c, 100) ? draw(c, 20000) : draw(c, BODY_MAX);
+	default:
+		return draw(c, 3000);
 	}
 }
 
-enum what { GET_SIZE, GET_CHUNKED, GET_CLOSE, HEAD_SIZE, POST_ECHO, POST_CHUNKED, PUT_HASH, EXPECT_HASH, GET_204, GET_ID, GET_HEAD, WHAT__MAX };
+enum what {
+	GET_SIZE,
+	GET_CHUNKED,
+	GET_CLOSE,
+	HEAD_SIZE,
+	POST_ECHO,
+	POST_CHUNKED,
+	PUT_HASH,
+	EXPECT_HASH,
+	GET_204,
+	GET_ID,
+	GET_HEAD,
+	WHAT__MAX
+};
 
 /* The body with seed, in chunks; its bytes. */
 static size_t frame_chunked(struct client *c, uint64_t seed, uint64_t size)
@@ -438,7 +483,8 @@ static bool is_head(const char *got, const char *sent, bool lane, bool rule)
 		}
 		do {
 			more = head_line(&sent, want, sizeof(want));
-		} while (more && ((lane && is_of(want, "x-mse-tag")) || (rule && (is_of(want, "x-set") || is_of(want, "x-secret")))));
+		} while (more && ((lane && is_of(want, "x-mse-tag")) ||
+				  (rule && (is_of(want, "x-set") || is_of(want, "x-secret")))));
 		if (!more || strcmp(line, want))
 			return false;
 	}
@@ -446,7 +492,8 @@ static bool is_head(const char *got, const char *sent, bool lane, bool rule)
 		if (times[i] != 1)
 			return false;
 	while (head_line(&sent, want, sizeof(want)))
-		if (!(lane && is_of(want, "x-mse-tag")) && !(rule && (is_of(want, "x-set") || is_of(want, "x-secret"))))
+		if (!(lane && is_of(want, "x-mse-tag")) &&
+		    !(rule && (is_of(want, "x-set") || is_of(want, "x-secret"))))
 			return false;
 	return true;
 }
@@ -456,7 +503,9 @@ static bool one(struct client *c, uint64_t n)
 {
 	uint64_t size = draw_size(c), seed = draw(c, 60000), hash = LW_FNV_START;
 	enum what what = (enum what)draw(c, WHAT__MAX);
-	bool tag = draw(c, 100) < opt.tag_percent, rule = tag && opt.by_rule && draw(c, 100) < opt.by_rule, close = what == GET_CLOSE || !draw(c, 12), has_body, gray;
+	bool tag = draw(c, 100) < opt.tag_percent,
+	     rule = tag && opt.by_rule && draw(c, 100) < opt.by_rule,
+	     close = what == GET_CLOSE || !draw(c, 12), has_body, gray;
 	char head[1024], id[64], want[64];
 	size_t head_len, body_len = 0;
 	struct answer a;
@@ -470,36 +519,51 @@ static bool one(struct client *c, uint64_t n)
 	atomic_fetch_add(&count[tag].sent, 1);
 	if (what == GET_CLOSE)
 		size %= 50000;
-	has_body = what == POST_ECHO || what == POST_CHUNKED || what == PUT_HASH || what == EXPECT_HASH;
+	has_body = what == POST_ECHO || what == POST_CHUNKED || what == PUT_HASH ||
+		   what == EXPECT_HASH;
 	snprintf(id, sizeof(id), "%u-%llu", c->id, (unsigned long long)n);
 	static const char *const formats[] = {
-		[GET_SIZE] = "GET /size/%llu?seed=%llu", [GET_CHUNKED] = "GET /chunked/%llu?seed=%llu&trailer&ext",
-		[GET_CLOSE] = "GET /close/%llu?seed=%llu", [HEAD_SIZE] = "HEAD /size/%llu?seed=%llu",
-		[POST_ECHO] = "POST /echo?n=%llu&m=%llu", [POST_CHUNKED] = "POST /echo?n=%llu&m=%llu",
-		[PUT_HASH] = "PUT /echo?hash&n=%llu&m=%llu", [EXPECT_HASH] = "POST /continue?n=%llu&m=%llu",
-		[GET_204] = "GET /status/204?n=%llu&m=%llu", [GET_ID] = "GET /id?n=%llu&m=%llu",
+		[GET_SIZE] = "GET /size/%llu?seed=%llu",
+		[GET_CHUNKED] = "GET /chunked/%llu?seed=%llu&trailer&ext",
+		[GET_CLOSE] = "GET /close/%llu?seed=%llu",
+		[HEAD_SIZE] = "HEAD /size/%llu?seed=%llu",
+		[POST_ECHO] = "POST /echo?n=%llu&m=%llu",
+		[POST_CHUNKED] = "POST /echo?n=%llu&m=%llu",
+		[PUT_HASH] = "PUT /echo?hash&n=%llu&m=%llu",
+		[EXPECT_HASH] = "POST /continue?n=%llu&m=%llu",
+		[GET_204] = "GET /status/204?n=%llu&m=%llu",
+		[GET_ID] = "GET /id?n=%llu&m=%llu",
 		[GET_HEAD] = "GET /head?n=%llu&m=%llu",
 	};
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	head_len = (size_t)snprintf(head, sizeof(head), formats[what], (unsigned long long)size, (unsigned long long)seed);
+	head_len = (size_t)snprintf(head, sizeof(head), formats[what], (unsigned long long)size,
+				    (unsigned long long)seed);
 #pragma GCC diagnostic pop
-	head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, " HTTP/1.1\r\nHost: web\r\nX-Id: %s\r\n%s", id,
+	head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len,
+				     " HTTP/1.1\r\nHost: web\r\nX-Id: %s\r\n%s", id,
 				     close ? "Connection: close\r\n" : "");
 	if (tag && !rule)
-		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "x-mse-tag: %s\r\n", opt.tag);
-	if (opt.by_rule && (rule || !tag)) /* the ones that are taken away before, between and behind those that stay */
 		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len,
-					     "%sX-Secret: a\r\nx-keep: 1\r\nx-set: old\r\nx-user: %s\r\nx-set: older\r\nx-add: one\r\n%s",
-					     draw(c, 2) ? "x-secret: b\r\n" : "", rule ? "xiaoming" : "li", draw(c, 2) ? "x-secret: c\r\n" : "");
+					     "x-mse-tag: %s\r\n", opt.tag);
+	if (opt.by_rule &&
+	    (rule ||
+	     !tag)) /* the ones that are taken away before, between and behind those that stay */
+		head_len += (size_t)snprintf(
+			head + head_len, sizeof(head) - head_len,
+			"%sX-Secret: a\r\nx-keep: 1\r\nx-set: old\r\nx-user: %s\r\nx-set: older\r\nx-add: one\r\n%s",
+			draw(c, 2) ? "x-secret: b\r\n" : "", rule ? "xiaoming" : "li",
+			draw(c, 2) ? "x-secret: c\r\n" : "");
 	if (what == EXPECT_HASH)
-		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Expect: 100-continue\r\n");
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len,
+					     "Expect: 100-continue\r\n");
 	if (what == POST_CHUNKED) {
-		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Transfer-Encoding: chunked\r\n");
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len,
+					     "Transfer-Encoding: chunked\r\n");
 		body_len = frame_chunked(c, seed, size);
 	} else if (has_body) {
-		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len, "Content-Length: %llu\r\n",
-					     (unsigned long long)size);
+		head_len += (size_t)snprintf(head + head_len, sizeof(head) - head_len,
+					     "Content-Length: %llu\r\n", (unsigned long long)size);
 		body_len = (size_t)size;
 		memcpy(c->body, lw_pattern_at(seed, 0), body_len);
 	}
@@ -513,7 +577,8 @@ static bool one(struct client *c, uint64_t n)
 		memcpy(all + head_len, c->body, body_len);
 		r = send_all(c, all, head_len + body_len);
 	} else {
-		size_t cut = draw(c, rule ? 4 : 10) ? head_len : (size_t)draw(c, head_len), cut2 = cut;
+		size_t cut = draw(c, rule ? 4 : 10) ? head_len : (size_t)draw(c, head_len),
+		       cut2 = cut;
 
 		if (rule && cut < head_len && draw(c, 2))
 			cut2 += (size_t)draw(c, head_len - cut);
@@ -528,7 +593,8 @@ static bool one(struct client *c, uint64_t n)
 	c->reading = !r;
 	if (!r)
 		r = read_answer(c, what == HEAD_SIZE, seed,
-				what == GET_SIZE || what == GET_CHUNKED || what == GET_CLOSE || what == POST_ECHO || what == POST_CHUNKED,
+				what == GET_SIZE || what == GET_CHUNKED || what == GET_CLOSE ||
+					what == POST_ECHO || what == POST_CHUNKED,
 				&a);
 	if (r >= 0 && a.status == 503 && !a.pod[0])
 		r = -ENOENT; /* the agent's own answer */
@@ -536,7 +602,8 @@ static bool one(struct client *c, uint64_t n)
 		enum loss how = loss_of(r);
 
 		atomic_fetch_add(&count[tag].lost[how], 1);
-		if (c->requests > 1 && !c->got && (how == LOSS_RESET || how == LOSS_EOF || how == LOSS_EPIPE)) {
+		if (c->requests > 1 && !c->got &&
+		    (how == LOSS_RESET || how == LOSS_EOF || how == LOSS_EPIPE)) {
 			atomic_fetch_add(&count[tag].stale, 1);
 			note(c, tag, "lost", "stale");
 		} else {
@@ -553,13 +620,15 @@ static bool one(struct client *c, uint64_t n)
 	c->last_tag = tag;
 	gray = strstr(a.pod, opt.mark) != NULL;
 	/* where there is no agent nobody puts the tag on */
-	snprintf(want, sizeof(want), "%s", tag && !(rule && !gray && opt.may_fall_back && !a.tag[0]) ? opt.tag : "");
+	snprintf(want, sizeof(want), "%s",
+		 tag && !(rule && !gray && opt.may_fall_back && !a.tag[0]) ? opt.tag : "");
 	if (has_body)
 		hash = lw_fnv(LW_FNV_START, lw_pattern_at(seed, 0), (size_t)size);
 	if (what == PUT_HASH || what == EXPECT_HASH) {
 		char text[64];
 
-		snprintf(text, sizeof(text), "%llu %016llx\n", (unsigned long long)size, (unsigned long long)hash);
+		snprintf(text, sizeof(text), "%llu %016llx\n", (unsigned long long)size,
+			 (unsigned long long)hash);
 		r |= strcmp(text, a.text) != 0;
 	} else if (what == GET_ID) {
 		r |= strncmp(a.text, a.pod, strlen(a.pod)) != 0 || a.length != strlen(a.pod) + 1;
@@ -568,15 +637,16 @@ static bool one(struct client *c, uint64_t n)
 	} else if (what != GET_204) {
 		r |= a.length != size;
 	}
-	if (r || a.status != (what == GET_204 ? 204 : 200) || (gray != tag && (gray || !opt.may_fall_back)) ||
-	    (opt.never && strstr(a.pod, opt.never)) || strcmp(a.id, id) ||
-	    strcmp(a.tag, want)) {
+	if (r || a.status != (what == GET_204 ? 204 : 200) ||
+	    (gray != tag && (gray || !opt.may_fall_back)) ||
+	    (opt.never && strstr(a.pod, opt.never)) || strcmp(a.id, id) || strcmp(a.tag, want)) {
 		bool bytes = r || gray == tag;
 
 		atomic_fetch_add(bytes ? &count[tag].wrong_bytes : &count[tag].wrong_lane, 1);
 		note(c, tag, "wrong", bytes ? "bytes" : "lane");
-		report("wrong: %s to target %d, tag %d: status %d, pod %s, id %s, tag %s, %llu of %llu bytes, body %s\n%.200s\n", id,
-		       c->target, tag, a.status, a.pod, a.id, a.tag, (unsigned long long)a.length, (unsigned long long)size,
+		report("wrong: %s to target %d, tag %d: status %d, pod %s, id %s, tag %s, %llu of %llu bytes, body %s\n%.200s\n",
+		       id, c->target, tag, a.status, a.pod, a.id, a.tag,
+		       (unsigned long long)a.length, (unsigned long long)size,
 		       r ? "differs" : "right", head);
 	} else {
 		atomic_fetch_add(gray == tag ? &count[tag].ok : &count[tag].fell_back, 1);
@@ -586,9 +656,10 @@ static bool one(struct client *c, uint64_t n)
 	if (c->start != c->end) {
 		atomic_fetch_add(&count[tag].wrong_bytes, 1);
 		note(c, tag, "wrong", "bytes");
-		report("wrong: %s to target %d, tag %d, request %u of its connection, the one before with tag %d: %zu bytes after the answer: %.*s\n%.200s\n", id,
-		       c->target, tag, c->requests, last_tag, c->end - c->start, (int)(c->end - c->start > 200 ? 200 : c->end - c->start),
-		       c->in + c->start, head);
+		report("wrong: %s to target %d, tag %d, request %u of its connection, the one before with tag %d: %zu bytes after the answer: %.*s\n%.200s\n",
+		       id, c->target, tag, c->requests, last_tag, c->end - c->start,
+		       (int)(c->end - c->start > 200 ? 200 : c->end - c->start), c->in + c->start,
+		       head);
 		return false;
 	}
 	return !a.close && !close;
@@ -666,13 +737,17 @@ static void print_kind(int tag)
 {
 	printf(", \"%s\": {\"sent\": %llu, \"ok\": %llu, \"fell_back\": %llu, \"lost\": %llu, \"stale\": %llu, \"wrong_lane\": %llu, "
 	       "\"wrong_bytes\": %llu, \"wrong\": %llu, \"slowest_ms\": %llu, \"how\": {",
-	       tag ? "lane" : "base", (unsigned long long)atomic_load(&count[tag].sent), (unsigned long long)atomic_load(&count[tag].ok),
-	       (unsigned long long)atomic_load(&count[tag].fell_back), (unsigned long long)lost_of(tag),
-	       (unsigned long long)atomic_load(&count[tag].stale), (unsigned long long)atomic_load(&count[tag].wrong_lane),
-	       (unsigned long long)atomic_load(&count[tag].wrong_bytes), (unsigned long long)wrong_of(tag),
+	       tag ? "lane" : "base", (unsigned long long)atomic_load(&count[tag].sent),
+	       (unsigned long long)atomic_load(&count[tag].ok),
+	       (unsigned long long)atomic_load(&count[tag].fell_back),
+	       (unsigned long long)lost_of(tag), (unsigned long long)atomic_load(&count[tag].stale),
+	       (unsigned long long)atomic_load(&count[tag].wrong_lane),
+	       (unsigned long long)atomic_load(&count[tag].wrong_bytes),
+	       (unsigned long long)wrong_of(tag),
 	       (unsigned long long)atomic_load(&count[tag].slowest_us) / 1000);
 	for (int i = 0; i < LOSS__MAX; i++)
-		printf("%s\"%s\": %llu", i ? ", " : "", loss_names[i], (unsigned long long)atomic_load(&count[tag].lost[i]));
+		printf("%s\"%s\": %llu", i ? ", " : "", loss_names[i],
+		       (unsigned long long)atomic_load(&count[tag].lost[i]));
 	printf("}}");
 }
 
@@ -686,13 +761,16 @@ static bool add_target(const char *text)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "target", 1, 0, 't' }, { "requests", 1, 0, 'n' }, { "threads", 1, 0, 'j' },
-						 { "tag", 1, 0, 'g' },	  { "seed", 1, 0, 's' },     { "seconds", 1, 0, 'S' },
-						 { "pace", 1, 0, 'p' },	  { "timeout", 1, 0, 'T' },  { "tagged", 1, 0, 'P' },
-						 { "may-fall-back", 0, 0, 'f' }, { "log", 1, 0, 'l' },
-						 { "never", 1, 0, 'N' },  { "polls", 0, 0, 'o' },	  { "by-rule", 1, 0, 'r' },
-						 { "bytes", 0, 0, 'b' },
-						 { 0 } };
+	static const struct option options[] = {
+		{ "target", 1, 0, 't' },  { "requests", 1, 0, 'n' },
+		{ "threads", 1, 0, 'j' }, { "tag", 1, 0, 'g' },
+		{ "seed", 1, 0, 's' },	  { "seconds", 1, 0, 'S' },
+		{ "pace", 1, 0, 'p' },	  { "timeout", 1, 0, 'T' },
+		{ "tagged", 1, 0, 'P' },  { "may-fall-back", 0, 0, 'f' },
+		{ "log", 1, 0, 'l' },	  { "never", 1, 0, 'N' },
+		{ "polls", 0, 0, 'o' },	  { "by-rule", 1, 0, 'r' },
+		{ "bytes", 0, 0, 'b' },	  { 0 }
+	};
 	static char mark[64];
 	pthread_t threads[THREADS_MAX];
 	struct timespec from, to;
@@ -705,21 +783,43 @@ int main(int argc, char **argv)
 			if (!add_target(optarg))
 				return usage();
 			break;
-		case 'n': opt.requests = strtoull(optarg, NULL, 10); break;
-		case 'j': opt.threads = atoi(optarg); break;
-		case 's': opt.seed = strtoull(optarg, NULL, 10); break;
+		case 'n':
+			opt.requests = strtoull(optarg, NULL, 10);
+			break;
+		case 'j':
+			opt.threads = atoi(optarg);
+			break;
+		case 's':
+			opt.seed = strtoull(optarg, NULL, 10);
+			break;
 		case 'S':
 			opt.seconds = (unsigned int)atoi(optarg);
 			opt.requests = UINT64_MAX;
 			break;
-		case 'p': opt.pace_us = strtoull(optarg, NULL, 10); break;
-		case 'T': opt.timeout = (unsigned int)atoi(optarg); break;
-		case 'P': opt.tag_percent = (unsigned int)atoi(optarg); break;
-		case 'N': opt.never = optarg; break;
-		case 'f': opt.may_fall_back = true; break;
-		case 'o': opt.polls = true; break;
-		case 'b': opt.bytes = true; break;
-		case 'r': opt.by_rule = (unsigned int)atoi(optarg); break;
+		case 'p':
+			opt.pace_us = strtoull(optarg, NULL, 10);
+			break;
+		case 'T':
+			opt.timeout = (unsigned int)atoi(optarg);
+			break;
+		case 'P':
+			opt.tag_percent = (unsigned int)atoi(optarg);
+			break;
+		case 'N':
+			opt.never = optarg;
+			break;
+		case 'f':
+			opt.may_fall_back = true;
+			break;
+		case 'o':
+			opt.polls = true;
+			break;
+		case 'b':
+			opt.bytes = true;
+			break;
+		case 'r':
+			opt.by_rule = (unsigned int)atoi(optarg);
+			break;
 		case 'l':
 			opt.log = fopen(optarg, "we");
 			if (!opt.log)
@@ -731,7 +831,8 @@ int main(int argc, char **argv)
 			snprintf(mark, sizeof(mark), "%s[", optarg);
 			opt.mark = mark;
 			break;
-		default: return usage();
+		default:
+			return usage();
 		}
 	}
 	if (!opt.ntarget || opt.threads < 1 || opt.threads > THREADS_MAX || !opt.requests)
@@ -749,7 +850,8 @@ int main(int argc, char **argv)
 			return 1;
 		c->id = (unsigned int)i;
 		c->fd = -1;
-		c->rng = (opt.seed + 1) * 0x9e3779b97f4a7c15ull + (uint64_t)i * 0x2545f4914f6cdd1dull + 1;
+		c->rng = (opt.seed + 1) * 0x9e3779b97f4a7c15ull +
+			 (uint64_t)i * 0x2545f4914f6cdd1dull + 1;
 		c->body = malloc(BODY_MAX * 8);
 		if (!c->body || pthread_create(&threads[i], NULL, client_run, c))
 			return 1;
@@ -759,8 +861,10 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
 	printf("{\"requests\": %llu, \"tagged\": %llu, \"connections\": %llu, \"wrong\": %llu, \"lost\": %llu, \"seconds\": %.1f",
-	       (unsigned long long)atomic_load(&done), (unsigned long long)atomic_load(&count[1].sent),
-	       (unsigned long long)atomic_load(&connections), (unsigned long long)(wrong_of(0) + wrong_of(1)),
+	       (unsigned long long)atomic_load(&done),
+	       (unsigned long long)atomic_load(&count[1].sent),
+	       (unsigned long long)atomic_load(&connections),
+	       (unsigned long long)(wrong_of(0) + wrong_of(1)),
 	       (unsigned long long)(lost_of(0) + lost_of(1)), seconds);
 	print_kind(0);
 	print_kind(1);

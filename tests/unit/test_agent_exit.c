@@ -21,9 +21,11 @@ static void test_lasting(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
-		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-needs[i], false)), LW_EXIT_SYSTEM);
+		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-needs[i], false)),
+				 LW_EXIT_SYSTEM);
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
-		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-refusals[i], true)), LW_EXIT_SYSTEM);
+		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-refusals[i], true)),
+				 LW_EXIT_SYSTEM);
 }
 
 static void test_passing(void **state)
@@ -36,9 +38,11 @@ static void test_passing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(shortages) / sizeof(shortages[0]); i++)
-		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-shortages[i], false)), LW_EXIT_FAILED);
+		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-shortages[i], false)),
+				 LW_EXIT_FAILED);
 	for (size_t i = 0; i < sizeof(races) / sizeof(races[0]); i++)
-		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-races[i], true)), LW_EXIT_FAILED);
+		assert_int_equal(lw_agent_exit(lw_agent_kern_error(-races[i], true)),
+				 LW_EXIT_FAILED);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		assert_int_equal(lw_agent_exit(-others[i]), LW_EXIT_FAILED);
 }

@@ -58,7 +58,8 @@ void lw_reports_failed(struct lw_reports *reports, uint64_t id, uint64_t now_ns)
 	(void)now_ns;
 }
 int lw_kube_events_new(struct ev_loop *loop, struct lw_kube_config *config, const char *host,
-		       void (*done)(uint64_t id, const char *error, void *arg), void *arg, struct lw_kube_events **ret)
+		       void (*done)(uint64_t id, const char *error, void *arg), void *arg,
+		       struct lw_kube_events **ret)
 {
 	(void)loop;
 	(void)config;
@@ -72,7 +73,8 @@ void lw_kube_events_free(struct lw_kube_events **events)
 {
 	(void)events;
 }
-int lw_kube_events_write(struct lw_kube_events *events, const struct lw_kube_event *event, uint64_t id)
+int lw_kube_events_write(struct lw_kube_events *events, const struct lw_kube_event *event,
+			 uint64_t id)
 {
 	(void)events;
 	(void)event;

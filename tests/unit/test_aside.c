@@ -55,7 +55,10 @@ static struct call *make(uint64_t owner, int fd, int *dropped)
 {
 	struct call *c = calloc(1, sizeof(*c));
 
-	c->aside = (struct lw_aside){ .owner = owner, .patience_ms = fd < 0 ? LONG_MS : SHORT_MS, .call = run, .drop = drop };
+	c->aside = (struct lw_aside){ .owner = owner,
+				      .patience_ms = fd < 0 ? LONG_MS : SHORT_MS,
+				      .call = run,
+				      .drop = drop };
 	c->fd = fd;
 	c->dropped = dropped;
 	return c;

@@ -42,7 +42,8 @@ static uint32_t build(bool baggage, const struct lw_rules_entry *entry)
 	return image_build(lanes, baggage, entry, entry ? 1 : 0);
 }
 
-static struct lw_decision decide(const char *lines, unsigned own_lane, uint32_t entry, bool untrusted)
+static struct lw_decision decide(const char *lines, unsigned own_lane, uint32_t entry,
+				 bool untrusted)
 {
 	struct lw_decision d;
 	int len;
@@ -80,11 +81,13 @@ static void test_evidence(void **state)
 		{ B "x-mse-tag=%67%7,a=1\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		/* a tag wins, unless they contradict each other */
 		{ B "x-mse-tag=gray\r\nx-mse-tag: gray\r\n", NO_LANE, GRAY, LW_EVIDENCE_TAG },
-		{ B "x-mse-tag=gray\r\nx-mse-tag: blue\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS },
+		{ B "x-mse-tag=gray\r\nx-mse-tag: blue\r\n", NO_LANE, NO_LANE,
+		  LW_EVIDENCE_AMBIGUOUS },
 		{ B "x-mse-tag=red\r\nx-mse-tag: blue\r\n", NO_LANE, BLUE, LW_EVIDENCE_TAG },
 		{ B "x-mse-tag=gray\r\nx-mse-tag: red\r\n", NO_LANE, GRAY, LW_EVIDENCE_BAGGAGE },
 		{ B "x-mse-tag=gray,x-mse-tag=blue\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS },
-		{ B "x-mse-tag=gray\r\n" B "x-mse-tag=gray\r\n", NO_LANE, GRAY, LW_EVIDENCE_BAGGAGE },
+		{ B "x-mse-tag=gray\r\n" B "x-mse-tag=gray\r\n", NO_LANE, GRAY,
+		  LW_EVIDENCE_BAGGAGE },
 		/* stronger than the pod and the rule */
 		{ B "x-mse-tag=gray\r\n", BLUE, GRAY, LW_EVIDENCE_BAGGAGE },
 		{ B "x-mse-tag=blue\r\nu: li\r\n", NO_LANE, BLUE, LW_EVIDENCE_BAGGAGE },
@@ -98,8 +101,9 @@ static void test_evidence(void **state)
 		{ B "a=1;x-mse-tag=gray\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		{ B "u=li\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		{ B "x-mse-tag=\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
-		{ B "x-mse-tag=1234567890123456789012345678901234567890123456789012345678901234567890\r\n", NO_LANE, NO_LANE,
-		  LW_EVIDENCE_NONE },
+		{ B
+		  "x-mse-tag=1234567890123456789012345678901234567890123456789012345678901234567890\r\n",
+		  NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		{ B "\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		/* malformed, in whichever line */
 		{ B "x-mse-tag=gray,b\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
@@ -129,8 +133,11 @@ static void test_evidence(void **state)
 	}
 	/* without the option nobody looks */
 	at = build(false, &entry);
-	assert_int_equal(decide(B "x-mse-tag=gray\r\n", NO_LANE, at, false).evidence, LW_EVIDENCE_NONE);
-	assert_int_equal(decide(B "x-mse-tag=gray\r\nx-mse-tag: blue\r\n", NO_LANE, at, false).evidence, LW_EVIDENCE_TAG);
+	assert_int_equal(decide(B "x-mse-tag=gray\r\n", NO_LANE, at, false).evidence,
+			 LW_EVIDENCE_NONE);
+	assert_int_equal(
+		decide(B "x-mse-tag=gray\r\nx-mse-tag: blue\r\n", NO_LANE, at, false).evidence,
+		LW_EVIDENCE_TAG);
 }
 
 /* What is left of the lines once the member that has to go is gone. */
@@ -139,7 +146,8 @@ static void expect_left(const char *left)
 	char *text = (char *)head.buf + head.scan.fields;
 	const char *from = (char *)head.buf + head.bag.cut;
 
-	memmove((char *)from, from + head.bag.cut_len, (size_t)((char *)head.buf + head.scan.pos - from));
+	memmove((char *)from, from + head.bag.cut_len,
+		(size_t)((char *)head.buf + head.scan.pos - from));
 	text[head.scan.pos - head.scan.fields - head.bag.cut_len - 2] = '\0';
 	assert_string_equal(text, left);
 }
@@ -158,7 +166,8 @@ static void test_what_to_do(void **state)
 		{ B "a=1,x-mse-tag=gray\r\nx-mse-tag: gray\r\n", LW_BAGGAGE_HAVE, NULL },
 		{ B "x-mse-tag=red,x-mse-tag=gray\r\n", LW_BAGGAGE_HAVE, NULL },
 		{ B "x-mse-tag=red\r\n", LW_BAGGAGE_REPLACE, "" },
-		{ "a: b\r\n" B "x-mse-tag=red\r\nc: d\r\n", LW_BAGGAGE_REPLACE, "a: b\r\nc: d\r\n" },
+		{ "a: b\r\n" B "x-mse-tag=red\r\nc: d\r\n", LW_BAGGAGE_REPLACE,
+		  "a: b\r\nc: d\r\n" },
 		{ B "x-mse-tag=red,a=1\r\n", LW_BAGGAGE_REPLACE, B "a=1\r\n" },
 		{ B "a=1,x-mse-tag=red\r\n", LW_BAGGAGE_REPLACE, B "a=1\r\n" },
 		{ B "a=1, x-mse-tag=red;p , b=2\r\n", LW_BAGGAGE_REPLACE, B "a=1, b=2\r\n" },
@@ -195,13 +204,15 @@ static void test_limits(void **state)
 		strcpy(end, "\r\n");
 		decide(lines, GRAY, 0, false);
 		assert_int_equal(head.bag.members, n);
-		assert_int_equal(lw_baggage_todo(&head.bag, GRAY, 32), n < 64 ? LW_BAGGAGE_ADD : LW_BAGGAGE_LEAVE);
+		assert_int_equal(lw_baggage_todo(&head.bag, GRAY, 32),
+				 n < 64 ? LW_BAGGAGE_ADD : LW_BAGGAGE_LEAVE);
 	}
 	for (int n = 8180; n <= 8200; n++) {
 		/* as one list: "k=…,x-mse-tag=gray" */
 		sprintf(lines, B "k=%0*d\r\n", n - 2, 1);
 		decide(lines, GRAY, 0, false);
-		assert_int_equal(lw_baggage_todo(&head.bag, GRAY, 8), n + 1 + 8 <= 8192 ? LW_BAGGAGE_ADD : LW_BAGGAGE_LEAVE);
+		assert_int_equal(lw_baggage_todo(&head.bag, GRAY, 8),
+				 n + 1 + 8 <= 8192 ? LW_BAGGAGE_ADD : LW_BAGGAGE_LEAVE);
 	}
 	free(lines);
 }
@@ -232,8 +243,10 @@ static void test_untrusted(void **state)
 	for (size_t i = 0; i < N(rows); i++) {
 		struct lw_decision d = decide(rows[i].lines, NO_LANE, at, true);
 
-		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence || d.strip != rows[i].strip)
-			fail_msg("'%s': lane %u, evidence %u, strip %u", rows[i].lines, d.lane, d.evidence, d.strip);
+		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence ||
+		    d.strip != rows[i].strip)
+			fail_msg("'%s': lane %u, evidence %u, strip %u", rows[i].lines, d.lane,
+				 d.evidence, d.strip);
 		assert_int_equal(d.tagged, 0);
 		assert_int_equal(d.header, LW_HDR_OTHER);
 		if (d.lane)
@@ -241,12 +254,14 @@ static void test_untrusted(void **state)
 	}
 	assert_int_equal(decide("x-mse-tag: blue\r\n", GRAY, at, true).lane, GRAY);
 	/* of several lines, those that may name a lane */
-	decide("a: b\r\n" B "a=1\r\nx-mse-tag: gray\r\n" B "x-mse-tag=gray,c=2\r\n" B "b\r\n", NO_LANE, at, true);
+	decide("a: b\r\n" B "a=1\r\nx-mse-tag: gray\r\n" B "x-mse-tag=gray,c=2\r\n" B "b\r\n",
+	       NO_LANE, at, true);
 	/* captures 0: baggage, 1: tag, 2, 3: baggage */
 	assert_int_equal(head.bag.ours, 1 << 2 | 1 << 3);
 }
 
-static void expect_block(const __u8 *block, size_t len, size_t more, const char *tag, const char *baggage)
+static void expect_block(const __u8 *block, size_t len, size_t more, const char *tag,
+			 const char *baggage)
 {
 	assert_int_equal(len % 8, 0);
 	assert_int_equal(more % 8, 0);
@@ -258,7 +273,8 @@ static void expect_block(const __u8 *block, size_t len, size_t more, const char 
 
 static void test_blocks(void **state)
 {
-	static const struct lw_rules_mod own[] = { { "Baggage", "a=1,x-mse-tag=gray" } }, other[] = { { "baggage", "a=1" } };
+	static const struct lw_rules_mod own[] = { { "Baggage", "a=1,x-mse-tag=gray" } },
+					 other[] = { { "baggage", "a=1" } };
 	struct lw_rules_entry entry = { .conds = &is_li, .nconds = 1, .lane = GRAY };
 	const struct lw_lane *lane;
 	const struct lw_rule *rule;
@@ -271,7 +287,8 @@ static void test_blocks(void **state)
 	expect_block(lane->block, lane->block_len, lane->baggage_len, "x-mse-tag:        gray\r\n",
 		     "baggage:        x-mse-tag=gray\r\n");
 	lane = get(LW_TABLE_LANES, 0, ODD);
-	expect_block(lane->block, lane->block_len, lane->baggage_len, "X-Env:      a b,c;%\"\xc3\xa4\r\n",
+	expect_block(lane->block, lane->block_len, lane->baggage_len,
+		     "X-Env:      a b,c;%\"\xc3\xa4\r\n",
 		     "baggage:        x-env=a%20b%2Cc%3B%25%22%C3%A4\r\n");
 	rule = get(LW_TABLE_RULES, 0, 1);
 	expect_block(rule->block, rule->block_len, rule->baggage_len, "x-mse-tag:        gray\r\n",
@@ -294,7 +311,8 @@ static void test_blocks(void **state)
 	/* what cannot be */
 	assert_int_equal(lw_rules_new(&rules), 0);
 	assert_int_equal(lw_rules_use_baggage(rules), 0);
-	assert_int_equal(lw_rules_lane(rules, 1, "gray", "Baggage", "gray", err, sizeof(err)), -EINVAL);
+	assert_int_equal(lw_rules_lane(rules, 1, "gray", "Baggage", "gray", err, sizeof(err)),
+			 -EINVAL);
 	memset(name, 'n', sizeof(name));
 	name[300] = '\0';
 	assert_int_equal(lw_rules_lane(rules, 1, "gray", name, "gray", err, sizeof(err)), -EINVAL);
@@ -308,8 +326,10 @@ static void test_blocks(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_evidence, image_teardown), cmocka_unit_test_teardown(test_what_to_do, image_teardown),
-		cmocka_unit_test_teardown(test_limits, image_teardown),   cmocka_unit_test_teardown(test_untrusted, image_teardown),
+		cmocka_unit_test_teardown(test_evidence, image_teardown),
+		cmocka_unit_test_teardown(test_what_to_do, image_teardown),
+		cmocka_unit_test_teardown(test_limits, image_teardown),
+		cmocka_unit_test_teardown(test_untrusted, image_teardown),
 		cmocka_unit_test_teardown(test_blocks, image_teardown),
 	};
 

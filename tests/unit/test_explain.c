@@ -25,7 +25,8 @@
 #define EMPTY 3 /* a lane without a ready pod */
 #define WORKLOAD "default/Deployment/a"
 #define VIP "10.96.0.1"
-#define LEFT_VIP "10.96.0.2" /* of a Service without a base pod that is ready: others choose, perhaps a canary */
+#define LEFT_VIP \
+	"10.96.0.2" /* of a Service without a base pod that is ready: others choose, perhaps a canary */
 #define LONE_VIP "10.96.0.3" /* likewise, and there is no canary either */
 #define BASE_POD "10.0.0.1"
 #define GRAY_POD "10.0.0.3"
@@ -55,7 +56,8 @@ static void put(struct fixture *f, enum lw_table_id table, const void *key, cons
 	assert_int_equal(lw_image_put(f->image, table, key, value), 0);
 }
 
-static void put_pod(struct fixture *f, const char *ip, unsigned lane, const char *name, unsigned flags)
+static void put_pod(struct fixture *f, const char *ip, unsigned lane, const char *name,
+		    unsigned flags)
 {
 	struct lw_pod_key key = { .addr = addr(ip) };
 	struct lw_pod pod = { .workload = 7, .lane = lane, .flags = flags };
@@ -77,7 +79,8 @@ static void put_group(struct fixture *f, unsigned lane, const char *const *ips, 
 		put(f, LW_TABLE_GROUPS, &key, &value);
 		for (size_t i = 0; i < n; i++) {
 			struct lw_endpoint_key ek = { .group = group, .lane = lane, .idx = i };
-			struct lw_endpoint ep = { .addr = addr(ips[i]), .port = group == 2 ? 8080 : 0 };
+			struct lw_endpoint ep = { .addr = addr(ips[i]),
+						  .port = group == 2 ? 8080 : 0 };
 
 			put(f, LW_TABLE_ENDPOINTS, &ek, &ep);
 		}
@@ -87,7 +90,9 @@ static void put_group(struct fixture *f, unsigned lane, const char *const *ips, 
 static void put_left(struct fixture *f, const char *vip, unsigned group)
 {
 	struct lw_dest_key key = { .addr = addr(vip), .port = 80 };
-	struct lw_dest dest = { .workload = 7, .group = group, .flags = LW_DEST_SERVICE | LW_DEST_UNPINNED };
+	struct lw_dest dest = { .workload = 7,
+				.group = group,
+				.flags = LW_DEST_SERVICE | LW_DEST_UNPINNED };
 
 	put(f, LW_TABLE_DESTS, &key, &dest);
 }
@@ -107,7 +112,8 @@ static void build(struct fixture *f, const struct lw_rules_entry *entries, size_
 	assert_int_equal(lw_image_new(&f->image), 0);
 	assert_int_equal(lw_rules_new(&rules), 0);
 	for (unsigned lane = GRAY; lane <= EMPTY; lane++)
-		assert_int_equal(lw_rules_lane(rules, lane, names[lane], "x-mse-tag", names[lane], err, sizeof(err)),
+		assert_int_equal(lw_rules_lane(rules, lane, names[lane], "x-mse-tag", names[lane],
+					       err, sizeof(err)),
 				 0);
 	if (n && lw_rules_workload(rules, entries, n, &w.entry, err, sizeof(err)))
 		fail_msg("%s", err);
@@ -127,13 +133,15 @@ static void build(struct fixture *f, const struct lw_rules_entry *entries, size_
 	put_group(f, GRAY, gray, N(gray));
 	put_left(f, LEFT_VIP, 3);
 	put_left(f, LONE_VIP, 4);
-	put(f, LW_TABLE_GROUPS, &(struct lw_group_key){ .group = 3, .lane = GRAY }, &(struct lw_group){ .count = 1 });
+	put(f, LW_TABLE_GROUPS, &(struct lw_group_key){ .group = 3, .lane = GRAY },
+	    &(struct lw_group){ .count = 1 });
 	assert_int_equal(lw_image_seal(f->image), 0);
 }
 
 static int setup(void **state)
 {
-	static const struct lw_rules_cond agent = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent", "xiaoming" };
+	static const struct lw_rules_cond agent = { LW_SUBJECT_HEADER, LW_OP_EXACT, "User-Agent",
+						    "xiaoming" };
 	static const struct lw_rules_cond path[] = {
 		{ LW_SUBJECT_PATH, LW_OP_PREFIX, NULL, "/api" },
 		{ LW_SUBJECT_COOKIE, LW_OP_REGEX, "user", "a.*" },
@@ -160,8 +168,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const struct lw_explain_result *ask(struct fixture *f, const char *from, const char *to, uint16_t port,
-					   const char *path, const char *header)
+static const struct lw_explain_result *ask(struct fixture *f, const char *from, const char *to,
+					   uint16_t port, const char *path, const char *header)
 {
 	struct lw_explain_request q = {
 		.from = addr(from),
@@ -189,8 +197,8 @@ static void has(const struct lw_explain_result *r, const char *a, const char *b)
 	fail_msg("no line with '%s' and '%s'", a, b);
 }
 
-static void check(const struct lw_explain_result *r, unsigned lane, unsigned served, enum lw_evidence evidence,
-		  enum lw_reason reason)
+static void check(const struct lw_explain_result *r, unsigned lane, unsigned served,
+		  enum lw_evidence evidence, enum lw_reason reason)
 {
 	static const char *const names[] = { "base", "gray", "blue", "empty" };
 
@@ -203,8 +211,8 @@ static void check(const struct lw_explain_result *r, unsigned lane, unsigned ser
 	assert_int_equal(r->reason, reason);
 }
 
-static void check_endpoint(const struct lw_explain_result *r, size_t i, const char *ip, uint16_t port,
-			   const char *pod, bool local)
+static void check_endpoint(const struct lw_explain_result *r, size_t i, const char *ip,
+			   uint16_t port, const char *pod, bool local)
 {
 	struct lw_addr want = addr(ip);
 
@@ -230,7 +238,8 @@ static void test_unknown(void **state)
 
 static void test_base(void **state)
 {
-	const struct lw_explain_result *r = ask(*state, CLIENT, VIP, 80, NULL, "User-Agent: curl/8");
+	const struct lw_explain_result *r =
+		ask(*state, CLIENT, VIP, 80, NULL, "User-Agent: curl/8");
 
 	check(r, 0, 0, LW_EVIDENCE_NONE, LW_REASON_OK);
 	assert_string_equal(r->rule_source, "");
@@ -241,12 +250,14 @@ static void test_base(void **state)
 	has(r, SOURCE " match 1", "header User-Agent is not \"xiaoming\" (it is \"curl/8\")");
 	has(r, SOURCE " match 2", "path does not start with \"/api\" (it is \"/\")");
 	has(r, "no rule holds", "base");
-	has(ask(*state, CLIENT, VIP, 80, "/", NULL), "match 1", "is not \"xiaoming\" (there is none)");
+	has(ask(*state, CLIENT, VIP, 80, "/", NULL), "match 1",
+	    "is not \"xiaoming\" (there is none)");
 }
 
 static void test_entry(void **state)
 {
-	const struct lw_explain_result *r = ask(*state, CLIENT, VIP, 80, "/x?y", "user-agent: xiaoming");
+	const struct lw_explain_result *r =
+		ask(*state, CLIENT, VIP, 80, "/x?y", "user-agent: xiaoming");
 
 	check(r, GRAY, GRAY, LW_EVIDENCE_ENTRY, LW_REASON_OK);
 	assert_string_equal(r->rule_source, SOURCE " match 1");
@@ -260,7 +271,8 @@ static void test_entry(void **state)
 
 static void test_no_endpoint(void **state)
 {
-	const struct lw_explain_result *r = ask(*state, CLIENT, VIP, 80, "/api/x", "Cookie: user=anna");
+	const struct lw_explain_result *r =
+		ask(*state, CLIENT, VIP, 80, "/api/x", "Cookie: user=anna");
 
 	check(r, EMPTY, 0, LW_EVIDENCE_ENTRY, LW_REASON_NO_ENDPOINT);
 	assert_string_equal(r->rule_source, SOURCE " match 2");
@@ -297,25 +309,32 @@ static int find_trace(void *arg, const struct lw_trace_key *key, struct lw_trace
 
 	if (arg)
 		return *(int *)arg;
-	if (memcmp(&key->pod, &client, sizeof(client)) || strncmp(key->id, TRACE(""), strlen(TRACE(""))) ||
+	if (memcmp(&key->pod, &client, sizeof(client)) ||
+	    strncmp(key->id, TRACE(""), strlen(TRACE(""))) ||
 	    strnlen(key->id, sizeof(key->id)) != 32)
 		return -ENOENT;
 	ret->lane = (unsigned)strtoul(key->id + strlen(TRACE("")), NULL, 16);
 	return 0;
 }
 
-static const struct lw_explain_result *ask_learned(struct fixture *f, const char *from, const struct lw_explain_learned *learned,
+static const struct lw_explain_result *ask_learned(struct fixture *f, const char *from,
+						   const struct lw_explain_learned *learned,
 						   const char *const *headers, size_t n)
 {
-	struct lw_explain_request q = {
-		.from = addr(from), .to = addr(VIP), .to_port = 80, .headers = headers, .nheaders = n, .learned = learned
-	};
+	struct lw_explain_request q = { .from = addr(from),
+					.to = addr(VIP),
+					.to_port = 80,
+					.headers = headers,
+					.nheaders = n,
+					.learned = learned };
 
 	memset(&f->result, 0xff, sizeof(f->result));
 	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
 	return &f->result;
 }
-#define LEARNED(...) ask_learned(*state, CLIENT, &learned, (const char *const[]){ __VA_ARGS__ }, N(((const char *const[]){ __VA_ARGS__ })))
+#define LEARNED(...)                                                                \
+	ask_learned(*state, CLIENT, &learned, (const char *const[]){ __VA_ARGS__ }, \
+		    N(((const char *const[]){ __VA_ARGS__ })))
 
 /* Ready or not, leaving or old: a pod that asks itself is answered by itself, unless the request is in another lane. */
 static void test_itself(void **state)
@@ -331,7 +350,8 @@ static void test_itself(void **state)
 		assert_int_equal(r->endpoints_total, 1);
 		assert_memory_equal(&r->endpoints[0].addr, &self, sizeof(self));
 	}
-	check(ask(f, BASE_POD, BASE_POD, 8080, "/", "x-mse-tag: gray"), GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
+	check(ask(f, BASE_POD, BASE_POD, 8080, "/", "x-mse-tag: gray"), GRAY, GRAY, LW_EVIDENCE_TAG,
+	      LW_REASON_OK);
 }
 
 /* Base is another lane than its own for one that takes base requests only as long as it is ready. */
@@ -342,16 +362,22 @@ static void test_itself_both(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < N(pods); i++) {
-		struct lw_explain_request q = { .from = addr(pods[i]), .to = addr(pods[i]), .to_port = 1234, .headers = doubt, .nheaders = 2 };
+		struct lw_explain_request q = { .from = addr(pods[i]),
+						.to = addr(pods[i]),
+						.to_port = 1234,
+						.headers = doubt,
+						.nheaders = 2 };
 		const struct lw_explain_result *r = ask(f, pods[i], pods[i], 1234, "/", NULL);
 
 		check(r, GRAY, GRAY, LW_EVIDENCE_POD, LW_REASON_OK);
 		assert_int_equal(r->endpoints_total, 1);
-		check_endpoint(r, 0, pods[i], 1234, i ? "default/a-both-unready" : "default/a-both", false);
+		check_endpoint(r, 0, pods[i], 1234, i ? "default/a-both-unready" : "default/a-both",
+			       false);
 		assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
 		check(&f->result, 0, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_OK);
 		assert_int_equal(f->result.endpoints_total, i ? 2 : 1);
-		check_endpoint(&f->result, 0, i ? BASE_POD : BOTH_POD, 1234, i ? "default/a-1" : "default/a-both", i);
+		check_endpoint(&f->result, 0, i ? BASE_POD : BOTH_POD, 1234,
+			       i ? "default/a-1" : "default/a-both", i);
 	}
 }
 
@@ -380,9 +406,12 @@ static void test_kept_out(void **state)
 {
 	static const char *const tag[] = { "x-mse-tag: gray" };
 	struct fixture *f = *state;
-	struct lw_explain_request q = {
-		.from = addr(CLIENT), .to = addr(VIP), .to_port = 80, .headers = tag, .nheaders = 1, .kept_out = true
-	};
+	struct lw_explain_request q = { .from = addr(CLIENT),
+					.to = addr(VIP),
+					.to_port = 80,
+					.headers = tag,
+					.nheaders = 1,
+					.kept_out = true };
 
 	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
 	check(&f->result, 0, 0, LW_EVIDENCE_NONE, LW_REASON_KEPT_POD);
@@ -397,7 +426,8 @@ static void test_kept_out(void **state)
 	assert_string_equal(f->result.endpoints[0].pod, "default/a-gray");
 }
 
-static void check_trace(const struct lw_explain_result *r, size_t i, unsigned header, enum lw_explain_trace_state s, const char *id)
+static void check_trace(const struct lw_explain_result *r, size_t i, unsigned header,
+			enum lw_explain_trace_state s, const char *id)
 {
 	assert_in_range(i, 0, r->ntraces - 1);
 	assert_int_equal(r->traces[i].header, header);
@@ -418,7 +448,8 @@ static void test_traces(void **state)
 	has(r, "trace id \"" TRACE("01") "\" of traceparent", "lane gray");
 	has(r, "the trace (traceparent) decides", "gray");
 	assert_string_equal(r->header, "traceparent");
-	r = LEARNED("traceparent: 00-ffffffffffffffffffffffffffffffff-00f067aa0ba902b7-01", "X-Request-Id: " TRACE("01"));
+	r = LEARNED("traceparent: 00-ffffffffffffffffffffffffffffffff-00f067aa0ba902b7-01",
+		    "X-Request-Id: " TRACE("01"));
 	check(r, GRAY, GRAY, LW_EVIDENCE_TRACE, LW_REASON_OK);
 	assert_string_equal(r->header, "x-request-id");
 
@@ -459,7 +490,8 @@ static void test_traces(void **state)
 	check_trace(r, 0, LW_HDR_REQUEST_ID, LW_EXPLAIN_TRACE_NOT_ASKED, TRACE("01"));
 	has(r, TRACE("01"), "it could not be looked up");
 	learned.arg = NULL;
-	r = ask_learned(*state, GRAY_POD, &learned, (const char *const[]){ "x-request-id: " TRACE("01") }, 1);
+	r = ask_learned(*state, GRAY_POD, &learned,
+			(const char *const[]){ "x-request-id: " TRACE("01") }, 1);
 	check(r, GRAY, GRAY, LW_EVIDENCE_POD, LW_REASON_OK);
 	check_trace(r, 0, LW_HDR_REQUEST_ID, LW_EXPLAIN_TRACE_NOT_ASKED, TRACE("01"));
 	has(r, TRACE("01"), "in a lane itself");
@@ -472,9 +504,11 @@ static void test_traces(void **state)
 
 static void test_work(void **state)
 {
-	struct lw_explain_work work[] = { { .pid = 71, .program = "alone", .task = { .total = 2 } },
-					  { .pid = 72, .program = "mixed", .task = { .total = 3 } },
-					  { .pid = 73, .program = "unseen", .task = { .total = 1 } } };
+	struct lw_explain_work work[] = {
+		{ .pid = 71, .program = "alone", .task = { .total = 2 } },
+		{ .pid = 72, .program = "mixed", .task = { .total = 3 } },
+		{ .pid = 73, .program = "unseen", .task = { .total = 1 } }
+	};
 	struct lw_explain_learned learned = { .inbound = true, .reads = true, .trace = find_trace };
 	const struct lw_explain_result *r = LEARNED("x: y");
 
@@ -497,7 +531,8 @@ static void test_work(void **state)
 	has(r, "4 processes at work are not among those", "");
 	has(r, "what a process of that pod that has read none sends", "'elsewhere'");
 	learned.pod_evidence = true;
-	has(LEARNED("x: y"), "what a process of that pod that has read none sends", "--pod-evidence");
+	has(LEARNED("x: y"), "what a process of that pod that has read none sends",
+	    "--pod-evidence");
 	work[1].task.proven = LW_TASK_PROVEN;
 	has(LEARNED("x: y"), "mixed[72]", "the sending thread's own counts");
 	work[1].task.flags = LW_TASK_INTERLEAVES;
@@ -549,9 +584,12 @@ static void test_kept_process(void **state)
 {
 	static const char *const tag[] = { "x-mse-tag: gray" };
 	struct fixture *f = *state;
-	struct lw_explain_request q = {
-		.from = addr(CLIENT), .to = addr(VIP), .to_port = 80, .headers = tag, .nheaders = 1, .kept_process = "nginx[12] (name)"
-	};
+	struct lw_explain_request q = { .from = addr(CLIENT),
+					.to = addr(VIP),
+					.to_port = 80,
+					.headers = tag,
+					.nheaders = 1,
+					.kept_process = "nginx[12] (name)" };
 
 	assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
 	check(&f->result, GRAY, GRAY, LW_EVIDENCE_TAG, LW_REASON_OK);
@@ -612,7 +650,9 @@ static void test_weights(void **state)
 		{ .weight_pct = 30, .lane = GRAY, .source = SOURCE " weight 30" },
 		{ .weight_pct = 50, .lane = BLUE, .source = SOURCE " weight 50" },
 	};
-	static const struct lw_rules_entry all = { .weight_pct = 100, .lane = GRAY, .source = "all" };
+	static const struct lw_rules_entry all = { .weight_pct = 100,
+						   .lane = GRAY,
+						   .source = "all" };
 	const struct lw_explain_result *r;
 
 	build(*state, entries, N(entries));
@@ -677,7 +717,8 @@ static void test_not_understood(void **state)
 		q.nheaders = 2;
 		assert_int_equal(lw_explain(f->image, &q, &f->result), 0);
 		free(big);
-		assert_int_equal(f->result.reason, over ? LW_REASON_OPAQUE_HEAD_SIZE : LW_REASON_OK);
+		assert_int_equal(f->result.reason,
+				 over ? LW_REASON_OPAQUE_HEAD_SIZE : LW_REASON_OK);
 	}
 }
 
@@ -711,7 +752,8 @@ static void test_long(void **state)
 		memcpy(value + i, "\xe7\x81\xb0", 3);
 	memset(source, 'S', sizeof(source) - 1);
 	for (size_t i = 0; i < N(conds); i++) {
-		conds[i] = (struct lw_rules_cond){ LW_SUBJECT_HEADER, LW_OP_EXACT, "a-header", value };
+		conds[i] =
+			(struct lw_rules_cond){ LW_SUBJECT_HEADER, LW_OP_EXACT, "a-header", value };
 		entries[i] = (struct lw_rules_entry){
 			.conds = &conds[i], .nconds = 1, .lane = GRAY, .source = source
 		};

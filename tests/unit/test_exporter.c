@@ -96,11 +96,13 @@ static void answers(void **state)
 
 	(void)state;
 	has(ASK("GET", "/metrics", "\r\n"), "HTTP/1.1 200 OK\r\n", "\r\n\r\nlaneway_up 1\n");
-	assert_non_null(strcasestr(ASK("GET", "/metrics", "\r\n"), "\r\nContent-Type: text/plain; version=0.0.4"));
+	assert_non_null(strcasestr(ASK("GET", "/metrics", "\r\n"),
+				   "\r\nContent-Type: text/plain; version=0.0.4"));
 	has(ASK("HEAD", "/metrics", "\r\n"), "HTTP/1.1 200 OK\r\n", "\r\n\r\n");
 	has(ASK("GET", "/metrics?x=y", "\r\n"), "HTTP/1.1 200 OK\r\n", "\n");
 	has(ASK("GET", "/", "\r\n"), "HTTP/1.1 404 ", "there is /metrics\n");
-	has(ASK("POST", "/metrics", "Content-Length: 5\r\n\r\nhello"), "HTTP/1.1 405 ", "GET and HEAD only\n");
+	has(ASK("POST", "/metrics", "Content-Length: 5\r\n\r\nhello"), "HTTP/1.1 405 ",
+	    "GET and HEAD only\n");
 	/* which is no request: it is closed, and the next one is answered */
 	has(ask(exporter, "nonsense\r\n\r\n"), "", "");
 	has(ASK("GET", "/metrics", "\r\n"), "HTTP/1.1 200 OK\r\n", "\n");
@@ -186,7 +188,8 @@ static void address_is_taken(void **state)
 	(void)state;
 	assert_int_equal(lw_addr_parse("127.0.0.1", &addr), 0);
 	/* as while one agent follows another */
-	assert_int_equal(lw_exporter_start(&addr, lw_exporter_port(exporter), text_of, &source, &second), 0);
+	assert_int_equal(
+		lw_exporter_start(&addr, lw_exporter_port(exporter), text_of, &source, &second), 0);
 	lw_exporter_stop(&exporter);
 	exporter = second;
 	has(ASK("GET", "/metrics", "\r\n"), "HTTP/1.1 200 OK\r\n", "\n");
@@ -197,7 +200,8 @@ static void address_is_taken(void **state)
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
 	assert_int_equal(listen(fd, 1), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	assert_int_equal(lw_exporter_start(&addr, ntohs(a.sin_port), text_of, &source, &second), -EADDRINUSE);
+	assert_int_equal(lw_exporter_start(&addr, ntohs(a.sin_port), text_of, &source, &second),
+			 -EADDRINUSE);
 	close(fd);
 	/* an address that is not this machine's */
 	assert_int_equal(lw_addr_parse("192.0.2.1", &addr), 0);
@@ -207,9 +211,9 @@ static void address_is_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers),	cmocka_unit_test(asks_seldom),	    cmocka_unit_test(without_an_agent),
-		cmocka_unit_test(idle_clients), cmocka_unit_test(dripping_clients),
-		cmocka_unit_test(address_is_taken),
+		cmocka_unit_test(answers),	    cmocka_unit_test(asks_seldom),
+		cmocka_unit_test(without_an_agent), cmocka_unit_test(idle_clients),
+		cmocka_unit_test(dripping_clients), cmocka_unit_test(address_is_taken),
 	};
 
 	return !!cmocka_run_group_tests_name("exporter", tests, NULL, NULL);

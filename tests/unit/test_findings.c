@@ -86,7 +86,8 @@ static void many_hide_no_other(void **state)
 static void what_is_not_listed_is_counted_once(void **state)
 {
 	struct lw_findings findings = {}, forgotten = {};
-	size_t objects = LW_FINDINGS_MAX / LW_FINDINGS_EACH + 10, errors = objects * LW_FINDINGS_EACH;
+	size_t objects = LW_FINDINGS_MAX / LW_FINDINGS_EACH + 10,
+	       errors = objects * LW_FINDINGS_EACH;
 	char prefix[64];
 
 	(void)state;

@@ -147,8 +147,10 @@ static const struct {
 	{ TEXT(POST "Content-Length:\t5\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length: 5\t\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length: 5 \t\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
-	{ TEXT(POST "Content-Length: 999999999999999999\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH },
-	{ TEXT(POST "Content-Length: 1000000000000000000\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "Content-Length: 999999999999999999\r\n\r\n"), LW_SCAN_DONE,
+	  LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "Content-Length: 1000000000000000000\r\n\r\n"), LW_SCAN_ERROR,
+	  LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length:\r\n\r\n"), BAD },
 	{ TEXT(POST "Content-Length: \r\n\r\n"), BAD },
 	{ TEXT(POST "Content-Length: +5\r\n\r\n"), BAD },
@@ -156,8 +158,10 @@ static const struct {
 	{ TEXT(POST "Content-Length: 0x5\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length: 5, 5\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
 	{ TEXT(POST "Content-Length: 5 5\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
-	{ TEXT(POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
-	{ TEXT(POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\n"), LW_SCAN_ERROR,
+	  LW_SCAN_HAS_LENGTH },
+	{ TEXT(POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\n"), LW_SCAN_ERROR,
+	  LW_SCAN_HAS_LENGTH },
 	/* codings */
 	{ TEXT(POST "Transfer-Encoding: chunked\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_CHUNKED },
 	{ TEXT(POST "transfer-encoding:CHUNKED  \r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_CHUNKED },
@@ -172,10 +176,12 @@ static const struct {
 	{ TEXT(POST "Transfer-Encoding: \"chunked\"\r\n\r\n"), BAD },
 	{ TEXT(POST "Transfer-Encoding:\r\n\r\n"), BAD },
 	{ TEXT(POST "Transfer-Encoding: identity\r\n\r\n"), BAD },
-	{ TEXT(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n"), BAD },
+	{ TEXT(POST "Transfer-Encoding: \x0b"
+		    "chunked\r\n\r\n"),
+	  BAD },
 	{ TEXT(POST "Transfer-Encoding: chunked x\r\n\r\n"), LW_SCAN_ERROR, LW_SCAN_HAS_CHUNKED },
-	{ TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"), LW_SCAN_ERROR,
-	  LW_SCAN_HAS_CHUNKED },
+	{ TEXT(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
+	  LW_SCAN_ERROR, LW_SCAN_HAS_CHUNKED },
 	{ TEXT(POST "Transfer-Encoding : chunked\r\n\r\n"), BAD },
 	{ TEXT(POST "Transfer-Encodingk: x\r\n\r\n"), FINE },
 	{ TEXT(POST "X-Transfer-Encoding: x\r\n\r\n"), FINE },
@@ -189,7 +195,8 @@ static void test_requests(void **state)
 	for (size_t i = 0; i < N(requests); i++) {
 		scan(requests[i].text, requests[i].len, 0);
 		if (head.scan.state != requests[i].state || head.scan.flags != requests[i].flags)
-			fail_msg("'%s': state %u, flags %#x", requests[i].text, head.scan.state, head.scan.flags);
+			fail_msg("'%s': state %u, flags %#x", requests[i].text, head.scan.state,
+				 head.scan.flags);
 		if (head.scan.state == LW_SCAN_DONE)
 			assert_int_equal(head.scan.pos, requests[i].len);
 	}
@@ -198,7 +205,8 @@ static void test_requests(void **state)
 /* Every state can be stopped in: the start of a head, whatever its length, is none and no error. */
 static void test_states(void **state)
 {
-	static const char text[] = "PUT /x HTTP/1.1\r\nContent-Length: 5 \r\nTransfer-Encoding: chunked \r\n\r\n";
+	static const char text[] =
+		"PUT /x HTTP/1.1\r\nContent-Length: 5 \r\nTransfer-Encoding: chunked \r\n\r\n";
 	static const char response[] = "HTTP/1.1 200 OK\r\n\r\n";
 	uint32_t seen = 0;
 
@@ -238,7 +246,8 @@ static void test_end(void **state)
 
 static void test_fields(void **state)
 {
-	static const char text[] = "DELETE /some/path?q=1 HTTP/1.1\r\nContent-Length: 12345678901\r\n\r\n";
+	static const char text[] =
+		"DELETE /some/path?q=1 HTTP/1.1\r\nContent-Length: 12345678901\r\n\r\n";
 
 	(void)state;
 	scan(TEXT(text), 0);
@@ -266,8 +275,9 @@ static void check_capture(size_t i, unsigned header, const char *line, const cha
 static void test_captures(void **state)
 {
 	(void)state;
-	scan(TEXT(GET "Host: a\r\nX-MSE-Tag: gray\r\nuser-agent:\t \tcurl/8  (a  long, long value)  \t \r\n"
-		      "Content-Length: 3\r\nCookie:a=b; c=d\r\nx-mse-tag:\r\nX-mse-tag2: no\r\nx-mse-ta: no\r\n\r\n"),
+	scan(TEXT(GET
+		  "Host: a\r\nX-MSE-Tag: gray\r\nuser-agent:\t \tcurl/8  (a  long, long value)  \t \r\n"
+		  "Content-Length: 3\r\nCookie:a=b; c=d\r\nx-mse-tag:\r\nX-mse-tag2: no\r\nx-mse-ta: no\r\n\r\n"),
 	     0);
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
 	assert_int_equal(head.caps.n, 5);
@@ -323,7 +333,8 @@ static void test_value_ends(void **state)
 				value[n] = '\0';
 				if (blank && blank < n - 1)
 					value[blank] = blank % 2 ? ' ' : '\t';
-				snprintf(text, sizeof(text), GET "User-Agent: %s%*s\r\n\r\n", value, tail, "");
+				snprintf(text, sizeof(text), GET "User-Agent: %s%*s\r\n\r\n", value,
+					 tail, "");
 				scan(text, strlen(text), 0);
 				assert_int_equal(head.scan.state, LW_SCAN_DONE);
 				assert_int_equal(head.caps.n, 1);
@@ -353,7 +364,8 @@ static void test_plain_bytes(void **state)
 			assert_memory_equal(&head.scan, &slow, sizeof(slow));
 			assert_int_equal(head.caps.n, caps.n);
 			for (unsigned i = 0; i < caps.n; i++)
-				assert_memory_equal(&head.caps.at[i], &caps.at[i], sizeof(caps.at[i]));
+				assert_memory_equal(&head.caps.at[i], &caps.at[i],
+						    sizeof(caps.at[i]));
 		}
 		text[at] = was;
 	}
@@ -371,8 +383,10 @@ static const struct {
 	{ TEXT("HTTP/1.1 404 \r\n\r\n"), FINE, 404 },
 	{ TEXT("HTTP/1.1 599\r\n\r\n"), FINE, 599 },
 	{ TEXT("HTTP/1.1 100 a\tb \xe4\r\n\r\n"), FINE, 100 },
-	{ TEXT("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_LENGTH, 200 },
-	{ TEXT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), LW_SCAN_DONE, LW_SCAN_HAS_CHUNKED, 200 },
+	{ TEXT("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: b\r\n\r\n"), LW_SCAN_DONE,
+	  LW_SCAN_HAS_LENGTH, 200 },
+	{ TEXT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), LW_SCAN_DONE,
+	  LW_SCAN_HAS_CHUNKED, 200 },
 	{ TEXT("HTTP/1.2 200 OK\r\n\r\n"), NOT_HTTP, 0 },
 	{ TEXT("HTTP/2 200 OK\r\n\r\n"), NOT_HTTP, 0 },
 	{ TEXT("http/1.1 200 OK\r\n\r\n"), NOT_HTTP, 0 },
@@ -398,10 +412,11 @@ static void test_responses(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(responses); i++) {
 		scan(responses[i].text, responses[i].len, 1);
-		if (head.scan.state != responses[i].state || head.scan.flags != responses[i].flags ||
+		if (head.scan.state != responses[i].state ||
+		    head.scan.flags != responses[i].flags ||
 		    head.scan.status != responses[i].status)
-			fail_msg("'%s': state %u, flags %#x, status %u", responses[i].text, head.scan.state,
-				 head.scan.flags, head.scan.status);
+			fail_msg("'%s': state %u, flags %#x, status %u", responses[i].text,
+				 head.scan.state, head.scan.flags, head.scan.status);
 	}
 }
 
@@ -434,7 +449,8 @@ static void test_closes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
-		snprintf(text, sizeof(text), "HTTP/%s 200 OK\r\n%s\r\n\r\n", rows[i].version, rows[i].options);
+		snprintf(text, sizeof(text), "HTTP/%s 200 OK\r\n%s\r\n\r\n", rows[i].version,
+			 rows[i].options);
 		scan(text, strlen(text), 1);
 		assert_int_equal(head.scan.state, LW_SCAN_DONE);
 		if (lw_scan_closes(&head.scan) != rows[i].closes)
@@ -454,7 +470,8 @@ static void check_pieces(const char *text, size_t len, int response)
 	caps = head.caps;
 	for (size_t cut = 0; cut < len; cut++) {
 		scan_cut(text, len, cut, response);
-		if (memcmp(&whole, &head.scan, sizeof(whole)) || memcmp(&caps, &head.caps, sizeof(caps)))
+		if (memcmp(&whole, &head.scan, sizeof(whole)) ||
+		    memcmp(&caps, &head.caps, sizeof(caps)))
 			fail_msg("'%s' cut at %zu", text, cut);
 	}
 }
@@ -466,7 +483,10 @@ static void test_pieces(void **state)
 		check_pieces(requests[i].text, requests[i].len, 0);
 	for (size_t i = 0; i < N(responses); i++)
 		check_pieces(responses[i].text, responses[i].len, 1);
-	check_pieces(TEXT(GET "Cookie: a long value of many bytes  and blanks \r\nx-mse-tag: gray\r\n\r\n"), 0);
+	check_pieces(
+		TEXT(GET
+		     "Cookie: a long value of many bytes  and blanks \r\nx-mse-tag: gray\r\n\r\n"),
+		0);
 }
 
 /* ---- bodies ---- */
@@ -538,7 +558,9 @@ static void test_frame_response(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
-		struct lw_scan s = { .flags = rows[i].flags, .length = rows[i].length, .status = rows[i].status };
+		struct lw_scan s = { .flags = rows[i].flags,
+				     .length = rows[i].length,
+				     .status = rows[i].status };
 		struct lw_frame f = { .left = 99, .chunk = 99, .digits = 99 };
 
 		lw_frame_response(&s, rows[i].is_head, &f);
@@ -551,7 +573,8 @@ static void test_frame_response(void **state)
 }
 
 /* Follows a chunked body, no more than `piece` bytes at a time; returns how many bytes were taken. */
-static size_t follow(struct lw_frame *f, const char *text, size_t len, size_t piece, uint64_t *content)
+static size_t follow(struct lw_frame *f, const char *text, size_t len, size_t piece,
+		     uint64_t *content)
 {
 	size_t off = 0;
 
@@ -580,7 +603,8 @@ static const struct {
 	{ TEXT("0\r\n\r\n"), LW_FRAME_HEAD, 5, 0 },
 	{ TEXT("000\r\n\r\nGET"), LW_FRAME_HEAD, 7, 0 },
 	{ TEXT("5\r\nhello\r\n0\r\n\r\n"), LW_FRAME_HEAD, 15, 5 },
-	{ TEXT("5\r\nhello\r\nA\r\n0123456789\r\n0b\r\n0123456789a\r\n0\r\n\r\nX"), LW_FRAME_HEAD, 47, 26 },
+	{ TEXT("5\r\nhello\r\nA\r\n0123456789\r\n0b\r\n0123456789a\r\n0\r\n\r\nX"), LW_FRAME_HEAD,
+	  47, 26 },
 	{ TEXT("2\r\n\r\n\r\n0\r\n\r\n"), LW_FRAME_HEAD, 12, 2 },
 	{ TEXT("1;a\r\nx\r\n0;a=b;c=\"d e\"\r\n\r\n"), LW_FRAME_HEAD, 25, 1 },
 	{ TEXT("1;\ta=\xe4\r\nx\r\n0\r\n\r\n"), LW_FRAME_HEAD, 16, 1 },
@@ -631,8 +655,9 @@ static void test_chunks(void **state)
 
 			if (f.state != chunked[i].frame || taken != chunked[i].taken ||
 			    content != chunked[i].content)
-				fail_msg("'%s' by %zu: state %u, %zu bytes, content %llu", chunked[i].text, piece,
-					 f.state, taken, (unsigned long long)content);
+				fail_msg("'%s' by %zu: state %u, %zu bytes, content %llu",
+					 chunked[i].text, piece, f.state, taken,
+					 (unsigned long long)content);
 		}
 }
 
@@ -681,21 +706,30 @@ static void test_long_head(void **state)
 	scan(text, sizeof(text), 0);
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
 	assert_int_equal(head.scan.pos, LW_HEAD_MAX);
-	assert_int_equal(head.caps.at[0].value_len, LW_HEAD_MAX - sizeof(GET "User-Agent: ") + 1 - 4);
+	assert_int_equal(head.caps.at[0].value_len,
+			 LW_HEAD_MAX - sizeof(GET "User-Agent: ") + 1 - 4);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),     cmocka_unit_test(test_states),
-		cmocka_unit_test(test_end),	     cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_captures),     cmocka_unit_test(test_captures_full),
-		cmocka_unit_test(test_value_ends),   cmocka_unit_test(test_plain_bytes),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_captures),
+		cmocka_unit_test(test_captures_full),
+		cmocka_unit_test(test_value_ends),
+		cmocka_unit_test(test_plain_bytes),
 		cmocka_unit_test(test_closes),
-		cmocka_unit_test(test_responses),    cmocka_unit_test(test_pieces),
-		cmocka_unit_test(test_frame_request), cmocka_unit_test(test_frame_response),
-		cmocka_unit_test(test_chunks),	     cmocka_unit_test(test_tokens),
-		cmocka_unit_test(test_skip),	     cmocka_unit_test(test_long_head),
+		cmocka_unit_test(test_responses),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_frame_request),
+		cmocka_unit_test(test_frame_response),
+		cmocka_unit_test(test_chunks),
+		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_skip),
+		cmocka_unit_test(test_long_head),
 	};
 
 	return !!cmocka_run_group_tests_name("http", tests, setup, NULL);

@@ -147,7 +147,8 @@ static void a_copy_leaves_out_and_takes_in(void **state)
 		const struct lw_group_key *key = lw_image_key(copy, LW_TABLE_GROUPS, row);
 		const struct lw_group *value = lw_image_value(copy, LW_TABLE_GROUPS, row);
 
-		assert_true(row == 0 || memcmp(lw_image_key(copy, LW_TABLE_GROUPS, row - 1), key, sizeof(*key)) < 0);
+		assert_true(row == 0 || memcmp(lw_image_key(copy, LW_TABLE_GROUPS, row - 1), key,
+					       sizeof(*key)) < 0);
 		assert_int_equal(value->count, key->group + (key->group % 2 ? 1000 : 2000));
 	}
 	/* The one it was made of is as it was. */
@@ -171,7 +172,8 @@ static void same_rows_are_the_same(void **state)
 	for (uint32_t k = 0; k < 4; k++) {
 		images[k] = new_image();
 		for (uint32_t i = 0; i < 100; i++)
-			put_group(images[k], k == 1 ? 99 - i : i, 0, k == 1 ? 99 - i : i + (k == 2 && i == 50));
+			put_group(images[k], k == 1 ? 99 - i : i, 0,
+				  k == 1 ? 99 - i : i + (k == 2 && i == 50));
 		if (k == 3)
 			put_group(images[k], 100, 0, 1);
 		assert_true(lw_image_seal(images[k]) >= 0);

@@ -49,7 +49,8 @@ static void the_last_ones_are_remembered(void **state)
 
 			for (uint32_t read = 0; read <= n; read++)
 				/* whether the one before the oldest has been read cannot be told: it may not have been */
-				assert_int_equal(forgot(&in, starts[s] + 100 * read), n > LW_IN_REQUESTS && n - read >= LW_IN_REQUESTS);
+				assert_int_equal(forgot(&in, starts[s] + 100 * read),
+						 n > LW_IN_REQUESTS && n - read >= LW_IN_REQUESTS);
 		}
 }
 

@@ -58,26 +58,27 @@ static int teardown(void **state)
 	return system(command);
 }
 
-#define CONFIG                                                                                                \
-	"apiVersion: v1\nkind: Config\ncurrent-context: one\n"                                                \
-	"clusters:\n- {name: c, cluster: {server: 'https://10.0.0.1:6443/', certificate-authority-data: 'Q0Eg\n  RklMRQ=='}}\n" \
+#define CONFIG                                                                                                                               \
+	"apiVersion: v1\nkind: Config\ncurrent-context: one\n"                                                                               \
+	"clusters:\n- {name: c, cluster: {server: 'https://10.0.0.1:6443/', certificate-authority-data: 'Q0Eg\n  RklMRQ=='}}\n"              \
 	"- {name: d, cluster: {server: 'http://[::1]:8080', insecure-skip-tls-verify: true, tls-server-name: k, proxy-url: 'http://p:1'}}\n" \
-	"- {name: bad, cluster: {server: 10.0.0.1}}\n"                                                        \
-	"- {name: b64, cluster: {server: 'https://a', certificate-authority-data: '***'}}\n"                  \
-	"contexts:\n- {name: one, context: {cluster: c, user: t}}\n- {name: two, context: {cluster: d, user: f}}\n" \
-	"- {name: certs, context: {cluster: c, user: certs}}\n- {name: nobody, context: {cluster: c, user: x}}\n" \
-	"- {name: nowhere, context: {cluster: x}}\n- {name: exec, context: {cluster: c, user: e}}\n"           \
-	"- {name: half, context: {cluster: c, user: half}}\n- {name: bad, context: {cluster: bad}}\n"          \
-	"- {name: b64, context: {cluster: b64}}\n- {name: missing, context: {cluster: c, user: missing}}\n"    \
-	"- {name: anonymous, context: {cluster: c}}\n"                                                        \
-	"users:\n- {name: t, user: {token: abc}}\n- {name: f, user: {tokenFile: tok}}\n"                      \
-	"- {name: certs, user: {client-certificate: crt, client-key-data: S0VZ, username: u, password: p}}\n" \
-	"- {name: e, user: {exec: {command: aws}}}\n- {name: half, user: {client-key-data: S0VZ}}\n"           \
+	"- {name: bad, cluster: {server: 10.0.0.1}}\n"                                                                                       \
+	"- {name: b64, cluster: {server: 'https://a', certificate-authority-data: '***'}}\n"                                                 \
+	"contexts:\n- {name: one, context: {cluster: c, user: t}}\n- {name: two, context: {cluster: d, user: f}}\n"                          \
+	"- {name: certs, context: {cluster: c, user: certs}}\n- {name: nobody, context: {cluster: c, user: x}}\n"                            \
+	"- {name: nowhere, context: {cluster: x}}\n- {name: exec, context: {cluster: c, user: e}}\n"                                         \
+	"- {name: half, context: {cluster: c, user: half}}\n- {name: bad, context: {cluster: bad}}\n"                                        \
+	"- {name: b64, context: {cluster: b64}}\n- {name: missing, context: {cluster: c, user: missing}}\n"                                  \
+	"- {name: anonymous, context: {cluster: c}}\n"                                                                                       \
+	"users:\n- {name: t, user: {token: abc}}\n- {name: f, user: {tokenFile: tok}}\n"                                                     \
+	"- {name: certs, user: {client-certificate: crt, client-key-data: S0VZ, username: u, password: p}}\n"                                \
+	"- {name: e, user: {exec: {command: aws}}}\n- {name: half, user: {client-key-data: S0VZ}}\n"                                         \
 	"- {name: missing, user: {tokenFile: no/such}}\n"
 
 static void test_kubeconfig(void **state)
 {
-	_cleanup_(lw_kube_config_free) struct lw_kube_config *one = NULL, *two = NULL, *certs = NULL, *anonymous = NULL;
+	_cleanup_(lw_kube_config_free) struct lw_kube_config *one = NULL, *two = NULL,
+							     *certs = NULL, *anonymous = NULL;
 	char error[256];
 
 	(void)state;
@@ -100,13 +101,16 @@ static void test_kubeconfig(void **state)
 	assert_string_equal(two->token_file, path("tok"));
 	assert_string_equal(lw_kube_config_token(two), "first");
 
-	assert_int_equal(lw_kube_config_file(path("config"), "certs", &certs, error, sizeof(error)), 0);
+	assert_int_equal(lw_kube_config_file(path("config"), "certs", &certs, error, sizeof(error)),
+			 0);
 	assert_string_equal(certs->cert.file, path("crt"));
 	assert_string_equal(certs->key.data, "KEY");
 	assert_string_equal(certs->user, "u");
 	assert_null(lw_kube_config_token(certs));
 
-	assert_int_equal(lw_kube_config_file(path("config"), "anonymous", &anonymous, error, sizeof(error)), 0);
+	assert_int_equal(
+		lw_kube_config_file(path("config"), "anonymous", &anonymous, error, sizeof(error)),
+		0);
 	assert_null(lw_kube_config_token(anonymous));
 }
 
@@ -118,7 +122,8 @@ static void test_bad_kubeconfigs(void **state)
 		{ "three", "contexts: there is no 'three'" },
 		{ "nobody", "users: there is no 'x'" },
 		{ "nowhere", "clusters: there is no 'x'" },
-		{ "exec", "user.exec: programs that get credentials are not run; use token, tokenFile or client-certificate" },
+		{ "exec",
+		  "user.exec: programs that get credentials are not run; use token, tokenFile or client-certificate" },
 		{ "half", "user: client-certificate and client-key go together" },
 		{ "bad", "cluster.server: expected https://HOST:PORT, got '10.0.0.1'" },
 		{ "b64", "certificate-authority-data: expected base64" },
@@ -130,20 +135,25 @@ static void test_bad_kubeconfigs(void **state)
 	(void)state;
 	put("config", CONFIG);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_true(lw_kube_config_file(path("config"), bad[i].context, &config, error, sizeof(error)) < 0);
+		assert_true(lw_kube_config_file(path("config"), bad[i].context, &config, error,
+						sizeof(error)) < 0);
 		assert_non_null(strstr(error, bad[i].says));
 		assert_non_null(strstr(error, "config"));
 		assert_null(config);
 	}
 	put("config", "a: [");
-	assert_int_equal(lw_kube_config_file(path("config"), NULL, &config, error, sizeof(error)), -EINVAL);
+	assert_int_equal(lw_kube_config_file(path("config"), NULL, &config, error, sizeof(error)),
+			 -EINVAL);
 	put("config", "");
-	assert_int_equal(lw_kube_config_file(path("config"), NULL, &config, error, sizeof(error)), -EINVAL);
+	assert_int_equal(lw_kube_config_file(path("config"), NULL, &config, error, sizeof(error)),
+			 -EINVAL);
 	assert_non_null(strstr(error, "expected a kubeconfig"));
 	put("config", "clusters: []\n");
-	assert_int_equal(lw_kube_config_file(path("config"), NULL, &config, error, sizeof(error)), -EINVAL);
+	assert_int_equal(lw_kube_config_file(path("config"), NULL, &config, error, sizeof(error)),
+			 -EINVAL);
 	assert_non_null(strstr(error, "current-context is not set"));
-	assert_int_equal(lw_kube_config_file(path("none"), NULL, &config, error, sizeof(error)), -ENOENT);
+	assert_int_equal(lw_kube_config_file(path("none"), NULL, &config, error, sizeof(error)),
+			 -ENOENT);
 }
 
 /* A kubelet replaces the file; while it is empty or gone, the last token goes on. */
@@ -156,7 +166,8 @@ static void test_token(void **state)
 	(void)state;
 	put("config", CONFIG);
 	put("tok", "first\n");
-	assert_int_equal(lw_kube_config_file(path("config"), "two", &config, error, sizeof(error)), 0);
+	assert_int_equal(lw_kube_config_file(path("config"), "two", &config, error, sizeof(error)),
+			 0);
 	put("tok", "second");
 	assert_string_equal(lw_kube_config_token(config), "second");
 	/* In the same file, and as long. */
@@ -204,7 +215,11 @@ static void test_base64(void **state)
 {
 	static const struct {
 		const char *text, *data;
-	} good[] = { { "", "" }, { "YQ==", "a" }, { "YWI=", "ab" }, { "YWJj", "abc" }, { "YW\nJj YWI", "abcab" } };
+	} good[] = { { "", "" },
+		     { "YQ==", "a" },
+		     { "YWI=", "ab" },
+		     { "YWJj", "abc" },
+		     { "YW\nJj YWI", "abcab" } };
 	static const char *const bad[] = { "Y", "Y===", "YQ=", "YQ==YQ==", "Y*==", "YWJ=j" };
 
 	(void)state;
@@ -239,17 +254,20 @@ static void expect_selector(const char *json, const char *expected)
 
 static void test_selectors(void **state)
 {
-	static const struct lw_k8s_pair items[] = { { "tier", "web" }, { "pod-template-hash", "x" }, { "app", "a" } };
+	static const struct lw_k8s_pair items[] = { { "tier", "web" },
+						    { "pod-template-hash", "x" },
+						    { "app", "a" } };
 	_cleanup_free_ char *text = lw_selector_of_service(&(struct lw_k8s_pairs){ items, 3 });
 
 	(void)state;
 	assert_string_equal(text, "app=a,tier=web");
 	assert_null(lw_selector_of_service(&(struct lw_k8s_pairs){ items + 1, 1 }));
 	expect_selector("{\"matchLabels\":{\"b\":\"2\",\"a\":\"1\"}}", "a=1,b=2");
-	expect_selector("{\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"In\",\"values\":[\"a\",\"b\"]},"
-			"{\"key\":\"n\",\"operator\":\"NotIn\",\"values\":[\"c\"]},{\"key\":\"e\",\"operator\":\"Exists\"},"
-			"{\"key\":\"d\",\"operator\":\"DoesNotExist\"}],\"matchLabels\":{\"z\":\"\"}}",
-			"!d,e,k in (a,b),n notin (c),z=");
+	expect_selector(
+		"{\"matchExpressions\":[{\"key\":\"k\",\"operator\":\"In\",\"values\":[\"a\",\"b\"]},"
+		"{\"key\":\"n\",\"operator\":\"NotIn\",\"values\":[\"c\"]},{\"key\":\"e\",\"operator\":\"Exists\"},"
+		"{\"key\":\"d\",\"operator\":\"DoesNotExist\"}],\"matchLabels\":{\"z\":\"\"}}",
+		"!d,e,k in (a,b),n notin (c),z=");
 	expect_selector("{}", NULL);
 	expect_selector("null", NULL);
 	expect_selector("{\"matchExpressions\":[{}]}", NULL);
@@ -259,7 +277,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(kubeconfig), TEST(bad_kubeconfigs), TEST(token), TEST(pod), TEST(base64), TEST(selectors),
+		TEST(kubeconfig), TEST(bad_kubeconfigs), TEST(token),
+		TEST(pod),	  TEST(base64),		 TEST(selectors),
 	};
 
 	return !!cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,12 +46,15 @@ static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
-	world->source.o = (struct lw_source_kube_options){ .loop = ev_loop_new(0), .finding = on_finding, .forget = on_forget, .arg = world };
+	world->source.o = (struct lw_source_kube_options){
+		.loop = ev_loop_new(0), .finding = on_finding, .forget = on_forget, .arg = world
+	};
 	assert_non_null(world->source.o.loop);
 	assert_int_equal(lw_model_new(&world->source.o.model), 0);
 	ev_timer_init(&world->source.soon, on_soon, 0., 0.);
 	for (size_t i = 0; i < 3; i++)
-		world->follows[i] = (struct lw_kube_follow){ .source = &world->source, .kind = LW_K8S_POD };
+		world->follows[i] =
+			(struct lw_kube_follow){ .source = &world->source, .kind = LW_K8S_POD };
 	*state = world;
 	return 0;
 }
@@ -68,7 +71,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void bring(struct world *world, size_t watch, const char *name, uint64_t version, bool first, const char *json)
+static void bring(struct world *world, size_t watch, const char *name, uint64_t version, bool first,
+		  const char *json)
 {
 	const struct lw_watch_callbacks cb = lw_kube_held_callbacks(&world->follows[watch]);
 	struct json_object *tree = json_tokener_parse(json);
@@ -82,9 +86,10 @@ static void pod(struct world *world, size_t watch, uint64_t version, bool first)
 {
 	char json[256];
 
-	(void)snprintf(json, sizeof(json),
-		       "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"uid\":\"%d\"}}",
-		       (int)version);
+	(void)snprintf(
+		json, sizeof(json),
+		"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"uid\":\"%d\"}}",
+		(int)version);
 	bring(world, watch, "p", version, first, json);
 }
 
@@ -98,7 +103,8 @@ static void gone(struct world *world, size_t watch)
 /* The version in the model; 0: none. */
 static int in_model(const struct world *world)
 {
-	const struct lw_k8s_object *object = lw_model_get(world->source.o.model, LW_K8S_POD, "shop", "p");
+	const struct lw_k8s_object *object =
+		lw_model_get(world->source.o.model, LW_K8S_POD, "shop", "p");
 
 	return object ? atoi(object->meta.uid) : 0;
 }
@@ -210,14 +216,16 @@ static void a_flaw_is_an_error_of_an_object_that_counts(void **state)
 	assert_int_equal(lw_source_kube_errors(&world->source), 1);
 }
 
-static void versioned_pod(struct world *world, uint64_t version, bool first, const char *hash, const char *phase)
+static void versioned_pod(struct world *world, uint64_t version, bool first, const char *hash,
+			  const char *phase)
 {
 	char json[256];
 
-	(void)snprintf(json, sizeof(json),
-		       "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"labels\":"
-		       "{\"pod-template-hash\":\"%s\"}},\"status\":{\"phase\":\"%s\"}}",
-		       hash, phase);
+	(void)snprintf(
+		json, sizeof(json),
+		"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"labels\":"
+		"{\"pod-template-hash\":\"%s\"}},\"status\":{\"phase\":\"%s\"}}",
+		hash, phase);
 	bring(world, 1, "p", version, first, json);
 }
 

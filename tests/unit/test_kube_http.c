@@ -135,7 +135,8 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct fixture *f = calloc(1, sizeof(*f));
 	socklen_t len = sizeof(addr);
 
@@ -180,7 +181,9 @@ static void ask(struct fixture *f, const char *target, struct answer *answer)
 	static const struct lw_http_callbacks callbacks = { on_head, on_data, on_done };
 	struct lw_http_request *request;
 
-	assert_int_equal(lw_http_get(f->http, target, 0, ANSWER_S, SILENT_S, &callbacks, answer, &request), 0);
+	assert_int_equal(
+		lw_http_get(f->http, target, 0, ANSWER_S, SILENT_S, &callbacks, answer, &request),
+		0);
 }
 
 /* Its head says which version the server speaks: of HTTP/2 one connection would do. */

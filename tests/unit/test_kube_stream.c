@@ -17,25 +17,25 @@
 #include "base/cleanup.h"
 #include "kube/stream.h"
 
-#define POD                                                                                                    \
-	"{\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"resourceVersion\":\"7\",\"managedFields\":[{\"a\":[1,{}]}]," \
-	"\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"{\\\"x\\\":1}\","             \
+#define POD                                                                                                                                     \
+	"{\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"resourceVersion\":\"7\",\"managedFields\":[{\"a\":[1,{}]}],"                    \
+	"\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"{\\\"x\\\":1}\","                                              \
 	"\"rollouts.kruise.io/hash\":\"h\"},\"labels\":{\"app\":\"a\\u00e9\\ud83d\\ude00\",\"n\\u006f\":\"\"},\"unknown\":{\"deep\":[[[1]]]}}," \
-	"\"spec\":{\"nodeName\":\"n1\",\"volumes\":[{\"name\":\"v\"}],\"containers\":[{\"name\":\"c\",\"image\":\"i\"," \
-	"\"ports\":[{\"containerPort\":80,\"name\":\"http\",\"hostIP\":null}],\"env\":[]}]},"                  \
-	"\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastProbeTime\":null}]," \
+	"\"spec\":{\"nodeName\":\"n1\",\"volumes\":[{\"name\":\"v\"}],\"containers\":[{\"name\":\"c\",\"image\":\"i\","                         \
+	"\"ports\":[{\"containerPort\":80,\"name\":\"http\",\"hostIP\":null}],\"env\":[]}]},"                                                   \
+	"\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastProbeTime\":null}],"                   \
 	"\"podIP\":\"10.0.0.1\",\"containerStatuses\":[{\"imageID\":\"x\"}]}}"
-#define POD_KEPT                                                                                               \
-	"{\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"resourceVersion\":\"7\","                      \
+#define POD_KEPT                                                                                                               \
+	"{\"metadata\":{\"name\":\"p\",\"namespace\":\"shop\",\"resourceVersion\":\"7\","                                      \
 	"\"annotations\":{\"rollouts.kruise.io/hash\":\"h\"},\"labels\":{\"app\":\"a\xc3\xa9\xf0\x9f\x98\x80\",\"no\":\"\"}}," \
-	"\"spec\":{\"nodeName\":\"n1\",\"containers\":[{\"ports\":[{\"containerPort\":80,\"name\":\"http\"}]}]},"    \
+	"\"spec\":{\"nodeName\":\"n1\",\"containers\":[{\"ports\":[{\"containerPort\":80,\"name\":\"http\"}]}]},"              \
 	"\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}],\"podIP\":\"10.0.0.1\"}}"
 
-#define LIST                                                                                        \
+#define LIST                                                                                                         \
 	"{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"42\",\"continue\":\"c/1\"," \
 	"\"remainingItemCount\":3},\"items\":[" POD ",\n " POD "]}"
-#define WATCH                                                                                             \
-	"{\"type\":\"ADDED\",\"object\":" POD "}\n{\"object\":" POD ",\"type\":\"MODIFIED\"}\n"               \
+#define WATCH                                                                                                                         \
+	"{\"type\":\"ADDED\",\"object\":" POD "}\n{\"object\":" POD ",\"type\":\"MODIFIED\"}\n"                                       \
 	"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"resourceVersion\":\"9\",\"creationTimestamp\":null}}}\n" \
 	"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\",\"status\":\"Failure\",\"metadata\":{}}}\n"
 
@@ -51,14 +51,16 @@ static int on_object(const char *type, struct json_object *object, void *arg)
 
 	seen->n++;
 	(void)strcat(seen->text, type);
-	(void)strcat(seen->text, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-									  JSON_C_TO_STRING_NOSLASHESCAPE));
+	(void)strcat(seen->text,
+		     json_object_to_json_string_ext(
+			     object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	(void)strcat(seen->text, "|");
 	return seen->answer;
 }
 
 /* What comes of a text that arrives in two pieces; the end included. */
-static int read_in_two(enum lw_stream_mode mode, const char *text, size_t len, size_t cut, struct seen *seen)
+static int read_in_two(enum lw_stream_mode mode, const char *text, size_t len, size_t cut,
+		       struct seen *seen)
 {
 	_cleanup_(lw_stream_free) struct lw_stream *stream = NULL;
 	int r;
@@ -86,13 +88,15 @@ static void test_cuts(void **state)
 {
 	(void)state;
 	at_every_cut(LW_STREAM_LIST, LIST, POD_KEPT "|" POD_KEPT "|");
-	at_every_cut(LW_STREAM_WATCH, WATCH,
-		     "ADDED" POD_KEPT "|MODIFIED" POD_KEPT "|"
-		     "BOOKMARK{\"kind\":\"Pod\",\"metadata\":{\"resourceVersion\":\"9\"}}|"
-		     "ERROR{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\",\"status\":\"Failure\",\"metadata\":{}}|");
-	at_every_cut(LW_STREAM_DOCUMENT,
-		     "{\"kind\":\"APIGroup\",\"name\":\"x\",\"versions\":[{\"groupVersion\":\"x/v1\",\"version\":\"v1\"}],\"code\":-12.5e1}",
-		     "{\"kind\":\"APIGroup\",\"versions\":[{\"version\":\"v1\"}],\"code\":-125.0}|");
+	at_every_cut(
+		LW_STREAM_WATCH, WATCH,
+		"ADDED" POD_KEPT "|MODIFIED" POD_KEPT "|"
+		"BOOKMARK{\"kind\":\"Pod\",\"metadata\":{\"resourceVersion\":\"9\"}}|"
+		"ERROR{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\",\"status\":\"Failure\",\"metadata\":{}}|");
+	at_every_cut(
+		LW_STREAM_DOCUMENT,
+		"{\"kind\":\"APIGroup\",\"name\":\"x\",\"versions\":[{\"groupVersion\":\"x/v1\",\"version\":\"v1\"}],\"code\":-12.5e1}",
+		"{\"kind\":\"APIGroup\",\"versions\":[{\"version\":\"v1\"}],\"code\":-125.0}|");
 }
 
 /* Whatever conf/objects.c reads of a kind is kept: what is missing here passes for not told there. */
@@ -119,7 +123,8 @@ static void test_all_that_is_read(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
-		(void)snprintf(text, sizeof(text), "{\"type\":\"ADDED\",\"object\":%s}", objects[i]);
+		(void)snprintf(text, sizeof(text), "{\"type\":\"ADDED\",\"object\":%s}",
+			       objects[i]);
 		(void)snprintf(expected, sizeof(expected), "ADDED%s|", objects[i]);
 		at_every_cut(LW_STREAM_WATCH, text, expected);
 	}
@@ -142,13 +147,16 @@ static void test_list_meta(void **state)
 static void test_odd_lists(void **state)
 {
 	(void)state;
-	at_every_cut(LW_STREAM_LIST, "{\"items\":[{\"kind\":\"Pod\"}],\"metadata\":{\"resourceVersion\":\"1\"}}",
+	at_every_cut(LW_STREAM_LIST,
+		     "{\"items\":[{\"kind\":\"Pod\"}],\"metadata\":{\"resourceVersion\":\"1\"}}",
 		     "{\"kind\":\"Pod\"}|");
 	at_every_cut(LW_STREAM_LIST, "{\"metadata\":{},\"items\":[]}", "");
 	at_every_cut(LW_STREAM_LIST, "{\"metadata\":null,\"items\":null}", "");
 	/* Also below a field that is kept. */
-	at_every_cut(LW_STREAM_LIST, "{\"items\":[{\"metadata\":{\"finalizers\":[\"a\",null,[1,true]],\"labels\":null}}]}",
-		     "{\"metadata\":{\"finalizers\":[\"a\",null,[1,true]],\"labels\":null}}|");
+	at_every_cut(
+		LW_STREAM_LIST,
+		"{\"items\":[{\"metadata\":{\"finalizers\":[\"a\",null,[1,true]],\"labels\":null}}]}",
+		"{\"metadata\":{\"finalizers\":[\"a\",null,[1,true]],\"labels\":null}}|");
 }
 
 /* Every text that is cut short is an error at the end, and none before. */
@@ -180,7 +188,8 @@ static void test_garbage(void **state)
 		{ LW_STREAM_LIST, "{\"items\":[null]}" },
 		{ LW_STREAM_LIST, "{\"items\":[]}{\"items\":[]}" },
 		{ LW_STREAM_LIST, "{\"items\":[{\"kind\":\"\xff\"}]}" },
-		{ LW_STREAM_LIST, "{\"items\":[{\"kind\":1234567890123456789012345678901234567890123456789012345678901234567890}]}" },
+		{ LW_STREAM_LIST,
+		  "{\"items\":[{\"kind\":1234567890123456789012345678901234567890123456789012345678901234567890}]}" },
 		{ LW_STREAM_WATCH, "{\"type\":\"ADDED\"}" },
 		{ LW_STREAM_WATCH, "{\"type\":\"ADDED\",\"object\":1}" },
 		{ LW_STREAM_WATCH, "{\"type\":\"ADDED\",\"object\":{}}x" },
@@ -194,7 +203,8 @@ static void test_garbage(void **state)
 		size_t len = strlen(bad[i].text);
 
 		for (size_t cut = 0; cut <= len; cut++)
-			assert_int_equal(read_in_two(bad[i].mode, bad[i].text, len, cut, &seen), -EBADMSG);
+			assert_int_equal(read_in_two(bad[i].mode, bad[i].text, len, cut, &seen),
+					 -EBADMSG);
 	}
 }
 
@@ -236,16 +246,24 @@ static void test_large(void **state)
 	blob[16000] = '\0';
 	assert_int_equal(lw_stream_new(LW_STREAM_WATCH, on_object, &seen, &stream), 0);
 	for (size_t n = 0; n < 20; n++) {
-		assert_int_equal(feed(stream, "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"blob\":\""), 0);
+		assert_int_equal(
+			feed(stream,
+			     "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"blob\":\""),
+			0);
 		for (size_t i = 0; i < 63; i++)
 			assert_int_equal(feed(stream, blob), 0);
 		/* The object's end and the next one's beginning in one piece, behind which the parser is made anew. */
-		assert_int_equal(feed(stream, "\"}}{\"type\":\"DELETED\",\"object\":{\"kind\":\"Pod\"}}\n{\"ty"), 0);
+		assert_int_equal(
+			feed(stream,
+			     "\"}}{\"type\":\"DELETED\",\"object\":{\"kind\":\"Pod\"}}\n{\"ty"),
+			0);
 		assert_int_equal(feed(stream, "pe\":\"ADDED\",\"object\":{}}"), 0);
 		assert_int_equal(seen.n, 3 * (n + 1));
 	}
 	assert_int_equal(lw_stream_end(stream), 0);
-	assert_int_equal(strncmp(seen.text, "ADDED{\"kind\":\"Pod\"}|DELETED{\"kind\":\"Pod\"}|ADDED{}|", 48), 0);
+	assert_int_equal(strncmp(seen.text,
+				 "ADDED{\"kind\":\"Pod\"}|DELETED{\"kind\":\"Pod\"}|ADDED{}|", 48),
+			 0);
 }
 
 /* A string without an end is not kept for ever. */
@@ -282,10 +300,11 @@ static void test_callback_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cuts),	  cmocka_unit_test(test_list_meta), cmocka_unit_test(test_odd_lists),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_garbage),   cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_large),	  cmocka_unit_test(test_endless),   cmocka_unit_test(test_callback_ends),
-		cmocka_unit_test(test_all_that_is_read),
+		cmocka_unit_test(test_cuts),	      cmocka_unit_test(test_list_meta),
+		cmocka_unit_test(test_odd_lists),     cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_garbage),	      cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_large),	      cmocka_unit_test(test_endless),
+		cmocka_unit_test(test_callback_ends), cmocka_unit_test(test_all_that_is_read),
 	};
 
 	return !!cmocka_run_group_tests(tests, NULL, NULL);

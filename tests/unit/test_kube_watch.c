@@ -17,10 +17,12 @@
 #include "base/clock.h"
 #include "kube/watch.h"
 
-#define POD(name, version) \
-	"{\"metadata\":{\"namespace\":\"shop\",\"name\":\"" name "\",\"resourceVersion\":\"" version "\"}}"
-#define LIST(version, more, items) \
-	"{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"" version "\",\"continue\":\"" more "\"},\"items\":[" items "]}"
+#define POD(name, version)                                       \
+	"{\"metadata\":{\"namespace\":\"shop\",\"name\":\"" name \
+	"\",\"resourceVersion\":\"" version "\"}}"
+#define LIST(version, more, items)                                           \
+	"{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"" version \
+	"\",\"continue\":\"" more "\"},\"items\":[" items "]}"
 #define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
 
 /* The set as the callbacks tell it: "a=5 b=6", and what happened since last asked. */
@@ -46,7 +48,8 @@ static void *build(struct json_object *tree, void *arg)
 	return strdup("built");
 }
 
-static void note(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(struct world *world, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 static void note(struct world *world, const char *format, ...)
 {
 	size_t len = strlen(world->log);
@@ -57,7 +60,8 @@ static void note(struct world *world, const char *format, ...)
 	va_end(args);
 }
 
-static void apply(const char *ns, const char *name, uint64_t version, bool first, void *built, void *arg)
+static void apply(const char *ns, const char *name, uint64_t version, bool first, void *built,
+		  void *arg)
 {
 	struct world *world = arg;
 
@@ -83,13 +87,15 @@ static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
-	assert_int_equal(lw_watch_new(&(struct lw_watch_options){ .path = "/api/v1/namespaces/shop/pods",
-								  .labels = "app=a,x in (1,2)",
-								  .api_version = "v1",
-								  .kind = "Pod",
-								  .callbacks = { build, apply, gone, drop, world } },
-				      &world->watch),
-			 0);
+	assert_int_equal(
+		lw_watch_new(&(struct lw_watch_options){ .path = "/api/v1/namespaces/shop/pods",
+							 .labels = "app=a,x in (1,2)",
+							 .api_version = "v1",
+							 .kind = "Pod",
+							 .callbacks = { build, apply, gone, drop,
+									world } },
+			     &world->watch),
+		0);
 	world->now = lw_clock_ns();
 	*state = world;
 	return 0;
@@ -109,7 +115,8 @@ static int teardown(void **state)
 static const char *next(struct world *world)
 {
 	static char query[512];
-	static const char prefix[] = "/api/v1/namespaces/shop/pods?labelSelector=app%3Da%2Cx%20in%20%281%2C2%29&";
+	static const char prefix[] =
+		"/api/v1/namespaces/shop/pods?labelSelector=app%3Da%2Cx%20in%20%281%2C2%29&";
 	_cleanup_free_ char *target = NULL;
 	unsigned int expire_s;
 	char *at;
@@ -160,7 +167,9 @@ static void expect_log(struct world *world, const char *expected)
 
 static uint64_t wait_ms(const struct world *world)
 {
-	return lw_watch_due(world->watch) <= world->now ? 0 : (lw_watch_due(world->watch) - world->now) / LW_NS_PER_MS;
+	return lw_watch_due(world->watch) <= world->now ?
+		       0 :
+		       (lw_watch_due(world->watch) - world->now) / LW_NS_PER_MS;
 }
 
 #define FIRST "limit=500&resourceVersion=0"
@@ -182,10 +191,12 @@ static void test_story(void **state)
 	list_ab(world);
 	assert_string_equal(next(world), WATCH("10"));
 	assert_false(lw_watch_following(world->watch));
-	assert_int_equal(answer(world, 200,
-				EVENT("ADDED", POD("c", "11")) EVENT("MODIFIED", POD("a", "12"))
-					EVENT("DELETED", POD("b", "13")) EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"20\"}}")),
-			 0);
+	assert_int_equal(
+		answer(world, 200,
+		       EVENT("ADDED", POD("c", "11")) EVENT("MODIFIED", POD("a", "12"))
+			       EVENT("DELETED", POD("b", "13")) EVENT(
+				       "BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"20\"}}")),
+		0);
 	assert_true(lw_watch_following(world->watch));
 	expect_log(world, "+c=11 a=12 -b ");
 	assert_int_equal(lw_watch_count(world->watch), 2);
@@ -228,7 +239,8 @@ static void test_continue_expired(void **state)
 	(void)next(world);
 	reply(world, 200, LIST("10", "t", POD("a", "3")));
 	assert_string_equal(next(world), "limit=500&continue=t");
-	reply(world, 410, "{\"kind\":\"Status\",\"code\":410,\"message\":\"The provided continue parameter is too old\"}");
+	reply(world, 410,
+	      "{\"kind\":\"Status\",\"code\":410,\"message\":\"The provided continue parameter is too old\"}");
 	expect_log(world, "");
 	assert_string_equal(next(world), "limit=500");
 	reply(world, 200, LIST("12", "", POD("b", "4")));
@@ -237,7 +249,8 @@ static void test_continue_expired(void **state)
 
 static void gone_410(struct world *world, bool as_event)
 {
-	static const char status[] = "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old resource version\"}";
+	static const char status[] =
+		"{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old resource version\"}";
 
 	list_ab(world);
 	assert_string_equal(next(world), WATCH("10"));
@@ -277,7 +290,8 @@ static void test_back_in_time(void **state)
 	(void)next(world);
 	reply(world, 410, "{}");
 	assert_string_equal(next(world), "resourceVersion=10&resourceVersionMatch=NotOlderThan");
-	reply(world, 504, "{\"kind\":\"Status\",\"code\":504,\"message\":\"Timeout: Too large resource version: 10, current: 5\"}");
+	reply(world, 504,
+	      "{\"kind\":\"Status\",\"code\":504,\"message\":\"Timeout: Too large resource version: 10, current: 5\"}");
 	assert_string_equal(next(world), "limit=500");
 	reply(world, 200, LIST("5", "", POD("a", "2")));
 	expect_log(world, "a=2 -b ");
@@ -290,7 +304,11 @@ static void test_cut(void **state)
 
 	list_ab(world);
 	(void)next(world);
-	assert_int_equal(answer(world, 200, EVENT("ADDED", POD("c", "11")) "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"na"), 0);
+	assert_int_equal(
+		answer(world, 200,
+		       EVENT("ADDED",
+			     POD("c", "11")) "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"na"),
+		0);
 	end(world, "connection reset");
 	expect_log(world, "+c=11 ");
 	assert_string_equal(lw_watch_error(world->watch), "watch pods: connection reset");
@@ -352,9 +370,11 @@ static void test_bad_object(void **state)
 
 	list_ab(world);
 	(void)next(world);
-	assert_int_equal(answer(world, 200,
-				EVENT("MODIFIED", "{\"metadata\":{\"namespace\":\"shop\",\"name\":\"a\",\"resourceVersion\":\"11\"},\"message\":\"bad\"}")),
-			 0);
+	assert_int_equal(
+		answer(world, 200,
+		       EVENT("MODIFIED",
+			     "{\"metadata\":{\"namespace\":\"shop\",\"name\":\"a\",\"resourceVersion\":\"11\"},\"message\":\"bad\"}")),
+		0);
 	expect_log(world, "a=11(bad) ");
 	assert_int_not_equal(answer(world, 200, EVENT("MODIFIED", "{\"metadata\":{}}")), 0);
 	end(world, NULL);
@@ -379,10 +399,12 @@ static void test_refused(void **state)
 	assert_string_equal(lw_watch_error(world->watch), "");
 	(void)next(world);
 	reply(world, 401, "Unauthorized");
-	assert_non_null(strstr(lw_watch_error(world->watch), "does not accept the token or certificate"));
+	assert_non_null(
+		strstr(lw_watch_error(world->watch), "does not accept the token or certificate"));
 	(void)next(world);
 	reply(world, 404, "404 page not found");
-	assert_string_equal(lw_watch_error(world->watch), "watch pods: the API server has no such resource in API group \"\"");
+	assert_string_equal(lw_watch_error(world->watch),
+			    "watch pods: the API server has no such resource in API group \"\"");
 }
 
 /* What a proxy says in place of the server is not read for ever: be it no JSON, or a text without an end. */
@@ -404,12 +426,14 @@ static void test_long_refusal(void **state)
 		assert_int_not_equal(r, 0);
 		assert_in_range(bytes, 64 << 10, 80 << 10);
 		end(world, NULL);
-		assert_non_null(strstr(lw_watch_error(world->watch), "the API server answers 502: no reason given"));
+		assert_non_null(strstr(lw_watch_error(world->watch),
+				       "the API server answers 502: no reason given"));
 	}
 	/* a Status behind it counts as ever */
 	(void)next(world);
 	reply(world, 500, "{\"kind\":\"Status\",\"code\":500,\"message\":\"etcd is away\"}");
-	assert_non_null(strstr(lw_watch_error(world->watch), "the API server answers 500: etcd is away"));
+	assert_non_null(
+		strstr(lw_watch_error(world->watch), "the API server answers 500: etcd is away"));
 }
 
 static void test_backoff(void **state)
@@ -458,9 +482,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(story),   TEST(chunks),	 TEST(continue_expired), TEST(410_status), TEST(410_event),
-		TEST(back_in_time), TEST(cut), TEST(quiet), TEST(garbage), TEST(bad_object), TEST(refused), TEST(long_refusal),
-		TEST(backoff), TEST(forget),
+		TEST(story),	  TEST(chunks),	   TEST(continue_expired),
+		TEST(410_status), TEST(410_event), TEST(back_in_time),
+		TEST(cut),	  TEST(quiet),	   TEST(garbage),
+		TEST(bad_object), TEST(refused),   TEST(long_refusal),
+		TEST(backoff),	  TEST(forget),
 	};
 
 	return !!cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,8 +55,8 @@ static uint32_t build(const struct lw_rules_entry *entries, size_t n)
 	return image_build(lanes, false, entries, n);
 }
 
-static struct lw_decision decide_for(const struct lw_learned *learned, const char *target, const char *lines, unsigned own_lane,
-				     uint32_t entry)
+static struct lw_decision decide_for(const struct lw_learned *learned, const char *target,
+				     const char *lines, unsigned own_lane, uint32_t entry)
 {
 	static struct lw_head head;
 	struct lw_decision d;
@@ -65,7 +65,8 @@ static struct lw_decision decide_for(const struct lw_learned *learned, const cha
 	memset(&head, 0, offsetof(struct lw_head, buf));
 	/* what an earlier request left in the buffer must not matter */
 	memset(head.buf, 'x', sizeof(head.buf));
-	len = snprintf((char *)head.buf, sizeof(head.buf), "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", target, lines);
+	len = snprintf((char *)head.buf, sizeof(head.buf), "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n",
+		       target, lines);
 	memset(head.buf + len, '/', 64);
 	assert_int_equal(lw_scan_request(&head, lw_get_names(0), len), 0);
 	assert_int_equal(head.scan.state, LW_SCAN_DONE);
@@ -75,7 +76,8 @@ static struct lw_decision decide_for(const struct lw_learned *learned, const cha
 	return d;
 }
 
-static struct lw_decision decide(const char *target, const char *lines, unsigned own_lane, uint32_t entry)
+static struct lw_decision decide(const char *target, const char *lines, unsigned own_lane,
+				 uint32_t entry)
 {
 	return decide_for(&(const struct lw_learned){}, target, lines, own_lane, entry);
 }
@@ -85,7 +87,8 @@ static struct lw_decision decide(const char *target, const char *lines, unsigned
 static void test_evidence(void **state)
 {
 	const struct lw_rules_entry entries[] = {
-		{ CONDS({ LW_SUBJECT_HEADER, LW_OP_EXACT, "user-agent", "xiaoming" }), .lane = GRAY },
+		{ CONDS({ LW_SUBJECT_HEADER, LW_OP_EXACT, "user-agent", "xiaoming" }),
+		  .lane = GRAY },
 	};
 	static const struct {
 		const char *lines;
@@ -103,7 +106,8 @@ static void test_evidence(void **state)
 		{ TAG_GRAY TAG_GRAY, NO_LANE, GRAY, LW_EVIDENCE_TAG },
 		{ TAG_GRAY TAG_BLUE, NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS },
 		{ TAG_GRAY "x-lane: green\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS },
-		{ TAG_GRAY TAG_BLUE "User-Agent: xiaoming\r\n", BLUE, NO_LANE, LW_EVIDENCE_AMBIGUOUS },
+		{ TAG_GRAY TAG_BLUE "User-Agent: xiaoming\r\n", BLUE, NO_LANE,
+		  LW_EVIDENCE_AMBIGUOUS },
 		/* what names no lane is no evidence, beside one that does, either */
 		{ "x-mse-tag: red\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		{ "x-mse-tag: Gray\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
@@ -111,10 +115,10 @@ static void test_evidence(void **state)
 		{ "x-mse-tag: grayx\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		{ "x-mse-tag:\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		{ "x-mse-tag: green\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
-		{ "x-mse-tag: 123456789012345678901234567890123456789012345678901234567890123\r\n", NO_LANE,
-		  NO_LANE, LW_EVIDENCE_NONE },
-		{ "x-mse-tag: 1234567890123456789012345678901234567890123456789012345678901234\r\n", NO_LANE,
-		  NO_LANE, LW_EVIDENCE_NONE },
+		{ "x-mse-tag: 123456789012345678901234567890123456789012345678901234567890123\r\n",
+		  NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
+		{ "x-mse-tag: 1234567890123456789012345678901234567890123456789012345678901234\r\n",
+		  NO_LANE, NO_LANE, LW_EVIDENCE_NONE },
 		{ "x-mse-tag: red\r\n" TAG_GRAY, NO_LANE, GRAY, LW_EVIDENCE_TAG },
 		{ TAG_GRAY "x-mse-tag: red\r\n", NO_LANE, GRAY, LW_EVIDENCE_TAG },
 		{ "x-mse-tag: red\r\nUser-Agent: xiaoming\r\n", NO_LANE, GRAY, LW_EVIDENCE_ENTRY },
@@ -129,7 +133,8 @@ static void test_evidence(void **state)
 	for (size_t i = 0; i < N(rows); i++) {
 		struct lw_decision d = decide("/", rows[i].lines, rows[i].own_lane, entry);
 
-		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence || d.reason != LW_REASON_OK)
+		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence ||
+		    d.reason != LW_REASON_OK)
 			fail_msg("'%s': lane %u, evidence %u", rows[i].lines, d.lane, d.evidence);
 		assert_int_equal(d.header, d.evidence != LW_EVIDENCE_TAG ? LW_HDR_OTHER :
 					   d.lane == GREEN		 ? LW_HDR_TAG_FIRST + 1 :
@@ -137,12 +142,14 @@ static void test_evidence(void **state)
 		assert_int_equal(d.tagged, d.evidence == LW_EVIDENCE_TAG);
 		assert_int_equal(!!d.rule, d.evidence == LW_EVIDENCE_ENTRY);
 	}
-	assert_int_equal(decide("/", "User-Agent: xiaoming\r\n", NO_LANE, 0).evidence, LW_EVIDENCE_NONE);
+	assert_int_equal(decide("/", "User-Agent: xiaoming\r\n", NO_LANE, 0).evidence,
+			 LW_EVIDENCE_NONE);
 }
 
 static void test_learned_header(void **state)
 {
-	const struct lw_trace gray = { .lane = GRAY }, base = {}, several = { .lane = LW_IN_UNKNOWN };
+	const struct lw_trace gray = { .lane = GRAY }, base = {},
+			      several = { .lane = LW_IN_UNKNOWN };
 	struct lw_learned all = {}, one;
 	struct lw_decision d;
 
@@ -175,15 +182,18 @@ static void test_learned_header(void **state)
 static void test_elsewhere(void **state)
 {
 	const struct lw_rules_entry entries[] = {
-		{ CONDS({ LW_SUBJECT_HEADER, LW_OP_EXACT, "user-agent", "xiaoming" }), .lane = GRAY },
+		{ CONDS({ LW_SUBJECT_HEADER, LW_OP_EXACT, "user-agent", "xiaoming" }),
+		  .lane = GRAY },
 	};
-	const struct lw_learned elsewhere = { .evidence = LW_EVIDENCE_NONE, .reason = LW_REASON_ELSEWHERE };
+	const struct lw_learned elsewhere = { .evidence = LW_EVIDENCE_NONE,
+					      .reason = LW_REASON_ELSEWHERE };
 	static const struct {
 		const char *lines;
 		unsigned own_lane, lane, evidence, reason;
 	} rows[] = {
 		{ "", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_ELSEWHERE },
-		{ "x-mse-tag: red\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_ELSEWHERE },
+		{ "x-mse-tag: red\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS,
+		  LW_REASON_ELSEWHERE },
 		{ TAG_BLUE, NO_LANE, BLUE, LW_EVIDENCE_TAG, LW_REASON_OK },
 		{ TAG_GRAY TAG_BLUE, NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_OK },
 		{ "", BLUE, BLUE, LW_EVIDENCE_POD, LW_REASON_OK },
@@ -193,10 +203,13 @@ static void test_elsewhere(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
-		struct lw_decision d = decide_for(&elsewhere, "/", rows[i].lines, rows[i].own_lane, entry);
+		struct lw_decision d =
+			decide_for(&elsewhere, "/", rows[i].lines, rows[i].own_lane, entry);
 
-		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence || d.reason != rows[i].reason)
-			fail_msg("'%s': lane %u, evidence %u, reason %u", rows[i].lines, d.lane, d.evidence, d.reason);
+		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence ||
+		    d.reason != rows[i].reason)
+			fail_msg("'%s': lane %u, evidence %u, reason %u", rows[i].lines, d.lane,
+				 d.evidence, d.reason);
 	}
 	assert_int_equal(decide_for(&elsewhere, "/", "", NO_LANE, 0).reason, LW_REASON_ELSEWHERE);
 }
@@ -209,10 +222,22 @@ struct row {
 	bool holds;
 };
 
-#define HEADER(op, name, value) { LW_SUBJECT_HEADER, LW_OP_##op, name, value }
-#define COOKIE(op, name, value) { LW_SUBJECT_COOKIE, LW_OP_##op, name, value }
-#define QUERY(op, name, value) { LW_SUBJECT_QUERY, LW_OP_##op, name, value }
-#define PATH(op, value) { LW_SUBJECT_PATH, LW_OP_##op, NULL, value }
+#define HEADER(op, name, value)                            \
+	{                                                  \
+		LW_SUBJECT_HEADER, LW_OP_##op, name, value \
+	}
+#define COOKIE(op, name, value)                            \
+	{                                                  \
+		LW_SUBJECT_COOKIE, LW_OP_##op, name, value \
+	}
+#define QUERY(op, name, value)                            \
+	{                                                 \
+		LW_SUBJECT_QUERY, LW_OP_##op, name, value \
+	}
+#define PATH(op, value)                                  \
+	{                                                \
+		LW_SUBJECT_PATH, LW_OP_##op, NULL, value \
+	}
 
 static const struct row rows[] = {
 	{ HEADER(EXACT, "X-User", "xiaoming"), "/", "x-user: xiaoming\r\n", true },
@@ -235,8 +260,10 @@ static const struct row rows[] = {
 	  "x-user: a long value, of more than sixteen\r\n", true },
 	{ HEADER(EXACT, "x-user", "a long value, of more than sixteen"), "/",
 	  "x-user: a long value; of more than sixteen\r\n", false },
-	{ HEADER(REGEX, "user-agent", ".*xiao(ming|hong).*"), "/", "User-Agent: the xiaohong 1.0\r\n", true },
-	{ HEADER(REGEX, "user-agent", ".*xiao(ming|hong).*"), "/", "User-Agent: the xiaolan 1.0\r\n", false },
+	{ HEADER(REGEX, "user-agent", ".*xiao(ming|hong).*"), "/",
+	  "User-Agent: the xiaohong 1.0\r\n", true },
+	{ HEADER(REGEX, "user-agent", ".*xiao(ming|hong).*"), "/",
+	  "User-Agent: the xiaolan 1.0\r\n", false },
 	{ HEADER(REGEX, "user-agent", "xiao"), "/", "User-Agent: xiaoming\r\n", false },
 	{ HEADER(REGEX, "user-agent", ".*"), "/", "User-Agent:\r\n", true },
 	{ HEADER(REGEX, "user-agent", ".*"), "/", "", false },
@@ -314,8 +341,8 @@ static void test_conditions(void **state)
 		struct lw_decision d = decide(rows[i].target, rows[i].lines, NO_LANE, build(&e, 1));
 
 		if (d.lane != (rows[i].holds ? GRAY : NO_LANE))
-			fail_msg("%s %s: '%s' '%s'", rows[i].cond.name ?: "path", rows[i].cond.value,
-				 rows[i].target, rows[i].lines);
+			fail_msg("%s %s: '%s' '%s'", rows[i].cond.name ?: "path",
+				 rows[i].cond.value, rows[i].target, rows[i].lines);
 		assert_int_equal(d.evidence, rows[i].holds ? LW_EVIDENCE_ENTRY : LW_EVIDENCE_NONE);
 	}
 }
@@ -325,9 +352,10 @@ static void test_conditions(void **state)
 static void test_and_or(void **state)
 {
 	const struct lw_rules_entry entries[] = {
-		{ CONDS(HEADER(EXACT, "a", "1"), QUERY(EXACT, "q", "1"), PATH(PREFIX, "/p")), .lane = GRAY,
-		  .source = "first" },
-		{ CONDS(HEADER(EXACT, "a", "1"), COOKIE(EXACT, "c", "1")), .lane = BLUE, .source = "second" },
+		{ CONDS(HEADER(EXACT, "a", "1"), QUERY(EXACT, "q", "1"), PATH(PREFIX, "/p")),
+		  .lane = GRAY, .source = "first" },
+		{ CONDS(HEADER(EXACT, "a", "1"), COOKIE(EXACT, "c", "1")), .lane = BLUE,
+		  .source = "second" },
 		{ CONDS(HEADER(EXACT, "a", "2")), .lane = GRAY, .source = "third" },
 	};
 	static const struct {
@@ -351,7 +379,8 @@ static void test_and_or(void **state)
 		assert_int_equal(d.lane, cases[i].lane);
 		assert_int_equal(!!d.rule, !!cases[i].source);
 		if (d.rule)
-			assert_string_equal(lw_get_rule(0, d.rule & ~LW_STEP_ENTER)->source, cases[i].source);
+			assert_string_equal(lw_get_rule(0, d.rule & ~LW_STEP_ENTER)->source,
+					    cases[i].source);
 	}
 }
 

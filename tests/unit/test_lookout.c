@@ -31,33 +31,37 @@ size_t lw_devices_count(const struct lw_devices *devices, size_t *ret_patterns)
 
 /* One that has ended, whatever its pod was. */
 int lw_kern_each_kept(struct lw_kern *kern,
-		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept,
+				 void *arg),
+		      void *arg)
 {
 	(void)kern;
 	cb(&(struct lw_kept_key){ .pid = 0x7fffffff }, &(struct lw_kept){ .comm = "nginx" }, arg);
 	return 0;
 }
 
-static const char pods[] = "apiVersion: v1\n"
-			   "kind: Pod\n"
-			   "metadata: {name: gw-2, namespace: edge, uid: " UID ", labels: {app.kubernetes.io/name: gateway},\n"
-			   "  annotations: {laneway.io/keep-out: \"true\"}}\n"
-			   "status: {podIP: 10.0.0.2}\n"
-			   "---\n"
-			   "apiVersion: v1\n"
-			   "kind: Pod\n"
-			   "metadata: {name: gw-1, namespace: edge, uid: u1, labels: {app.kubernetes.io/name: gateway}}\n"
-			   "status: {podIP: 10.0.0.1}\n"
-			   "---\n"
-			   "apiVersion: v1\n"
-			   "kind: Pod\n"
-			   "metadata: {name: gone, namespace: edge, uid: u3, labels: {app: job}}\n"
-			   "status: {phase: Succeeded, podIP: 10.0.0.3}\n"
-			   "---\n"
-			   "apiVersion: v1\n"
-			   "kind: Pod\n"
-			   "metadata: {name: other, namespace: shop, uid: u4, labels: {app: api}, annotations: {laneway.io/keep-out: \"true\"}}\n"
-			   "status: {podIP: 10.0.0.4}\n";
+static const char pods[] =
+	"apiVersion: v1\n"
+	"kind: Pod\n"
+	"metadata: {name: gw-2, namespace: edge, uid: " UID
+	", labels: {app.kubernetes.io/name: gateway},\n"
+	"  annotations: {laneway.io/keep-out: \"true\"}}\n"
+	"status: {podIP: 10.0.0.2}\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Pod\n"
+	"metadata: {name: gw-1, namespace: edge, uid: u1, labels: {app.kubernetes.io/name: gateway}}\n"
+	"status: {podIP: 10.0.0.1}\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Pod\n"
+	"metadata: {name: gone, namespace: edge, uid: u3, labels: {app: job}}\n"
+	"status: {phase: Succeeded, podIP: 10.0.0.3}\n"
+	"---\n"
+	"apiVersion: v1\n"
+	"kind: Pod\n"
+	"metadata: {name: other, namespace: shop, uid: u4, labels: {app: api}, annotations: {laneway.io/keep-out: \"true\"}}\n"
+	"status: {podIP: 10.0.0.4}\n";
 
 static int setup(void **state)
 {
@@ -91,11 +95,14 @@ static void test_labels(void **state)
 {
 	assert_string_equal(check(*state, NULL, NULL), "");
 	lw_untrusted_check(*state, NULL, NULL, NULL);
-	assert_non_null(strstr(check(*state, "edge/app.kubernetes.io/name=gatway", NULL),
-			       "--untrusted edge/app.kubernetes.io/name=gatway: no pod has this label"));
+	assert_non_null(
+		strstr(check(*state, "edge/app.kubernetes.io/name=gatway", NULL),
+		       "--untrusted edge/app.kubernetes.io/name=gatway: no pod has this label"));
 	/* another namespace's; one that will not run again */
-	assert_non_null(strstr(check(*state, "edge/app=api", NULL), "edge/app=api: no pod has this label"));
-	assert_non_null(strstr(check(*state, "edge/app=job", NULL), "edge/app=job: no pod has this label"));
+	assert_non_null(
+		strstr(check(*state, "edge/app=api", NULL), "edge/app=api: no pod has this label"));
+	assert_non_null(
+		strstr(check(*state, "edge/app=job", NULL), "edge/app=job: no pod has this label"));
 }
 
 static void test_annotation(void **state)
@@ -104,13 +111,17 @@ static void test_annotation(void **state)
 
 	assert_null(strstr(text, "no pod"));
 	assert_non_null(strstr(
-		text, "--untrusted edge/app.kubernetes.io/name=gateway: annotation laneway.io/keep-out keeps 1 of its 2 pods out, such as edge/gw-2:"));
-	assert_non_null(strstr(text, "--untrusted shop/app=api: annotation laneway.io/keep-out keeps 1 of its 1 pods out, such as shop/other:"));
+		text,
+		"--untrusted edge/app.kubernetes.io/name=gateway: annotation laneway.io/keep-out keeps 1 of its 2 pods out, such as edge/gw-2:"));
+	assert_non_null(strstr(
+		text,
+		"--untrusted shop/app=api: annotation laneway.io/keep-out keeps 1 of its 1 pods out, such as shop/other:"));
 }
 
 static void test_pod_by_uid(void **state)
 {
-	static const char *const list[] = { "edge/app=job", "edge/app.kubernetes.io/name=gateway", NULL };
+	static const char *const list[] = { "edge/app=job", "edge/app.kubernetes.io/name=gateway",
+					    NULL };
 	const struct lw_k8s_object *pod;
 	const char *text = NULL;
 
@@ -135,9 +146,10 @@ static void test_pod_of_a_process(void **state)
 	char uid[LW_POD_UID_LEN];
 
 	(void)state;
-	assert_true(pod_uid("0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0b7632a2_a56e_4278_987a_22de18008dbe.slice/"
-			    "cri-containerd-1.scope\n",
-			    uid));
+	assert_true(pod_uid(
+		"0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0b7632a2_a56e_4278_987a_22de18008dbe.slice/"
+		"cri-containerd-1.scope\n",
+		uid));
 	assert_string_equal(uid, UID);
 	/* from within another pod's cgroup namespace; beside version 1 */
 	assert_true(pod_uid("0::/../../pod" UID "/1", uid));
@@ -162,7 +174,8 @@ static void test_devices(void **state)
 
 	look(&lookout, &found);
 	assert_int_equal(found.count, 1);
-	assert_non_null(strstr(found.text, "the program is on no device of this node that --device names"));
+	assert_non_null(
+		strstr(found.text, "the program is on no device of this node that --device names"));
 	devices.count = 1;
 	look(&lookout, &found);
 	assert_int_equal(found.count, 0);

@@ -29,7 +29,8 @@ static const char stats_text[] =
 
 static char *text_of(const char *status, const char *stats)
 {
-	_cleanup_json_ struct json_object *a = json_tokener_parse(status), *b = json_tokener_parse(stats);
+	_cleanup_json_ struct json_object *a = json_tokener_parse(status),
+					  *b = json_tokener_parse(stats);
 	char *text;
 
 	assert_non_null(a);
@@ -62,7 +63,8 @@ static void tells_what_is_there(void **state)
 	has_line(text, "laneway_findings{severity=\"error\"} 2");
 	has_line(text, "laneway_objects{kind=\"flows\"} 30");
 	has_line(text, "laneway_selftest_ok{test=\"msg-epoll\",concerns=\"\"} 1");
-	has_line(text, "laneway_selftest_ok{test=\"msg-fionread-steered\",concerns=\"fionread\"} 0");
+	has_line(text,
+		 "laneway_selftest_ok{test=\"msg-fionread-steered\",concerns=\"fionread\"} 0");
 	has_line(text, "laneway_kept_out_habit{habit=\"fionread\",noticed=\"true\"} 1");
 	has_line(text, "laneway_kept_out_habit{habit=\"splice\",noticed=\"false\"} 1");
 	has_line(text, "laneway_kept_out_processes{why=\"name\"} 1");
@@ -70,9 +72,15 @@ static void tells_what_is_there(void **state)
 	has_line(text, "laneway_kept_out_processes{why=\"splice\"} 0");
 	has_line(text, "laneway_kept_out_pod_addresses 6");
 	has_line(text, "laneway_devices 9");
-	has_line(text, "laneway_other_programs{where=\"tc egress\",program=\"a\\\"b\\\\c\\n\",before=\"true\"} 3");
-	has_line(text, "laneway_decisions_total{workload=\"shop/Deployment/web\",lane=\"gray\",evidence=\"tag\",reason=\"ok\",outcome=\"true\"} 12");
-	has_line(text, "laneway_decisions_total{workload=\"-\",lane=\"base\",evidence=\"none\",reason=\"kept-fionread\",outcome=\"false\"} 4");
+	has_line(
+		text,
+		"laneway_other_programs{where=\"tc egress\",program=\"a\\\"b\\\\c\\n\",before=\"true\"} 3");
+	has_line(
+		text,
+		"laneway_decisions_total{workload=\"shop/Deployment/web\",lane=\"gray\",evidence=\"tag\",reason=\"ok\",outcome=\"true\"} 12");
+	has_line(
+		text,
+		"laneway_decisions_total{workload=\"-\",lane=\"base\",evidence=\"none\",reason=\"kept-fionread\",outcome=\"false\"} 4");
 }
 
 /* What a scraper insists on: HELP and TYPE once a family, in front of its samples, and a number at the end of each. */
@@ -87,7 +95,8 @@ static void is_well_formed(void **state)
 		char *end;
 
 		if (strncmp(line, "# HELP ", 7) == 0) {
-			(void)snprintf(family, sizeof(family), "%.*s", (int)strcspn(line + 7, " "), line + 7);
+			(void)snprintf(family, sizeof(family), "%.*s", (int)strcspn(line + 7, " "),
+				       line + 7);
 			(void)snprintf(help, sizeof(help), "# HELP %s ", family);
 			assert_null(strstr(save, help));
 			continue;
@@ -115,8 +124,11 @@ static void has_none(const char *text, const char *family)
 /* A folder is not connected to, and before the first word there is none to count from. */
 static void tells_of_an_api_server_only(void **state)
 {
-	_cleanup_free_ char *folder = text_of("{\"source\": {\"path\": \"/x\", \"gone\": false}}", "{}");
-	_cleanup_free_ char *early = text_of("{\"source\": {\"kind\": \"kube\", \"connected\": false, \"heard_ms_ago\": -1}}", "{}");
+	_cleanup_free_ char *folder =
+		text_of("{\"source\": {\"path\": \"/x\", \"gone\": false}}", "{}");
+	_cleanup_free_ char *early = text_of(
+		"{\"source\": {\"kind\": \"kube\", \"connected\": false, \"heard_ms_ago\": -1}}",
+		"{}");
 
 	(void)state;
 	has_none(folder, "\n# TYPE laneway_source_");

@@ -112,14 +112,16 @@ static void addresses_are_shared_across_kinds(void **state)
 	assert_int_equal(length(lw_model_same_address(model, service, 1)), 3);
 	assert_true(lw_model_remove(model, LW_K8S_POD, "x", "b"));
 	assert_int_equal(length(lw_model_same_address(model, service, 1)), 2);
-	assert_ptr_equal(lw_model_at_address(model, &service->service.ips[1]), lw_model_same_address(model, service, 1));
+	assert_ptr_equal(lw_model_at_address(model, &service->service.ips[1]),
+			 lw_model_same_address(model, service, 1));
 	assert_null(lw_model_at_address(model, &(struct lw_addr){}));
 }
 
 /* It comes and goes with the annotation alone, which is a change of shape: no build may follow past it unseen. */
 static void pods_are_kept_out_by_annotation(void **state)
 {
-	static const char text[] = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x%s}, status: {podIP: 10.0.0.1}}";
+	static const char text[] =
+		"{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x%s}, status: {podIP: 10.0.0.1}}";
 	struct lw_model *model = *state;
 	uint64_t shape;
 	char buf[256];
@@ -129,7 +131,8 @@ static void pods_are_kept_out_by_annotation(void **state)
 		lw_test_load(model, buf, NULL);
 		assert_null(lw_model_kept_out(model));
 		shape = lw_model_shape(model);
-		(void)snprintf(buf, sizeof(buf), text, ", annotations: {laneway.io/keep-out: 'true'}");
+		(void)snprintf(buf, sizeof(buf), text,
+			       ", annotations: {laneway.io/keep-out: 'true'}");
 		lw_test_load(model, buf, NULL);
 		assert_int_equal(length(lw_model_kept_out(model)), 1);
 		assert_string_equal(lw_model_kept_out(model)->object->pod.keep_out, "true");

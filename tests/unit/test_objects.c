@@ -137,7 +137,8 @@ static void a_regular_expression_that_cannot_be_is_named(void **state)
 		"test.yaml:9: document 1: TrafficRouting default/entry: spec.strategy.matches[1]: "));
 	/* No request enters by it, but what else the object says counts. */
 	assert_int_equal(lw_model_count(model, LW_K8S_TRAFFIC_ROUTING), 1);
-	assert_int_equal(lw_model_at(model, LW_K8S_TRAFFIC_ROUTING, 0)->traffic_routing.route.nmatches, 2);
+	assert_int_equal(
+		lw_model_at(model, LW_K8S_TRAFFIC_ROUTING, 0)->traffic_routing.route.nmatches, 2);
 
 	/* In a Rollout without trafficRoutings nobody uses it. */
 	lw_test_load(
@@ -157,32 +158,38 @@ static void each_flaw_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(lw_model_new(&model), 0);
-	lw_test_load(model,
-		     ROLLOUT_BETA "  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n"
-				  "      - matches:\n"
-				  "        - headers: [{name: user, value: '(?!x).*', type: RegularExpression}]\n"
-				  "      - traffic: 20%\n"
-				  "        requestHeaderModifier: {set: [{name: Content-Length, value: '1'}]}\n"
-				  "status: {phase: Progressing}\n",
-		     &findings);
+	lw_test_load(
+		model,
+		ROLLOUT_BETA
+		"  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n"
+		"      - matches:\n"
+		"        - headers: [{name: user, value: '(?!x).*', type: RegularExpression}]\n"
+		"      - traffic: 20%\n"
+		"        requestHeaderModifier: {set: [{name: Content-Length, value: '1'}]}\n"
+		"status: {phase: Progressing}\n",
+		&findings);
 	assert_int_equal(findings.count, 2);
-	assert_non_null(strstr(findings.text,
-			       "test.yaml:11: document 1: Rollout shop/web: spec.strategy.canary.steps[0].matches[0]: "));
+	assert_non_null(strstr(
+		findings.text,
+		"test.yaml:11: document 1: Rollout shop/web: spec.strategy.canary.steps[0].matches[0]: "));
 	assert_non_null(strstr(
 		findings.text,
 		"test.yaml:13: document 1: Rollout shop/web: spec.strategy.canary.steps[1].requestHeaderModifier: "));
 	assert_non_null(lw_model_get(model, LW_K8S_ROLLOUT, "shop", "web"));
-	assert_string_equal(lw_model_at(model, LW_K8S_ROLLOUT, 0)->rollout.status.phase, "Progressing");
+	assert_string_equal(lw_model_at(model, LW_K8S_ROLLOUT, 0)->rollout.status.phase,
+			    "Progressing");
 
 	/* One that is malformed besides is not taken up, and that is what is told. */
 	findings = (struct lw_test_findings){};
 	assert_true(lw_model_remove(model, LW_K8S_ROLLOUT, "shop", "web"));
-	lw_test_load(model,
-		     ROLLOUT_BETA "  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n"
-				  "      - matches:\n"
-				  "        - headers: [{name: user, value: '(?!x).*', type: RegularExpression}]\n"
-				  "      - traffic: 20\n",
-		     &findings);
+	lw_test_load(
+		model,
+		ROLLOUT_BETA
+		"  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n"
+		"      - matches:\n"
+		"        - headers: [{name: user, value: '(?!x).*', type: RegularExpression}]\n"
+		"      - traffic: 20\n",
+		&findings);
 	assert_int_equal(findings.count, 1);
 	assert_non_null(strstr(findings.text, "steps[1].traffic: expected a percentage"));
 	assert_int_equal(lw_model_count(model, LW_K8S_ROLLOUT), 0);
@@ -200,9 +207,13 @@ static void of_many_flaws_some_are_told(void **state)
 	(void)state;
 	assert_non_null(yaml);
 	assert_int_equal(lw_model_new(&model), 0);
-	len = (size_t)snprintf(yaml, 1 << 20, "%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n", ROLLOUT_ALPHA);
+	len = (size_t)snprintf(
+		yaml, 1 << 20,
+		"%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n",
+		ROLLOUT_ALPHA);
 	for (int step = 0; step < 50; step++) {
-		len += (size_t)snprintf(yaml + len, (1 << 20) - len, "      - replicas: 1\n        matches:\n");
+		len += (size_t)snprintf(yaml + len, (1 << 20) - len,
+					"      - replicas: 1\n        matches:\n");
 		for (int i = 0; i < 128; i++)
 			len += (size_t)snprintf(yaml + len, (1 << 20) - len, "        - {}\n");
 	}
@@ -219,7 +230,8 @@ static void of_many_flaws_some_are_told(void **state)
 /* What an API server makes of a match by path for a client of v1alpha1. */
 static void an_empty_match_of_v1alpha1_is_not_all_requests(void **state)
 {
-	static const char steps[] = "  strategy: {canary: {trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}]}]}}\n";
+	static const char steps[] =
+		"  strategy: {canary: {trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}]}]}}\n";
 	struct lw_test_findings findings = {};
 	const struct lw_k8s_object *rollout;
 	struct lw_model *model;
@@ -230,7 +242,9 @@ static void an_empty_match_of_v1alpha1_is_not_all_requests(void **state)
 	(void)snprintf(yaml, sizeof(yaml), "%s%s", ROLLOUT_ALPHA, steps);
 	lw_test_load(model, yaml, &findings);
 	assert_int_equal(findings.count, 1);
-	assert_non_null(strstr(findings.text, "Rollout shop/web: spec.strategy.canary.steps[0].matches[0]: a match without headers"));
+	assert_non_null(strstr(
+		findings.text,
+		"Rollout shop/web: spec.strategy.canary.steps[0].matches[0]: a match without headers"));
 	rollout = lw_model_get(model, LW_K8S_ROLLOUT, "shop", "web");
 	assert_non_null(rollout);
 	assert_int_equal(rollout->rollout.steps[0].route.nmatches, 1);
@@ -254,16 +268,23 @@ static void regular_expressions_of_one_object_have_a_bound(void **state)
 
 	(void)state;
 	assert_int_equal(lw_model_new(&model), 0);
-	len = (size_t)snprintf(yaml, sizeof(yaml),
-			       "%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n      - matches:\n", ROLLOUT_BETA);
+	len = (size_t)snprintf(
+		yaml, sizeof(yaml),
+		"%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n      - matches:\n",
+		ROLLOUT_BETA);
 	for (int i = 0; i < 127; i++)
-		len += (size_t)snprintf(yaml + len, sizeof(yaml) - len,
-					"        - headers: [{name: user, value: '(a|b)*a(a|b){10}%d', type: RegularExpression},"
-					" {name: other, value: '(a|b)*b(a|b){10}%d', type: RegularExpression}]\n", i, i);
-	(void)snprintf(yaml + len, sizeof(yaml) - len, "        - headers: [{name: user, value: me}]\nstatus: {phase: Progressing}\n");
+		len += (size_t)snprintf(
+			yaml + len, sizeof(yaml) - len,
+			"        - headers: [{name: user, value: '(a|b)*a(a|b){10}%d', type: RegularExpression},"
+			" {name: other, value: '(a|b)*b(a|b){10}%d', type: RegularExpression}]\n",
+			i, i);
+	(void)snprintf(
+		yaml + len, sizeof(yaml) - len,
+		"        - headers: [{name: user, value: me}]\nstatus: {phase: Progressing}\n");
 	lw_test_load(model, yaml, &findings);
 	assert_int_equal(findings.count, 1);
-	assert_non_null(strstr(findings.text, "take too long to compile: those from here on are refused"));
+	assert_non_null(
+		strstr(findings.text, "take too long to compile: those from here on are refused"));
 	assert_int_equal(lw_model_count(model, LW_K8S_ROLLOUT), 1);
 	route = &lw_model_at(model, LW_K8S_ROLLOUT, 0)->rollout.steps[0].route;
 	assert_int_equal(route->nmatches, 128);
@@ -287,16 +308,22 @@ static void regular_expressions_of_one_match_have_a_bound(void **state)
 
 	(void)state;
 	assert_int_equal(lw_model_new(&model), 0);
-	len = (size_t)snprintf(yaml, sizeof(yaml),
-			       "%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n      - matches:\n        - headers:\n",
-			       ROLLOUT_BETA);
+	len = (size_t)snprintf(
+		yaml, sizeof(yaml),
+		"%s  strategy:\n    canary:\n      trafficRoutings: [{service: web}]\n      steps:\n      - matches:\n        - headers:\n",
+		ROLLOUT_BETA);
 	for (int i = 0; i < 16; i++)
-		len += (size_t)snprintf(yaml + len, sizeof(yaml) - len, "          - {name: h%d, value: '(a?b?c?d?){%d}', type: RegularExpression}\n", i,
-					300 - i);
-	(void)snprintf(yaml + len, sizeof(yaml) - len, "        - headers: [{name: user, value: me}]\nstatus: {phase: Progressing}\n");
+		len += (size_t)snprintf(
+			yaml + len, sizeof(yaml) - len,
+			"          - {name: h%d, value: '(a?b?c?d?){%d}', type: RegularExpression}\n",
+			i, 300 - i);
+	(void)snprintf(
+		yaml + len, sizeof(yaml) - len,
+		"        - headers: [{name: user, value: me}]\nstatus: {phase: Progressing}\n");
 	lw_test_load(model, yaml, &findings);
 	assert_int_equal(findings.count, 1);
-	assert_non_null(strstr(findings.text, "take too long to compile: those from here on are refused"));
+	assert_non_null(
+		strstr(findings.text, "take too long to compile: those from here on are refused"));
 	route = &lw_model_at(model, LW_K8S_ROLLOUT, 0)->rollout.steps[0].route;
 	assert_int_equal(route->nmatches, 2);
 	assert_non_null(route->matches[0].refused);
@@ -669,10 +696,16 @@ static void what_is_wrong_in_a_traffic_routing(void **state)
 		const char *strategy, *finding;
 		size_t refused;
 	} rows[] = {
-		{ "{weight: 150}", "spec.strategy.weight: expected an integer from 0 to 100, got 150: no request enters by it\n", 0 },
-		{ "{weight: -1}", "spec.strategy.weight: expected an integer from 0 to 100, got -1: no request enters by it\n", 0 },
-		{ "{matches: [{}, {headers: [{name: a, value: b}]}]}", "spec.strategy.matches[0]: a match without headers: ", 1 },
-		{ "{matches: [{path: {value: /x}}]}", "spec.strategy.matches[0]: path and queryParams are for steps of v1beta1 ", 1 },
+		{ "{weight: 150}",
+		  "spec.strategy.weight: expected an integer from 0 to 100, got 150: no request enters by it\n",
+		  0 },
+		{ "{weight: -1}",
+		  "spec.strategy.weight: expected an integer from 0 to 100, got -1: no request enters by it\n",
+		  0 },
+		{ "{matches: [{}, {headers: [{name: a, value: b}]}]}",
+		  "spec.strategy.matches[0]: a match without headers: ", 1 },
+		{ "{matches: [{path: {value: /x}}]}",
+		  "spec.strategy.matches[0]: path and queryParams are for steps of v1beta1 ", 1 },
 		{ "{matches: [{headers: [{name: a, value: b}], queryParams: [{name: a, value: b}]}]}",
 		  "spec.strategy.matches[0]: path and queryParams are for steps of v1beta1 ", 1 },
 	};
@@ -686,9 +719,11 @@ static void what_is_wrong_in_a_traffic_routing(void **state)
 		char yaml[1024];
 
 		assert_int_equal(lw_model_new(&model), 0);
-		(void)snprintf(yaml, sizeof(yaml),
-			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: entry},"
-			       " spec: {objectRef: [{service: web}], strategy: %s}, status: {phase: Progressing}}", rows[i].strategy);
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: entry},"
+			" spec: {objectRef: [{service: web}], strategy: %s}, status: {phase: Progressing}}",
+			rows[i].strategy);
 		lw_test_load(model, yaml, &findings);
 		assert_int_equal(findings.count, 1);
 		if (!strstr(findings.text, rows[i].finding))

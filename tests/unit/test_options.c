@@ -13,8 +13,10 @@
 #include "daemon/options.h"
 
 static const struct option known[] = {
-	{ "options", required_argument, NULL, 1 }, { "device", required_argument, NULL, 2 },
-	{ "events", no_argument, NULL, 3 },	   { "help", no_argument, NULL, 'h' },
+	{ "options", required_argument, NULL, 1 },
+	{ "device", required_argument, NULL, 2 },
+	{ "events", no_argument, NULL, 3 },
+	{ "help", no_argument, NULL, 'h' },
 	{},
 };
 static char path[] = "/tmp/lw_options.XXXXXX";
@@ -107,7 +109,8 @@ static void says_what_is_wrong(void **state)
 
 static void no_file_of_options(void **state)
 {
-	char *argv[] = { "agent", "--options=/tmp/lw_options.none", NULL }, *here[] = { "agent", "--options", path, NULL };
+	char *argv[] = { "agent", "--options=/tmp/lw_options.none", NULL },
+	     *here[] = { "agent", "--options", path, NULL };
 	static char large[LW_OPTIONS_MAX_BYTES + 1];
 	struct lw_options o = {};
 

@@ -20,7 +20,8 @@ static void test_pods(void **state)
 		"kubepods-besteffort-pod" UID_ ".slice",
 		"kubepods-pod" UID_ ".slice", /* guaranteed */
 		"pod" UID, /* driver cgroupfs */
-		"kubepods-burstable-pod" UID_ ".slice:cri-containerd:" ID, /* containerd that knows nothing of systemd */
+		"kubepods-burstable-pod" UID_
+		".slice:cri-containerd:" ID, /* containerd that knows nothing of systemd */
 		"kubelet-kubepods-burstable-pod" UID_ ".slice", /* kind */
 	};
 	char uid[LW_POD_UID_LEN];

@@ -15,14 +15,10 @@ static void what_is_one(void **state)
 	static const struct {
 		const char *text, *ns, *key, *value; /* ns NULL: it is none */
 	} rows[] = {
-		{ "a/b=c", "a", "b", "c" },
-		{ "a/example.org/b=", "a", "example.org/b", "" },
-		{ "a/b=c=d", "a", "b=c", "d" },
-		{ "a/b", NULL, NULL, NULL },
-		{ "/b=c", NULL, NULL, NULL },
-		{ "a/=c", NULL, NULL, NULL },
-		{ "b=c", NULL, NULL, NULL },
-		{ "a=b/c", NULL, NULL, NULL },
+		{ "a/b=c", "a", "b", "c" },	{ "a/example.org/b=", "a", "example.org/b", "" },
+		{ "a/b=c=d", "a", "b=c", "d" }, { "a/b", NULL, NULL, NULL },
+		{ "/b=c", NULL, NULL, NULL },	{ "a/=c", NULL, NULL, NULL },
+		{ "b=c", NULL, NULL, NULL },	{ "a=b/c", NULL, NULL, NULL },
 		{ "", NULL, NULL, NULL },
 	};
 
@@ -30,7 +26,8 @@ static void what_is_one(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct lw_pod_label label;
 
-		assert_int_equal(lw_pod_label_parse(rows[i].text, &label), rows[i].ns ? 0 : -EINVAL);
+		assert_int_equal(lw_pod_label_parse(rows[i].text, &label),
+				 rows[i].ns ? 0 : -EINVAL);
 		if (rows[i].ns) {
 			assert_string_equal(label.ns, rows[i].ns);
 			assert_string_equal(label.key, rows[i].key);
@@ -50,12 +47,13 @@ static void which_pods(void **state)
 	(void)state;
 	assert_int_equal(lw_model_new(&model), 0);
 	assert_int_equal(lw_pod_label_parse("edge/role=gateway", &label), 0);
-	lw_test_load(model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: edge, labels: {role: gateway}}}\n---\n"
-		     "{apiVersion: v1, kind: Pod, metadata: {name: b, namespace: edge, labels: {role: gateway}}}\n---\n"
-		     "{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: edge, labels: {role: other}}}\n---\n"
-		     "{apiVersion: v1, kind: Pod, metadata: {name: d, labels: {role: gateway}}}",
-		     NULL);
+	lw_test_load(
+		model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: edge, labels: {role: gateway}}}\n---\n"
+		"{apiVersion: v1, kind: Pod, metadata: {name: b, namespace: edge, labels: {role: gateway}}}\n---\n"
+		"{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: edge, labels: {role: other}}}\n---\n"
+		"{apiVersion: v1, kind: Pod, metadata: {name: d, labels: {role: gateway}}}",
+		NULL);
 	for (const struct lw_model_link *l = lw_pod_label_pods(&label, model); l; l = l->next, n++)
 		assert_true(lw_pod_label_names(&label, l->object));
 	assert_int_equal(n, 2);

@@ -21,22 +21,35 @@
 /* A workload with a pod on each of the first `nodes` nodes. */
 static struct lw_listing_workload workload;
 static struct lw_listing_endpoint endpoints[NODES];
-static struct lw_listing_lane lane = { .name = "gray", .tag_header = "x-mse-tag", .tag_value = "gray", .open = true };
+static struct lw_listing_lane lane = { .name = "gray",
+				       .tag_header = "x-mse-tag",
+				       .tag_value = "gray",
+				       .open = true };
 static char names[NODES][32];
 static struct lw_listing listing;
 static struct lw_findings none;
 
 static void world(size_t nodes)
 {
-	workload = (struct lw_listing_workload){ .name = "default/Deployment/web", .rollout = "default/ro", .rollout_uid = "u1",
-						 .traffic_routing = "default/tr", .revision = "c1", .lane_name = "gray",
-						 .why = "its phase is Healthy, not Progressing", .route = LW_LISTING_PLAIN };
+	workload = (struct lw_listing_workload){ .name = "default/Deployment/web",
+						 .rollout = "default/ro",
+						 .rollout_uid = "u1",
+						 .traffic_routing = "default/tr",
+						 .revision = "c1",
+						 .lane_name = "gray",
+						 .why = "its phase is Healthy, not Progressing",
+						 .route = LW_LISTING_PLAIN };
 	for (size_t i = 0; i < nodes; i++) {
 		(void)snprintf(names[i], sizeof(names[i]), "node-%zu", i);
-		endpoints[i] = (struct lw_listing_endpoint){ .workload = workload.name, .node = names[i] };
+		endpoints[i] =
+			(struct lw_listing_endpoint){ .workload = workload.name, .node = names[i] };
 	}
-	listing = (struct lw_listing){ .lanes = &lane, .nlanes = 1, .workloads = &workload, .nworkloads = 1,
-				       .endpoints = endpoints, .nendpoints = nodes };
+	listing = (struct lw_listing){ .lanes = &lane,
+				       .nlanes = 1,
+				       .workloads = &workload,
+				       .nworkloads = 1,
+				       .endpoints = endpoints,
+				       .nendpoints = nodes };
 }
 static void lane_is(size_t ready)
 {
@@ -106,8 +119,10 @@ static void a_release(void **state)
 	lw_reports_update(r, &listing, &none, &none, START + 10 * S);
 	assert_int_equal(lw_reports_due(r), START + 10 * S);
 	assert_string_equal(at(r, START + 10 * S, &sent), "LaneOpened");
-	assert_string_equal(sent.message, "lane gray is open: its requests (x-mse-tag: gray) go to the canary pods of "
-					  "default/Deployment/web, 2 of 2 ready");
+	assert_string_equal(
+		sent.message,
+		"lane gray is open: its requests (x-mse-tag: gray) go to the canary pods of "
+		"default/Deployment/web, 2 of 2 ready");
 	opened = sent.hash;
 	lw_reports_update(r, &listing, &none, &none, START + 20 * S);
 	assert_string_equal(at(r, START + 20 * S, &sent), "");
@@ -121,7 +136,9 @@ static void a_release(void **state)
 	lane_closed();
 	lw_reports_update(r, &listing, &none, &none, START + 50 * S);
 	assert_string_equal(at(r, START + 50 * S, &sent), "LaneClosed");
-	assert_non_null(strstr(sent.message, "lane gray is closed for default/Deployment/web: its phase is Healthy"));
+	assert_non_null(
+		strstr(sent.message,
+		       "lane gray is closed for default/Deployment/web: its phase is Healthy"));
 	assert_int_equal(lw_reports_due(r), UINT64_MAX);
 	/* the next release has other canary pods, and an Event of its own */
 	world(1);
@@ -194,7 +211,8 @@ static void few_tell(void **state)
 		}
 		for (size_t rank = 0; rank < LW_REPORT_RANKS; rank++)
 			assert_int_equal(at_rank[rank], rank < nodes);
-		assert_int_equal(silent, nodes + 2 - (nodes < LW_REPORT_RANKS ? nodes : LW_REPORT_RANKS));
+		assert_int_equal(silent,
+				 nodes + 2 - (nodes < LW_REPORT_RANKS ? nodes : LW_REPORT_RANKS));
 	}
 }
 
@@ -212,7 +230,8 @@ static void what_holds_is_told_again(void **state)
 	assert_string_equal(at(r, START + (LW_REPORT_AGAIN_S - 1) * S, &sent), "");
 	assert_string_equal(at(r, START + LW_REPORT_AGAIN_S * S, &sent), "LaneOpened");
 	/* old enough to be counted up, and not told twice by the one that comes after */
-	assert_true(sent.age_ns > LW_REPORT_RANKS * LW_REPORT_RANK_S * S && sent.age_ns < LW_REPORT_AGAIN_S * S);
+	assert_true(sent.age_ns > LW_REPORT_RANKS * LW_REPORT_RANK_S * S &&
+		    sent.age_ns < LW_REPORT_AGAIN_S * S);
 	lw_reports_free(&r);
 }
 
@@ -275,17 +294,32 @@ static void rules(void **state)
 	lw_reports_update(r, &listing, &none, &none, START);
 	assert_string_equal(at(r, START, &sent), "LaneOpened");
 	/* of another one whose name begins with this one's; and a mere warning */
-	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "TrafficRouting default/tr-2 match 1: bad" }, &other);
-	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "TrafficRouting default/tr.x match 1: bad" }, &other);
-	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "Pod default/tr: bad" }, &other);
-	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "TrafficRouting default/tr: odd" }, &other);
-	/* what is quoted from an object may name anybody's */
-	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "API server: Pod other/x: status.phase: got \"Rollout default/ro: x\"" }, &other);
-	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "API server: Rollout other/ro: \"TrafficRouting default/tr\" default/Deployment/web" },
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR,
+					      "TrafficRouting default/tr-2 match 1: bad" },
 			&other);
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR,
+					      "TrafficRouting default/tr.x match 1: bad" },
+			&other);
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "Pod default/tr: bad" }, &other);
+	lw_findings_add(
+		&(struct lw_finding){ LW_FINDING_WARNING, "TrafficRouting default/tr: odd" },
+		&other);
+	/* what is quoted from an object may name anybody's */
+	lw_findings_add(
+		&(struct lw_finding){
+			LW_FINDING_ERROR,
+			"API server: Pod other/x: status.phase: got \"Rollout default/ro: x\"" },
+		&other);
+	lw_findings_add(
+		&(struct lw_finding){
+			LW_FINDING_ERROR,
+			"API server: Rollout other/ro: \"TrafficRouting default/tr\" default/Deployment/web" },
+		&other);
 	lw_reports_update(r, &listing, &other, &none, START + S);
 	assert_string_equal(at(r, START + S, &sent), "");
-	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "TrafficRouting default/tr match 1: no closing )" }, &build);
+	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR,
+					      "TrafficRouting default/tr match 1: no closing )" },
+			&build);
 	lw_reports_update(r, &listing, &other, &build, START + 2 * S);
 	assert_string_equal(at(r, START + 2 * S, &sent), "RuleRefused");
 	assert_string_equal(sent.message, "TrafficRouting default/tr match 1: no closing )");
@@ -336,7 +370,8 @@ static void names_and_times(void **state)
 	assert_int_equal(strlen(name), 235 + 17);
 	lw_kube_events_time(1795539801, time);
 	assert_int_equal(lw_kube_events_parse_time(time), 1795539801);
-	assert_int_equal(lw_kube_events_parse_time("2026-11-24T17:00:00.123456Z"), lw_kube_events_parse_time("2026-11-24T17:00:00Z"));
+	assert_int_equal(lw_kube_events_parse_time("2026-11-24T17:00:00.123456Z"),
+			 lw_kube_events_parse_time("2026-11-24T17:00:00Z"));
 	assert_int_equal(lw_kube_events_parse_time(""), 0);
 	assert_int_equal(lw_kube_events_parse_time("yesterday"), 0);
 }

@@ -62,18 +62,20 @@ static const struct row rows[] = {
 	{ "phase Terminating", CANARY, "ww", .phase = "Terminating", .route = PLAIN },
 	{ "phase Disabling", CANARY, "ww", .phase = "Disabling", .route = PLAIN },
 	{ "phase Disabled", CANARY, "ww", .phase = "Disabled", .route = PLAIN },
-	{ "Healthy, state frozen in StepPaused", CANARY, "ww",
-	  .phase = "Healthy", .step = 2, .route = PLAIN, .canary_hash = "" },
+	{ "Healthy, state frozen in StepPaused", CANARY, "ww", .phase = "Healthy", .step = 2,
+	  .route = PLAIN, .canary_hash = "" },
 	{ "Healthy after a rollback: the abandoned version's pods may live on", CANARY, "ww",
-	  .phase = "Healthy", .reason = "", .failed = true, .step = 2, .route = STABLE, .canary_hash = "new",
-	  .stable_hash = "" },
-	{ "rolled back, and the phase is yet to follow", PARTITION, "ww", .reason = "", .failed = true, .step = 2,
-	  .route = STABLE, .canary_hash = "new" },
-	{ "Healthy after a rollback in batches: the hashes are one", PARTITION, "ww", .phase = "Healthy", .reason = "",
-	  .failed = true, .canary = "old", .route = PLAIN, .canary_hash = "" },
-	{ "disabled after a rollback", CANARY, "ww", .phase = "Disabled", .reason = "", .failed = true, .route = PLAIN },
-	{ "rolled back, and the next release begins", CANARY, "ww", .reason = "Initializing", .failed = true, .route = STABLE,
+	  .phase = "Healthy", .reason = "", .failed = true, .step = 2, .route = STABLE,
+	  .canary_hash = "new", .stable_hash = "" },
+	{ "rolled back, and the phase is yet to follow", PARTITION, "ww", .reason = "",
+	  .failed = true, .step = 2, .route = STABLE, .canary_hash = "new" },
+	{ "Healthy after a rollback in batches: the hashes are one", PARTITION, "ww",
+	  .phase = "Healthy", .reason = "", .failed = true, .canary = "old", .route = PLAIN,
 	  .canary_hash = "" },
+	{ "disabled after a rollback", CANARY, "ww", .phase = "Disabled", .reason = "",
+	  .failed = true, .route = PLAIN },
+	{ "rolled back, and the next release begins", CANARY, "ww", .reason = "Initializing",
+	  .failed = true, .route = STABLE, .canary_hash = "" },
 
 	/* Reasons. */
 	{ "reason InRolling", CANARY, "ww", .route = LANE, .own_step = 1, .canary_hash = "new",
@@ -121,11 +123,12 @@ static const struct row rows[] = {
 	  .route = LANE, .own_step = 1 },
 	{ "step 2 StepTrafficRouting: its own", CANARY, "wm", .step = 2,
 	  .state = "StepTrafficRouting", .route = LANE, .own_step = 2 },
-	{ "step 2 StepReady by an edit of the plan", CANARY, "wm", .step = 2, .state = "StepReady", .previous_step = 1,
-	  .unrouted = true, .route = LANE, .own_step = 1 },
-	{ "step 1 StepReady by an edit of the plan", CANARY, "wm", .state = "StepReady", .unrouted = true, .route = STABLE },
-	{ "step 3 StepUpgrade, jumped to before any step was ready", CANARY, "www", .step = 3, .state = "StepUpgrade",
-	  .previous_step = -1, .route = STABLE, .canary_hash = "" },
+	{ "step 2 StepReady by an edit of the plan", CANARY, "wm", .step = 2, .state = "StepReady",
+	  .previous_step = 1, .unrouted = true, .route = LANE, .own_step = 1 },
+	{ "step 1 StepReady by an edit of the plan", CANARY, "wm", .state = "StepReady",
+	  .unrouted = true, .route = STABLE },
+	{ "step 3 StepUpgrade, jumped to before any step was ready", CANARY, "www", .step = 3,
+	  .state = "StepUpgrade", .previous_step = -1, .route = STABLE, .canary_hash = "" },
 	{ "step 2 StepReady: its own", CANARY, "wm", .step = 2, .state = "StepReady", .route = LANE,
 	  .own_step = 2 },
 	{ "Completed, still InRolling: the last step's", CANARY, "wm", .step = 2,
@@ -173,8 +176,8 @@ static const struct row rows[] = {
 	{ "no stable revision: upstream waits", CANARY, "w", .stable = "", .route = PLAIN },
 	{ "no canary pods yet", CANARY, "w", .canary = "", .route = LANE, .own_step = 1,
 	  .canary_hash = "" },
-	{ "rollback in batches: no pod is a canary", PARTITION, "w", .canary = "old", .kind = "CloneSet",
-	  .route = STABLE, .canary_hash = "", .stable_hash = "old" },
+	{ "rollback in batches: no pod is a canary", PARTITION, "w", .canary = "old",
+	  .kind = "CloneSet", .route = STABLE, .canary_hash = "", .stable_hash = "old" },
 	{ "a plan not taken up, the old one unknown", CANARY, "w", .hash = "b", .rollout_hash = "a",
 	  .route = STABLE },
 	{ "a plan taken up", CANARY, "w", .hash = "a", .rollout_hash = "a", .route = LANE,
@@ -190,10 +193,11 @@ static const struct row rows[] = {
 	  .finalising = "ReleaseWorkloadControl", .route = STABLE },
 	{ "overtaken, in a step with neither", CANARY, "w-", .step = 2,
 	  .finalising = "RemoveCanaryService", .route = STABLE },
-	{ "overtaken, a TrafficRouting does not mind", CANARY, "w", .finalising = "ReleaseWorkloadControl",
-	  .shared_phase = "Progressing", .route = LANE, .shared_rule = true },
-	{ "Finalising, blue-green, with the step it is at", BLUE_GREEN, "ww", .reason = "Finalising",
-	  .step = 2, .finalising = "ResumeWorkload", .route = NEW },
+	{ "overtaken, a TrafficRouting does not mind", CANARY, "w",
+	  .finalising = "ReleaseWorkloadControl", .shared_phase = "Progressing", .route = LANE,
+	  .shared_rule = true },
+	{ "Finalising, blue-green, with the step it is at", BLUE_GREEN, "ww",
+	  .reason = "Finalising", .step = 2, .finalising = "ResumeWorkload", .route = NEW },
 
 	/* Partition style. */
 	{ "partition, step 1 routed", PARTITION, "ww", .route = LANE, .own_step = 1 },
@@ -269,8 +273,9 @@ static const struct row rows[] = {
 	  .route = LANE, .shared_rule = true },
 	{ "own upgrading at step 1, shared holds", CANARY, "w", .state = "StepUpgrade",
 	  .shared_phase = "Progressing", .route = LANE, .shared_rule = true },
-	{ "both in force, a step replaces all", PARTITION, "wW", .step = 2, .shared_phase = "Progressing", .route = LANE,
-	  .own_step = 1, .shared_rule = true, .base_is_all = true },
+	{ "both in force, a step replaces all", PARTITION, "wW", .step = 2,
+	  .shared_phase = "Progressing", .route = LANE, .own_step = 1, .shared_rule = true,
+	  .base_is_all = true },
 	{ "own in force, shared has no finalizer", CANARY, "w", .shared_phase = "Progressing",
 	  .finalizer = "", .route = LANE, .own_step = 1 },
 
@@ -416,9 +421,9 @@ static void steps_of_all_pods_are_told_by_number_and_percentage(void **state)
 		size_t pods;
 		bool all;
 	} percent[] = {
-		{ 100, 5, true }, { 81, 5, true },   { 80, 5, false },	 { 95, 10, true }, { 90, 10, false },
-		{ 1, 1, true },	  { 0, 1, false },   { 99, 100, false }, { 99, 99, true }, { 100, 0, true },
-		{ 99, 0, false },
+		{ 100, 5, true },  { 81, 5, true },  { 80, 5, false }, { 95, 10, true },
+		{ 90, 10, false }, { 1, 1, true },   { 0, 1, false },  { 99, 100, false },
+		{ 99, 99, true },  { 100, 0, true }, { 99, 0, false },
 	};
 	const struct row row = { "all", PARTITION, "ww", .step = 2 };
 	struct lw_rollout_decision d;
@@ -498,7 +503,9 @@ static void the_step_jumped_from_is_remembered(void **state)
 	static const struct version early[] = {
 		{ 1, "StepUpgrade", .previous = 0 },
 		{ 3, "StepUpgrade", .previous = -1 }, /* nothing was routed */
-		{ 4, "StepUpgrade", .previous = 3 }, /* the next one is no jump: step 3 was ready, and nobody saw it */
+		{ 4, "StepUpgrade",
+		  .previous =
+			  3 }, /* the next one is no jump: step 3 was ready, and nobody saw it */
 	};
 	/* The plan is edited while a step's pods are made, so that the next step is the current one: its own route is never written. */
 	static const struct version skipped[] = {
@@ -565,7 +572,8 @@ static void the_stable_revision_survives_a_reset(void **state)
 	const struct row rolling = { "rolling", PARTITION, "w", .step = 1 };
 	const struct row reset = { "reset",	 PARTITION,   "w", .reason = "Initializing",
 				   .canary = "", .stable = "" };
-	const struct row abandoned = { "abandoned", PARTITION, "w", .phase = "Healthy", .reason = "", .failed = true };
+	const struct row abandoned = { "abandoned",	   PARTITION,	 "w",
+				       .phase = "Healthy", .reason = "", .failed = true };
 	const struct row healthy = { "healthy", PARTITION, "w", .phase = "Healthy" };
 	struct lw_model_memory memory = {};
 	struct objects a, b;

@@ -72,7 +72,8 @@ static void test_peer(void **state)
 static void test_leaves(void **state)
 {
 	static const unsigned flags[] = { 0, LW_POD_READY | LW_POD_TERMINATING, LW_POD_BASE,
-					  LW_POD_READY | LW_POD_TERMINATING | LW_POD_BASE, LW_POD_TERMINATING | LW_POD_OLD };
+					  LW_POD_READY | LW_POD_TERMINATING | LW_POD_BASE,
+					  LW_POD_TERMINATING | LW_POD_OLD };
 	struct lw_peer peer;
 
 	(void)state;
@@ -144,8 +145,9 @@ static void test_canaries(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_peer),   cmocka_unit_test(test_leaves), cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_client), cmocka_unit_test(test_target), cmocka_unit_test(test_canaries),
+		cmocka_unit_test(test_peer),	cmocka_unit_test(test_leaves),
+		cmocka_unit_test(test_unknown), cmocka_unit_test(test_client),
+		cmocka_unit_test(test_target),	cmocka_unit_test(test_canaries),
 	};
 
 	return !!cmocka_run_group_tests_name("route", tests, NULL, NULL);

@@ -255,9 +255,8 @@ static void test_headers(void **state)
 	check(f, entry, NULL, REQ("/", { { "user-agent", "Xiaoming" }, { "x-region", "cn-sh" } }));
 	/* Of several headers with one name the first decides. */
 	check(f, entry, NULL,
-	      REQ("/", { { "user-agent", "x" },
-			 { "user-agent", "xiaoming" },
-			 { "x-region", "cn-bj" } }));
+	      REQ("/",
+		  { { "user-agent", "x" }, { "user-agent", "xiaoming" }, { "x-region", "cn-bj" } }));
 	check(f, entry, "two", REQ("/", { { "user-agent", "xiaohong" } }));
 	check(f, entry, "three", REQ("/", { { "X-MSE-Tag", "other" } }));
 	check(f, entry, "four", REQ("/", { { "cookie", "a=b" } }));
@@ -654,7 +653,8 @@ static void test_lanes_refused(void **state)
 		  "tag header \"x t\": the name has a character that may not stand in one" },
 		{ 2, "x", "host", "x",
 		  "tag header \"host\": this header frames the message and cannot be changed" },
-		{ 2, "x", "Cookie", "x", "tag header \"Cookie\" cannot be a tag: it says something else" },
+		{ 2, "x", "Cookie", "x",
+		  "tag header \"Cookie\" cannot be a tag: it says something else" },
 		{ 2, "x", "x-t", "", "tag header \"x-t\": the value must have 1 to 63 bytes" },
 		{ 2, "x", "x-t", " a",
 		  "tag header \"x-t\": the value starts or ends with a blank" },

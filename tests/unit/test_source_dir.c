@@ -571,7 +571,10 @@ static void a_folder_that_goes_and_comes_back(void **state)
 	assert_non_null(pod(f, "a"));
 	/* its objects stay, and it is looked for once a second, not all the time */
 	assert_true(lw_source_dir_settled(f->source));
-	assert_int_equal(poll(&(struct pollfd){ .fd = lw_source_dir_fd(f->source), .events = POLLIN }, 1, 300), 0);
+	assert_int_equal(
+		poll(&(struct pollfd){ .fd = lw_source_dir_fd(f->source), .events = POLLIN }, 1,
+		     300),
+		0);
 	assert_int_equal(mkdir(f->dir, 0755), 0);
 	write_file(f, "b.yaml", POD("b"));
 	wait_change(f);

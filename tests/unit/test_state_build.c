@@ -59,9 +59,8 @@ static void build_image(struct fixture *f)
 	lw_image_free(&f->image);
 	lw_listing_free(&f->listing);
 	f->findings = (struct lw_test_findings){};
-	assert_int_equal(lw_state_build(f->builder, f->model, lw_test_finding, &f->findings,
-					&f->image),
-			 0);
+	assert_int_equal(
+		lw_state_build(f->builder, f->model, lw_test_finding, &f->findings, &f->image), 0);
 }
 
 static void build(struct fixture *f)
@@ -89,15 +88,17 @@ static void add_pod(struct fixture *f, const char *deployment, const char *hash,
 }
 
 /* A pod of another kind of workload, whose revision label is in `hash`; app is its name up to the first '-'. */
-static void add_owned_pod(struct fixture *f, const char *owner, const char *hash, const char *name, const char *ip)
+static void add_owned_pod(struct fixture *f, const char *owner, const char *hash, const char *name,
+			  const char *ip)
 {
 	char yaml[1024];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: %.*s, %s},"
-		       " ownerReferences: [{%s, controller: true}]}, spec: {nodeName: n1},"
-		       " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: %s}]}}",
-		       name, name, (int)strcspn(name, "-"), name, hash, owner, ip);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: %.*s, %s},"
+		" ownerReferences: [{%s, controller: true}]}, spec: {nodeName: n1},"
+		" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: %s}]}}",
+		name, name, (int)strcspn(name, "-"), name, hash, owner, ip);
 	lw_test_load(f->model, yaml, NULL);
 }
 
@@ -208,7 +209,8 @@ static const char *endpoints(const struct fixture *f, const struct lw_dest *d, u
 
 		assert_non_null(e);
 		is_local = i < group->local;
-		row = lw_image_get(f->image, LW_TABLE_PODS, &(struct lw_pod_key){ .addr = e->addr });
+		row = lw_image_get(f->image, LW_TABLE_PODS,
+				   &(struct lw_pod_key){ .addr = e->addr });
 		if (row) /* a Service may have pods of workloads that are in no release */
 			assert_int_equal(is_local, !!(row->flags & LW_POD_LOCAL));
 		(void)snprintf(text + len, sizeof(text) - len, "%s%s%s", i ? " " : "",
@@ -405,9 +407,10 @@ static void a_traffic_routing_that_is_not_there_is_told(void **state)
 	assert_true(lw_model_remove(f->model, LW_K8S_TRAFFIC_ROUTING, "default", "mse-traffic"));
 	build(f);
 	assert_int_equal(f->findings.count, 3);
-	assert_non_null(strstr(f->findings.text,
-			       "Rollout default/rollout-a: annotation rollouts.kruise.io/trafficrouting: TrafficRouting mse-traffic is"
-			       " not there"));
+	assert_non_null(strstr(
+		f->findings.text,
+		"Rollout default/rollout-a: annotation rollouts.kruise.io/trafficrouting: TrafficRouting mse-traffic is"
+		" not there"));
 	assert_int_equal(listed(f, "default/Deployment/spring-cloud-a")->route, LW_LISTING_STABLE);
 }
 
@@ -472,7 +475,8 @@ static void a_pod_without_a_revision_is_base(void **state)
 		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
 		NULL);
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
@@ -487,9 +491,10 @@ static void canaries_that_were_overtaken_are_drained(void **state)
 	struct fixture *f = *state;
 	char yaml[1024];
 
-	lw_test_load(f->model,
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}}}",
+		NULL);
 	add_pod(f, "web", "v1", "web-1", "{ip: 10.0.0.1}", "", "", "");
 	add_pod(f, "web-7cx9w", "v2", "web-2", "{ip: 10.0.0.2}", "", "", "");
 	add_pod(f, "web-other", "x", "web-3", "{ip: 10.0.0.3}", "", "", "");
@@ -500,13 +505,16 @@ static void canaries_that_were_overtaken_are_drained(void **state)
 			"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef: {apiVersion: apps/v1,"
 			" kind: Deployment, name: web}, strategy: {canary: {enableExtraWorkloadForCanary: true,"
 			" trafficRoutings: [{service: web}], steps: [{traffic: 5%%}]}}}, status: {phase: Progressing,"
-			" conditions: [{type: Progressing, status: \"True\", reason: %s}}", status[i]);
+			" conditions: [{type: Progressing, status: \"True\", reason: %s}}",
+			status[i]);
 		lw_test_load(f->model, yaml, NULL);
 		build(f);
 		assert_non_null(dest(f, "10.9.0.1", 80));
 		/* not that of a Deployment that is called much alike */
-		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.3:8080");
-		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), i == 0 ? "10.0.0.2:8080" : "");
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+				    "10.0.0.1:8080 10.0.0.3:8080");
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1),
+				    i == 0 ? "10.0.0.2:8080" : "");
 		assert_int_equal(!!(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING), i > 0);
 	}
 }
@@ -534,9 +542,10 @@ static void pods_of_a_second_deployment_are_never_base(void **state)
 {
 	struct fixture *f = *state;
 
-	lw_test_load(f->model,
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}}}",
+		NULL);
 	add_pod(f, "web", "v1", "web-1", "{ip: 10.0.0.1}", "", "", "");
 	add_pod(f, "web-7cx9w", "v2", "web-2", "{ip: 10.0.0.2}", "", "", "");
 	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
@@ -546,25 +555,28 @@ static void pods_of_a_second_deployment_are_never_base(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
 	assert_true(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING);
 	/* the canary's hash may be the release before's yet */
-	lw_test_load(f->model,
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-zzzzz, labels:"
-		     " {rollouts.kruise.io/canary-deployment: web}}, spec: {}}\n"
-		     "---\n"
-		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: lane,"
-		     " finalizers: [progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
-		     " strategy: {matches: [{headers: [{name: u, value: x}]}]}}, status: {phase: Progressing}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-zzzzz, labels:"
+		" {rollouts.kruise.io/canary-deployment: web}}, spec: {}}\n"
+		"---\n"
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: lane,"
+		" finalizers: [progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
+		" strategy: {matches: [{headers: [{name: u, value: x}]}]}}, status: {phase: Progressing}}",
+		NULL);
 	add_pod(f, "web-zzzzz", "v3", "web-3", "{ip: 10.0.0.3}", "", "", "");
-	load_extra_rollout(f, "InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepUpgrade,"
-			      " podTemplateHash: v2, stableRevision: v1}}");
+	load_extra_rollout(
+		f, "InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepUpgrade,"
+		   " podTemplateHash: v2, stableRevision: v1}}");
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 	assert_true(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING);
-	lw_test_load(f->model,
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-7cx9w, labels:"
-		     " {rollouts.kruise.io/canary-deployment: web}, deletionTimestamp: \"2026-11-22T09:00:00Z\"}, spec: {}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web-7cx9w, labels:"
+		" {rollouts.kruise.io/canary-deployment: web}, deletionTimestamp: \"2026-11-22T09:00:00Z\"}, spec: {}}",
+		NULL);
 	build(f);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 	assert_true(pod(f, "10.0.0.2")->flags & LW_POD_TERMINATING);
@@ -601,7 +613,8 @@ static void a_rollback_in_batches_drains_the_newer_pods(void **state)
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_int_equal(listed(f, "default/CloneSet/web")->route, LW_LISTING_STABLE);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 	assert_int_equal(pod(f, "10.0.0.1")->lane, 0);
 	assert_int_equal(pod(f, "10.0.0.1")->flags & LW_POD_TERMINATING, 0);
 	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_TERMINATING);
@@ -709,7 +722,8 @@ static void abandoned_version_gets_nothing(void **state)
 	add_web(f);
 	lw_test_load(f->model, rolled_back, NULL);
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "");
 	assert_true(dest(f, "10.9.0.1", 80)->flags & LW_DEST_UNPINNED);
 	assert_true(pod(f, "10.0.0.3")->flags & LW_POD_TERMINATING);
@@ -734,7 +748,8 @@ static void main_deployment_of_two_versions_is_base(void **state)
 	add_pod(f, "web", "older", "web-4", "{ip: 10.0.0.4}", "", "", PORT_HTTP(8080));
 	load_canary_style(f);
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080 10.0.0.4:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080 10.0.0.4:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
@@ -855,17 +870,19 @@ static char *many_ports(unsigned int n, const char *format, unsigned int first)
 }
 
 /* As add_pod(), but of any length, and with what is wrong with it. */
-static void add_pod_with_ports(struct fixture *f, const char *hash, const char *name, const char *ip, const char *ports,
-			       struct lw_test_findings *findings)
+static void add_pod_with_ports(struct fixture *f, const char *hash, const char *name,
+			       const char *ip, const char *ports, struct lw_test_findings *findings)
 {
 	char *yaml;
 
-	assert_true(asprintf(&yaml,
-			     "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: web, pod-template-hash: %s},"
-			     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-%s, controller: true}]},"
-			     " spec: {nodeName: n1, containers: [{ports: [%s]}]},"
-			     " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: %s}]}}",
-			     name, name, hash, hash, ports, ip) > 0);
+	assert_true(
+		asprintf(
+			&yaml,
+			"{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {app: web, pod-template-hash: %s},"
+			" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-%s, controller: true}]},"
+			" spec: {nodeName: n1, containers: [{ports: [%s]}]},"
+			" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: %s}]}}",
+			name, name, hash, hash, ports, ip) > 0);
 	lw_test_load(f->model, yaml, findings);
 	free(yaml);
 }
@@ -881,25 +898,28 @@ static void ports_without_number_are_cut(void **state)
 	ports = many_ports(1000, "{name: p%u, containerPort: %u}", 1000);
 	add_pod_with_ports(f, "old", "web-1", "10.0.0.1", ports, &found);
 	free(ports);
-	assert_string_equal(found.text,
-			    "test.yaml:1: document 1: Pod default/web-1: spec.containers[0].ports[256]: a pod has 256 TCP ports at most:"
-			    " names from here on are none, and no targetPort of a Service finds them; give the Service their numbers\n");
+	assert_string_equal(
+		found.text,
+		"test.yaml:1: document 1: Pod default/web-1: spec.containers[0].ports[256]: a pod has 256 TCP ports at most:"
+		" names from here on are none, and no targetPort of a Service finds them; give the Service their numbers\n");
 	ports = many_ports(1000, "{name: p%u, containerPort: %u}", 3000);
 	add_pod_with_ports(f, "new", "web-3", "10.0.0.3", ports, &found);
 	free(ports);
 	assert_int_equal(found.count, 2);
 	found = (struct lw_test_findings){};
 	ports = many_ports(1000, "{name: s%u, port: %u, targetPort: p1}", 1);
-	assert_true(asprintf(&yaml,
-			     "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web},"
-			     " clusterIPs: [10.9.0.1], ports: [%s]}}",
-			     ports) > 0);
+	assert_true(
+		asprintf(&yaml,
+			 "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web},"
+			 " clusterIPs: [10.9.0.1], ports: [%s]}}",
+			 ports) > 0);
 	lw_test_load(f->model, yaml, &found);
 	free(ports);
 	free(yaml);
-	assert_string_equal(found.text,
-			    "test.yaml:1: document 1: Service default/web: spec.ports[256]: a Service has 256 TCP ports at most: those from"
-			    " here on are left to kube-proxy, which knows no lanes; make another Service of them\n");
+	assert_string_equal(
+		found.text,
+		"test.yaml:1: document 1: Service default/web: spec.ports[256]: a Service has 256 TCP ports at most: those from"
+		" here on are left to kube-proxy, which knows no lanes; make another Service of them\n");
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
 	assert_string_equal(f->findings.text, "");
@@ -937,7 +957,8 @@ static void ports_without_a_name_are_left_out(void **state)
 /* Nor do they take the room of those that have one. */
 static void ports_without_a_name_take_no_room(void **state)
 {
-	char *many = many_ports(300, "{name: '', hostIP: '%u', containerPort: %u}", 1), ports[32768];
+	char *many = many_ports(300, "{name: '', hostIP: '%u', containerPort: %u}", 1),
+	     ports[32768];
 	struct fixture *f = *state;
 
 	(void)snprintf(ports, sizeof(ports), "%s, {name: http, containerPort: 8080}", many);
@@ -989,14 +1010,17 @@ static void the_text_of_a_rule_is_cut(void **state)
 		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {"
 		"   trafficRoutings: [{service: web}], steps: [{matches: [");
 	for (int m = 0; m < 2; m++) {
-		len += (size_t)snprintf(yaml + len, size - len, "%s{headers: [{name: h, value: %s}", m ? ", " : "", m ? "b" : "a");
+		len += (size_t)snprintf(yaml + len, size - len, "%s{headers: [{name: h, value: %s}",
+					m ? ", " : "", m ? "b" : "a");
 		for (int i = 0; i < 15; i++)
-			len += (size_t)snprintf(yaml + len, size - len, ", {name: h%d, value: v%0*d}", i, m ? 4000 : 90, 0);
+			len += (size_t)snprintf(yaml + len, size - len,
+						", {name: h%d, value: v%0*d}", i, m ? 4000 : 90, 0);
 		len += (size_t)snprintf(yaml + len, size - len, "]}");
 	}
-	len += (size_t)snprintf(yaml + len, size - len,
-				"]}]}}}, status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-				" canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}");
+	len += (size_t)snprintf(
+		yaml + len, size - len,
+		"]}]}}}, status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		" canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}");
 	assert_true(len < size);
 	lw_test_load(f->model, yaml, NULL);
 	free(yaml);
@@ -1006,7 +1030,11 @@ static void the_text_of_a_rule_is_cut(void **state)
 	for (int i = 0; i < 2; i++) {
 		const char *text = f->listing->rules[i].text;
 
-		assert_int_equal(strncmp(text, i ? "header h = b and header h0 = v0000" : "header h = a and header h0 = v0000", 34), 0);
+		assert_int_equal(strncmp(text,
+					 i ? "header h = b and header h0 = v0000" :
+					     "header h = a and header h0 = v0000",
+					 34),
+				 0);
 		assert_in_range(strlen(text), 900, 1023);
 		assert_string_equal(strstr(text, " more") ?: text, " more");
 	}
@@ -1038,7 +1066,8 @@ static void lanes_by_label(void **state)
 		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
 		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
 		NULL);
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: v7, opensergo.io/canary-gray: gray", "", "");
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}",
+		", alicloud.service.tag: v7, opensergo.io/canary-gray: gray", "", "");
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_string_equal(listed(f, "default/Deployment/web")->lane_name, "v7");
@@ -1082,21 +1111,23 @@ static void options_name_other_labels(void **state)
 }
 
 /* A pod of no workload; more: members of its spec. */
-static void add_gateway(struct fixture *f, const char *ns, const char *name, const char *label, const char *ips,
-			const char *spec, const char *more)
+static void add_gateway(struct fixture *f, const char *ns, const char *name, const char *label,
+			const char *ips, const char *spec, const char *more)
 {
 	char yaml[1024];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: %s, uid: u-%s, labels: {%s}%s}, spec: {nodeName: n1%s},"
-		       " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
-		       name, ns, name, label, more, spec, ips);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: %s, uid: u-%s, labels: {%s}%s}, spec: {nodeName: n1%s},"
+		" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
+		name, ns, name, label, more, spec, ips);
 	lw_test_load(f->model, yaml, NULL);
 }
 
 static void pods_that_are_not_believed(void **state)
 {
-	static const char *const untrusted[] = { "edge/app=gateway", "edge/role=edge", "default/canary=yes", NULL };
+	static const char *const untrusted[] = { "edge/app=gateway", "edge/role=edge",
+						 "default/canary=yes", NULL };
 	const struct lw_state_options options = { .node = "n1", .untrusted = untrusted };
 	struct fixture *f = *state;
 
@@ -1106,7 +1137,8 @@ static void pods_that_are_not_believed(void **state)
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	/* of a workload in the image, and of none; by two of the list; both families */
 	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", canary: 'yes'", "", "");
-	add_gateway(f, "edge", "g1", "app: gateway, role: edge", "{ip: 10.0.1.1}, {ip: 'fd00::1'}", "", "");
+	add_gateway(f, "edge", "g1", "app: gateway, role: edge", "{ip: 10.0.1.1}, {ip: 'fd00::1'}",
+		    "", "");
 	/* of other namespaces and values, in the image or not */
 	add_pod(f, "web", "old", "web-2", "{ip: 10.0.0.2}", ", role: edge", "", "");
 	add_gateway(f, "default", "g2", "app: gateway", "{ip: 10.0.1.2}", "", "");
@@ -1118,10 +1150,11 @@ static void pods_that_are_not_believed(void **state)
 	add_gateway(f, "edge", "g6", "app: gateway", "{ip: 10.0.0.1}", "",
 		    ", deletionTimestamp: \"2026-01-01T00:00:00Z\"");
 	/* and one that has ended */
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: g7, namespace: edge, labels: {app: gateway}},"
-		     " status: {phase: Failed, podIPs: [{ip: 10.0.1.7}]}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: g7, namespace: edge, labels: {app: gateway}},"
+		" status: {phase: Failed, podIPs: [{ip: 10.0.1.7}]}}",
+		NULL);
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_int_equal(pod(f, "10.0.0.3")->flags & LW_POD_UNTRUSTED, LW_POD_UNTRUSTED);
@@ -1168,29 +1201,33 @@ static void add_crowd(struct fixture *f, unsigned int n)
 	unsigned int at = 0;
 	char name[32];
 
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: aaa},"
-		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: aaa}, strategy: {canary: {"
-		     "   trafficRoutings: [{service: aaa}], steps: [{traffic: 0%}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: fresh, stableRevision: stale}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: aaa},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: aaa}, strategy: {canary: {"
+		"   trafficRoutings: [{service: aaa}], steps: [{traffic: 0%}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: fresh, stableRevision: stale}}}",
+		NULL);
 	while (at < n) {
 		size_t len = 0;
 
 		for (unsigned int end = at + 63; at < end && at < n; at++)
-			len += (size_t)snprintf(ips + len, sizeof(ips) - len, "{ip: 10.%u.%u.%u},", 100 + (at >> 16), at >> 8 & 255,
-						at & 255);
+			len += (size_t)snprintf(ips + len, sizeof(ips) - len, "{ip: 10.%u.%u.%u},",
+						100 + (at >> 16), at >> 8 & 255, at & 255);
 		(void)snprintf(name, sizeof(name), "aaa-%u", at);
 		{
 			_cleanup_free_ char *yaml = NULL;
 
-			assert_true(asprintf(&yaml,
-					     "{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {pod-template-hash: %s},"
-					     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: aaa-%s, controller: true}]},"
-					     " spec: {nodeName: n1, containers: [{}]},"
-					     " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
-					     name, name, at == n ? "fresh" : "stale", at == n ? "fresh" : "stale", ips) > 0);
+			assert_true(
+				asprintf(
+					&yaml,
+					"{apiVersion: v1, kind: Pod, metadata: {name: %s, uid: u-%s, labels: {pod-template-hash: %s},"
+					" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: aaa-%s, controller: true}]},"
+					" spec: {nodeName: n1, containers: [{}]},"
+					" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [%s]}}",
+					name, name, at == n ? "fresh" : "stale",
+					at == n ? "fresh" : "stale", ips) > 0);
 			lw_test_load(f->model, yaml, NULL);
 		}
 	}
@@ -1224,7 +1261,9 @@ static void pods_without_room_are_left_alone(void **state)
 	add_pod(f, "web", "old", "web-4", "{ip: 10.0.0.4}", ", canary: 'yes'", "", "");
 	build(f);
 	assert_int_equal(f->findings.count, 1);
-	assert_non_null(strstr(f->findings.text, "lw_pods holds 65536 rows and is full: some of the state is not in force"));
+	assert_non_null(
+		strstr(f->findings.text,
+		       "lw_pods holds 65536 rows and is full: some of the state is not in force"));
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_PODS), LW_MAX_PODS);
 	for (unsigned int i = 0; i < GATEWAYS; i++) {
 		(void)snprintf(ip, sizeof(ip), "10.99.0.%u", i);
@@ -1380,7 +1419,8 @@ static void how_many_pods_there_are_is_not_how_many_there_are_to_be(void **state
 		assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 		assert_int_equal(f->listing->nrules, 1);
 		assert_string_equal(f->listing->rules[0].source,
-				    paused ? "Rollout default/db step 2 weight 20" : "Rollout default/db step 1 weight 10");
+				    paused ? "Rollout default/db step 2 weight 20" :
+					     "Rollout default/db step 1 weight 10");
 	}
 }
 
@@ -1424,7 +1464,8 @@ static void services_as_rollouts_leaves_them(void **state)
 		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
 		NULL);
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.2", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.2", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 }
 
 static void a_service_over_several_workloads(void **state)
@@ -1571,9 +1612,12 @@ static void canaries_on_the_host_network_send_in_their_lane(void **state)
 	char yaml[512];
 
 	for (int i = 0; i < 3; i++) {
-		static const char *const revs[] = { "old", "new", "new" }, *const names[] = { "1", "2", "3" };
+		static const char *const revs[] = { "old", "new", "new" }, *const names[] = { "1",
+											      "2",
+											      "3" };
 
-		(void)snprintf(yaml, sizeof(yaml), pod_yaml, names[i], names[i], revs[i], revs[i], i == 2 ? "n2" : "n1");
+		(void)snprintf(yaml, sizeof(yaml), pod_yaml, names[i], names[i], revs[i], revs[i],
+			       i == 2 ? "n2" : "n1");
 		lw_test_load(f->model, yaml, NULL);
 	}
 	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
@@ -1610,8 +1654,9 @@ static void canaries_on_the_host_network_send_in_their_lane(void **state)
 /* Written by hand, they need not have a uid: then nothing tells them by their cgroup. */
 static void host_pods_without_a_uid_are_passed_over(void **state)
 {
-	static const char kept[] = "default/agent: metadata.annotations.laneway.io/keep-out: on the host network an address is not"
-				   " one pod's, and it has no uid; it is not kept out, see --keep-out";
+	static const char kept[] =
+		"default/agent: metadata.annotations.laneway.io/keep-out: on the host network an address is not"
+		" one pod's, and it has no uid; it is not kept out, see --keep-out";
 	static const char *const ns[] = { "a", "b", "default" };
 	_cleanup_free_ struct lw_addr *addrs = NULL;
 	struct fixture *f = *state;
@@ -1621,21 +1666,25 @@ static void host_pods_without_a_uid_are_passed_over(void **state)
 	add_web(f);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	for (int i = 0; i < 3; i++) {
-		(void)snprintf(yaml, sizeof(yaml),
-			       "{apiVersion: v1, kind: Pod, metadata: {name: agent, namespace: %s%s}, spec: {nodeName: n1,"
-			       " hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.5.5.5}]}}",
-			       ns[i], i == 2 ? ", annotations: {laneway.io/keep-out: \"true\"}" : "");
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: v1, kind: Pod, metadata: {name: agent, namespace: %s%s}, spec: {nodeName: n1,"
+			" hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.5.5.5}]}}",
+			ns[i], i == 2 ? ", annotations: {laneway.io/keep-out: \"true\"}" : "");
 		lw_test_load(f->model, yaml, NULL);
 	}
 	/* one that has ended has no address any more */
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: job, annotations: {laneway.io/keep-out: \"true\"}},"
-		     " status: {phase: Succeeded, podIPs: [{ip: 10.5.5.6}]}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: job, annotations: {laneway.io/keep-out: \"true\"}},"
+		" status: {phase: Succeeded, podIPs: [{ip: 10.5.5.6}]}}",
+		NULL);
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_PODS), 3);
-	assert_int_equal(lw_state_kept_pods(f->builder, f->model, lw_test_finding, &f->findings, &addrs, &n), 0);
+	assert_int_equal(
+		lw_state_kept_pods(f->builder, f->model, lw_test_finding, &f->findings, &addrs, &n),
+		0);
 	assert_int_equal(n, 0);
 	assert_int_equal(f->findings.count, 1);
 	assert_non_null(strstr(f->findings.text, kept));
@@ -1690,10 +1739,11 @@ static void put_preview(struct fixture *f, const char *name, const char *ports)
 {
 	char *yaml;
 
-	assert_true(asprintf(&yaml,
-			     "{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {selector: {app: web}, clusterIPs: [10.9.0.2],"
-			     " ports: [%s]}}",
-			     name, ports) > 0);
+	assert_true(
+		asprintf(&yaml,
+			 "{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {selector: {app: web}, clusterIPs: [10.9.0.2],"
+			 " ports: [%s]}}",
+			 name, ports) > 0);
 	lw_test_load(f->model, yaml, NULL);
 	free(yaml);
 }
@@ -1745,8 +1795,10 @@ static void kinds_of_two_groups_are_two(void **state)
 	const struct lw_pod *one, *two;
 
 	add_web(f);
-	add_owned_pod(f, "apiVersion: apps/v1, kind: DaemonSet, name: gw", "tier: front", "gw-1", "10.0.2.1");
-	add_owned_pod(f, "apiVersion: apps.kruise.io/v1alpha1, kind: DaemonSet, name: gw", "tier: front", "gw-2", "10.0.2.2");
+	add_owned_pod(f, "apiVersion: apps/v1, kind: DaemonSet, name: gw", "tier: front", "gw-1",
+		      "10.0.2.1");
+	add_owned_pod(f, "apiVersion: apps.kruise.io/v1alpha1, kind: DaemonSet, name: gw",
+		      "tier: front", "gw-2", "10.0.2.2");
 	add_service(f, "gw", "app: gw", "10.9.0.9", "{port: 80, targetPort: 8080}");
 	lw_test_load(
 		f->model,
@@ -1769,7 +1821,8 @@ static void kinds_of_two_groups_are_two(void **state)
 		assert_int_not_equal(one->workload, two->workload);
 		assert_int_not_equal(dest(f, "10.0.2.1", 0)->group, dest(f, "10.0.2.2", 0)->group);
 		assert_string_equal(endpoints(f, dest(f, "10.0.2.1", 0), 0), "10.0.2.1:*");
-		assert_string_equal(endpoints(f, dest(f, "10.9.0.9", 80), 0), "10.0.2.1:8080 10.0.2.2:8080");
+		assert_string_equal(endpoints(f, dest(f, "10.9.0.9", 80), 0),
+				    "10.0.2.1:8080 10.0.2.2:8080");
 		assert_int_not_equal(workload(f, one->workload)->entry, 0);
 		assert_int_not_equal(workload(f, two->workload)->entry, 0);
 		/* once more, following */
@@ -1877,11 +1930,12 @@ static void several_lanes_at_once(void **state)
 	assert_int_not_equal(pod(f, "10.0.0.3")->lane, pod(f, "10.0.1.2")->lane);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_TAGS), 2);
 	/* One for both, which says nothing of a tag: the lane is that of the workload it guards, not that of the first. */
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, finalizers:"
-		     " [progressing.rollouts.kruise.io/db, progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
-		     " strategy: {matches: [{headers: [{name: user, value: a}]}]}}, status: {phase: Progressing}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, finalizers:"
+		" [progressing.rollouts.kruise.io/db, progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
+		" strategy: {matches: [{headers: [{name: user, value: a}]}]}}, status: {phase: Progressing}}",
+		NULL);
 	(void)snprintf(yaml, sizeof(yaml), rollout, "db", "blue", "db");
 	lw_test_load(f->model, yaml, NULL);
 	build(f);
@@ -1889,10 +1943,11 @@ static void several_lanes_at_once(void **state)
 	assert_string_equal(f->listing->rules[0].lane_name, "blue");
 	/* What becomes of one of that name in another namespace is not theirs. */
 	for (int i = 0; i < 2; i++) {
-		(void)snprintf(yaml, sizeof(yaml),
-			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, namespace: other},"
-			       " spec: {objectRef: [{service: web}], strategy: {weight: %d}}, status: {phase: Healthy}}",
-			       10 + i);
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, namespace: other},"
+			" spec: {objectRef: [{service: web}], strategy: {weight: %d}}, status: {phase: Healthy}}",
+			10 + i);
 		lw_test_load(f->model, yaml, NULL);
 		build(f);
 		assert_int_equal(f->listing->nrules, 1);
@@ -1901,15 +1956,17 @@ static void several_lanes_at_once(void **state)
 }
 
 /* TrafficRouting of these Rollouts, at work; strategy: its members. */
-static void add_shared(struct fixture *f, const char *name, const char *service, const char *rollout, const char *strategy)
+static void add_shared(struct fixture *f, const char *name, const char *service,
+		       const char *rollout, const char *strategy)
 {
 	char yaml[1024];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: %s, finalizers:"
-		       " [progressing.rollouts.kruise.io/%s]}, spec: {objectRef: [{service: %s}], strategy: {%s,"
-		       " requestHeaderModifier: {set: [{name: x-mse-tag, value: %s}]}}}, status: {phase: Progressing}}",
-		       name, rollout, service, strategy, name);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: %s, finalizers:"
+		" [progressing.rollouts.kruise.io/%s]}, spec: {objectRef: [{service: %s}], strategy: {%s,"
+		" requestHeaderModifier: {set: [{name: x-mse-tag, value: %s}]}}}, status: {phase: Progressing}}",
+		name, rollout, service, strategy, name);
 	lw_test_load(f->model, yaml, NULL);
 }
 
@@ -1918,13 +1975,14 @@ static void add_rollout_by(struct fixture *f, const char *name, const char *shar
 {
 	char yaml[1024];
 
-	(void)snprintf(yaml, sizeof(yaml),
-		       "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: %s, annotations:"
-		       " {rollouts.kruise.io/trafficrouting: %s}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
-		       " name: %s}, strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing,"
-		       " conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
-		       " {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
-		       name, shared, name);
+	(void)snprintf(
+		yaml, sizeof(yaml),
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: %s, annotations:"
+		" {rollouts.kruise.io/trafficrouting: %s}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		" name: %s}, strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing,"
+		" conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
+		" {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		name, shared, name);
 	lw_test_load(f->model, yaml, NULL);
 }
 
@@ -1934,13 +1992,17 @@ static void matches_come_before_weights(void **state)
 	struct fixture *f = *state;
 
 	add_web(f);
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: blue", "", PORT_HTTP(8080));
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: blue", "",
+		PORT_HTTP(8080));
 	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
-	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red", "", "");
+	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red",
+		"", "");
 	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", tier: front", "", PORT_HTTP(8080));
 	add_service(f, "front", "tier: front", "10.9.0.2", "{port: 80}");
 	add_shared(f, "blue", "front", "web", "weight: 100");
-	add_shared(f, "red", "front", "db", "matches: [{headers: [{name: user, value: li}]}, {headers: [{name: user, value: wu}]}]");
+	add_shared(
+		f, "red", "front", "db",
+		"matches: [{headers: [{name: user, value: li}]}, {headers: [{name: user, value: wu}]}]");
 	add_rollout_by(f, "web", "blue");
 	add_rollout_by(f, "db", "red");
 	build(f);
@@ -1956,8 +2018,10 @@ static void matches_come_before_weights(void **state)
 	build(f);
 	assert_int_equal(f->listing->nrules, 2);
 	assert_string_equal(f->listing->rules[1].lane_name, "red");
-	assert_string_equal(f->findings.text, "TrafficRouting default/red weight 50: no request enters default/Deployment/web by it, as all that are"
-					      " left do by TrafficRouting default/blue weight 100\n");
+	assert_string_equal(
+		f->findings.text,
+		"TrafficRouting default/red weight 50: no request enters default/Deployment/web by it, as all that are"
+		" left do by TrafficRouting default/blue weight 100\n");
 	add_shared(f, "blue", "front", "web", "weight: 99");
 	build(f);
 	assert_string_equal(f->findings.text, "");
@@ -1970,14 +2034,18 @@ static void no_request_enters_on_the_host_network(void **state)
 
 	add_web(f);
 	add_service(f, "edge", "app: edge", "10.9.0.2", "{port: 80}");
-	add_gateway(f, "default", "edge-1", "app: edge", "{ip: 192.168.1.1}", ", hostNetwork: true", "");
+	add_gateway(f, "default", "edge-1", "app: edge", "{ip: 192.168.1.1}", ", hostNetwork: true",
+		    "");
 	add_shared(f, "gray", "edge", "web", "matches: [{headers: [{name: user, value: li}]}]");
 	add_rollout_by(f, "web", "gray");
 	build(f);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
-	assert_string_equal(f->findings.text, "test.yaml:1: document 1: TrafficRouting default/gray: pods of default/Service/edge, where its requests"
-					      " enter, use the host network, where an address tells no pod: none enters there\n");
-	assert_string_equal(f->listing->lanes[0].why, "1 of 1 workloads are in it; no rule leads into it");
+	assert_string_equal(
+		f->findings.text,
+		"test.yaml:1: document 1: TrafficRouting default/gray: pods of default/Service/edge, where its requests"
+		" enter, use the host network, where an address tells no pod: none enters there\n");
+	assert_string_equal(f->listing->lanes[0].why,
+			    "1 of 1 workloads are in it; no rule leads into it");
 }
 
 /* Two releases in one lane: what one of them sets is no tag of the other's, which names the configured header. */
@@ -1988,30 +2056,35 @@ static void configured_header_is_the_tag(void **state)
 	add_web(f);
 	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
 	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db", "", "");
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
-		     " spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {trafficRoutings:"
-		     " [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set: [{name: x-canary, value: \"1\"}]}}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
-		     " {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
-		     NULL);
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: entry, finalizers:"
-		     " [progressing.rollouts.kruise.io/db]}, spec: {objectRef: [{service: web}], strategy: {matches: [{headers: [{name: user,"
-		     " value: me}]}], requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}}}, status: {phase: Progressing}}",
-		     NULL);
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db, annotations:"
-		     " {rollouts.kruise.io/trafficrouting: entry}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: db},"
-		     " strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing, conditions: [{type: Progressing,"
-		     " status: \"True\", reason: InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused,"
-		     " podTemplateHash: new, stableRevision: old}}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web},"
+		" spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {trafficRoutings:"
+		" [{service: web}], steps: [{traffic: 30%, requestHeaderModifier: {set: [{name: x-canary, value: \"1\"}]}}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
+		" {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: entry, finalizers:"
+		" [progressing.rollouts.kruise.io/db]}, spec: {objectRef: [{service: web}], strategy: {matches: [{headers: [{name: user,"
+		" value: me}]}], requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}}}, status: {phase: Progressing}}",
+		NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db, annotations:"
+		" {rollouts.kruise.io/trafficrouting: entry}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: db},"
+		" strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing, conditions: [{type: Progressing,"
+		" status: \"True\", reason: InRolling}], canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused,"
+		" podTemplateHash: new, stableRevision: old}}}",
+		NULL);
 	build(f);
 	assert_int_equal(f->listing->nlanes, 1);
 	assert_string_equal(f->listing->lanes[0].tag_header, "x-mse-tag");
 	assert_string_equal(f->listing->lanes[0].tag_value, "gray");
-	assert_non_null(strstr(f->findings.text, "sets \"x-canary: 1\" for lane gray, which TrafficRouting default/entry tags \"x-mse-tag: gray\""));
+	assert_non_null(strstr(
+		f->findings.text,
+		"sets \"x-canary: 1\" for lane gray, which TrafficRouting default/entry tags \"x-mse-tag: gray\""));
 }
 
 /* web in release in a lane of its own, zebra, with a step that sets these headers; beside what release/ has, in gray. */
@@ -2056,15 +2129,17 @@ static void a_lane_without_a_tag_is_entered_by_nobody(void **state)
 	struct fixture *f = *state;
 
 	load_lane_that_sets(f, "{name: x-mse-tag, value: zebra}");
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: mse-traffic, finalizers:"
-		     " [progressing.rollouts.kruise.io/rollout-a, progressing.rollouts.kruise.io/rollout-c]},"
-		     " spec: {objectRef: [{service: spring-cloud-a}], strategy: {weight: 10, requestHeaderModifier: {set:"
-		     " [{name: x-mse-tag, value: zebra}]}}}, status: {phase: Progressing}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: mse-traffic, finalizers:"
+		" [progressing.rollouts.kruise.io/rollout-a, progressing.rollouts.kruise.io/rollout-c]},"
+		" spec: {objectRef: [{service: spring-cloud-a}], strategy: {weight: 10, requestHeaderModifier: {set:"
+		" [{name: x-mse-tag, value: zebra}]}}}, status: {phase: Progressing}}",
+		NULL);
 	build(f);
 	assert_int_equal(f->findings.count, 1);
-	assert_non_null(strstr(f->findings.text, " cannot tag lane zebra: lane \"zebra\" has the same tag"));
+	assert_non_null(strstr(f->findings.text,
+			       " cannot tag lane zebra: lane \"zebra\" has the same tag"));
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 1);
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 1);
 	assert_string_equal(f->listing->lanes[1].name, "zebra");
@@ -2128,30 +2203,37 @@ static void a_match_that_is_refused_holds_nothing_up(void **state)
 
 static size_t compiled;
 
-int __real_lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len);
-int __wrap_lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len);
-int __wrap_lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len)
+int __real_lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err,
+			    size_t err_len);
+int __wrap_lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err,
+			    size_t err_len);
+int __wrap_lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err,
+			    size_t err_len)
 {
 	compiled++;
 	return __real_lw_regex_compile(pattern, ret, ret_work, err, err_len);
 }
 
 /* TrafficRouting `name` to Service web: matches of so many headers each, all values differ, and none is another name's. */
-static void add_expressions(struct fixture *f, const char *name, unsigned int matches, unsigned int headers)
+static void add_expressions(struct fixture *f, const char *name, unsigned int matches,
+			    unsigned int headers)
 {
 	size_t size = 1024 + (size_t)matches * headers * 100, len;
 	char *yaml = malloc(size);
 
 	assert_non_null(yaml);
-	len = (size_t)snprintf(yaml, size,
-			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: %s,"
-			       " finalizers: [progressing.rollouts.kruise.io/db]}, spec: {objectRef: [{service: web}], strategy: {matches: [",
-			       name);
+	len = (size_t)snprintf(
+		yaml, size,
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: %s,"
+		" finalizers: [progressing.rollouts.kruise.io/db]}, spec: {objectRef: [{service: web}], strategy: {matches: [",
+		name);
 	for (unsigned int m = 0; m < matches; m++) {
 		len += (size_t)snprintf(yaml + len, size - len, "%s{headers: [", m ? ", " : "");
 		for (unsigned int h = 0; h < headers; h++)
-			len += (size_t)snprintf(yaml + len, size - len, "%s{name: h%u, value: '%s-%u-%u.*', type: RegularExpression}",
-						h ? ", " : "", h, name, m, h);
+			len += (size_t)snprintf(
+				yaml + len, size - len,
+				"%s{name: h%u, value: '%s-%u-%u.*', type: RegularExpression}",
+				h ? ", " : "", h, name, m, h);
 		len += (size_t)snprintf(yaml + len, size - len, "]}");
 	}
 	len += (size_t)snprintf(yaml + len, size - len, "]}}, status: {phase: Progressing}}");
@@ -2174,21 +2256,26 @@ static void expressions_are_compiled_once(void **state)
 		add_pod(f, name, "old", pod_name, ip, "", "", "");
 	}
 	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
-	add_owned_pod(f, "apiVersion: apps/v1, kind: ReplicaSet, name: db-old", "pod-template-hash: old", "db-1", "10.0.0.1");
-	add_owned_pod(f, "apiVersion: apps/v1, kind: ReplicaSet, name: db-new", "pod-template-hash: new", "db-2", "10.0.0.2");
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db, annotations:"
-		     " {rollouts.kruise.io/trafficrouting: entry}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
-		     " name: db}, strategy: {canary: {steps: [{replicas: 1}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
-		     NULL);
+	add_owned_pod(f, "apiVersion: apps/v1, kind: ReplicaSet, name: db-old",
+		      "pod-template-hash: old", "db-1", "10.0.0.1");
+	add_owned_pod(f, "apiVersion: apps/v1, kind: ReplicaSet, name: db-new",
+		      "pod-template-hash: new", "db-2", "10.0.0.2");
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: db, annotations:"
+		" {rollouts.kruise.io/trafficrouting: entry}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		" name: db}, strategy: {canary: {steps: [{replicas: 1}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
+		NULL);
 
 	/* More than there is room for: none of them is in force. */
 	add_expressions(f, "entry", 128, 16);
 	build(f);
 	assert_int_equal(f->findings.count, 4);
-	assert_non_null(strstr(f->findings.text, "entry rules of default/Deployment/web0: more than 256 different regular"));
+	assert_non_null(
+		strstr(f->findings.text,
+		       "entry rules of default/Deployment/web0: more than 256 different regular"));
 	compiled = 0;
 	add_service(f, "web", "app: web", "10.9.0.1", "{port: 80, targetPort: 8080}");
 	build(f);
@@ -2216,8 +2303,9 @@ static void expressions_are_compiled_once(void **state)
 	add_expressions(f, "entry", 51, 6);
 	build(f);
 	assert_int_equal(f->findings.count, 4);
-	assert_non_null(strstr(f->findings.text,
-			       "entry rules of default/Deployment/web3: more than 256 different regular expressions in entry rules\n"));
+	assert_non_null(strstr(
+		f->findings.text,
+		"entry rules of default/Deployment/web3: more than 256 different regular expressions in entry rules\n"));
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_DFAS), 0);
 }
 
@@ -2230,21 +2318,24 @@ static void of_many_that_are_refused_some_are_told(void **state)
 	size_t len;
 
 	add_web(f);
-	len = (size_t)snprintf(text, sizeof(text),
-			       "{apiVersion: rollouts.kruise.io/v1alpha1, kind: Rollout, metadata: {name: web},"
-			       " spec: {objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}}, strategy: {canary: {"
-			       "   trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}");
+	len = (size_t)snprintf(
+		text, sizeof(text),
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: Rollout, metadata: {name: web},"
+		" spec: {objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}");
 	for (int i = 1; i < 128; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len, ", {}");
-	(void)snprintf(text + len, sizeof(text) - len,
-		       "]}]}}}, status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		       "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}");
+	(void)snprintf(
+		text + len, sizeof(text) - len,
+		"]}]}}}, status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}");
 	lw_test_load(f->model, text, &told);
 	build(f);
 	assert_int_equal(f->findings.count, LW_FINDINGS_EACH + 1);
 	assert_non_null(strstr(f->findings.text, "Rollout default/web step 1 match 16: "));
 	assert_null(strstr(f->findings.text, "Rollout default/web step 1 match 17: "));
-	assert_non_null(strstr(f->findings.text, "entry rules of default/Deployment/web: and 112 more are refused"));
+	assert_non_null(strstr(f->findings.text,
+			       "entry rules of default/Deployment/web: and 112 more are refused"));
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
 }
 
@@ -2254,17 +2345,19 @@ static void no_request_enters_by_an_empty_match_of_v1alpha1(void **state)
 	struct fixture *f = *state;
 
 	add_web(f);
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: Rollout, metadata: {name: web},"
-		     " spec: {objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}}, strategy: {canary: {"
-		     "   trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}]}]}}},"
-		     " status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
-		     "   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
-		     "   stableRevision: old}}}",
-		     &told);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: Rollout, metadata: {name: web},"
+		" spec: {objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}}, strategy: {canary: {"
+		"   trafficRoutings: [{service: web}], steps: [{replicas: 1, matches: [{}]}]}}},"
+		" status: {phase: Progressing, conditions: [{type: Progressing, status: \"True\", reason: InRolling}],"
+		"   canaryStatus: {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new,"
+		"   stableRevision: old}}}",
+		&told);
 	build(f);
 	assert_int_equal(f->findings.count, 1);
-	assert_non_null(strstr(f->findings.text, "Rollout default/web step 1 match 1: a match without headers"));
+	assert_non_null(strstr(f->findings.text,
+			       "Rollout default/web step 1 match 1: a match without headers"));
 	assert_true(listed(f, "default/Deployment/web")->open);
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_RULES), 0);
@@ -2310,9 +2403,10 @@ static void a_step_of_weight_0_leads_nobody_in(void **state)
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
-#define HEALTHY_WEB(spec)                                                                                            \
-	"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef:"         \
-	" {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {" spec "steps: [{replicas: 1}]}}}," \
+#define HEALTHY_WEB(spec)                                                                                    \
+	"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef:" \
+	" {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {" spec                     \
+	"steps: [{replicas: 1}]}}},"                                                                         \
 	" status: {phase: Healthy, conditions: [{type: Progressing, status: \"False\", reason: Completed}]}}"
 
 /* What a connection that is enrolled ahead has noted must hold when its release begins. */
@@ -2361,14 +2455,17 @@ static void a_pinned_service_says_who_is_stable(void **state)
 
 	ahead(f);
 	add_web(f);
-	add_service(f, "web", "app: web, pod-template-hash: old", "10.9.0.1", "{port: 80, targetPort: 8080}");
+	add_service(f, "web", "app: web, pod-template-hash: old", "10.9.0.1",
+		    "{port: 80, targetPort: 8080}");
 	add_rollout(f, "Initializing", "\"\"", "\"\"", "canary");
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 	/* in a release its roles count: it is pinned before its canaries are routed to, and some time after */
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
-	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0), "10.0.0.1:8080 10.0.0.2:8080");
+	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 0),
+			    "10.0.0.1:8080 10.0.0.2:8080");
 	assert_string_equal(endpoints(f, dest(f, "10.9.0.1", 80), 1), "10.0.0.3:8080");
 }
 
@@ -2383,11 +2480,12 @@ static void what_no_release_can_route_is_not_enrolled_ahead(void **state)
 	build(f);
 	assert_null(dest(f, "10.9.0.1", 80));
 	lw_test_load(f->model, HEALTHY_WEB("trafficRoutings: [{service: web}], "), NULL);
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: web-4, labels: {app: web, pod-template-hash: old},"
-		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
-		     " spec: {hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.0.0.4}]}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-4, labels: {app: web, pod-template-hash: old},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		" spec: {hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.0.0.4}]}}",
+		NULL);
 	build(f);
 	assert_null(dest(f, "10.9.0.1", 80));
 	assert_null(dest(f, "10.0.0.1", 0));
@@ -2401,17 +2499,20 @@ static void the_way_into_a_lane_is_enrolled_ahead(void **state)
 	ahead(f);
 	load_dir(f, LW_TEST_DATA "/release");
 	assert_true(lw_model_remove(f->model, LW_K8S_ROLLOUT, "default", "rollout-a"));
-	lw_test_load(f->model,
-		     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: rollout-c, annotations:"
-		     " {rollouts.kruise.io/trafficrouting: mse-traffic}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
-		     " name: spring-cloud-c}, strategy: {canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}},"
-		     " status: {phase: Healthy, conditions: [{type: Progressing, status: \"False\", reason: Completed}]}}",
-		     NULL);
-	add_pod(f, "between", "b", "between-1", "{ip: 10.0.0.9}", ", hop: between", "", PORT_HTTP(8080));
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Service, metadata: {name: between, labels: {laneway.io/passes-lanes: \"true\"}},"
-		     " spec: {selector: {hop: between}, clusterIPs: [10.9.0.9], ports: [{port: 80}]}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: rollout-c, annotations:"
+		" {rollouts.kruise.io/trafficrouting: mse-traffic}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
+		" name: spring-cloud-c}, strategy: {canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}},"
+		" status: {phase: Healthy, conditions: [{type: Progressing, status: \"False\", reason: Completed}]}}",
+		NULL);
+	add_pod(f, "between", "b", "between-1", "{ip: 10.0.0.9}", ", hop: between", "",
+		PORT_HTTP(8080));
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Service, metadata: {name: between, labels: {laneway.io/passes-lanes: \"true\"}},"
+		" spec: {selector: {hop: between}, clusterIPs: [10.9.0.9], ports: [{port: 80}]}}",
+		NULL);
 	build(f);
 	assert_string_equal(f->findings.text, "");
 	assert_int_equal(lw_image_rows(f->image, LW_TABLE_LANES), 0);
@@ -2434,19 +2535,22 @@ static void whose_a_pod_is_does_not_depend_on_what_was(void **state)
 	add_web(f);
 	add_pod(f, "zeb", "old", "zeb-1", "{ip: 10.0.1.1}", "", "", "");
 	add_pod(f, "zeb", "new", "zeb-2", "{ip: 10.0.1.2}", "", "", "");
-	lw_test_load(f->model,
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, selector: {matchLabels: {app: web}}}}\n"
-		     "---\n"
-		     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: zeb}, spec: {replicas: 2, selector: {matchLabels: {app: web}}}}\n"
-		     "---\n"
-		     "{apiVersion: v1, kind: Pod, metadata: {name: orphan, labels: {app: web, pod-template-hash: old}},"
-		     " status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: 10.0.0.7}]}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, selector: {matchLabels: {app: web}}}}\n"
+		"---\n"
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: zeb}, spec: {replicas: 2, selector: {matchLabels: {app: web}}}}\n"
+		"---\n"
+		"{apiVersion: v1, kind: Pod, metadata: {name: orphan, labels: {app: web, pod-template-hash: old}},"
+		" status: {conditions: [{type: Ready, status: \"True\"}], phase: Running, podIPs: [{ip: 10.0.0.7}]}}",
+		NULL);
 	lw_test_load(f->model, zeb, NULL);
 	for (int i = 0; i < 3; i++) {
-		add_rollout(f, i == 1 ? "InRolling" : "Finalising", i == 1 ? "StepPaused" : "Completed", "new", "canary");
+		add_rollout(f, i == 1 ? "InRolling" : "Finalising",
+			    i == 1 ? "StepPaused" : "Completed", "new", "canary");
 		build_image(f); /* to list them takes all pods */
-		assert_int_equal(pod(f, "10.0.0.7")->workload, pod(f, i == 1 ? "10.0.0.1" : "10.0.1.1")->workload);
+		assert_int_equal(pod(f, "10.0.0.7")->workload,
+				 pod(f, i == 1 ? "10.0.0.1" : "10.0.1.1")->workload);
 	}
 }
 
@@ -2465,13 +2569,16 @@ static void services_that_pass_lanes_on(void **state)
 
 	add_web(f);
 	for (int i = 0; i < 3; i++) {
-		(void)snprintf(owner, sizeof(owner), "apiVersion: apps/v1, kind: StatefulSet, name: %s", services[i].name);
+		(void)snprintf(owner, sizeof(owner),
+			       "apiVersion: apps/v1, kind: StatefulSet, name: %s",
+			       services[i].name);
 		(void)snprintf(ip, sizeof(ip), "10.0.8.%d", i);
 		add_owned_pod(f, owner, "any: revision", services[i].name, ip);
-		(void)snprintf(yaml, sizeof(yaml),
-			       "{apiVersion: v1, kind: Service, metadata: {name: %s, labels: {laneway.io/passes-lanes: \"true\"}},"
-			       " spec: {%s, selector: {app: %s}, ports: [{port: 80}]}}",
-			       services[i].name, services[i].spec, services[i].name);
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: v1, kind: Service, metadata: {name: %s, labels: {laneway.io/passes-lanes: \"true\"}},"
+			" spec: {%s, selector: {app: %s}, ports: [{port: 80}]}}",
+			services[i].name, services[i].spec, services[i].name);
 		lw_test_load(f->model, yaml, NULL);
 	}
 	add_rollout(f, "Cancelling", "StepPaused", "new", "canary");
@@ -2495,11 +2602,12 @@ static void findings_are_told_again(void **state)
 	char first[sizeof(f->findings.text)];
 
 	add_web(f);
-	lw_test_load(f->model,
-		     "{apiVersion: v1, kind: Pod, metadata: {name: web-4, labels: {app: web, pod-template-hash: old},"
-		     " ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
-		     " spec: {hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.0.0.4}]}}",
-		     NULL);
+	lw_test_load(
+		f->model,
+		"{apiVersion: v1, kind: Pod, metadata: {name: web-4, labels: {app: web, pod-template-hash: old},"
+		" ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-old, controller: true}]},"
+		" spec: {hostNetwork: true}, status: {phase: Running, podIPs: [{ip: 10.0.0.4}]}}",
+		NULL);
 	add_rollout(f, "InRolling", "StepPaused", "new", "canary");
 	build(f);
 	assert_false(lw_state_has_followed(f->builder));
@@ -2547,7 +2655,9 @@ int main(void)
 		T(the_text_of_a_rule_is_cut),
 		T(lanes_by_label),
 		T(options_name_other_labels),
-		T(pods_that_are_not_believed), T(what_is_no_label_is_refused), T(pods_without_room_are_left_alone),
+		T(pods_that_are_not_believed),
+		T(what_is_no_label_is_refused),
+		T(pods_without_room_are_left_alone),
 		T(pods_of_the_second_deployment),
 		T(an_owner_made_anew_does_not_own),
 		T(stateful_sets_by_their_own_label),

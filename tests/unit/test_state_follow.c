@@ -35,13 +35,14 @@ static bool once_in(unsigned int n)
 	return dice(n) == 0;
 }
 
-#define ONE_OF(...)                                                          \
-	({                                                                   \
-		static const char *const all[] = { __VA_ARGS__ };            \
-		all[dice(sizeof(all) / sizeof(all[0]))];                     \
+#define ONE_OF(...)                                               \
+	({                                                        \
+		static const char *const all[] = { __VA_ARGS__ }; \
+		all[dice(sizeof(all) / sizeof(all[0]))];          \
 	})
 
-static void load(struct lw_model *model, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void load(struct lw_model *model, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 static void load(struct lw_model *model, const char *format, ...)
 {
 	struct lw_test_findings findings = {};
@@ -68,13 +69,16 @@ static const char *usual(const char *usual_value, const char *other)
 static void put_rollout(struct lw_model *model, unsigned int n)
 {
 	const char *phase = usual("Progressing", "Healthy");
-	const char *reason = ONE_OF("InRolling", "InRolling", "InRolling", "Initializing", "Cancelling", "Finalising", "Paused");
-	const char *state = ONE_OF("StepPaused", "StepPaused", "StepTrafficRouting", "StepUpgrade", "StepReady");
+	const char *reason = ONE_OF("InRolling", "InRolling", "InRolling", "Initializing",
+				    "Cancelling", "Finalising", "Paused");
+	const char *state = ONE_OF("StepPaused", "StepPaused", "StepTrafficRouting", "StepUpgrade",
+				   "StepReady");
 	const char *style = n % 3 == 2 ? "blueGreen" : "canary";
 	char routing[64] = "";
 
 	if (n % 3 == 1)
-		(void)snprintf(routing, sizeof(routing), ", rollouts.kruise.io/trafficrouting: tr-%u", n % 2);
+		(void)snprintf(routing, sizeof(routing),
+			       ", rollouts.kruise.io/trafficrouting: tr-%u", n % 2);
 	load(model,
 	     "{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: ro-%u, annotations: {rollouts.kruise.io/hash: h%s}},"
 	     " spec: {workloadRef: {apiVersion: apps/v1, kind: %s, name: app-%u}, strategy: {%s: {%s"
@@ -84,10 +88,10 @@ static void put_rollout(struct lw_model *model, unsigned int n)
 	     " status: {phase: %s, conditions: [{type: Progressing, status: \"True\", reason: %s}],"
 	     " %s: {currentStepIndex: %u, currentStepState: %s, podTemplateHash: %s, stableRevision: %s, rolloutHash: h}}}",
 	     n, routing, usual("Deployment", "CloneSet"), once_in(20) ? dice(APPS) : n, style,
-	     n % 3 == 0 ? "enableExtraWorkloadForCanary: true," : "", usual("svc", "none"), n, dice(3),
-	     usual("x-mse-tag", "x-other-tag"), ONE_OF("gray", "gray", "blue"), dice(101), phase, reason,
-	     style[0] == 'c' ? "canaryStatus" : "blueGreenStatus", 1 + dice(3), state, usual("new", "newer"),
-	     usual("old", "older"));
+	     n % 3 == 0 ? "enableExtraWorkloadForCanary: true," : "", usual("svc", "none"), n,
+	     dice(3), usual("x-mse-tag", "x-other-tag"), ONE_OF("gray", "gray", "blue"), dice(101),
+	     phase, reason, style[0] == 'c' ? "canaryStatus" : "blueGreenStatus", 1 + dice(3),
+	     state, usual("new", "newer"), usual("old", "older"));
 }
 
 static void put_routing(struct lw_model *model, unsigned int n)
@@ -96,8 +100,12 @@ static void put_routing(struct lw_model *model, unsigned int n)
 	     "{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: tr-%u, finalizers: [%s]},"
 	     " spec: {objectRef: [{service: svc-%u}], strategy: {matches: [{headers: [{name: tester, value: t%u}]}],"
 	     " requestHeaderModifier: {set: [{name: x-mse-tag, value: gray}]}}}, status: {phase: %s}}",
-	     n, once_in(4) ? "" : "progressing.rollouts.kruise.io/ro-1, progressing.rollouts.kruise.io/ro-4", dice(APPS),
-	     dice(3), ONE_OF("Progressing", "Progressing", "Progressing", "Healthy", "Finalizing"));
+	     n,
+	     once_in(4) ?
+		     "" :
+		     "progressing.rollouts.kruise.io/ro-1, progressing.rollouts.kruise.io/ro-4",
+	     dice(APPS), dice(3),
+	     ONE_OF("Progressing", "Progressing", "Progressing", "Healthy", "Finalizing"));
 }
 
 static void put_deployment(struct lw_model *model, unsigned int n, bool extra)
@@ -107,7 +115,8 @@ static void put_deployment(struct lw_model *model, unsigned int n, bool extra)
 	     " spec: {replicas: %u, selector: {matchLabels: {app: app-%u}}}}",
 	     n, extra ? "-x" : "", n, extra ? "-x" : "",
 	     extra && once_in(8) ? ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" : "",
-	     extra ? ", labels: {rollouts.kruise.io/canary-deployment: app-0}" : "", 1 + dice(3), n);
+	     extra ? ", labels: {rollouts.kruise.io/canary-deployment: app-0}" : "", 1 + dice(3),
+	     n);
 }
 
 static void put_replica_set(struct lw_model *model, unsigned int n, const char *rev)
@@ -125,17 +134,19 @@ static void put_pod(struct lw_model *model, unsigned int n, unsigned int i)
 	unsigned int ip = n * PODS + i;
 
 	if (!once_in(12))
-		(void)snprintf(owner, sizeof(owner),
-			       ", ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: app-%u%s-%s, controller: true}]", n,
-			       n == 0 && i >= 4 ? "-x" : "", rev);
+		(void)snprintf(
+			owner, sizeof(owner),
+			", ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: app-%u%s-%s, controller: true}]",
+			n, n == 0 && i >= 4 ? "-x" : "", rev);
 	load(model,
 	     "{apiVersion: v1, kind: Pod, metadata: {name: app-%u-%u, uid: p-%u-%u, labels: {app: %s-%u, pod-template-hash: %s%s%s}%s%s},"
 	     " spec: {nodeName: node-%u%s, containers: [{ports: [{name: http, containerPort: %s}]}]},"
 	     " status: {phase: %s, conditions: [{type: Ready, status: \"%s\"}], podIPs: [{ip: 10.0.0.%u}, {ip: \"fd00::%u\"}]}}",
 	     n, i, n, i, usual("app", "other"), n, rev, once_in(5) ? ", shared: a" : "",
 	     i == 5 && once_in(3) ? ", alicloud.service.tag: blue" : "", owner,
-	     once_in(6) ? ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" : "", i % 2, once_in(25) ? ", hostNetwork: true" : "",
-	     usual("8080", "8081"), once_in(40) ? "Succeeded" : "Running", once_in(4) ? "False" : "True",
+	     once_in(6) ? ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" : "", i % 2,
+	     once_in(25) ? ", hostNetwork: true" : "", usual("8080", "8081"),
+	     once_in(40) ? "Succeeded" : "Running", once_in(4) ? "False" : "True",
 	     1 + (once_in(40) ? dice(APPS * PODS) : ip), 1 + ip);
 }
 
@@ -145,7 +156,9 @@ static void put_service(struct lw_model *model, unsigned int n)
 	     "{apiVersion: v1, kind: Service, metadata: {name: svc-%u%s, labels: {laneway.io/passes-lanes: '%s'}}, spec: {selector: {%s}, clusterIPs: [10.96.0.%u],"
 	     " ports: [{port: 80, targetPort: http}, {port: 81, targetPort: 8080}]}}",
 	     n, once_in(20) ? "-canary" : "", once_in(3) ? "true" : "false",
-	     once_in(6) ? "shared: a" : (const char *[]){ "app: app-0", "app: app-1", "app: app-2", "app: app-3", "app: app-4", "app: app-5" }[n],
+	     once_in(6) ? "shared: a" :
+			  (const char *[]){ "app: app-0", "app: app-1", "app: app-2", "app: app-3",
+					    "app: app-4", "app: app-5" }[n],
 	     1 + n);
 }
 
@@ -248,7 +261,8 @@ static void builds_that_follow_make_the_same(void **state)
 		lw_twin_free(twin);
 		lw_model_free(&model);
 	}
-	print_message("%u of %u builds have followed; a lane was there in %u\n", followed, CHANGES, lanes);
+	print_message("%u of %u builds have followed; a lane was there in %u\n", followed, CHANGES,
+		      lanes);
 	/* Else it says nothing. */
 	assert_true(followed > CHANGES / 4 && lanes > CHANGES / 2);
 }

@@ -239,7 +239,8 @@ static void documents_stand_alone(void **state)
 static void other_encodings_have_one_document(void **state)
 {
 	static const char one[] = "a: 1\n", two[] = "a: 1\n---\nb: 2\n";
-	static const char second[] = "a second document in what is read as one: write the file as UTF-8";
+	static const char second[] =
+		"a second document in what is read as one: write the file as UTF-8";
 	struct seen seen;
 
 	(void)state;

@@ -35,9 +35,11 @@ bool lw_addr_is_own(const struct lw_addr *addr)
 		return false;
 	for (const struct ifaddrs *i = all; i && !found; i = i->ifa_next) {
 		if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && lw_addr_is_v4(addr))
-			found = memcmp(&((const struct sockaddr_in *)i->ifa_addr)->sin_addr, addr->ip + 12, 4) == 0;
+			found = memcmp(&((const struct sockaddr_in *)i->ifa_addr)->sin_addr,
+				       addr->ip + 12, 4) == 0;
 		else if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET6)
-			found = memcmp(&((const struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, addr->ip, 16) == 0;
+			found = memcmp(&((const struct sockaddr_in6 *)i->ifa_addr)->sin6_addr,
+				       addr->ip, 16) == 0;
 	}
 	freeifaddrs(all);
 	return found;

@@ -148,17 +148,19 @@ static void read_addresses(struct lw_fields *fields, struct json_object *parent,
 }
 
 /* What has no name is told by its number, which needs no port that is known. */
-static void leave_out(struct lw_fields *fields, const struct lw_k8s_container_port *port, bool *left_out)
+static void leave_out(struct lw_fields *fields, const struct lw_k8s_container_port *port,
+		      bool *left_out)
 {
 	char text[200];
 
 	if (!port->name[0] || fields->failed)
 		return;
 	*left_out = true;
-	(void)snprintf(text, sizeof(text),
-		       "a pod has %d TCP ports at most: names from here on are none, and no targetPort of a Service finds them; "
-		       "give the Service their numbers",
-		       LW_K8S_PORTS_MAX);
+	(void)snprintf(
+		text, sizeof(text),
+		"a pod has %d TCP ports at most: names from here on are none, and no targetPort of a Service finds them; "
+		"give the Service their numbers",
+		LW_K8S_PORTS_MAX);
 	lw_fields_flaw(fields, text);
 }
 
@@ -170,7 +172,8 @@ struct ports {
 	bool left_out;
 };
 
-static void read_container_ports(struct lw_fields *fields, struct json_object *container, struct ports *ports)
+static void read_container_ports(struct lw_fields *fields, struct json_object *container,
+				 struct ports *ports)
 {
 	static const char *const protocols[] = { "TCP", "UDP", "SCTP", NULL };
 	struct lw_fields_mark outer, inner;
@@ -371,7 +374,8 @@ static void read_service_ports(struct lw_fields *fields, struct json_object *spe
 	size_t n;
 
 	array = lw_fields_array(fields, spec, "ports", ITEMS_MAX, &n);
-	ports = lw_fields_new(fields, struct lw_k8s_service_port, n < LW_K8S_PORTS_MAX ? n : LW_K8S_PORTS_MAX);
+	ports = lw_fields_new(fields, struct lw_k8s_service_port,
+			      n < LW_K8S_PORTS_MAX ? n : LW_K8S_PORTS_MAX);
 	service->ports = ports;
 	outer = lw_fields_enter(fields, array, "ports");
 	for (size_t i = 0; ports && i < n && !left_out; i++) {
@@ -390,10 +394,11 @@ static void read_service_ports(struct lw_fields *fields, struct json_object *spe
 				ports[service->nports++] = port;
 		}
 		if (left_out && !fields->failed) {
-			(void)snprintf(text, sizeof(text),
-				       "a Service has %d TCP ports at most: those from here on are left to kube-proxy, which knows no lanes; "
-				       "make another Service of them",
-				       LW_K8S_PORTS_MAX);
+			(void)snprintf(
+				text, sizeof(text),
+				"a Service has %d TCP ports at most: those from here on are left to kube-proxy, which knows no lanes; "
+				"make another Service of them",
+				LW_K8S_PORTS_MAX);
 			lw_fields_flaw(fields, text);
 		}
 		lw_fields_leave(fields, inner);
@@ -409,7 +414,8 @@ static void read_service(struct lw_fields *fields, struct json_object *root,
 
 	service->external =
 		strcmp(lw_fields_string(fields, spec, "type", false), "ExternalName") == 0;
-	service->sticky = strcmp(lw_fields_string(fields, spec, "sessionAffinity", false), "ClientIP") == 0;
+	service->sticky =
+		strcmp(lw_fields_string(fields, spec, "sessionAffinity", false), "ClientIP") == 0;
 	service->selector = lw_fields_pairs(fields, spec, "selector", NULL);
 	read_addresses(fields, spec, "clusterIPs", NULL, "clusterIP", &service->ips,
 		       &service->nips);
@@ -495,8 +501,8 @@ static void report(const struct document *document, unsigned int line, const cha
 	const struct lw_objects_reader *reader = document->reader;
 
 	if (reader->document == 0) {
-		lw_finding_emit(reader->finding, reader->arg, LW_FINDING_ERROR, "%s: %s%s%s", reader->file, what,
-				what[0] ? ": " : "", text);
+		lw_finding_emit(reader->finding, reader->arg, LW_FINDING_ERROR, "%s: %s%s%s",
+				reader->file, what, what[0] ? ": " : "", text);
 		return;
 	}
 	lw_finding_emit(reader->finding, reader->arg, LW_FINDING_ERROR,
@@ -577,8 +583,8 @@ static int read_object(const struct document *document, struct json_object *root
 	if (reader->document == 0)
 		object->meta.origin = lw_arena_strdup(object->arena, reader->file);
 	else
-		object->meta.origin = lw_arena_printf(object->arena, "%s:%u: document %zu", reader->file,
-						      fields.line, reader->document);
+		object->meta.origin = lw_arena_printf(object->arena, "%s:%u: document %zu",
+						      reader->file, fields.line, reader->document);
 	if (!object->meta.origin)
 		fields.failed = fields.no_memory = true;
 

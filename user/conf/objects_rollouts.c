@@ -146,8 +146,9 @@ static bool refuse_costly(struct lw_fields *fields, struct lw_k8s_match *match)
 		return false;
 	match->refused = "the regular expressions before it in its object take too long to compile";
 	if (!fields->regex_refused)
-		lw_fields_flaw(fields,
-			       "the regular expressions of this object take too long to compile: those from here on are refused");
+		lw_fields_flaw(
+			fields,
+			"the regular expressions of this object take too long to compile: those from here on are refused");
 	fields->regex_refused = true;
 	return true;
 }
@@ -159,9 +160,7 @@ static bool refuse_costly(struct lw_fields *fields, struct lw_k8s_match *match)
 static void check_match(struct lw_fields *fields, struct lw_k8s_match *match)
 {
 	struct lw_rules_cond cond;
-	struct lw_rules_entry entry = {
-		.conds = &cond, .nconds = 1, .weight_pct = 100, .lane = 1
-	};
+	struct lw_rules_entry entry = { .conds = &cond, .nconds = 1, .weight_pct = 100, .lane = 1 };
 	char err[200];
 	int r = 0;
 
@@ -188,7 +187,8 @@ static void check_match(struct lw_fields *fields, struct lw_k8s_match *match)
  * Only steps of v1beta1 have path and queryParams. Of a match by these an API server leaves what else it has, and tells clients of
  * v1alpha1 no more of a v1beta1 one: what is without any condition then was never meant to hold for every request.
  */
-static void refuse_wider(struct lw_fields *fields, struct json_object *item, struct lw_k8s_match *match)
+static void refuse_wider(struct lw_fields *fields, struct json_object *item,
+			 struct lw_k8s_match *match)
 {
 	if (fields->failed)
 		return;
@@ -481,7 +481,8 @@ static void read_strategy(struct lw_fields *fields, struct json_object *spec, bo
 	lw_fields_leave(fields, outer);
 }
 
-static void read_conditions(struct lw_fields *fields, struct json_object *status, struct lw_k8s_rollout *rollout)
+static void read_conditions(struct lw_fields *fields, struct json_object *status,
+			    struct lw_k8s_rollout *rollout)
 {
 	struct lw_fields_mark outer, inner;
 	struct json_object *array;
@@ -579,7 +580,8 @@ static int read_weight(struct lw_fields *fields, struct json_object *strategy)
 	if (!lw_fields_get(strategy, "weight") || (weight >= 0 && weight <= 100))
 		return (int)weight;
 	mark = lw_fields_enter(fields, lw_fields_get(strategy, "weight"), "weight");
-	(void)snprintf(text, sizeof(text), "expected an integer from 0 to 100, got %lld: no request enters by it",
+	(void)snprintf(text, sizeof(text),
+		       "expected an integer from 0 to 100, got %lld: no request enters by it",
 		       (long long)weight);
 	if (!fields->failed)
 		lw_fields_flaw(fields, text);

@@ -522,8 +522,9 @@ static int read_document(struct reader *reader, struct json_object **ret)
 		}
 		/* lw_yaml_each() has cut documents apart where it knows the ends of lines; the parser knows more of them. */
 		if (seen) {
-			r = fail(reader, event.start_mark.line,
-				 "a second document in what is read as one: write the file as UTF-8, with LF or CRLF at the ends of lines");
+			r = fail(
+				reader, event.start_mark.line,
+				"a second document in what is read as one: write the file as UTF-8, with LF or CRLF at the ends of lines");
 			yaml_event_delete(&event);
 			return r;
 		}

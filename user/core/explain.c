@@ -169,7 +169,8 @@ static enum lw_reason scan(struct explain *e, size_t len)
 	if (!names)
 		return LW_REASON_OPAQUE_MALFORMED;
 	(void)lw_scan_request(&e->head, names, len);
-	return lw_request_look(&e->head.scan, len, &frame, &why) == LW_LOOK_DONE ? LW_REASON_OK : why;
+	return lw_request_look(&e->head.scan, len, &frame, &why) == LW_LOOK_DONE ? LW_REASON_OK :
+										   why;
 }
 
 /* ---- where to ---- */
@@ -202,7 +203,8 @@ static const char *ports_of(const struct lw_addr *addr, char *buf, size_t size)
 		const struct lw_dest_key *key = lw_image_key(the_run->image, LW_TABLE_DESTS, i);
 
 		if (memcmp(&key->addr, addr, sizeof(*addr)) == 0)
-			at += (size_t)snprintf(buf + at, size - at, "%s%u", at ? ", " : "", key->port);
+			at += (size_t)snprintf(buf + at, size - at, "%s%u", at ? ", " : "",
+					       key->port);
 	}
 	return buf;
 }
@@ -215,7 +217,8 @@ static size_t group_count(const struct explain *e, unsigned lane)
 }
 
 /* The lane of the endpoints. *own_peer: the connection's own peer serves it. As lw_on_request(). */
-static unsigned route(const struct explain *e, unsigned lane, enum lw_reason *reason, bool *own_peer)
+static unsigned route(const struct explain *e, unsigned lane, enum lw_reason *reason,
+		      bool *own_peer)
 {
 	unsigned target = lw_target_lane(0, e->dest->group, lane, lw_peer_serves(&e->peer, lane));
 
@@ -272,8 +275,7 @@ static void tell_route(struct explain *e, unsigned lane, unsigned served, enum l
 
 	/* of a base request to a Service what is said below says all */
 	if (reason == LW_REASON_NO_ENDPOINT && (lane || !own_peer || !service))
-		line(e, "lane %s has no ready pod for this destination: %s",
-		     lane_name(lane),
+		line(e, "lane %s has no ready pod for this destination: %s", lane_name(lane),
 		     own_peer && !service ? "the request stays with the pod asked for" :
 					    "the request goes to base");
 	if (own_peer && !service)
@@ -302,13 +304,15 @@ static void tell_tags(struct explain *e)
 		if (cap->header < LW_HDR_TAG_FIRST || cap->header > LW_HDR_TAG_LAST)
 			continue;
 		if (e->head.eval.untrusted) {
-			line(e, "tag %.*s is taken off: the client is not believed", name_len, text);
+			line(e, "tag %.*s is taken off: the client is not believed", name_len,
+			     text);
 			continue;
 		}
 		lane = lw_tag_lane(&e->head, 0, i);
 		quote(e->head.buf + cap->value, cap->value_len, value);
 		if (lane == LW_LANE_UNKNOWN)
-			line(e, "tag %.*s %s names no open lane: no evidence", name_len, text, value);
+			line(e, "tag %.*s %s names no open lane: no evidence", name_len, text,
+			     value);
 		else
 			line(e, "tag %.*s %s names lane %s", name_len, text, value,
 			     lane_name(lane));
@@ -323,7 +327,8 @@ static void tell_baggage(struct explain *e)
 		return;
 	if (e->head.eval.untrusted) {
 		if (b->ours)
-			line(e, "lines of baggage that may name a lane are taken off: the client is not believed");
+			line(e,
+			     "lines of baggage that may name a lane are taken off: the client is not believed");
 	} else if (b->malformed) {
 		line(e, "the baggage is malformed: no evidence, and left as it is");
 	} else if (b->ambiguous) {
@@ -377,8 +382,7 @@ static void tell_steps(struct explain *e)
 				       step->weight_pct);
 		else
 			(void)snprintf(cond, sizeof(cond),
-				       "a weight of %u of 100 decides by chance",
-				       step->weight_pct);
+				       "a weight of %u of 100 decides by chance", step->weight_pct);
 		line(e, "%.*s: %s%s", SOURCE_SHOWN, rule ? rule->source : "no rule", cond,
 		     next & LW_STEP_ENTER ? ": holds" : "");
 	}
@@ -401,7 +405,9 @@ static bool learn(struct explain *e, unsigned own_lane, struct lw_learned *ret)
 		if (cap->header < LW_HDR_TRACE_FIRST || cap->header > LW_HDR_TRACE_LAST)
 			continue;
 		if (lw_trace_id(&e->head, i, &key) && !lw_trace_is_zeros(&key)) {
-			lw_str_printable((const char *)e->head.buf + cap->value + lw_trace_skip(cap->header), key.len, t.id);
+			lw_str_printable((const char *)e->head.buf + cap->value +
+						 lw_trace_skip(cap->header),
+					 key.len, t.id);
 			if (asked)
 				r = known->trace(known->arg, &key, &trace);
 			t.state = !asked || (r && r != -ENOENT) ? LW_EXPLAIN_TRACE_NOT_ASKED :
@@ -414,7 +420,8 @@ static bool learn(struct explain *e, unsigned own_lane, struct lw_learned *ret)
 			if (one.evidence == LW_EVIDENCE_AMBIGUOUS)
 				t.state = LW_EXPLAIN_TRACE_SEVERAL;
 			else if (!one.lane)
-				t.state = trace.lane ? LW_EXPLAIN_TRACE_CLOSED : LW_EXPLAIN_TRACE_BASE;
+				t.state = trace.lane ? LW_EXPLAIN_TRACE_CLOSED :
+						       LW_EXPLAIN_TRACE_BASE;
 			lw_learned_add(ret, found, &one);
 			found = true;
 		}
@@ -427,8 +434,8 @@ static bool learn(struct explain *e, unsigned own_lane, struct lw_learned *ret)
 static void tell_traces(struct explain *e, unsigned own_lane)
 {
 	for (size_t i = 0; i < e->ret->ntraces; i++)
-		lw_explain_tell_trace(e->request->learned, &e->ret->traces[i], lane_name(e->ret->traces[i].lane),
-				      own_lane != 0, e->ret);
+		lw_explain_tell_trace(e->request->learned, &e->ret->traces[i],
+				      lane_name(e->ret->traces[i].lane), own_lane != 0, e->ret);
 }
 
 static void tell_tasks(struct explain *e)
@@ -443,8 +450,10 @@ static void tell_tasks(struct explain *e)
 
 		for (unsigned lane = 0; lane <= LW_IN_UNKNOWN && at < sizeof(lanes); lane++)
 			if (t->n[lane])
-				at += (size_t)snprintf(lanes + at, sizeof(lanes) - at, "%s%u %s", at ? ", " : "", t->n[lane],
-						       lane == LW_IN_UNKNOWN ? "not seen arriving" : lane_name(lane));
+				at += (size_t)snprintf(lanes + at, sizeof(lanes) - at, "%s%u %s",
+						       at ? ", " : "", t->n[lane],
+						       lane == LW_IN_UNKNOWN ? "not seen arriving" :
+									       lane_name(lane));
 		lw_explain_tell_work(&known->work[i], lanes, e->ret);
 	}
 	if (e->ret->tasks)
@@ -497,8 +506,8 @@ static void tell_decision(struct explain *e, const struct lw_decision *d)
 		line(e, "no %srule holds: base", e->run.throws ? "other " : "");
 }
 
-static void decide(struct explain *e, unsigned own_lane, const struct lw_learned *learned, __u32 entry, unsigned hit,
-		   struct lw_decision *ret)
+static void decide(struct explain *e, unsigned own_lane, const struct lw_learned *learned,
+		   __u32 entry, unsigned hit, struct lw_decision *ret)
 {
 	e->run.nvisits = 0;
 	e->run.throws = 0;
@@ -553,7 +562,8 @@ static void explain_dest(struct explain *e)
 	e->dest = dest_of(&q->to, q->to_port);
 	if (!e->dest) {
 		ports_of(&q->to, ports, sizeof(ports));
-		line(e, "%s belongs to no workload in release%s%s", addr, *ports ? "; of that address these ports do: " : "", ports);
+		line(e, "%s belongs to no workload in release%s%s", addr,
+		     *ports ? "; of that address these ports do: " : "", ports);
 		return;
 	}
 	e->ret->known = true;
@@ -562,15 +572,18 @@ static void explain_dest(struct explain *e)
 
 		/* as lw_connect() */
 		lw_peer_is(&e->peer, NULL, left && lw_has_canaries(0, e->dest->group));
-		line(e, left ?
-			"%s is a Service's that has canaries among its pods, and no base pod that is ready: which one the connection goes to is not known" :
-			"%s is a Service's: the connection itself goes to a base pod", addr);
+		line(e,
+		     left ? "%s is a Service's that has canaries among its pods, and no base pod that is ready: which one the connection goes to is not known" :
+			    "%s is a Service's: the connection itself goes to a base pod",
+		     addr);
 		return;
 	}
 	e->peer_lane = lw_pod_lane(pod);
 	lw_peer_is(&e->peer, pod, 0);
 	line(e, "%s is pod %s in lane %s%s", addr, pod ? pod->name : "", lane_name(e->peer_lane),
-	     e->peer.lane == LW_LANE_ONCE ? "; it takes no new request, as it is not ready or on its way out" : "");
+	     e->peer.lane == LW_LANE_ONCE ?
+		     "; it takes no new request, as it is not ready or on its way out" :
+		     "");
 }
 
 static unsigned explain_client(struct explain *e)
@@ -588,7 +601,9 @@ static unsigned explain_client(struct explain *e)
 	if (pod)
 		line(e, "client %s is pod %s in lane %s", addr, pod->name, lane_name(lane));
 	else if (e->request->host_network)
-		line(e, "client %s is this node: what follows is of its processes; pods of the host network are told by their cgroups", addr);
+		line(e,
+		     "client %s is this node: what follows is of its processes; pods of the host network are told by their cgroups",
+		     addr);
 	else
 		line(e, "client %s is no pod of a workload in release: no lane of its own", addr);
 	return lane;
@@ -623,19 +638,22 @@ static void explain(struct explain *e, size_t head_len)
 	(void)lw_str_copy(ret->workload, sizeof(ret->workload), w ? w->name : "");
 	own_lane = explain_client(e);
 	/* as lw_refresh() */
-	if (!(e->dest->flags & LW_DEST_SERVICE) && memcmp(&e->request->from, &e->request->to, sizeof(e->request->to)) == 0) {
+	if (!(e->dest->flags & LW_DEST_SERVICE) &&
+	    memcmp(&e->request->from, &e->request->to, sizeof(e->request->to)) == 0) {
 		line(e, "it asks itself: what is in its own lane stays with it");
 		e->peer_lane = own_lane;
 		lw_peer_is_client(&e->peer, own_lane);
 	}
 	if (e->request->kept_out) {
-		line(e, "it is kept out, as its annotation laneway.io/keep-out says: the request follows its own connection");
+		line(e,
+		     "it is kept out, as its annotation laneway.io/keep-out says: the request follows its own connection");
 		leave_alone(e, LW_REASON_KEPT_POD);
 		return;
 	}
 
 	if (e->request->kept_process)
-		line(e, "%s is kept out: what it sends follows its own connection, untouched; what follows is of other processes there",
+		line(e,
+		     "%s is kept out: what it sends follows its own connection, untouched; what follows is of other processes there",
 		     e->request->kept_process);
 
 	reason = scan(e, head_len);
@@ -650,7 +668,8 @@ static void explain(struct explain *e, size_t head_len)
 	traced = learn(e, own_lane, &learned);
 	decide(e, own_lane, &learned, w ? w->entry : 0, 0, &d);
 	ret->tasks = !traced && !own_lane && e->request->learned && e->request->learned->inbound &&
-		     e->request->learned->reads && (d.evidence == LW_EVIDENCE_NONE || d.evidence == LW_EVIDENCE_ENTRY);
+		     e->request->learned->reads &&
+		     (d.evidence == LW_EVIDENCE_NONE || d.evidence == LW_EVIDENCE_ENTRY);
 	tell_tags(e);
 	tell_baggage(e);
 	tell_traces(e, own_lane);

@@ -74,17 +74,19 @@ struct lw_explain_chance {
 	char rule_source[LW_SOURCE_LEN];
 };
 
-#define LW_EXPLAIN_TRACE_STATES(X)                                                \
-	X(NO_ID, "no-id") /* there is no trace id in the header */                 \
-	X(NOT_ASKED, "not-asked") /* the programs do not look it up, or we cannot */ \
+#define LW_EXPLAIN_TRACE_STATES(X)                                                       \
+	X(NO_ID, "no-id") /* there is no trace id in the header */                       \
+	X(NOT_ASKED, "not-asked") /* the programs do not look it up, or we cannot */     \
 	X(NOT_HELD, "not-held") /* no request has arrived with it, or it is forgotten */ \
-	X(LANE, "lane") /* it has arrived with requests of one open lane, */       \
-	X(BASE, "base") /* of base, */                                             \
-	X(CLOSED, "closed") /* of a lane that is no longer open, */                \
+	X(LANE, "lane") /* it has arrived with requests of one open lane, */             \
+	X(BASE, "base") /* of base, */                                                   \
+	X(CLOSED, "closed") /* of a lane that is no longer open, */                      \
 	X(SEVERAL, "several") /* of several */
 #define LW_EXPLAIN_TRACE_ENUM(id, name) LW_EXPLAIN_TRACE_##id,
 #define LW_EXPLAIN_TRACE_NAME(id, name) name,
-enum lw_explain_trace_state { LW_EXPLAIN_TRACE_STATES(LW_EXPLAIN_TRACE_ENUM) LW_EXPLAIN_TRACE__MAX };
+enum lw_explain_trace_state {
+	LW_EXPLAIN_TRACE_STATES(LW_EXPLAIN_TRACE_ENUM) LW_EXPLAIN_TRACE__MAX
+};
 
 /* A header of the request that may carry a trace id. */
 struct lw_explain_trace {

@@ -47,7 +47,8 @@ const char *lw_explain_quote(const void *text, size_t len, char buf[static LW_EX
 	return buf;
 }
 
-void lw_explain_cond(const struct lw_head *head, const struct lw_step *step, bool held, char *buf, size_t size)
+void lw_explain_cond(const struct lw_head *head, const struct lw_step *step, bool held, char *buf,
+		     size_t size)
 {
 	static const char *const subjects[] = {
 		[LW_SUBJECT_HEADER] = "header ",
@@ -60,7 +61,8 @@ void lw_explain_cond(const struct lw_head *head, const struct lw_step *step, boo
 		[LW_OP_REGEX] = { "does not match", "matches" },
 		[LW_OP_PREFIX] = { "does not start with", "starts with" },
 	};
-	char value[LW_EXPLAIN_QUOTE_LEN], actual[LW_EXPLAIN_QUOTE_LEN], found[LW_EXPLAIN_QUOTE_LEN + 16] = "";
+	char value[LW_EXPLAIN_QUOTE_LEN], actual[LW_EXPLAIN_QUOTE_LEN],
+		found[LW_EXPLAIN_QUOTE_LEN + 16] = "";
 	bool slash = step->op == LW_OP_PREFIX && !step->value_len;
 
 	if (step->subject >= sizeof(subjects) / sizeof(*subjects) || !step->subject ||
@@ -78,17 +80,18 @@ void lw_explain_cond(const struct lw_head *head, const struct lw_step *step, boo
 		} else if (step->subject == LW_SUBJECT_HEADER) {
 			const struct lw_capture *cap = &head->caps.at[first - 1];
 
-			(void)snprintf(found, sizeof(found), " (it is %s)",
-				       lw_explain_quote(head->buf + cap->value, cap->value_len, actual));
+			(void)snprintf(
+				found, sizeof(found), " (it is %s)",
+				lw_explain_quote(head->buf + cap->value, cap->value_len, actual));
 		}
 	} else if (step->subject == LW_SUBJECT_PATH) {
-		(void)snprintf(found, sizeof(found), " (it is %s)",
-			       lw_explain_quote(head->buf + head->eval.path, head->eval.path_len, actual));
+		(void)snprintf(
+			found, sizeof(found), " (it is %s)",
+			lw_explain_quote(head->buf + head->eval.path, head->eval.path_len, actual));
 	}
 	(void)snprintf(buf, size, "%s%.*s %s %s%s", subjects[step->subject],
-		       step->name_len < 40 ? step->name_len : 40, step->name,
-		       verbs[step->op][held], value,
-		       held && step->op == LW_OP_EXACT ? "" : found);
+		       step->name_len < 40 ? step->name_len : 40, step->name, verbs[step->op][held],
+		       value, held && step->op == LW_OP_EXACT ? "" : found);
 }
 
 static const char *why_not_asked(const struct lw_explain_learned *learned, bool in_lane)
@@ -102,8 +105,9 @@ static const char *why_not_asked(const struct lw_explain_learned *learned, bool 
 	return "it could not be looked up";
 }
 
-void lw_explain_tell_trace(const struct lw_explain_learned *learned, const struct lw_explain_trace *trace, const char *lane,
-			   bool in_lane, struct lw_explain_result *ret)
+void lw_explain_tell_trace(const struct lw_explain_learned *learned,
+			   const struct lw_explain_trace *trace, const char *lane, bool in_lane,
+			   struct lw_explain_result *ret)
 {
 	const char *header = lw_names_name(trace->header);
 	char id[LW_EXPLAIN_QUOTE_LEN];
@@ -114,24 +118,37 @@ void lw_explain_tell_trace(const struct lw_explain_learned *learned, const struc
 		lw_explain_line(ret, "header %s has no trace id: no evidence", header);
 		break;
 	case LW_EXPLAIN_TRACE_NOT_HELD:
-		lw_explain_line(ret, "trace id %s of %s: no request with it is known to have arrived at the client: no evidence",
-				id, header);
+		lw_explain_line(
+			ret,
+			"trace id %s of %s: no request with it is known to have arrived at the client: no evidence",
+			id, header);
 		break;
 	case LW_EXPLAIN_TRACE_LANE:
-		lw_explain_line(ret, "trace id %s of %s has arrived at the client with requests of lane %s", id, header, lane);
+		lw_explain_line(
+			ret, "trace id %s of %s has arrived at the client with requests of lane %s",
+			id, header, lane);
 		break;
 	case LW_EXPLAIN_TRACE_BASE:
-		lw_explain_line(ret, "trace id %s of %s has arrived at the client with base requests: no evidence", id, header);
+		lw_explain_line(
+			ret,
+			"trace id %s of %s has arrived at the client with base requests: no evidence",
+			id, header);
 		break;
 	case LW_EXPLAIN_TRACE_CLOSED:
-		lw_explain_line(ret, "trace id %s of %s has arrived with requests of a lane that is no longer open: no evidence",
-				id, header);
+		lw_explain_line(
+			ret,
+			"trace id %s of %s has arrived with requests of a lane that is no longer open: no evidence",
+			id, header);
 		break;
 	case LW_EXPLAIN_TRACE_SEVERAL:
-		lw_explain_line(ret, "trace id %s of %s has arrived at the client with requests of several lanes", id, header);
+		lw_explain_line(
+			ret,
+			"trace id %s of %s has arrived at the client with requests of several lanes",
+			id, header);
 		break;
 	default:
-		lw_explain_line(ret, "trace id %s of %s: %s", id, header, why_not_asked(learned, in_lane));
+		lw_explain_line(ret, "trace id %s of %s: %s", id, header,
+				why_not_asked(learned, in_lane));
 		break;
 	}
 }
@@ -141,32 +158,47 @@ void lw_explain_tell_tasks(const struct lw_explain_learned *learned, struct lw_e
 	if (!learned || !learned->inbound)
 		return; /* there is no lane, or it was switched off: nobody expects it */
 	if (!learned->reads) {
-		lw_explain_line(ret, "what threads and processes are at work on is not known on this kernel: no evidence");
+		lw_explain_line(
+			ret,
+			"what threads and processes are at work on is not known on this kernel: no evidence");
 		return;
 	}
-	lw_explain_line(ret, "before the rules: what the sending thread, its process, or the one that has started it is at work on; only at run time");
+	lw_explain_line(
+		ret,
+		"before the rules: what the sending thread, its process, or the one that has started it is at work on; only at run time");
 	if (learned->uncounted)
-		lw_explain_line(ret, "for want of room not all of that is counted now: whoever is at work for a lane is ambiguous");
+		lw_explain_line(
+			ret,
+			"for want of room not all of that is counted now: whoever is at work for a lane is ambiguous");
 	if (!learned->work_total && !learned->nowhere)
-		lw_explain_line(ret, "no process at the client's address is at work on a request now: no such evidence");
+		lw_explain_line(
+			ret,
+			"no process at the client's address is at work on a request now: no such evidence");
 	if (learned->nowhere)
-		lw_explain_line(ret, "%zu processes at work are not among those that the agent sees: they may be the client's",
-				learned->nowhere);
+		lw_explain_line(
+			ret,
+			"%zu processes at work are not among those that the agent sees: they may be the client's",
+			learned->nowhere);
 	if (learned->work_total > LW_EXPLAIN_WORK_LINES)
-		lw_explain_line(ret, "%zu processes at the client's address are at work; the first of them:",
-				learned->work_total);
+		lw_explain_line(
+			ret,
+			"%zu processes at the client's address are at work; the first of them:",
+			learned->work_total);
 }
 
 void lw_explain_tell_pod(const struct lw_explain_learned *learned, struct lw_explain_result *ret)
 {
 	if (!learned || !learned->inbound || !learned->reads || !learned->work_total)
 		return;
-	lw_explain_line(ret, "what a process of that pod that has read none sends is %s",
-			learned->pod_evidence ? "in the one lane that all of its work is in, if there is one (--pod-evidence)" :
-						"base, if no rule decides ('elsewhere', if the pod is at work for a lane)");
+	lw_explain_line(
+		ret, "what a process of that pod that has read none sends is %s",
+		learned->pod_evidence ?
+			"in the one lane that all of its work is in, if there is one (--pod-evidence)" :
+			"base, if no rule decides ('elsewhere', if the pod is at work for a lane)");
 }
 
-void lw_explain_tell_work(const struct lw_explain_work *work, const char *lanes, struct lw_explain_result *ret)
+void lw_explain_tell_work(const struct lw_explain_work *work, const char *lanes,
+			  struct lw_explain_result *ret)
 {
 	const struct lw_task *t = &work->task;
 	char name[sizeof(work->program) + 1];
@@ -176,9 +208,12 @@ void lw_explain_tell_work(const struct lw_explain_work *work, const char *lanes,
 	for (size_t lane = 0; lane <= LW_IN_UNKNOWN; lane++)
 		kinds += t->n[lane] != 0;
 	if (kinds > 1 && !t->n[LW_IN_UNKNOWN])
-		threads = t->flags & (LW_TASK_HANDS_OVER | LW_TASK_INTERLEAVES) ? "; its threads are no evidence" :
-			  t->proven < LW_TASK_PROVEN ? "; its threads have not yet shown to work on what they read" :
-						       "; the sending thread's own counts";
+		threads = t->flags & (LW_TASK_HANDS_OVER | LW_TASK_INTERLEAVES) ?
+				  "; its threads are no evidence" :
+			  t->proven < LW_TASK_PROVEN ?
+				  "; its threads have not yet shown to work on what they read" :
+				  "; the sending thread's own counts";
 	lw_str_printable(work->program, strnlen(work->program, sizeof(work->program)), name);
-	lw_explain_line(ret, "%s[%d] is at work on %u: %s%s", name, (int)work->pid, t->total, lanes, threads);
+	lw_explain_line(ret, "%s[%d] is at work on %u: %s%s", name, (int)work->pid, t->total, lanes,
+			threads);
 }

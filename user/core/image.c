@@ -107,7 +107,8 @@ static int make_room(struct table *table, const struct lw_table_info *info, size
 	return 0;
 }
 
-static void append(struct table *table, const struct lw_table_info *info, const void *key, const void *value)
+static void append(struct table *table, const struct lw_table_info *info, const void *key,
+		   const void *value)
 {
 	memcpy(table->keys + table->count * info->key_size, key, info->key_size);
 	memcpy(table->values + table->count * info->value_size, value, info->value_size);
@@ -144,7 +145,8 @@ int lw_image_copy(const struct lw_image *from, lw_image_keep keep, void *arg, st
 		if (n > 0)
 			r = make_room(table, &lw_tables[id], n + n / 8 + 8);
 		for (size_t row = 0; r == 0 && row < n; row++) {
-			const void *key = lw_image_key(from, id, row), *value = lw_image_value(from, id, row);
+			const void *key = lw_image_key(from, id, row),
+				   *value = lw_image_value(from, id, row);
 
 			if (keep(id, key, value, arg))
 				append(table, &lw_tables[id], key, value);
@@ -209,7 +211,8 @@ static void sort_rows(struct sort_row **from, struct sort_row **to, size_t count
  * differ in few bytes, so this is a handful of passes where comparing would take n log n. The rows are in
  * *from in the end.
  */
-static void sort_new(const struct table *table, size_t key_size, struct sort_row **from, struct sort_row **to)
+static void sort_new(const struct table *table, size_t key_size, struct sort_row **from,
+		     struct sort_row **to)
 {
 	size_t n = table->count - table->sorted, left;
 	uint8_t varying[256];
@@ -225,7 +228,8 @@ static void sort_new(const struct table *table, size_t key_size, struct sort_row
 
 			(*from)[i].bytes = 0;
 			for (size_t byte = 0; byte < nbytes; byte++)
-				(*from)[i].bytes = (*from)[i].bytes << 8 | key[varying[left + byte]];
+				(*from)[i].bytes =
+					(*from)[i].bytes << 8 | key[varying[left + byte]];
 		}
 		sort_rows(from, to, n, nbytes);
 	}
@@ -251,7 +255,7 @@ static int sort(struct table *table, size_t key_size)
 					    memcmp(table->keys + from[new].row * key_size,
 						   table->keys + old * key_size, key_size) < 0);
 
-		table->order[i] = take_new ? from[new++].row : (uint32_t)old++;
+		table->order[i] = take_new ? from[new ++].row : (uint32_t)old++;
 	}
 	free(from);
 	free(to);
@@ -264,8 +268,8 @@ static void drop_repeated(struct table *table, size_t key_size)
 	size_t kept = 1;
 
 	for (size_t row = 1; row < table->count; row++) {
-		if (memcmp(table->keys + table->order[kept - 1] * key_size, table->keys + table->order[row] * key_size,
-			   key_size) != 0)
+		if (memcmp(table->keys + table->order[kept - 1] * key_size,
+			   table->keys + table->order[row] * key_size, key_size) != 0)
 			table->order[kept++] = table->order[row];
 		else if (kept == row)
 			table->first_dropped = table->order[row];
@@ -357,7 +361,8 @@ bool lw_image_same(const struct lw_image *a, const struct lw_image *b)
 		if (n != lw_image_rows(b, t))
 			return false;
 		for (size_t i = 0; i < n; i++)
-			if (memcmp(lw_image_key(a, t, i), lw_image_key(b, t, i), info->key_size) != 0 ||
+			if (memcmp(lw_image_key(a, t, i), lw_image_key(b, t, i), info->key_size) !=
+				    0 ||
 			    memcmp(lw_image_value(a, t, i), lw_image_value(b, t, i),
 				   info->value_size) != 0)
 				return false;

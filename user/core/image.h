@@ -49,11 +49,14 @@ void lw_image_free(struct lw_image **image);
  * A new image, not sealed, with those rows of a sealed one that keep says yes to. Sealing it sorts only what
  * is put there besides. 0 or -ENOMEM; *ret then stays.
  */
-typedef bool (*lw_image_keep)(enum lw_table_id table, const void *key, const void *value, void *arg);
-int lw_image_copy(const struct lw_image *from, lw_image_keep keep, void *arg, struct lw_image **ret);
+typedef bool (*lw_image_keep)(enum lw_table_id table, const void *key, const void *value,
+			      void *arg);
+int lw_image_copy(const struct lw_image *from, lw_image_keep keep, void *arg,
+		  struct lw_image **ret);
 
 /* Copies key and value in. 0, -ENOMEM, or -E2BIG when the table has max_rows. Only before lw_image_seal(). */
-int lw_image_put(struct lw_image *image, enum lw_table_id table, const void *key, const void *value);
+int lw_image_put(struct lw_image *image, enum lw_table_id table, const void *key,
+		 const void *value);
 /*
  * Sorts every table by key (memcmp). Where a key stands more than once the row put first stays, or the one that was copied, and the
  * others are dropped: one mistake is not to cost all the rest. How many were dropped, or -ENOMEM.
@@ -62,7 +65,8 @@ int lw_image_seal(struct lw_image *image);
 
 /* Sealed images only. */
 /* How many rows lw_image_seal() has dropped; if any, *ret_value is the value of the first by key. */
-size_t lw_image_dropped(const struct lw_image *image, enum lw_table_id table, const void **ret_value);
+size_t lw_image_dropped(const struct lw_image *image, enum lw_table_id table,
+			const void **ret_value);
 size_t lw_image_rows(const struct lw_image *image, enum lw_table_id table);
 const void *lw_image_key(const struct lw_image *image, enum lw_table_id table, size_t row);
 const void *lw_image_value(const struct lw_image *image, enum lw_table_id table, size_t row);

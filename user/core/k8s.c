@@ -47,7 +47,9 @@ static int compare_name(const void *name, const void *port)
 uint16_t lw_k8s_port_called(const struct lw_k8s_pod *pod, const char *name)
 {
 	const struct lw_k8s_container_port **port =
-		pod->nnamed ? bsearch(name, pod->named, pod->nnamed, sizeof(pod->named[0]), compare_name) : NULL;
+		pod->nnamed ? bsearch(name, pod->named, pod->nnamed, sizeof(pod->named[0]),
+				      compare_name) :
+			      NULL;
 
 	return port ? (*port)->number : 0;
 }

@@ -20,8 +20,7 @@ struct lw_listing_rule {
 			     "all requests" */
 	uint16_t lane;
 	const char *lane_name;
-	const char
-		*workload; /* whose destinations it guards: "default/Deployment/spring-cloud-a" */
+	const char *workload; /* whose destinations it guards: "default/Deployment/spring-cloud-a" */
 };
 
 enum lw_listing_route {

@@ -10,7 +10,8 @@
 
 /* Of an object; kind lives as long as the key. */
 #define KEY_PARTS 3
-static void object_key(struct lw_bytes key[KEY_PARTS], const enum lw_k8s_kind *kind, const char *ns, const char *name)
+static void object_key(struct lw_bytes key[KEY_PARTS], const enum lw_k8s_kind *kind, const char *ns,
+		       const char *name)
 {
 	key[0] = LW_BYTES_OF(*kind);
 	key[1] = LW_BYTES_STR(ns);
@@ -144,7 +145,8 @@ static void forget_change(struct lw_model *model, struct lw_model_record *record
 }
 
 /* record has taken the place of old, NULL: of none. */
-static void note_change(struct lw_model *model, struct lw_model_record *record, struct lw_model_record *old)
+static void note_change(struct lw_model *model, struct lw_model_record *record,
+			struct lw_model_record *old)
 {
 	model->version++;
 	/* Whose a contested address is depends on the state of all that have it. */
@@ -238,7 +240,8 @@ uint64_t lw_model_shape(const struct lw_model *model)
 	return model->shape;
 }
 
-const struct lw_k8s_object *lw_model_changed_before(const struct lw_model *model, const struct lw_k8s_object *than,
+const struct lw_k8s_object *lw_model_changed_before(const struct lw_model *model,
+						    const struct lw_k8s_object *than,
 						    uint64_t *ret_version)
 {
 	const struct lw_model_record *record = than ? than->record->older : model->newest;
@@ -285,9 +288,9 @@ const struct lw_model_memory *lw_model_memory_of(const struct lw_model *model,
 	return &rollout->record->memory;
 }
 
-const struct lw_model_pod *lw_model_pod_of(const struct lw_model *model, const struct lw_k8s_object *object)
+const struct lw_model_pod *lw_model_pod_of(const struct lw_model *model,
+					   const struct lw_k8s_object *object)
 {
 	(void)model;
 	return &object->record->pod;
 }
-

@@ -69,7 +69,8 @@ uint64_t lw_model_version(const struct lw_model *model);
 uint64_t lw_model_shape(const struct lw_model *model);
 /* The object changed last of those that leave the shape and came before `than` (NULL: of all); NULL if there is none.
  * *ret_version: of the change. */
-const struct lw_k8s_object *lw_model_changed_before(const struct lw_model *model, const struct lw_k8s_object *than,
+const struct lw_k8s_object *lw_model_changed_before(const struct lw_model *model,
+						    const struct lw_k8s_object *than,
 						    uint64_t *ret_version);
 
 /* What a build asks of every pod, in one place: objects are spread over memory, and there are many
@@ -93,7 +94,8 @@ struct lw_model_pod {
 	bool contested; /* another object has, or had, one of its addresses */
 };
 /* Of a Pod that is in the model. */
-const struct lw_model_pod *lw_model_pod_of(const struct lw_model *model, const struct lw_k8s_object *object);
+const struct lw_model_pod *lw_model_pod_of(const struct lw_model *model,
+					   const struct lw_k8s_object *object);
 /* Never 0. */
 uint64_t lw_model_label_hash(const char *key, const char *value);
 /* Never 0, but for NULL and "". */

@@ -13,7 +13,8 @@ static bool same_pairs(const struct lw_k8s_pairs *a, const struct lw_k8s_pairs *
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++) {
-		if (!eq(a->items[i].key, b->items[i].key) || !eq(a->items[i].value, b->items[i].value))
+		if (!eq(a->items[i].key, b->items[i].key) ||
+		    !eq(a->items[i].value, b->items[i].value))
 			return false;
 	}
 	return true;
@@ -26,7 +27,8 @@ static bool same_ips(const struct lw_addr *a, size_t na, const struct lw_addr *b
 
 static bool same_owner(const struct lw_k8s_owner *a, const struct lw_k8s_owner *b)
 {
-	return eq(a->name, b->name) && eq(a->uid, b->uid) && eq(a->kind, b->kind) && eq(a->group, b->group);
+	return eq(a->name, b->name) && eq(a->uid, b->uid) && eq(a->kind, b->kind) &&
+	       eq(a->group, b->group);
 }
 
 static bool same_selector(const struct lw_k8s_selector *a, const struct lw_k8s_selector *b)
@@ -53,19 +55,21 @@ static bool has_ended(const struct lw_k8s_pod *pod)
 
 static bool same_pod(const struct lw_k8s_pod *a, const struct lw_k8s_pod *b)
 {
-	return a->host_network == b->host_network && eq(a->keep_out, b->keep_out) && has_ended(a) == has_ended(b) &&
-	       same_ips(a->ips, a->nips, b->ips, b->nips);
+	return a->host_network == b->host_network && eq(a->keep_out, b->keep_out) &&
+	       has_ended(a) == has_ended(b) && same_ips(a->ips, a->nips, b->ips, b->nips);
 }
 
 static bool same_service(const struct lw_k8s_service *a, const struct lw_k8s_service *b)
 {
-	if (a->external != b->external || a->sticky != b->sticky || !same_ips(a->ips, a->nips, b->ips, b->nips) ||
+	if (a->external != b->external || a->sticky != b->sticky ||
+	    !same_ips(a->ips, a->nips, b->ips, b->nips) ||
 	    !same_pairs(&a->selector, &b->selector) || a->nports != b->nports)
 		return false;
 	for (size_t i = 0; i < a->nports; i++) {
 		const struct lw_k8s_service_port *x = &a->ports[i], *y = &b->ports[i];
 
-		if (x->port != y->port || x->target != y->target || !eq(x->target_name, y->target_name))
+		if (x->port != y->port || x->target != y->target ||
+		    !eq(x->target_name, y->target_name))
 			return false;
 	}
 	return true;
@@ -91,13 +95,15 @@ bool lw_model_same_shape(const struct lw_k8s_object *a, const struct lw_k8s_obje
 	case LW_K8S_TRAFFIC_ROUTING:
 		return true;
 	case LW_K8S_POD:
-		return same_pairs(&a->meta.labels, &b->meta.labels) && same_owner(&a->meta.owner, &b->meta.owner) &&
-		       same_pod(&a->pod, &b->pod);
+		return same_pairs(&a->meta.labels, &b->meta.labels) &&
+		       same_owner(&a->meta.owner, &b->meta.owner) && same_pod(&a->pod, &b->pod);
 	case LW_K8S_SERVICE:
-		return same_service(&a->service, &b->service) && lw_k8s_passes_lanes(a) == lw_k8s_passes_lanes(b);
+		return same_service(&a->service, &b->service) &&
+		       lw_k8s_passes_lanes(a) == lw_k8s_passes_lanes(b);
 	case LW_K8S_DEPLOYMENT:
 		/* One that is being deleted counts otherwise as the owner of a canary's pods. */
-		return a->meta.deleting == b->meta.deleting && same_pairs(&a->meta.labels, &b->meta.labels) &&
+		return a->meta.deleting == b->meta.deleting &&
+		       same_pairs(&a->meta.labels, &b->meta.labels) &&
 		       same_selector(&a->workload.selector, &b->workload.selector);
 	case LW_K8S_REPLICA_SET:
 		return same_owner(&a->meta.owner, &b->meta.owner);

@@ -21,7 +21,8 @@ const struct lw_names_entry lw_names_fixed[] = {
 	{ "uber-trace-id", LW_HDR_UBER_TRACE_ID },
 	{ "x-request-id", LW_HDR_REQUEST_ID },
 };
-_Static_assert(sizeof(lw_names_fixed) / sizeof(lw_names_fixed[0]) == LW_NAMES_FIXED, "LW_NAMES_FIXED");
+_Static_assert(sizeof(lw_names_fixed) / sizeof(lw_names_fixed[0]) == LW_NAMES_FIXED,
+	       "LW_NAMES_FIXED");
 
 const char *lw_names_name(unsigned id)
 {
@@ -81,7 +82,8 @@ int lw_names_build(const struct lw_names_entry *entries, size_t n, struct lw_nam
 	int r;
 
 	for (size_t i = 0; i < LW_NAMES_FIXED + n; i++) {
-		const struct lw_names_entry *entry = i < LW_NAMES_FIXED ? &lw_names_fixed[i] : &entries[i - LW_NAMES_FIXED];
+		const struct lw_names_entry *entry =
+			i < LW_NAMES_FIXED ? &lw_names_fixed[i] : &entries[i - LW_NAMES_FIXED];
 		const unsigned char *name = (const unsigned char *)entry->name;
 
 		if (!*name || entry->id == LW_HDR_OTHER)
@@ -102,7 +104,8 @@ int lw_names_build(const struct lw_names_entry *entries, size_t n, struct lw_nam
 		ret->class_of[byte] = ret->class_of[lower(byte)];
 
 	for (size_t i = 0; i < LW_NAMES_FIXED + n; i++) {
-		r = add(ret, i < LW_NAMES_FIXED ? &lw_names_fixed[i] : &entries[i - LW_NAMES_FIXED], &nstates);
+		r = add(ret, i < LW_NAMES_FIXED ? &lw_names_fixed[i] : &entries[i - LW_NAMES_FIXED],
+			&nstates);
 		if (r < 0)
 			return r;
 	}

@@ -13,7 +13,8 @@ static const char *read_uid(const char *s, char uid[LW_POD_UID_LEN])
 	for (i = 0; i < 36; i++) {
 		bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-		if (is_dash ? s[i] != '-' && s[i] != '_' : !isxdigit((unsigned char)s[i]) || isupper((unsigned char)s[i]))
+		if (is_dash ? s[i] != '-' && s[i] != '_' :
+			      !isxdigit((unsigned char)s[i]) || isupper((unsigned char)s[i]))
 			return NULL;
 		uid[i] = is_dash ? '-' : s[i];
 	}

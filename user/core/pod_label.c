@@ -36,7 +36,8 @@ bool lw_pod_label_names(const struct lw_pod_label *label, const struct lw_k8s_ob
 	return value && strcmp(value, label->value) == 0 && strcmp(pod->meta.ns, label->ns) == 0;
 }
 
-const struct lw_model_link *lw_pod_label_pods(const struct lw_pod_label *label, const struct lw_model *model)
+const struct lw_model_link *lw_pod_label_pods(const struct lw_pod_label *label,
+					      const struct lw_model *model)
 {
 	return lw_model_labelled(model, label->ns, label->key, label->value, NULL);
 }

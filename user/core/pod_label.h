@@ -17,4 +17,5 @@ int lw_pod_label_parse(const char *text, struct lw_pod_label *ret);
 void lw_pod_label_clear(struct lw_pod_label *label);
 bool lw_pod_label_names(const struct lw_pod_label *label, const struct lw_k8s_object *pod);
 /* All that it names, those that have ended too. */
-const struct lw_model_link *lw_pod_label_pods(const struct lw_pod_label *label, const struct lw_model *model);
+const struct lw_model_link *lw_pod_label_pods(const struct lw_pod_label *label,
+					      const struct lw_model *model);

@@ -487,7 +487,8 @@ static int compile(struct compiler *c, struct lw_dfa *ret)
 	return write_dfa(c, ret);
 }
 
-int lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len)
+int lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err,
+		     size_t err_len)
 {
 	_cleanup_(compiler_done) struct compiler c = {};
 	int r;

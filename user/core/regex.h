@@ -21,7 +21,8 @@
  * may be NULL if err_len is 0. *ret_work (may be NULL): what it took, in steps of some 5 ns, which are
  * the same on every machine.
  */
-int lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err, size_t err_len);
+int lw_regex_compile(const char *pattern, struct lw_dfa *ret, size_t *ret_work, char *err,
+		     size_t err_len);
 
 /*
  * A compiled pattern in a process-wide cache (LW_REGEX_CACHE_MAX patterns, least recently used out

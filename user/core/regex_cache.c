@@ -85,7 +85,8 @@ static int compile(struct lw_regex *regex)
 	static struct lw_dfa dfa;
 	size_t ntrans;
 
-	regex->error = lw_regex_compile(regex->pattern, &dfa, &regex->work, regex->err, sizeof(regex->err));
+	regex->error = lw_regex_compile(regex->pattern, &dfa, &regex->work, regex->err,
+					sizeof(regex->err));
 	if (regex->error)
 		return regex->error == -ENOMEM ? -ENOMEM : 0;
 	ntrans = (size_t)dfa.nstates * dfa.nclasses;

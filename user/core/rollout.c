@@ -79,7 +79,8 @@ static bool plan_has_changed(const struct lw_k8s_rollout *prev, const struct lw_
 /* Step k was not seen to be ready, but k + 1 has begun, which is no jump (doStepJump()): it was. */
 static bool was_ready_unseen(const struct lw_k8s_rollout *prev, const struct lw_k8s_rollout *next)
 {
-	return next->status.step == prev->status.step + 1 && !plan_has_changed(prev, next) && is_upgrading(prev->status.step_state);
+	return next->status.step == prev->status.step + 1 && !plan_has_changed(prev, next) &&
+	       is_upgrading(prev->status.step_state);
 }
 
 void lw_rollout_remember(const struct lw_k8s_object *prev_object,
@@ -107,7 +108,8 @@ void lw_rollout_remember(const struct lw_k8s_object *prev_object,
 	if (prev->status.step != next->status.step ||
 	    (is_routed(prev->status.step_state) && is_upgrading(next->status.step_state))) {
 		/* the plan was edited, and the same step begins anew: its route stays until then */
-		if ((is_routed(prev->status.step_state) && !memory->unrouted) || was_ready_unseen(prev, next))
+		if ((is_routed(prev->status.step_state) && !memory->unrouted) ||
+		    was_ready_unseen(prev, next))
 			memory->previous_step = prev->status.step;
 		else if (memory->previous_step == 0)
 			memory->previous_step = prev->status.step > 1 ? prev->status.step - 1 : -1;
@@ -310,7 +312,8 @@ bool lw_rollout_is_abandoned(const struct lw_k8s_object *object)
 {
 	const __auto_type status = &object->rollout.status;
 
-	return status->failed && !has_text(status->reason) && (eq(status->phase, "Healthy") || eq(status->phase, "Progressing")) &&
+	return status->failed && !has_text(status->reason) &&
+	       (eq(status->phase, "Healthy") || eq(status->phase, "Progressing")) &&
 	       has_text(status->pod_template_hash) && has_text(status->stable_revision) &&
 	       !eq(status->pod_template_hash, status->stable_revision);
 }
@@ -335,7 +338,8 @@ void lw_rollout_decide(const struct lw_k8s_object *object, const struct lw_k8s_o
 		/* of what is neither version nothing is known: there may be a newer one that is no release */
 		d->stable_hash = "";
 		d->leftovers = true;
-		decide(d, LW_LISTING_STABLE, "it was rolled back, and pods of the abandoned version are left");
+		decide(d, LW_LISTING_STABLE,
+		       "it was rolled back, and pods of the abandoned version are left");
 	} else if (!eq(phase, "Progressing")) {
 		decide(d, LW_LISTING_PLAIN, "its phase is %.20s, not Progressing",
 		       has_text(phase) ? phase : "not told");

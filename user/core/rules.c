@@ -188,7 +188,8 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 	int r;
 
 	if (lane == 0 || lane >= LW_MAX_LANES)
-		return lw_rules_fail(err, err_len, "lane %u is not in 1..%d", lane, LW_MAX_LANES - 1);
+		return lw_rules_fail(err, err_len, "lane %u is not in 1..%d", lane,
+				     LW_MAX_LANES - 1);
 	if (!*lane_name || strlen(lane_name) >= LW_LANE_NAME_LEN)
 		return lw_rules_fail(err, err_len, "the lane's name must have 1 to %d bytes",
 				     LW_LANE_NAME_LEN - 1);
@@ -197,11 +198,15 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 		return r;
 	for (size_t i = 0; i < LW_NAMES_FIXED; i++)
 		if (!strcasecmp(tag_header, lw_names_fixed[i].name))
-			return lw_rules_fail(err, err_len, "tag header \"%s\" cannot be a tag: it says something else",
-					     tag_header);
+			return lw_rules_fail(
+				err, err_len,
+				"tag header \"%s\" cannot be a tag: it says something else",
+				tag_header);
 	if (rules->baggage && !strcasecmp(tag_header, LW_RULES_BAGGAGE))
-		return lw_rules_fail(err, err_len, "tag header \"%s\" cannot be a tag where the lane goes on as its member",
-				     tag_header);
+		return lw_rules_fail(
+			err, err_len,
+			"tag header \"%s\" cannot be a tag where the lane goes on as its member",
+			tag_header);
 	len = strlen(tag_value);
 	if (!len || len >= LW_TAG_VALUE_LEN)
 		return lw_rules_fail(err, err_len,
@@ -235,7 +240,8 @@ int lw_rules_lane(struct lw_rules *rules, uint16_t lane, const char *lane_name,
 	lw_rules_block_add(&new.block, tag_header, tag_value);
 	r = lw_rules_block_pad(&new.block, err, err_len);
 	if (r == 0 && rules->baggage)
-		r = lw_rules_baggage_block(tag_header, tag_value, new.block.len, &new.baggage, err, err_len);
+		r = lw_rules_baggage_block(tag_header, tag_value, new.block.len, &new.baggage, err,
+					   err_len);
 	if (r < 0)
 		return r;
 	r = name_get(rules, tag_header, err, err_len);
@@ -390,9 +396,10 @@ static int rule_add(struct lw_rules *rules, const struct lw_rules_entry *entry, 
 	memcpy(rule->block, mods.block.bytes, sizeof(rule->block));
 	if (rules->baggage && !lw_rules_names_in_baggage(entry, lane->tag.name)) {
 		if (mods.block.len + lane->baggage.len > sizeof(rule->block))
-			return lw_rules_fail(err, err_len,
-					     "the headers to put on a request take %zu bytes with the baggage; the limit is %zu",
-					     mods.block.len + lane->baggage.len, sizeof(rule->block));
+			return lw_rules_fail(
+				err, err_len,
+				"the headers to put on a request take %zu bytes with the baggage; the limit is %zu",
+				mods.block.len + lane->baggage.len, sizeof(rule->block));
 		rule->baggage_len = lane->baggage.len;
 		memcpy(rule->block + mods.block.len, lane->baggage.bytes, lane->baggage.len);
 	}
@@ -502,10 +509,10 @@ static int put_names(struct lw_rules *rules, struct lw_image *image)
 	if (!names)
 		return -ENOMEM;
 	for (unsigned i = 0; i < rules->nnames; i++) {
-		rules->names[i].id = i < LW_NAMES_FIXED				? lw_names_fixed[i].id :
-				     i == LW_NAMES_FIXED && rules->baggage	? LW_HDR_BAGGAGE :
-				     rules->names[i].tag		? tag++ :
-									  watched++;
+		rules->names[i].id = i < LW_NAMES_FIXED			   ? lw_names_fixed[i].id :
+				     i == LW_NAMES_FIXED && rules->baggage ? LW_HDR_BAGGAGE :
+				     rules->names[i].tag		   ? tag++ :
+									     watched++;
 		entries[i] = (struct lw_names_entry){ rules->names[i].text, rules->names[i].id };
 	}
 	assert(tag <= LW_HDR_TAG_LAST + 1 && watched <= LW_HDR__MAX);

@@ -22,7 +22,9 @@ int lw_rules_baggage_block(const char *tag_header, const char *tag_value, size_t
 	size_t room = sizeof(member) - 3 * LW_TAG_VALUE_LEN - 2;
 
 	if (strlen(tag_header) > room)
-		return lw_rules_fail(err, err_len, "tag header \"%.60s\": too long for a key of the baggage", tag_header);
+		return lw_rules_fail(err, err_len,
+				     "tag header \"%.60s\": too long for a key of the baggage",
+				     tag_header);
 	for (const char *c = tag_header; *c; c++)
 		*to++ = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
 	*to++ = '=';
@@ -38,8 +40,10 @@ int lw_rules_baggage_block(const char *tag_header, const char *tag_value, size_t
 	if (lw_rules_block_pad(ret, err, err_len) < 0)
 		return -EINVAL;
 	if (used + ret->len > sizeof(ret->bytes))
-		return lw_rules_fail(err, err_len, "the headers to put on a request take %zu bytes with the baggage; the limit is %zu",
-				     used + ret->len, sizeof(ret->bytes));
+		return lw_rules_fail(
+			err, err_len,
+			"the headers to put on a request take %zu bytes with the baggage; the limit is %zu",
+			used + ret->len, sizeof(ret->bytes));
 	return 0;
 }
 
@@ -61,5 +65,6 @@ static bool names(const struct lw_rules_mod *mods, size_t n, const char *key)
 
 bool lw_rules_names_in_baggage(const struct lw_rules_entry *entry, const char *tag_header)
 {
-	return names(entry->set, entry->nset, tag_header) || names(entry->add, entry->nadd, tag_header);
+	return names(entry->set, entry->nset, tag_header) ||
+	       names(entry->add, entry->nadd, tag_header);
 }

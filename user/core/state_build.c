@@ -30,7 +30,8 @@ static int add_untrusted(struct lw_state_builder *builder, const char *const *li
 	if (!builder->untrusted)
 		return -ENOMEM;
 	for (; r == 0 && builder->nuntrusted < n; builder->nuntrusted++)
-		r = lw_pod_label_parse(list[builder->nuntrusted], &builder->untrusted[builder->nuntrusted]);
+		r = lw_pod_label_parse(list[builder->nuntrusted],
+				       &builder->untrusted[builder->nuntrusted]);
 	return r;
 }
 
@@ -215,11 +216,14 @@ static void say_dropped(struct lw_state *state)
 		const char *name = n > 0 ? name_of(id, value) : "";
 
 		if (n > 0)
-			(void)snprintf(text + len, sizeof(text) - len, "%s%s%s%zu in %s", len ? ", " : "", name,
-				       name[0] ? ": " : "", n, lw_tables[id].name);
+			(void)snprintf(text + len, sizeof(text) - len, "%s%s%s%zu in %s",
+				       len ? ", " : "", name, name[0] ? ": " : "", n,
+				       lw_tables[id].name);
 	}
-	lw_state_say(state, LW_FINDING_ERROR,
-		     "rows stand twice (%s): the first of each is in force, and all the rest; this is a fault of laneway", text);
+	lw_state_say(
+		state, LW_FINDING_ERROR,
+		"rows stand twice (%s): the first of each is in force, and all the rest; this is a fault of laneway",
+		text);
 	state->order_matters = true;
 }
 
@@ -269,11 +273,17 @@ static void forget_ids(struct lw_state *state)
 	if (!lw_ids_are_many(&builder->workload_ids) && !lw_ids_are_many(&builder->group_ids))
 		return;
 	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_WORKLOADS); i++)
-		lw_ids_use(&builder->workload_ids, ((const struct lw_slot_key *)lw_image_key(image, LW_TABLE_WORKLOADS, i))->id);
+		lw_ids_use(&builder->workload_ids,
+			   ((const struct lw_slot_key *)lw_image_key(image, LW_TABLE_WORKLOADS, i))
+				   ->id);
 	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_DESTS); i++)
-		lw_ids_use(&builder->group_ids, ((const struct lw_dest *)lw_image_value(image, LW_TABLE_DESTS, i))->group);
+		lw_ids_use(
+			&builder->group_ids,
+			((const struct lw_dest *)lw_image_value(image, LW_TABLE_DESTS, i))->group);
 	for (size_t i = 0; i < lw_image_rows(image, LW_TABLE_ENDPOINTS); i++)
-		lw_ids_use(&builder->group_ids, ((const struct lw_endpoint_key *)lw_image_key(image, LW_TABLE_ENDPOINTS, i))->group);
+		lw_ids_use(&builder->group_ids, ((const struct lw_endpoint_key *)lw_image_key(
+							 image, LW_TABLE_ENDPOINTS, i))
+							->group);
 	lw_ids_forget(&builder->workload_ids);
 	lw_ids_forget(&builder->group_ids);
 	for (struct lw_state_workload *w = state->workloads; w; w = w->next)
@@ -302,8 +312,9 @@ static void begin(struct lw_state_builder *builder, const struct lw_model *model
 /* What the last build has kept is of use still. */
 static bool can_follow(const struct lw_state *last, const struct lw_model *model)
 {
-	return last->before && !last->builder->from_nothing && last->model == model && lw_model_shape(model) <= last->version &&
-	       !last->order_matters && !last->full && last->followed < FOLLOW_MAX;
+	return last->before && !last->builder->from_nothing && last->model == model &&
+	       lw_model_shape(model) <= last->version && !last->order_matters && !last->full &&
+	       last->followed < FOLLOW_MAX;
 }
 
 int lw_state_build(struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb,

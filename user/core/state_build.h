@@ -54,8 +54,8 @@ struct lw_state_builder;
  * The addresses of pods that annotation laneway.io/keep-out names, sorted, each once, LW_MAX_KEPT_PODS at most; free() them. 0 or
  * -ENOMEM.
  */
-int lw_state_kept_pods(const struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb, void *arg,
-		       struct lw_addr **ret, size_t *ret_n);
+int lw_state_kept_pods(const struct lw_state_builder *builder, const struct lw_model *model,
+		       lw_finding_cb cb, void *arg, struct lw_addr **ret, size_t *ret_n);
 
 /* Copies the options. 0, -ENOMEM, or -EINVAL (one of untrusted is none). */
 int lw_state_builder_new(const struct lw_state_options *options, struct lw_state_builder **ret);

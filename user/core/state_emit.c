@@ -14,8 +14,8 @@ int lw_state_put(struct lw_state *state, enum lw_table_id table, const void *key
 		return r;
 	if (!(state->full & (1u << table)))
 		lw_state_say(state, LW_FINDING_ERROR,
-				"%s holds %zu rows and is full: some of the state is not in force",
-				lw_tables[table].name, lw_tables[table].max_rows);
+			     "%s holds %zu rows and is full: some of the state is not in force",
+			     lw_tables[table].name, lw_tables[table].max_rows);
 	state->full |= 1u << table;
 	return 1;
 }
@@ -81,8 +81,9 @@ struct dest {
 	uint32_t group; /* 0: none has been asked for yet */
 };
 
-static int put_pod_dest(struct lw_state *state, const struct lw_state_workload *workload, const struct lw_state_pod *pod,
-			uint16_t number, bool taken, struct dest *dest, struct lw_candidates *candidates)
+static int put_pod_dest(struct lw_state *state, const struct lw_state_workload *workload,
+			const struct lw_state_pod *pod, uint16_t number, bool taken,
+			struct dest *dest, struct lw_candidates *candidates)
 {
 	int r;
 
@@ -90,13 +91,15 @@ static int put_pod_dest(struct lw_state *state, const struct lw_state_workload *
 		if (lw_family_of(&pod->model->ips[i]) != dest->family || lw_state_has_lost(pod, i))
 			continue;
 		if (dest->group == 0)
-			dest->group = lw_state_group_id(state, &workload->owner, 'p', workload->group, workload->full_name,
-							dest->family, dest->name, 0);
+			dest->group =
+				lw_state_group_id(state, &workload->owner, 'p', workload->group,
+						  workload->full_name, dest->family, dest->name, 0);
 		if (dest->group == 0)
 			return -ENOMEM;
 		if (taken)
 			continue;
-		r = lw_state_put_dest(state, &pod->model->ips[i], number, workload->id, dest->group, 0);
+		r = lw_state_put_dest(state, &pod->model->ips[i], number, workload->id, dest->group,
+				      0);
 		if (r < 0)
 			return r;
 	}
@@ -104,8 +107,8 @@ static int put_pod_dest(struct lw_state *state, const struct lw_state_workload *
 }
 
 /* Any port. */
-static int put_pod_dests(struct lw_state *state, const struct lw_state_workload *workload, enum lw_family family,
-			 struct lw_candidates *candidates)
+static int put_pod_dests(struct lw_state *state, const struct lw_state_workload *workload,
+			 enum lw_family family, struct lw_candidates *candidates)
 {
 	struct dest dest = { .family = family, .name = "" };
 	int r = 0;
@@ -119,8 +122,9 @@ static int put_pod_dests(struct lw_state *state, const struct lw_state_workload 
 }
 
 /* Those by the ports that are called the same and numbered differently. */
-static int put_port_dests(struct lw_state *state, const struct lw_state_workload *workload, enum lw_family family,
-			  const struct lw_state_port *ports, size_t n, struct lw_candidates *candidates)
+static int put_port_dests(struct lw_state *state, const struct lw_state_workload *workload,
+			  enum lw_family family, const struct lw_state_port *ports, size_t n,
+			  struct lw_candidates *candidates)
 {
 	int r = 0;
 
@@ -129,8 +133,8 @@ static int put_port_dests(struct lw_state *state, const struct lw_state_workload
 
 		for (; r == 0 && i < n && strcmp(ports[i].name, dest.name) == 0; i++)
 			if (!ports[i].pod->out)
-				r = put_pod_dest(state, workload, ports[i].pod, ports[i].number, ports[i].taken, &dest,
-						 candidates);
+				r = put_pod_dest(state, workload, ports[i].pod, ports[i].number,
+						 ports[i].taken, &dest, candidates);
 		if (r == 0 && dest.group)
 			r = lw_state_put_group(state, dest.group, false, candidates);
 	}
@@ -152,7 +156,8 @@ void lw_state_pod_name(const struct lw_k8s_meta *meta, char name[LW_NAME_LEN])
  * Of those that are not believed, or of the others. An address without a row is no destination and no endpoint either: a canary
  * pod would pass for a base one.
  */
-static int put_pods(struct lw_state *state, const struct lw_state_workload *workload, bool untrusted)
+static int put_pods(struct lw_state *state, const struct lw_state_workload *workload,
+		    bool untrusted)
 {
 	int r;
 
@@ -163,12 +168,15 @@ static int put_pods(struct lw_state *state, const struct lw_state_workload *work
 			.lane = lw_state_role(pod) == LW_STATE_BASE ? 0 : pod->lane,
 			.flags = lw_state_pod_flags(state, pod),
 			/* written by hand, it may have none */
-			.uid_hash = (uint32_t)((pod->model->uid ? pod->model->uid : lw_model_text_hash(meta->name)) >> 32),
+			.uid_hash = (uint32_t)((pod->model->uid ? pod->model->uid :
+								  lw_model_text_hash(meta->name)) >>
+					       32),
 		};
 
 		if (pod->out || (value.flags & LW_POD_UNTRUSTED ? !untrusted : untrusted))
 			continue;
-		if (value.lane && lw_state_role(pod) == LW_STATE_CANARY && lw_state_base_is_all(pod))
+		if (value.lane && lw_state_role(pod) == LW_STATE_CANARY &&
+		    lw_state_base_is_all(pod))
 			value.flags |= LW_POD_BASE;
 		lw_state_pod_name(meta, value.name);
 		for (size_t i = 0; i < pod->model->nips; i++) {
@@ -216,7 +224,8 @@ static int put_untrusted(struct lw_state *state)
 	return r ? r : lw_state_put_host_pods(state);
 }
 
-static int put_addresses(struct lw_state *state, struct lw_state_workload *workload, struct lw_candidates *candidates)
+static int put_addresses(struct lw_state *state, struct lw_state_workload *workload,
+			 struct lw_candidates *candidates)
 {
 	struct lw_state_port *ports;
 	size_t nports;
@@ -262,7 +271,8 @@ static bool keep(enum lw_table_id table, const void *key, const void *value, voi
 		/* rows of no workload come anew with every build */
 		if (!((const struct lw_pod *)value)->workload)
 			return false;
-		workload = lw_ids_of(&builder->workload_ids, ((const struct lw_pod *)value)->workload);
+		workload =
+			lw_ids_of(&builder->workload_ids, ((const struct lw_pod *)value)->workload);
 		return !workload->owner.changed;
 	case LW_TABLE_GROUPS:
 		return !group_has_changed(builder, ((const struct lw_group_key *)key)->group);
@@ -288,8 +298,9 @@ int lw_state_emit(struct lw_state *state)
 
 	r = find_changed(state);
 	if (r == 0)
-		r = state->before ? lw_image_copy(state->before, keep, state->builder, &state->image) :
-				    lw_image_new(&state->image);
+		r = state->before ?
+			    lw_image_copy(state->before, keep, state->builder, &state->image) :
+			    lw_image_new(&state->image);
 	for (struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
 		if (w->in_image)
 			r = put_workload(state, w);

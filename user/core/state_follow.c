@@ -10,8 +10,8 @@ static void rollout_changed(struct lw_state *state, const struct lw_k8s_object *
 {
 	const struct lw_k8s_rollout *spec = &rollout->rollout;
 	struct lw_state_workload *workload =
-		lw_state_find_workload(state, rollout->meta.ns, spec->workload_group, spec->workload_kind,
-				       spec->workload_name);
+		lw_state_find_workload(state, rollout->meta.ns, spec->workload_group,
+				       spec->workload_kind, spec->workload_name);
 
 	/* Not a duplicate's. */
 	if (!workload || strcmp(workload->rollout_name, rollout->meta.name) != 0)
@@ -23,7 +23,8 @@ static void rollout_changed(struct lw_state *state, const struct lw_k8s_object *
 static void traffic_routing_changed(struct lw_state *state, const struct lw_k8s_object *shared)
 {
 	for (struct lw_state_workload *w = state->workloads; w; w = w->next) {
-		if (strcmp(w->shared_name, shared->meta.name) != 0 || strcmp(w->ns, shared->meta.ns) != 0)
+		if (strcmp(w->shared_name, shared->meta.name) != 0 ||
+		    strcmp(w->ns, shared->meta.ns) != 0)
 			continue;
 		w->shared = shared;
 		w->unsorted = true;
@@ -33,8 +34,8 @@ static void traffic_routing_changed(struct lw_state *state, const struct lw_k8s_
 /* How many pods it wants tells the last step of a release. */
 static void deployment_changed(struct lw_state *state, const struct lw_k8s_object *deployment)
 {
-	struct lw_state_workload *workload = lw_state_find_workload(state, deployment->meta.ns, "apps", "Deployment",
-								    deployment->meta.name);
+	struct lw_state_workload *workload = lw_state_find_workload(
+		state, deployment->meta.ns, "apps", "Deployment", deployment->meta.name);
 
 	if (!workload)
 		return;
@@ -42,7 +43,8 @@ static void deployment_changed(struct lw_state *state, const struct lw_k8s_objec
 	workload->unsorted = workload->rollout != NULL;
 }
 
-static void pod_changed(struct lw_state *state, const struct lw_model_pod *model, const struct lw_k8s_object *object)
+static void pod_changed(struct lw_state *state, const struct lw_model_pod *model,
+			const struct lw_k8s_object *object)
 {
 	struct lw_state_pod *pod = &state->pods[model->index];
 
@@ -63,13 +65,16 @@ int lw_state_follow(struct lw_state *state)
 	uint64_t version = 0;
 	size_t npods = 0;
 
-	while ((object = lw_model_changed_before(state->model, object, &version)) && version > state->version)
+	while ((object = lw_model_changed_before(state->model, object, &version)) &&
+	       version > state->version)
 		npods += object->kind == LW_K8S_POD;
-	state->changed_pods = lw_arena_new_array(state->scratch, const struct lw_state_pod *, npods);
+	state->changed_pods =
+		lw_arena_new_array(state->scratch, const struct lw_state_pod *, npods);
 	if (!state->changed_pods)
 		return -ENOMEM;
 	object = NULL;
-	while ((object = lw_model_changed_before(state->model, object, &version)) && version > state->version) {
+	while ((object = lw_model_changed_before(state->model, object, &version)) &&
+	       version > state->version) {
 		switch (object->kind) {
 		case LW_K8S_ROLLOUT:
 			rollout_changed(state, object);

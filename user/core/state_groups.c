@@ -80,7 +80,7 @@ static int add_candidate(struct lw_candidates *candidates, const struct lw_candi
 }
 
 int lw_state_offer(struct lw_state *state, struct lw_candidates *candidates,
-		 const struct lw_state_pod *pod, enum lw_family family, uint16_t port)
+		   const struct lw_state_pod *pod, enum lw_family family, uint16_t port)
 {
 	struct lw_candidate candidate = {
 		.lane = lw_state_role(pod) == LW_STATE_CANARY ? pod->lane : 0,
@@ -108,7 +108,8 @@ int lw_state_offer(struct lw_state *state, struct lw_candidates *candidates,
 	return 0;
 }
 
-int lw_state_put_group(struct lw_state *state, uint32_t group, bool sticky, struct lw_candidates *candidates)
+int lw_state_put_group(struct lw_state *state, uint32_t group, bool sticky,
+		       struct lw_candidates *candidates)
 {
 	struct lw_endpoint_key key = { .group = group };
 	struct lw_group_key group_key = { .group = group };
@@ -123,7 +124,8 @@ int lw_state_put_group(struct lw_state *state, uint32_t group, bool sticky, stru
 
 		key.lane = group_key.lane = candidates->items[i].lane;
 		for (key.idx = 0; i < candidates->n && candidates->items[i].lane == key.lane; i++) {
-			r = lw_state_put(state, LW_TABLE_ENDPOINTS, &key, &candidates->items[i].endpoint);
+			r = lw_state_put(state, LW_TABLE_ENDPOINTS, &key,
+					 &candidates->items[i].endpoint);
 			if (r < 0)
 				return r;
 			if (r > 0)
@@ -143,7 +145,7 @@ int lw_state_put_group(struct lw_state *state, uint32_t group, bool sticky, stru
 }
 
 int lw_state_put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t port,
-		    uint32_t workload, uint32_t group, uint32_t flags)
+		      uint32_t workload, uint32_t group, uint32_t flags)
 {
 	struct lw_dest_key key = { .addr = *addr, .port = port };
 	struct lw_dest value = { .workload = workload, .group = group, .flags = flags };
@@ -152,8 +154,9 @@ int lw_state_put_dest(struct lw_state *state, const struct lw_addr *addr, uint16
 	return r < 0 ? r : 0;
 }
 
-uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *owner, char type, const char *ns,
-			 const char *name, enum lw_family family, const char *port_name, uint16_t port)
+uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *owner, char type,
+			   const char *ns, const char *name, enum lw_family family,
+			   const char *port_name, uint16_t port)
 {
 	struct lw_state_builder *builder = state->builder;
 	const struct lw_bytes key[] = {

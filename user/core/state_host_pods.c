@@ -12,7 +12,8 @@
 static uint16_t lane_of(const struct lw_state *state, const struct lw_state_pod *pod)
 {
 	/* without a release nobody may have asked which of its pods are canary */
-	if (!pod->workload || !pod->workload->host_release || pod->role != LW_STATE_CANARY || !pod->lane_name)
+	if (!pod->workload || !pod->workload->host_release || pod->role != LW_STATE_CANARY ||
+	    !pod->lane_name)
 		return 0;
 	for (uint16_t id = 1; id < LW_MAX_LANES; id++) {
 		const char *name = state->builder->lanes[id];
@@ -32,7 +33,8 @@ int lw_state_put_host_pods(struct lw_state *state)
 		struct lw_pod_key key = {};
 		int r;
 
-		if (l->pod->ended || !l->pod->uid || !builder->node_hash || l->pod->node != builder->node_hash)
+		if (l->pod->ended || !l->pod->uid || !builder->node_hash ||
+		    l->pod->node != builder->node_hash)
 			continue;
 		if (lw_state_is_untrusted(builder, l->object))
 			value.flags |= LW_POD_UNTRUSTED;

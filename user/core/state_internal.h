@@ -200,8 +200,9 @@ int lw_state_sort_releases(struct lw_state *state);
 /* The pods of workloads that have stayed out of the image, for the listing. */
 int lw_state_take_rest(struct lw_state *state);
 /* NULL if there is none yet. */
-struct lw_state_workload *lw_state_find_workload(const struct lw_state *state, const char *ns, const char *group,
-						 const char *kind, const char *name);
+struct lw_state_workload *lw_state_find_workload(const struct lw_state *state, const char *ns,
+						 const char *group, const char *kind,
+						 const char *name);
 /* The workload a pod belongs to, made an entry workload of the service if it is none yet. */
 int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
 			    const struct lw_k8s_object *service, struct lw_state_workload **ret);
@@ -212,12 +213,13 @@ int lw_state_follow(struct lw_state *state);
 /* state_pods.c */
 struct lw_state_pod *lw_state_pod_of(struct lw_state *state, const struct lw_model_link *link);
 /* Gives the pod to the workload, unless it is another's. */
-void lw_state_take_pod(struct lw_state *state, struct lw_state_workload *workload, struct lw_state_pod *pod,
-		       enum lw_state_extra extra);
+void lw_state_take_pod(struct lw_state *state, struct lw_state_workload *workload,
+		       struct lw_state_pod *pod, enum lw_state_extra extra);
 /* Finds the pods of a workload. 0 or -ENOMEM. */
 int lw_state_take_pods(struct lw_state *state, struct lw_state_workload *workload);
 /* The Deployment of a pod, length of its name in *ret_len; NULL if it has none. */
-const char *lw_state_deployment_of(const struct lw_state *state, const struct lw_k8s_object *pod, size_t *ret_len);
+const char *lw_state_deployment_of(const struct lw_state *state, const struct lw_k8s_object *pod,
+				   size_t *ret_len);
 bool lw_state_is_deployment(const struct lw_state_workload *workload);
 
 /* state_roles.c. Each 0 or -ENOMEM. */
@@ -265,7 +267,8 @@ int lw_state_put_host_pods(struct lw_state *state);
 
 /* state_emit.c */
 /* A full table is said once, and the build goes on without. 0, 1 if it was full, or -errno. */
-int lw_state_put(struct lw_state *state, enum lw_table_id table, const void *key, const void *value);
+int lw_state_put(struct lw_state *state, enum lw_table_id table, const void *key,
+		 const void *value);
 /* Is address i of the pod another's? */
 bool lw_state_loses_address(const struct lw_state *state, const struct lw_state_pod *pod, size_t i);
 /* "namespace/name", cut to fit. */

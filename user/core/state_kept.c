@@ -12,7 +12,8 @@
 /* Of this node alone, and only while it may be found by its UID. */
 static bool is_host_pod(const struct lw_state_builder *builder, const struct lw_model_link *l)
 {
-	return l->pod->host_network && l->pod->uid && builder->node_hash && l->pod->node == builder->node_hash;
+	return l->pod->host_network && l->pod->uid && builder->node_hash &&
+	       l->pod->node == builder->node_hash;
 }
 
 /* Does its annotation keep it out? What is odd about it is told. */
@@ -29,7 +30,8 @@ static bool is_kept(const struct lw_model_link *l, lw_finding_cb cb, void *arg)
 		why = "on the host network an address is not one pod's, and it has no uid; it is not kept out, see --keep-out";
 	else
 		return true;
-	lw_finding_emit(cb, arg, LW_FINDING_WARNING, "%s%sPod %s/%s: metadata.annotations.laneway.io/keep-out: %s", meta->origin,
+	lw_finding_emit(cb, arg, LW_FINDING_WARNING,
+			"%s%sPod %s/%s: metadata.annotations.laneway.io/keep-out: %s", meta->origin,
 			meta->origin[0] ? ": " : "", meta->ns, meta->name, why);
 	return false;
 }
@@ -52,8 +54,8 @@ static size_t tidy(struct lw_addr *addrs, size_t n)
 	return left;
 }
 
-int lw_state_kept_pods(const struct lw_state_builder *builder, const struct lw_model *model, lw_finding_cb cb, void *arg,
-		       struct lw_addr **ret, size_t *ret_n)
+int lw_state_kept_pods(const struct lw_state_builder *builder, const struct lw_model *model,
+		       lw_finding_cb cb, void *arg, struct lw_addr **ret, size_t *ret_n)
 {
 	_cleanup_free_ struct lw_addr *addrs = NULL;
 	size_t n = 0, room = 0;
@@ -73,9 +75,10 @@ int lw_state_kept_pods(const struct lw_state_builder *builder, const struct lw_m
 	}
 	n = tidy(addrs, n);
 	if (n > LW_MAX_KEPT_PODS) {
-		lw_finding_emit(cb, arg, LW_FINDING_ERROR,
-				"annotation laneway.io/keep-out is on pods of %zu addresses, and %d can be kept out: the others' connections are steered",
-				n, LW_MAX_KEPT_PODS);
+		lw_finding_emit(
+			cb, arg, LW_FINDING_ERROR,
+			"annotation laneway.io/keep-out is on pods of %zu addresses, and %d can be kept out: the others' connections are steered",
+			n, LW_MAX_KEPT_PODS);
 		n = LW_MAX_KEPT_PODS;
 	}
 	*ret = TAKE_PTR(addrs);

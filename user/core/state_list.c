@@ -107,7 +107,8 @@ static void count_entry(const struct lw_state_workload *from, struct lw_listing_
 /* In the image for a release to come, and for nothing else. */
 static bool is_only_ahead(const struct list *list, const struct lw_state_workload *workload)
 {
-	return list->state->builder->enrol_ahead && workload->rollout && workload->is_entry && !workload->entries;
+	return list->state->builder->enrol_ahead && workload->rollout && workload->is_entry &&
+	       !workload->entries;
 }
 
 static void list_workload(struct list *list, const struct lw_state_workload *from,
@@ -125,8 +126,11 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 		.step_state = "",
 		.base_hash = dup(list, from->decision.stable_hash),
 		.canary_hash = dup(list, from->decision.canary_hash),
-		.revision = from->rollout ? dup(list, from->rollout->rollout.status.update_revision) : "",
-		.route = from->is_entry && !is_only_ahead(list, from) ? LW_LISTING_ENTRY : from->decision.route,
+		.revision = from->rollout ?
+				    dup(list, from->rollout->rollout.status.update_revision) :
+				    "",
+		.route = from->is_entry && !is_only_ahead(list, from) ? LW_LISTING_ENTRY :
+									from->decision.route,
 		.open = from->open,
 		.lane_name = from->rollout ? dup(list, from->lane_name) : "",
 		.lane = from->lane,
@@ -141,7 +145,8 @@ static void list_workload(struct list *list, const struct lw_state_workload *fro
 	if (from->is_entry)
 		count_entry(from, to);
 	if (is_only_ahead(list, from)) {
-		to->why = lw_arena_printf(list->arena, "%s; connections are enrolled ahead", from->decision.why);
+		to->why = lw_arena_printf(list->arena, "%s; connections are enrolled ahead",
+					  from->decision.why);
 		list->failed |= !to->why;
 	}
 	if (from->rollout) {
@@ -280,8 +285,9 @@ static void list_lane(struct list *list, const char *name, struct lw_listing_lan
 	lane->workloads = workloads;
 	lane->rules = rules;
 	if (lane->open)
-		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it%s", nopen, lane->nworkloads,
-					    untagged	      ? "; it has no tag: no request enters it" :
+		lane->why = lw_arena_printf(list->arena, "%zu of %zu workloads are in it%s", nopen,
+					    lane->nworkloads,
+					    untagged ? "; it has no tag: no request enters it" :
 					    lane->nrules == 0 ? "; no rule leads into it" :
 								"");
 	else if (lane->nworkloads == 1)
@@ -343,8 +349,8 @@ static const char *ports_text(struct list *list, const struct lw_k8s_pod *pod)
 	struct lw_str_parts text = {};
 
 	for (size_t i = 0; i < pod->nports; i++)
-		lw_str_part(&text, ",", "%s%s%u", pod->ports[i].name, pod->ports[i].name[0] ? ":" : "",
-			    pod->ports[i].number);
+		lw_str_part(&text, ",", "%s%s%u", pod->ports[i].name,
+			    pod->ports[i].name[0] ? ":" : "", pod->ports[i].number);
 	return dup(list, lw_str_parts_end(&text));
 }
 

@@ -26,8 +26,8 @@ static bool other_uid(const char *a, const char *b)
 
 /* ---- the pods of a workload ---- */
 
-void lw_state_take_pod(struct lw_state *state, struct lw_state_workload *workload, struct lw_state_pod *pod,
-		       enum lw_state_extra extra)
+void lw_state_take_pod(struct lw_state *state, struct lw_state_workload *workload,
+		       struct lw_state_pod *pod, enum lw_state_extra extra)
 {
 	if (pod->model->ended)
 		return;
@@ -83,7 +83,8 @@ static void take_deployment(struct lw_state *state, struct lw_state_workload *wo
 }
 
 /* The Deployment of a pod, length of its name in *ret_len; NULL if it has none. */
-const char *lw_state_deployment_of(const struct lw_state *state, const struct lw_k8s_object *pod, size_t *ret_len)
+const char *lw_state_deployment_of(const struct lw_state *state, const struct lw_k8s_object *pod,
+				   size_t *ret_len)
 {
 	const char *hash = lw_k8s_pairs_get(&pod->meta.labels, "pod-template-hash");
 	const struct lw_k8s_object *set;
@@ -116,9 +117,11 @@ static int is_unknown_extra(struct lw_state *state, const struct lw_state_worklo
 	size_t name_len = strlen(workload->name), len;
 	const char *owner = lw_state_deployment_of(state, pod, &len);
 
-	if (!owner || len <= name_len + 1 || strncmp(owner, workload->name, name_len) != 0 || owner[name_len] != '-')
+	if (!owner || len <= name_len + 1 || strncmp(owner, workload->name, name_len) != 0 ||
+	    owner[name_len] != '-')
 		return 0;
-	*ret_random = len - name_len - 1 == RANDOM_LEN && strspn(owner + name_len + 1, RANDOM_CHARS) >= RANDOM_LEN;
+	*ret_random = len - name_len - 1 == RANDOM_LEN &&
+		      strspn(owner + name_len + 1, RANDOM_CHARS) >= RANDOM_LEN;
 	owner = lw_arena_strndup(state->scratch, owner, len);
 	if (!owner)
 		return -ENOMEM;
@@ -149,7 +152,8 @@ static int take_unknown_extras(struct lw_state *state, struct lw_state_workload 
 			return r;
 		if (r > 0 && (!deployment || lw_k8s_selector_matches(&deployment->workload.selector,
 								     &l->object->meta.labels)))
-			lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_EXTRA_LEAVING);
+			lw_state_take_pod(state, workload, lw_state_pod_of(state, l),
+					  LW_STATE_EXTRA_LEAVING);
 	}
 	return 0;
 }
@@ -178,7 +182,8 @@ static int take_left_extras(struct lw_state *state, struct lw_state_workload *wo
 		if (r < 0)
 			return r;
 		if (r > 0 && random && lw_k8s_selector_matches(selector, &l->object->meta.labels))
-			lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_EXTRA_LEAVING);
+			lw_state_take_pod(state, workload, lw_state_pod_of(state, l),
+					  LW_STATE_EXTRA_LEAVING);
 	}
 	return 0;
 }
@@ -211,7 +216,8 @@ int lw_state_take_pods(struct lw_state *state, struct lw_state_workload *workloa
 		for (l = lw_model_orphans(state->model, workload->ns); l; l = l->next) {
 			if (lw_k8s_selector_matches(&deployment->workload.selector,
 						    &l->object->meta.labels))
-				lw_state_take_pod(state, workload, lw_state_pod_of(state, l), LW_STATE_MAIN);
+				lw_state_take_pod(state, workload, lw_state_pod_of(state, l),
+						  LW_STATE_MAIN);
 		}
 	}
 	if (!workload->rollout || workload->rollout->rollout.style != LW_K8S_STYLE_CANARY)
@@ -219,4 +225,3 @@ int lw_state_take_pods(struct lw_state *state, struct lw_state_workload *workloa
 	r = take_unknown_extras(state, workload, deployment);
 	return r == 0 && deployment ? take_left_extras(state, workload, deployment) : r;
 }
-

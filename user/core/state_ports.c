@@ -55,7 +55,8 @@ static int mark_taken(struct lw_state_port *ports, size_t n)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		const struct lw_bytes key[] = { LW_BYTES_OF(ports[i].pod), LW_BYTES_OF(ports[i].number) };
+		const struct lw_bytes key[] = { LW_BYTES_OF(ports[i].pod),
+						LW_BYTES_OF(ports[i].number) };
 
 		ports[i].taken = lw_bytemap_get(&seen, key, 2);
 		if (!ports[i].taken)
@@ -65,8 +66,8 @@ static int mark_taken(struct lw_state_port *ports, size_t n)
 	return r;
 }
 
-int lw_state_find_ports(struct lw_state *state, const struct lw_state_workload *workload, struct lw_state_port **ret,
-			size_t *ret_n)
+int lw_state_find_ports(struct lw_state *state, const struct lw_state_workload *workload,
+			struct lw_state_port **ret, size_t *ret_n)
 {
 	struct lw_state_port *ports;
 	size_t n = 0;
@@ -85,7 +86,9 @@ int lw_state_find_ports(struct lw_state *state, const struct lw_state_workload *
 		for (size_t i = 0; i < pod->object->pod.nnamed; i++) {
 			const struct lw_k8s_container_port *port = pod->object->pod.named[i];
 
-			ports[n++] = (struct lw_state_port){ .name = port->name, .pod = pod, .number = port->number };
+			ports[n++] = (struct lw_state_port){ .name = port->name,
+							     .pod = pod,
+							     .number = port->number };
 		}
 	}
 	if (n > 1)

@@ -50,7 +50,8 @@ static void sort_roles(struct lw_state_workload *workload)
 	};
 	enum lw_listing_route route = workload->decision.route;
 	/* all pods of the Deployment itself are the old version's, also where it was between two of them as the release began */
-	bool extra_only = workload->rollout && workload->rollout->rollout.style == LW_K8S_STYLE_CANARY;
+	bool extra_only =
+		workload->rollout && workload->rollout->rollout.style == LW_K8S_STYLE_CANARY;
 	bool stable_seen = false, canary_serves = false;
 
 	for (struct lw_state_pod *pod = workload->pods; pod; pod = pod->next) {
@@ -74,7 +75,8 @@ static void sort_roles(struct lw_state_workload *workload)
 		/* Of neither revision. That is only believed where there are stable pods besides.
 		 */
 		if (pod->role == LW_STATE_BASE &&
-		    (pod->extra || (stable_seen && !extra_only && revision && revision != revisions.stable)))
+		    (pod->extra ||
+		     (stable_seen && !extra_only && revision && revision != revisions.stable)))
 			pod->role = LW_STATE_DRAIN;
 		if (route == LW_LISTING_NEW)
 			pod->role = pod->role == LW_STATE_CANARY ? LW_STATE_BASE : LW_STATE_DRAIN;
@@ -129,7 +131,8 @@ static void name_lanes(struct lw_state *state, struct lw_state_workload *workloa
 
 int lw_state_add_to_image(struct lw_state *state, struct lw_state_workload *workload)
 {
-	struct lw_bytes key[] = { LW_BYTES_STR(workload->group), LW_BYTES_STR(workload->full_name) };
+	struct lw_bytes key[] = { LW_BYTES_STR(workload->group),
+				  LW_BYTES_STR(workload->full_name) };
 
 	if (workload->in_image)
 		return 0;
@@ -189,7 +192,8 @@ static void unsort(struct lw_state_workload *workload)
 		pod->lane = 0;
 		pod->lane_name = NULL;
 	}
-	workload->base = workload->base_ready = workload->canary = workload->canary_ready = workload->draining = 0;
+	workload->base = workload->base_ready = workload->canary = workload->canary_ready =
+		workload->draining = 0;
 	workload->lane = 0;
 	workload->lanes_used = workload->lanes_open = 0;
 	workload->open = workload->kept_out = false;
@@ -206,8 +210,10 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 	count_roles(workload);
 	name_lanes(state, workload);
 	if (decision->leftovers && (!workload->draining || !workload->base_ready)) {
-		const char *why = workload->draining ? "it was rolled back, and pods of the abandoned version are all that are ready" :
-						       "it was rolled back";
+		const char *why =
+			workload->draining ?
+				"it was rolled back, and pods of the abandoned version are all that are ready" :
+				"it was rolled back";
 
 		unsort(workload);
 		decision->route = LW_LISTING_PLAIN;
@@ -219,7 +225,8 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 		size_t len = strlen(decision->why);
 
 		(void)strncpy(decision->why + len,
-			      workload->npods ? ", but no canary pod is known" : ", but no pod of the workload is known",
+			      workload->npods ? ", but no canary pod is known" :
+						", but no pod of the workload is known",
 			      sizeof(decision->why) - 1 - len);
 	}
 	if (workload->canary + workload->draining == 0)
@@ -249,4 +256,3 @@ int lw_state_sort_workload(struct lw_state *state, struct lw_state_workload *wor
 	workload->in_release = true;
 	return 0;
 }
-

@@ -30,15 +30,17 @@ bool lw_state_has_lost(const struct lw_state_pod *pod, size_t i);
 bool lw_state_base_is_all(const struct lw_state_pod *pod);
 
 /* Puts a pod's addresses of the family among the candidates, if it takes requests. 0 or -ENOMEM. */
-int lw_state_offer(struct lw_state *state, struct lw_candidates *candidates, const struct lw_state_pod *pod,
-		   enum lw_family family, uint16_t port);
+int lw_state_offer(struct lw_state *state, struct lw_candidates *candidates,
+		   const struct lw_state_pod *pod, enum lw_family family, uint16_t port);
 /* Writes the group's rows, and empties candidates. 0 or -errno. */
-int lw_state_put_group(struct lw_state *state, uint32_t group, bool sticky, struct lw_candidates *candidates);
-int lw_state_put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t port, uint32_t workload, uint32_t group,
-		      uint32_t flags);
+int lw_state_put_group(struct lw_state *state, uint32_t group, bool sticky,
+		       struct lw_candidates *candidates);
+int lw_state_put_dest(struct lw_state *state, const struct lw_addr *addr, uint16_t port,
+		      uint32_t workload, uint32_t group, uint32_t flags);
 /* Distinct for every family, workload or Service, and port. 0: out of memory. */
-uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *owner, char type, const char *ns,
-			   const char *name, enum lw_family family, const char *port_name, uint16_t port);
+uint32_t lw_state_group_id(struct lw_state *state, const struct lw_state_owner *owner, char type,
+			   const char *ns, const char *name, enum lw_family family,
+			   const char *port_name, uint16_t port);
 
 /* A name that stands for different port numbers on pods of one workload: what one of them means by it. */
 struct lw_state_port {
@@ -49,8 +51,8 @@ struct lw_state_port {
 };
 
 /* state_ports.c. Those of the workload's pods, by name; in the scratch arena. 0 or -ENOMEM. */
-int lw_state_find_ports(struct lw_state *state, const struct lw_state_workload *workload, struct lw_state_port **ret,
-			size_t *ret_n);
+int lw_state_find_ports(struct lw_state *state, const struct lw_state_workload *workload,
+			struct lw_state_port **ret, size_t *ret_n);
 
 /* state_service_rows.c. Those that have changed. 0 or -errno. */
 int lw_state_put_services(struct lw_state *state, struct lw_candidates *candidates);

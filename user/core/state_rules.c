@@ -45,14 +45,16 @@ static void tag_lane(struct lw_state *state, uint16_t id, const struct lw_k8s_ro
 			lw_state_report(
 				state, LW_FINDING_WARNING, from,
 				"sets %zu headers, none of them \"%s\": the first, \"%s: %s\", is the tag of lane %s; who sends it enters the lane",
-				route->modifier.nset, state->builder->tag_header, tag->key, tag->value,
-				lw_state_lane_name(state, id));
+				route->modifier.nset, state->builder->tag_header, tag->key,
+				tag->value, lw_state_lane_name(state, id));
 	} else if (is_configured(state, tag->key) && !is_configured(state, lane->tag_header)) {
 		/* that one was a guess */
-		lw_state_report(state, LW_FINDING_WARNING, lane->tag_from,
-				"sets \"%s: %s\" for lane %s, which %s %s/%s tags \"%s: %s\": that one is the tag", lane->tag_header,
-				lane->tag_value, lw_state_lane_name(state, id), lw_k8s_kind_name(from->kind), from->meta.ns,
-				from->meta.name, tag->key, tag->value);
+		lw_state_report(
+			state, LW_FINDING_WARNING, lane->tag_from,
+			"sets \"%s: %s\" for lane %s, which %s %s/%s tags \"%s: %s\": that one is the tag",
+			lane->tag_header, lane->tag_value, lw_state_lane_name(state, id),
+			lw_k8s_kind_name(from->kind), from->meta.ns, from->meta.name, tag->key,
+			tag->value);
 		lane->tag_header = tag->key;
 		lane->tag_value = tag->value;
 		lane->tag_from = from;
@@ -90,8 +92,9 @@ static int declare_lanes(struct lw_state *state)
 			lw_state_report(state, LW_FINDING_ERROR, lane->tag_from,
 					"\"%s: %s\" cannot tag lane %s: %s", lane->tag_header,
 					lane->tag_value, name, err);
-			lane->untagged = strcasecmp(lane->tag_header, state->builder->tag_header) == 0 &&
-					 strcmp(lane->tag_value, name) == 0;
+			lane->untagged =
+				strcasecmp(lane->tag_header, state->builder->tag_header) == 0 &&
+				strcmp(lane->tag_value, name) == 0;
 			if (lane->untagged)
 				continue;
 		}
@@ -103,8 +106,8 @@ static int declare_lanes(struct lw_state *state)
 			return r;
 		lane->untagged = r < 0;
 		if (lane->untagged)
-			lw_state_say(state, LW_FINDING_ERROR,
-					"lane %s cannot be tagged: %s", name, err);
+			lw_state_say(state, LW_FINDING_ERROR, "lane %s cannot be tagged: %s", name,
+				     err);
 	}
 	return 0;
 }
@@ -161,7 +164,8 @@ static int compare_targets(const void *a, const void *b)
 }
 
 /* The workloads behind a Service; which they are is kept while the shape of the model is. */
-static int find_targets(struct lw_state *state, const char *ns, const char *name, struct targets *targets)
+static int find_targets(struct lw_state *state, const char *ns, const char *name,
+			struct targets *targets)
 {
 	const struct lw_k8s_object *service = lw_model_get(state->model, LW_K8S_SERVICE, ns, name);
 	struct lw_state_service *known;
@@ -177,7 +181,8 @@ static int find_targets(struct lw_state *state, const char *ns, const char *name
 			return r;
 		/* the order of pods is that of their last changes: nothing may follow from it */
 		if (targets->n > 1)
-			qsort(targets->items, targets->n, sizeof(targets->items[0]), compare_targets);
+			qsort(targets->items, targets->n, sizeof(targets->items[0]),
+			      compare_targets);
 		known->targets = targets->items;
 		known->ntargets = targets->n;
 		known->targets_known = true;
@@ -211,8 +216,9 @@ static int add_entry(struct lw_state *state, struct lw_state_workload *workload,
 }
 
 /* The rule's alternatives, for every target; what leads to a workload puts it in the image. from: what the rule is of. */
-static int add_rule(struct lw_state *state, const struct targets *targets, const struct lw_k8s_object *from,
-		    const struct lw_k8s_route *route, uint16_t lane, const char *source)
+static int add_rule(struct lw_state *state, const struct targets *targets,
+		    const struct lw_k8s_object *from, const struct lw_k8s_route *route,
+		    uint16_t lane, const char *source)
 {
 	size_t n = route->nmatches > 0 ? route->nmatches : 1;
 	int r;
@@ -221,9 +227,10 @@ static int add_rule(struct lw_state *state, const struct targets *targets, const
 		return 0;
 	for (size_t t = 0; t < targets->n; t++) {
 		if (targets->items[t]->host_network && targets->items[t]->rollout != from)
-			lw_state_report(state, LW_FINDING_WARNING, from,
-					"pods of %s, where its requests enter, use the host network, where an address tells no pod: none enters there",
-					targets->items[t]->full_name);
+			lw_state_report(
+				state, LW_FINDING_WARNING, from,
+				"pods of %s, where its requests enter, use the host network, where an address tells no pod: none enters there",
+				targets->items[t]->full_name);
 	}
 	for (size_t i = 0; i < n; i++) {
 		const char *text;
@@ -348,7 +355,8 @@ static int add_shared_rules(struct lw_state *state)
 	size_t n = 0;
 	int r;
 
-	shared = lw_arena_new_array(state->scratch, const struct lw_k8s_object *, state->nworkloads);
+	shared =
+		lw_arena_new_array(state->scratch, const struct lw_k8s_object *, state->nworkloads);
 	if (!shared)
 		return -ENOMEM;
 	for (const struct lw_state_workload *w = state->workloads; w; w = w->next) {
@@ -375,7 +383,8 @@ static int add_without_rule(struct lw_state *state, const char *ns, const char *
 	int r = find_targets(state, ns, service, &targets);
 
 	for (size_t t = 0; r == 0 && t < targets.n; t++)
-		r = targets.items[t]->host_network ? 0 : lw_state_add_as_entry(state, targets.items[t]);
+		r = targets.items[t]->host_network ? 0 :
+						     lw_state_add_as_entry(state, targets.items[t]);
 	return r;
 }
 
@@ -387,7 +396,8 @@ static int add_passing(struct lw_state *state)
 
 	for (const struct lw_state_workload *w = state->workloads; w && !open; w = w->next)
 		open = w->open;
-	for (size_t i = 0; r == 0 && open && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
+	for (size_t i = 0; r == 0 && open && i < lw_model_count(state->model, LW_K8S_SERVICE);
+	     i++) {
 		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
 
 		/* one without an address of its own, too: its clients ask for its pods' */
@@ -468,8 +478,8 @@ struct modifier {
 	const char *refused; /* NULL, or why */
 };
 
-static int check_modifier(struct lw_state *state, const struct lw_state_entry *entry, const struct lw_rules_entry *compiled,
-			  struct modifier *last)
+static int check_modifier(struct lw_state *state, const struct lw_state_entry *entry,
+			  const struct lw_rules_entry *compiled, struct modifier *last)
 {
 	struct lw_rules_entry bare = *compiled;
 	char err[256];
@@ -492,8 +502,8 @@ static int check_modifier(struct lw_state *state, const struct lw_state_entry *e
  * Why no request enters by the entry, NULL if one may. Its conditions were looked at when they were read: here it would be for every
  * target in every build, and one object has room for two thousand regular expressions.
  */
-static int find_refused(struct lw_state *state, struct lw_state_entry *entry, struct lw_rules_entry *compiled,
-			struct modifier *last, const char **ret)
+static int find_refused(struct lw_state *state, struct lw_state_entry *entry,
+			struct lw_rules_entry *compiled, struct modifier *last, const char **ret)
 {
 	int r;
 
@@ -548,14 +558,18 @@ static void say_hidden(struct lw_state *state, const struct lw_state_workload *w
 		if (entry->refused)
 			continue;
 		if (all && entry->lane != all->lane)
-			lw_state_say(state, LW_FINDING_WARNING, "%s: no request enters %s by it, as all that are left do by %s",
-				     entry->source, workload->full_name, all->source);
-		if (!all && holds_for_any(entry) && (entry->match != WEIGHT || entry->route->weight_pct >= 100))
+			lw_state_say(
+				state, LW_FINDING_WARNING,
+				"%s: no request enters %s by it, as all that are left do by %s",
+				entry->source, workload->full_name, all->source);
+		if (!all && holds_for_any(entry) &&
+		    (entry->match != WEIGHT || entry->route->weight_pct >= 100))
 			all = entry;
 	}
 }
 
-static int compile(struct lw_state *state, struct lw_state_workload *workload, struct modifier *last)
+static int compile(struct lw_state *state, struct lw_state_workload *workload,
+		   struct modifier *last)
 {
 	struct lw_rules_entry *entries;
 	struct lw_state_entry *entry;
@@ -588,8 +602,8 @@ static int compile(struct lw_state *state, struct lw_state_workload *workload, s
 	for (entry = workload->entries; entry && r == -EINVAL; entry = entry->next)
 		entry->refused = true;
 	if (r == -EINVAL) {
-		lw_state_say(state, LW_FINDING_ERROR, "entry rules of %s: %s",
-				workload->full_name, err);
+		lw_state_say(state, LW_FINDING_ERROR, "entry rules of %s: %s", workload->full_name,
+			     err);
 		r = 0;
 	}
 	if (r == 0)

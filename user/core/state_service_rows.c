@@ -55,7 +55,8 @@ static bool is_pinned(const struct lw_k8s_service *spec)
 }
 
 static int put_service_port(struct lw_state *state, const struct lw_k8s_object *service,
-			    const struct lw_state_owner *owner, enum lw_family family, const struct lw_k8s_service_port *port,
+			    const struct lw_state_owner *owner, enum lw_family family,
+			    const struct lw_k8s_service_port *port,
 			    const struct selection *selection, struct lw_candidates *candidates)
 {
 	const struct lw_k8s_service *spec = &service->service;
@@ -79,13 +80,14 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 		if (!mine)
 			continue;
 		if (group == 0)
-			group = lw_state_group_id(state, owner, 's', service->meta.ns, service->meta.name, family,
-					 "", port->port);
+			group = lw_state_group_id(state, owner, 's', service->meta.ns,
+						  service->meta.name, family, "", port->port);
 		if (group == 0)
 			return -ENOMEM;
-		r = lw_state_put_dest(state, &spec->ips[i], port->port, selection->workload->id, group,
-			     LW_DEST_SERVICE | (is_pinned(spec) ? 0 : LW_DEST_UNPINNED) |
-				     (spec->sticky ? LW_DEST_STICKY : 0));
+		r = lw_state_put_dest(state, &spec->ips[i], port->port, selection->workload->id,
+				      group,
+				      LW_DEST_SERVICE | (is_pinned(spec) ? 0 : LW_DEST_UNPINNED) |
+					      (spec->sticky ? LW_DEST_STICKY : 0));
 		if (r < 0)
 			return r;
 	}
@@ -93,8 +95,9 @@ static int put_service_port(struct lw_state *state, const struct lw_k8s_object *
 		return 0;
 	for (size_t i = 0; i < selection->n; i++) {
 		const struct lw_state_pod *pod = selection->pods[i];
-		uint16_t number =
-			port->target ? port->target : lw_k8s_port_called(&pod->object->pod, port->target_name);
+		uint16_t number = port->target ?
+					  port->target :
+					  lw_k8s_port_called(&pod->object->pod, port->target_name);
 
 		if (number == 0)
 			continue;
@@ -131,8 +134,8 @@ static int put_service(struct lw_state *state, const struct lw_k8s_object *servi
 		if (port_is_again(&service->service, i))
 			continue;
 		for (enum lw_family family = LW_V4; family < LW_FAMILIES; family++) {
-			r = put_service_port(state, service, &known->owner, family, &service->service.ports[i],
-					     selection, candidates);
+			r = put_service_port(state, service, &known->owner, family,
+					     &service->service.ports[i], selection, candidates);
 			if (r < 0)
 				return r;
 		}
@@ -147,7 +150,8 @@ int lw_state_put_services(struct lw_state *state, struct lw_candidates *candidat
 
 	for (size_t i = 0; r == 0 && i < lw_model_count(state->model, LW_K8S_SERVICE); i++) {
 		if (state->services[i].owner.changed)
-			r = put_service(state, lw_model_at(state->model, LW_K8S_SERVICE, i), &selection, candidates);
+			r = put_service(state, lw_model_at(state->model, LW_K8S_SERVICE, i),
+					&selection, candidates);
 	}
 	free(selection.pods);
 	return r;

@@ -9,7 +9,8 @@
 
 bool lw_state_is_hash_key(const char *key)
 {
-	return strcmp(key, "pod-template-hash") == 0 || strcmp(key, "controller-revision-hash") == 0;
+	return strcmp(key, "pod-template-hash") == 0 ||
+	       strcmp(key, "controller-revision-hash") == 0;
 }
 
 static bool has_label(const struct lw_model_pod *pod, uint64_t label)
@@ -26,7 +27,8 @@ bool lw_state_names_revision(const struct lw_k8s_service *service, const struct 
 	for (size_t i = 0; i < service->selector.n; i++) {
 		const struct lw_k8s_pair *item = &service->selector.items[i];
 
-		if (lw_state_is_hash_key(item->key) && !has_label(pod, lw_model_label_hash(item->key, item->value)))
+		if (lw_state_is_hash_key(item->key) &&
+		    !has_label(pod, lw_model_label_hash(item->key, item->value)))
 			return false;
 	}
 	return true;
@@ -141,7 +143,8 @@ static int find_labels(struct lw_state *state, struct labels *ret)
 	size_t n = 0, room = 64;
 
 	for (const struct lw_state_workload *w = state->workloads; w; w = w->next)
-		for (const struct lw_state_pod *pod = w->owner.changed ? w->pods : NULL; pod; pod = pod->next)
+		for (const struct lw_state_pod *pod = w->owner.changed ? w->pods : NULL; pod;
+		     pod = pod->next)
 			n += pod->model->nlabels;
 	for (size_t i = 0; i < state->nchanged_pods; i++)
 		n += state->changed_pods[i]->model->nlabels;
@@ -152,7 +155,8 @@ static int find_labels(struct lw_state *state, struct labels *ret)
 	if (!ret->hashes)
 		return -ENOMEM;
 	for (const struct lw_state_workload *w = state->workloads; w; w = w->next)
-		for (const struct lw_state_pod *pod = w->owner.changed ? w->pods : NULL; pod; pod = pod->next)
+		for (const struct lw_state_pod *pod = w->owner.changed ? w->pods : NULL; pod;
+		     pod = pod->next)
 			add_labels(ret, pod);
 	for (size_t i = 0; i < state->nchanged_pods; i++)
 		add_labels(ret, state->changed_pods[i]);
@@ -165,7 +169,8 @@ static bool may_select(const struct labels *labels, const struct lw_k8s_service 
 	for (size_t i = 0; i < service->selector.n; i++) {
 		const struct lw_k8s_pair *item = &service->selector.items[i];
 
-		if (!lw_state_is_hash_key(item->key) && !is_label(labels, lw_model_label_hash(item->key, item->value)))
+		if (!lw_state_is_hash_key(item->key) &&
+		    !is_label(labels, lw_model_label_hash(item->key, item->value)))
 			return false;
 	}
 	return true;
@@ -184,7 +189,8 @@ int lw_state_add_services(struct lw_state *state)
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const struct lw_k8s_object *service = lw_model_at(state->model, LW_K8S_SERVICE, i);
 
-		state->services[i].never = service->service.external || service->service.nips == 0 ||
+		state->services[i].never = service->service.external ||
+					   service->service.nips == 0 ||
 					   is_generated(&generated, &service->meta);
 		state->services[i].passes = lw_k8s_passes_lanes(service);
 	}

@@ -76,7 +76,8 @@ int lw_state_put_untrusted(struct lw_state *state)
 	int r = 0;
 
 	for (size_t i = 0; i < builder->nuntrusted; i++) {
-		const struct lw_model_link *l = lw_pod_label_pods(&builder->untrusted[i], state->model);
+		const struct lw_model_link *l =
+			lw_pod_label_pods(&builder->untrusted[i], state->model);
 
 		for (; r == 0 && l; l = l->next)
 			r = add_pod(state, l, &rows);

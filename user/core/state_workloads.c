@@ -26,8 +26,9 @@ static size_t name_parts(struct lw_bytes key[4], const char *ns, const char *gro
 	return 4;
 }
 
-struct lw_state_workload *lw_state_find_workload(const struct lw_state *state, const char *ns, const char *group,
-						 const char *kind, const char *name)
+struct lw_state_workload *lw_state_find_workload(const struct lw_state *state, const char *ns,
+						 const char *group, const char *kind,
+						 const char *name)
 {
 	struct lw_bytes key[4];
 
@@ -35,10 +36,11 @@ struct lw_state_workload *lw_state_find_workload(const struct lw_state *state, c
 }
 
 /* Nothing of it is the object's from which it was told. */
-static struct lw_state_workload *new_workload(struct lw_state *state, const char *ns, const char *group,
-					      const char *kind, const char *name)
+static struct lw_state_workload *new_workload(struct lw_state *state, const char *ns,
+					      const char *group, const char *kind, const char *name)
 {
-	struct lw_state_workload *workload = lw_arena_new_array(state->arena, struct lw_state_workload, 1);
+	struct lw_state_workload *workload =
+		lw_arena_new_array(state->arena, struct lw_state_workload, 1);
 	const char *const parts[] = { ns, kind, name };
 	struct lw_bytes key[4];
 	size_t size = 0;
@@ -93,7 +95,8 @@ static void decide(struct lw_state *state, struct lw_state_workload *workload, s
 static int add_duplicate(struct lw_state *state, const struct lw_k8s_object *rollout,
 			 const struct lw_state_workload *workload)
 {
-	struct lw_state_duplicate *duplicate = lw_arena_new_array(state->arena, struct lw_state_duplicate, 1);
+	struct lw_state_duplicate *duplicate =
+		lw_arena_new_array(state->arena, struct lw_state_duplicate, 1);
 
 	if (!duplicate)
 		return -ENOMEM;
@@ -112,8 +115,8 @@ static int add_release(struct lw_state *state, const struct lw_k8s_object *rollo
 	const struct lw_k8s_rollout *spec = &rollout->rollout;
 	struct lw_state_workload *workload;
 
-	workload = lw_state_find_workload(state, rollout->meta.ns, spec->workload_group, spec->workload_kind,
-					  spec->workload_name);
+	workload = lw_state_find_workload(state, rollout->meta.ns, spec->workload_group,
+					  spec->workload_kind, spec->workload_name);
 	if (workload)
 		return add_duplicate(state, rollout, workload);
 	workload = new_workload(state, rollout->meta.ns, spec->workload_group, spec->workload_kind,
@@ -129,8 +132,8 @@ static int add_release(struct lw_state *state, const struct lw_k8s_object *rollo
 		workload->shared = lw_model_get(state->model, LW_K8S_TRAFFIC_ROUTING,
 						rollout->meta.ns, spec->traffic_routing);
 	if (lw_state_is_deployment(workload))
-		workload->deployment = lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns,
-						    workload->name);
+		workload->deployment =
+			lw_model_get(state->model, LW_K8S_DEPLOYMENT, workload->ns, workload->name);
 	workload->unsorted = workload->untaken = true;
 	state->nuntaken++;
 	return 0;
@@ -149,7 +152,8 @@ static int take(struct lw_state *state, struct lw_state_workload *workload)
 /* Its connections are enrolled before its release begins: one may outlive many. */
 static bool is_ahead(const struct lw_state *state, const struct lw_state_workload *workload)
 {
-	return state->builder->enrol_ahead && workload->rollout && lw_k8s_routes_traffic(workload->rollout);
+	return state->builder->enrol_ahead && workload->rollout &&
+	       lw_k8s_routes_traffic(workload->rollout);
 }
 
 static int sort_release(struct lw_state *state, struct lw_state_workload *workload)
@@ -158,12 +162,15 @@ static int sort_release(struct lw_state *state, struct lw_state_workload *worklo
 
 	/* misspelt, malformed, or left out: the next release would go by it */
 	if (workload->shared_name[0] && !workload->shared)
-		lw_state_report(state, LW_FINDING_WARNING, workload->rollout,
-				"annotation rollouts.kruise.io/trafficrouting: TrafficRouting %s is not there", workload->shared_name);
+		lw_state_report(
+			state, LW_FINDING_WARNING, workload->rollout,
+			"annotation rollouts.kruise.io/trafficrouting: TrafficRouting %s is not there",
+			workload->shared_name);
 	if (wanted >= 0) {
 		decide(state, workload, (size_t)wanted);
 		/* Most are between two releases: their pods are left alone, and need not be found. */
-		if (workload->untaken && workload->decision.route == LW_LISTING_PLAIN && !is_ahead(state, workload))
+		if (workload->untaken && workload->decision.route == LW_LISTING_PLAIN &&
+		    !is_ahead(state, workload))
 			return 0;
 	}
 	r = take(state, workload);
@@ -189,7 +196,8 @@ int lw_state_take_rest(struct lw_state *state)
 {
 	int r = 0;
 
-	for (struct lw_state_workload *w = state->workloads; r == 0 && w && state->nuntaken > 0; w = w->next)
+	for (struct lw_state_workload *w = state->workloads; r == 0 && w && state->nuntaken > 0;
+	     w = w->next)
 		r = take_untaken(state, w);
 	return r;
 }
@@ -219,9 +227,11 @@ int lw_state_sort_releases(struct lw_state *state)
 	int r = 0;
 
 	for (const struct lw_state_duplicate *d = state->duplicates; d; d = d->next) {
-		const struct lw_k8s_object *rollout = lw_model_get(state->model, LW_K8S_ROLLOUT, d->ns, d->name);
+		const struct lw_k8s_object *rollout =
+			lw_model_get(state->model, LW_K8S_ROLLOUT, d->ns, d->name);
 
-		lw_state_report(state, LW_FINDING_ERROR, rollout, "%s is already released by Rollout %s/%s: ignored",
+		lw_state_report(state, LW_FINDING_ERROR, rollout,
+				"%s is already released by Rollout %s/%s: ignored",
 				d->workload->full_name, d->workload->ns, d->workload->rollout_name);
 	}
 	for (struct lw_state_workload *w = state->workloads; r == 0 && w; w = w->next) {
@@ -241,10 +251,12 @@ int lw_state_sort_releases(struct lw_state *state)
 }
 
 /* The Deployment of this name, or the one that it was made for. NULL: out of memory. */
-static const char *main_deployment(struct lw_state *state, const char *ns, const char *name, size_t len)
+static const char *main_deployment(struct lw_state *state, const char *ns, const char *name,
+				   size_t len)
 {
 	const char *text = lw_arena_strndup(state->scratch, name, len);
-	const struct lw_k8s_object *deployment = text ? lw_model_get(state->model, LW_K8S_DEPLOYMENT, ns, text) : NULL;
+	const struct lw_k8s_object *deployment =
+		text ? lw_model_get(state->model, LW_K8S_DEPLOYMENT, ns, text) : NULL;
 
 	return deployment && lw_model_extra_of(deployment) ? lw_model_extra_of(deployment) : text;
 }
@@ -263,8 +275,9 @@ static int take_for(struct lw_state *state, const struct lw_state_pod *pod)
 		return lw_state_take_rest(state);
 	deployment = lw_state_deployment_of(state, pod->object, &len);
 	if (!deployment)
-		return take_untaken(state, lw_state_find_workload(state, meta->ns, meta->owner.group, meta->owner.kind,
-							 meta->owner.name));
+		return take_untaken(state,
+				    lw_state_find_workload(state, meta->ns, meta->owner.group,
+							   meta->owner.kind, meta->owner.name));
 	/* its own, or that of the Deployment whose extra one, `<name>-<random>`, it is of */
 	for (size_t i = len; r == 0 && i > 0; i--) {
 		const char *name;
@@ -274,7 +287,8 @@ static int take_for(struct lw_state *state, const struct lw_state_pod *pod)
 		name = main_deployment(state, meta->ns, deployment, i);
 		if (!name)
 			return -ENOMEM;
-		r = take_untaken(state, lw_state_find_workload(state, meta->ns, "apps", "Deployment", name));
+		r = take_untaken(
+			state, lw_state_find_workload(state, meta->ns, "apps", "Deployment", name));
 	}
 	return r;
 }
@@ -349,4 +363,3 @@ int lw_state_entry_workload(struct lw_state *state, struct lw_state_pod *pod,
 	*ret = workload;
 	return 0;
 }
-

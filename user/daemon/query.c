@@ -415,7 +415,10 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	decisions = lw_json_new_object(data, "decisions");
 	lw_json_add_int(decisions, "ok", (int64_t)stats.ok);
 	/* counters of several CPUs are not read at one moment */
-	lw_json_add_int(decisions, "carried", (int64_t)(stats.carried > stats.unreachable ? stats.carried - stats.unreachable : 0));
+	lw_json_add_int(decisions, "carried",
+			(int64_t)(stats.carried > stats.unreachable ?
+					  stats.carried - stats.unreachable :
+					  0));
 	lw_json_add_int(decisions, "other", (int64_t)(stats.other + stats.unreachable));
 	add_kept_out(q, data);
 	add_bypass(q, data);

@@ -78,8 +78,8 @@ static int find_trace(void *arg, const struct lw_trace_key *key, struct lw_trace
 	return lw_learned_trace(arg, key, ret);
 }
 
-static void add_explanation(const struct lw_explain_request *ask, const struct lw_explain_result *result,
-			    struct json_object *data)
+static void add_explanation(const struct lw_explain_request *ask,
+			    const struct lw_explain_result *result, struct json_object *data)
 {
 	struct json_object *array, *client;
 
@@ -98,7 +98,8 @@ static void add_explanation(const struct lw_explain_request *ask, const struct l
 	lw_json_add_str(data, "evidence", result->known ? lw_word_evidence(result->evidence) : "");
 	lw_json_add_str(data, "header", result->header);
 	lw_json_add_str(data, "reason", result->known ? lw_word_reason(result->reason) : "");
-	lw_json_add_str(data, "reason_help", result->known ? lw_word_reason_help(result->reason) : "");
+	lw_json_add_str(data, "reason_help",
+			result->known ? lw_word_reason_help(result->reason) : "");
 	lw_json_add_str(data, "rule", result->rule_source);
 	array = lw_json_new_array(data, "endpoints");
 	for (size_t i = 0; i < result->nendpoints; i++) {

@@ -358,8 +358,10 @@ void lw_show_status(struct json_object *data)
 	lw_show_steering(data);
 	show_source(source);
 	show_counts(lw_json_get(data, "counts"));
-	say("decisions  %" PRId64 " ok, %" PRId64 " carried by the agent, %" PRId64 " with another outcome%s\n",
-	    lw_json_int(decisions, "ok"), lw_json_int(decisions, "carried"), lw_json_int(decisions, "other"),
+	say("decisions  %" PRId64 " ok, %" PRId64 " carried by the agent, %" PRId64
+	    " with another outcome%s\n",
+	    lw_json_int(decisions, "ok"), lw_json_int(decisions, "carried"),
+	    lw_json_int(decisions, "other"),
 	    lw_json_int(decisions, "other") ? " (laneway stats)" : "");
 	show_kept_out(lw_json_get(data, "kept_out"));
 	show_bypass(lw_json_get(data, "bypass"));
@@ -572,7 +574,11 @@ void lw_show_flows(struct json_object *data)
 		lw_grid_cell(grid, "%" PRId64, lw_json_int(f, "requests"));
 		lw_grid_cell(grid, "%s", format_age(lw_json_int(f, "age_ms"), age, sizeof(age)));
 		/* of those that are left alone some reasons do not say so by their name: "scratch", "kept-splice" */
-		lw_grid_cell(grid, "%s%s", lw_json_bool(f, "opaque") && strncmp(lw_json_str(f, "reason"), "opaque", 6) != 0 ? "opaque: " : "",
+		lw_grid_cell(grid, "%s%s",
+			     lw_json_bool(f, "opaque") &&
+					     strncmp(lw_json_str(f, "reason"), "opaque", 6) != 0 ?
+				     "opaque: " :
+				     "",
 			     lw_json_str(f, "reason"));
 	}
 	print_grid(grid);

@@ -17,7 +17,8 @@
 #include "kern/record.h"
 
 #define TO_POD "lw_to_pod"
-static const char *const hooks[] = { "connect4", "connect6", "getpeername4", "getpeername6", "sockops", "setsockopt" };
+static const char *const hooks[] = { "connect4",     "connect6", "getpeername4",
+				     "getpeername6", "sockops",	 "setsockopt" };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* How many of them there are: the last one in one mode alone. */
@@ -78,10 +79,11 @@ int lw_adopt_open(struct lw_kern *kern)
 	if (!kern->options.beside)
 		kern->to_pod = open_in(kern, "", LW_TO_POD_PIN);
 	/* what the agent runs itself, or attaches to devices that come and go; all others are attached already */
-	bpf_object__for_each_program(prog, kern->skel->obj)
-		bpf_program__set_autoload(prog, bpf_program__type(prog) == BPF_PROG_TYPE_SYSCALL ||
-							(kern->to_pod < 0 && !strcmp(bpf_program__name(prog), TO_POD)));
-	bpf_object__for_each_map(map, kern->skel->obj) {
+	bpf_object__for_each_program(prog, kern->skel->obj) bpf_program__set_autoload(
+		prog, bpf_program__type(prog) == BPF_PROG_TYPE_SYSCALL ||
+			      (kern->to_pod < 0 && !strcmp(bpf_program__name(prog), TO_POD)));
+	bpf_object__for_each_map(map, kern->skel->obj)
+	{
 		_cleanup_close_ int fd = -1;
 
 		if (!is_pinned(map))
@@ -106,7 +108,8 @@ static int ignore_event(void *arg, void *data, size_t size)
 /* Of sockets that are gone: what we begin with is read from the maps. */
 static int drop_events(struct lw_kern *kern)
 {
-	struct ring_buffer *ring = ring_buffer__new(bpf_map__fd(kern->skel->maps.lw_events), ignore_event, NULL, NULL);
+	struct ring_buffer *ring =
+		ring_buffer__new(bpf_map__fd(kern->skel->maps.lw_events), ignore_event, NULL, NULL);
 
 	if (!ring)
 		return -errno;
@@ -137,10 +140,15 @@ static void empty_map(const struct bpf_map *map)
  */
 static int forget_inbound(struct lw_kern *kern)
 {
-	const struct bpf_map *maps[] = { kern->skel->maps.lw_inbound, kern->skel->maps.lw_in_heads, kern->skel->maps.lw_traces,
-					 kern->skel->maps.lw_older,   kern->skel->maps.lw_threads,  kern->skel->maps.lw_procs,
-					 kern->skel->maps.lw_at_pods, kern->skel->maps.lw_older_work, kern->skel->maps.lw_older_pods };
-	const struct bpf_map *counters[] = { kern->skel->maps.lw_uncounted, kern->skel->maps.lw_at_lanes,
+	const struct bpf_map *maps[] = {
+		kern->skel->maps.lw_inbound,   kern->skel->maps.lw_in_heads,
+		kern->skel->maps.lw_traces,    kern->skel->maps.lw_older,
+		kern->skel->maps.lw_threads,   kern->skel->maps.lw_procs,
+		kern->skel->maps.lw_at_pods,   kern->skel->maps.lw_older_work,
+		kern->skel->maps.lw_older_pods
+	};
+	const struct bpf_map *counters[] = { kern->skel->maps.lw_uncounted,
+					     kern->skel->maps.lw_at_lanes,
 					     kern->skel->maps.lw_at_unseen };
 	uint64_t none = 0;
 	int r;
@@ -251,7 +259,8 @@ int lw_adopt_link(struct lw_kern *kern, const char *name, int prog)
 	struct lw_record record;
 	uint32_t id;
 
-	if (lw_record_read(kern->old_dir, &record, &id) || record.cgroup != lw_record_cgroup(kern->cgroup))
+	if (lw_record_read(kern->old_dir, &record, &id) ||
+	    record.cgroup != lw_record_cgroup(kern->cgroup))
 		return -EXDEV;
 	if (asprintf(&old, "%s/%s", kern->old_dir, name) < 0) {
 		old = NULL;
@@ -266,7 +275,8 @@ int lw_adopt_link(struct lw_kern *kern, const char *name, int prog)
 		return -errno;
 	/* from here on it must be ours, under either name */
 	if (rename(old, new))
-		lw_warn("rename '%s': %s, it ends with the earlier agent's pins", old, strerror(errno));
+		lw_warn("rename '%s': %s, it ends with the earlier agent's pins", old,
+			strerror(errno));
 	return 0;
 }
 

@@ -26,7 +26,8 @@ static bool read_share(struct lw_share *ret)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	return sscanf(text, "%" SCNu64 " %" SCNu64, &ret->worked_ns, &ret->waited_ns) == 2 && ret->worked_ns;
+	return sscanf(text, "%" SCNu64 " %" SCNu64, &ret->worked_ns, &ret->waited_ns) == 2 &&
+	       ret->worked_ns;
 }
 
 static uint64_t ms(uint64_t ns)
@@ -41,10 +42,14 @@ static void was_away(const struct lw_kern *kern, uint64_t now, const struct lw_s
 
 	if (share->known && was->known)
 		(void)snprintf(whose, sizeof(whose),
-			       " (it worked %" PRIu64 " ms of it, waited %" PRIu64 " ms for a processor, and slept or was stopped for the rest)",
-			       ms(share->worked_ns - was->worked_ns), ms(share->waited_ns - was->waited_ns));
-	lw_warn("the agent gave no sign of life for %" PRIu64 " ms%s: requests without an upstream socket %s (agent-stale)", ms(now - kern->beat_ns),
-		whose, kern->fail_closed ? "were refused" : "followed their own peers");
+			       " (it worked %" PRIu64 " ms of it, waited %" PRIu64
+			       " ms for a processor, and slept or was stopped for the rest)",
+			       ms(share->worked_ns - was->worked_ns),
+			       ms(share->waited_ns - was->waited_ns));
+	lw_warn("the agent gave no sign of life for %" PRIu64
+		" ms%s: requests without an upstream socket %s (agent-stale)",
+		ms(now - kern->beat_ns), whose,
+		kern->fail_closed ? "were refused" : "followed their own peers");
 }
 
 void lw_kern_heartbeat(struct lw_kern *kern)

@@ -87,11 +87,16 @@ static void add(struct lw_devices *d, int ifindex, const char *name)
 	if (dev->link < 0) {
 		dev->link = -1;
 		/* there is one filter, and another agent's build has it from now on */
-		r = __atomic_load_n(&d->kern->superseded, __ATOMIC_ACQUIRE) && !d->kern->shared ? -EBUSY : lw_filter_attach(prog, ifindex);
+		r = __atomic_load_n(&d->kern->superseded, __ATOMIC_ACQUIRE) && !d->kern->shared ?
+			    -EBUSY :
+			    lw_filter_attach(prog, ifindex);
 	}
 	if (r) {
-		lw_log(r == -ENODEV || r == -EBUSY ? LW_LOG_DEBUG : LW_LOG_WARN, /* it has gone meanwhile, or is another agent's */
-		       "attach to device '%s': %s, closes of its pods' peers are not kept back, and requests that arrive there not read", name, strerror(-r));
+		lw_log(r == -ENODEV || r == -EBUSY ?
+			       LW_LOG_DEBUG :
+			       LW_LOG_WARN, /* it has gone meanwhile, or is another agent's */
+		       "attach to device '%s': %s, closes of its pods' peers are not kept back, and requests that arrive there not read",
+		       name, strerror(-r));
 		(void)lw_bytemap_remove(&d->devices, &key, 1);
 		free(dev);
 		return;
@@ -152,14 +157,16 @@ static void on_netlink(struct lw_devices *d)
 		lw_bytemap_filter(&d->devices, is_there, NULL);
 		add_all(d, false);
 	}
-	for (struct nlmsghdr *h = (struct nlmsghdr *)buf; n > 0 && NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
+	for (struct nlmsghdr *h = (struct nlmsghdr *)buf; n > 0 && NLMSG_OK(h, (size_t)n);
+	     h = NLMSG_NEXT(h, n)) {
 		struct ifinfomsg *info = NLMSG_DATA(h);
 		char name[IF_NAMESIZE];
 
 		/* that a device leaves its bridge is told likewise, as news of the bridge's family */
 		if (h->nlmsg_type == RTM_DELLINK && info->ifi_family != AF_BRIDGE)
 			forget(d, info->ifi_index);
-		else if (h->nlmsg_type == RTM_NEWLINK && if_indextoname((unsigned int)info->ifi_index, name))
+		else if (h->nlmsg_type == RTM_NEWLINK &&
+			 if_indextoname((unsigned int)info->ifi_index, name))
 			add(d, info->ifi_index, name);
 	}
 	tell_count(d);
@@ -228,7 +235,8 @@ static void look(struct lw_devices *d, uint64_t asked, bool main)
 static void *run(void *arg)
 {
 	struct lw_devices *d = arg;
-	struct pollfd p[] = { { .fd = d->netlink, .events = POLLIN }, { .fd = d->wake, .events = POLLIN } };
+	struct pollfd p[] = { { .fd = d->netlink, .events = POLLIN },
+			      { .fd = d->wake, .events = POLLIN } };
 
 	for (;;) {
 		uint64_t asked, done, n;
@@ -304,7 +312,8 @@ int lw_devices_start(struct lw_kern *kern, const char *const *patterns, struct l
 	if (d->patterns[0]) {
 		add_all(d, true);
 		tell_count(d);
-		r = lw_kern_note_attached(kern, "lw_to_pod (tc egress on the devices that --device names)");
+		r = lw_kern_note_attached(
+			kern, "lw_to_pod (tc egress on the devices that --device names)");
 	}
 	look(d, 0, true);
 	if (!r)
@@ -374,7 +383,8 @@ void lw_devices_each_other(struct lw_devices *d, lw_other_cb cb, void *arg)
 	(void)pthread_mutex_lock(&d->lock);
 	asked = ++d->looks_asked;
 	wake(d);
-	while (d->looks_done < asked && pthread_cond_timedwait(&d->looked, &d->lock, &until) != ETIMEDOUT)
+	while (d->looks_done < asked &&
+	       pthread_cond_timedwait(&d->looked, &d->lock, &until) != ETIMEDOUT)
 		;
 	for (size_t i = 0; i < d->nothers; i++)
 		cb(d->others[i].where, d->others[i].program, d->others[i].before, arg);

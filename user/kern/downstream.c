@@ -39,7 +39,8 @@ static int destroy(struct lw_aside *aside)
 	if (send(reset->fd, &reset->req, sizeof(reset->req), 0) < 0)
 		return -errno;
 	/* the kernel answers within send(2) */
-	if (poll(&p, 1, 0) != 1 || recv(reset->fd, &ack, sizeof(ack), 0) < (ssize_t)sizeof(ack.h) + (ssize_t)sizeof(int) ||
+	if (poll(&p, 1, 0) != 1 ||
+	    recv(reset->fd, &ack, sizeof(ack), 0) < (ssize_t)sizeof(ack.h) + (ssize_t)sizeof(int) ||
 	    ack.h.nlmsg_type != NLMSG_ERROR)
 		return -EIO;
 	return ack.e.error;
@@ -62,8 +63,12 @@ int lw_downstream_reset(struct lw_netns *ns, uint64_t cookie, const struct lw_fl
 
 	if (!reset)
 		return -ENOMEM;
-	reset->aside = (struct lw_aside){ .owner = flow->netns, .patience_ms = LW_LOCK_PATIENCE_MS, .call = destroy, .drop = drop };
-	reset->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(reset->req), .nlmsg_type = SOCK_DESTROY,
+	reset->aside = (struct lw_aside){ .owner = flow->netns,
+					  .patience_ms = LW_LOCK_PATIENCE_MS,
+					  .call = destroy,
+					  .drop = drop };
+	reset->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(reset->req),
+					  .nlmsg_type = SOCK_DESTROY,
 					  .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK };
 	req = &reset->req.r;
 	req->sdiag_protocol = IPPROTO_TCP;
@@ -75,7 +80,8 @@ int lw_downstream_reset(struct lw_netns *ns, uint64_t cookie, const struct lw_fl
 	req->id.idiag_dport = htons(flow->peer_port);
 	req->id.idiag_cookie[0] = (__u32)cookie;
 	req->id.idiag_cookie[1] = (__u32)(cookie >> 32);
-	reset->fd = lw_netns_socket(ns, flow->netns, (pid_t)flow->pid, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	reset->fd = lw_netns_socket(ns, flow->netns, (pid_t)flow->pid, AF_NETLINK, SOCK_RAW,
+				    NETLINK_SOCK_DIAG);
 	/* it takes the socket's lock (tcp_abort()) */
 	r = reset->fd < 0 ? reset->fd : lw_aside_do(&reset->aside);
 	if (r == -EINPROGRESS)

@@ -109,7 +109,10 @@ static int shut_down(const struct process *p, int fd)
 		(void)lw_close(fd);
 		return -ENOMEM;
 	}
-	s->aside = (struct lw_aside){ .owner = p->netns, .patience_ms = LW_LOCK_PATIENCE_MS, .call = shut, .drop = shut_drop };
+	s->aside = (struct lw_aside){ .owner = p->netns,
+				      .patience_ms = LW_LOCK_PATIENCE_MS,
+				      .call = shut,
+				      .drop = shut_drop };
 	s->fd = fd;
 	r = lw_aside_do(&s->aside);
 	if (r == -EINPROGRESS)

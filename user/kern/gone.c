@@ -26,7 +26,8 @@ static void forget_oldest(struct lw_upstreams *ups)
 
 void lw_gone_add(struct lw_upstreams *ups, uint64_t cookie)
 {
-	struct lw_up_mark_args args = { .up = cookie, .flags = LW_UP_GONE | LW_UP_DEAD | LW_UP_ORPHAN };
+	struct lw_up_mark_args args = { .up = cookie,
+					.flags = LW_UP_GONE | LW_UP_DEAD | LW_UP_ORPHAN };
 	struct lw_gone *gone;
 
 	if (lw_kern_call(ups->kern->skel->progs.lw_up_mark, &args, sizeof(args))) {

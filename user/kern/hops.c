@@ -65,7 +65,8 @@ void lw_hops_set(struct lw_hops *hops, const struct lw_hops_filter *filter)
 	__atomic_store_n(&config->hop_lanes, filter->lanes, __ATOMIC_RELEASE);
 }
 
-int lw_hops_read(struct lw_hops *hops, unsigned int max, void (*cb)(const struct lw_hop *hop, void *arg), void *arg)
+int lw_hops_read(struct lw_hops *hops, unsigned int max,
+		 void (*cb)(const struct lw_hop *hop, void *arg), void *arg)
 {
 	int r;
 
@@ -87,7 +88,8 @@ uint64_t lw_hops_lost(const struct lw_hops *hops)
 	uint64_t sum = 0;
 
 	values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
-	if (!values || bpf_map_lookup_elem(bpf_map__fd(hops->kern->skel->maps.lw_hops_lost), &zero, values))
+	if (!values ||
+	    bpf_map_lookup_elem(bpf_map__fd(hops->kern->skel->maps.lw_hops_lost), &zero, values))
 		return 0;
 	for (int i = 0; i < cpus; i++)
 		sum += values[i];

@@ -24,6 +24,7 @@ void lw_hops_set(struct lw_hops *hops, const struct lw_hops_filter *filter);
  * Takes what waits, `max` at most: more is left for the next call. It may hold what was told before the last
  * lw_hops_set(). How many, or -errno.
  */
-int lw_hops_read(struct lw_hops *hops, unsigned int max, void (*cb)(const struct lw_hop *hop, void *arg), void *arg);
+int lw_hops_read(struct lw_hops *hops, unsigned int max,
+		 void (*cb)(const struct lw_hop *hop, void *arg), void *arg);
 /* How many did not fit in the ring since the programs were loaded. */
 uint64_t lw_hops_lost(const struct lw_hops *hops);

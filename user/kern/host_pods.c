@@ -109,7 +109,8 @@ static void look_in(struct walk *walk, int fd, int level)
 		pod = is_pods ? find_pod(walk->pods, uid) : NULL;
 		if (is_pods && !pod)
 			continue;
-		sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		sub = openat(dirfd(dir), e->d_name,
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (sub < 0)
 			continue; /* gone meanwhile */
 		if (pod) {

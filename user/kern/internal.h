@@ -117,9 +117,11 @@ int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj);
  * NULL) is alive through it. 0, what cb has returned, or -errno.
  */
 typedef int (*lw_row_cb)(const void *key, const void *value, void *arg);
-int lw_rows_each(struct lw_kern *kern, int fd, size_t key_size, size_t size, lw_row_cb cb, void *arg);
+int lw_rows_each(struct lw_kern *kern, int fd, size_t key_size, size_t size, lw_row_cb cb,
+		 void *arg);
 /* Adds to what lw_kern_attached() says. */
-int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Runs one of the programs of agent_calls.h. Its return value, or -errno. */
 int lw_kern_call(const struct bpf_program *prog, void *args, size_t size);

@@ -16,7 +16,8 @@
  * kubelet, as it is called by itself, in MicroK8s and in k3s: whom it asks whether it is well, or tells that it is to end, is to
  * answer itself. A base pod that did it for a canary would make that ready, or end in its place.
  */
-static const char *const ask_one_pod[] = { "kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", NULL };
+static const char *const ask_one_pod[] = { "kubelet",	 "kubelite",  "k3s",
+					   "k3s-server", "k3s-agent", NULL };
 
 /* What is known to ask FIONREAD: it need not hang a first time. */
 static const char *const ask_fionread[] = { "nginx", "openresty", NULL };
@@ -30,8 +31,10 @@ static int keep_names(struct lw_kern *kern, const char *const *names)
 
 		/* the kernel cuts names there, too */
 		(void)strncpy(key.comm, *names, sizeof(key.comm) - 1);
-		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_kept_names), &key, &why, BPF_ANY)) {
-			lw_error("keep '%s' out: %s; at most %d names can be", *names, strerror(errno), LW_MAX_KEPT_NAMES);
+		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_kept_names), &key, &why,
+					BPF_ANY)) {
+			lw_error("keep '%s' out: %s; at most %d names can be", *names,
+				 strerror(errno), LW_MAX_KEPT_NAMES);
 			return -errno;
 		}
 		lw_kern_set_flag(kern, LW_CONF_KEEPS_OUT, true);
@@ -50,11 +53,13 @@ int lw_kept_out_start(struct lw_kern *kern)
 		r = keep_names(kern, ask_fionread);
 	if (r || options->no_notice)
 		return r;
-	kern->noticed = lw_notice_start(kern, kern->found.keeps, options->watch_syscalls, &kern->notice);
+	kern->noticed =
+		lw_notice_start(kern, kern->found.keeps, options->watch_syscalls, &kern->notice);
 	if (kern->noticed)
 		lw_kern_set_flag(kern, LW_CONF_KEEPS_OUT, true);
 	if ((kern->found.keeps & LW_KEEP_FIONREAD) && !(kern->noticed & LW_KEEP_FIONREAD)) {
-		lw_error("attach to tcp_ioctl, to keep clients out that ask FIONREAD: %s", strerror(EOPNOTSUPP));
+		lw_error("attach to tcp_ioctl, to keep clients out that ask FIONREAD: %s",
+			 strerror(EOPNOTSUPP));
 		return -EOPNOTSUPP;
 	}
 	if ((kern->found.keeps & LW_KEEP_SPLICE) && !(kern->noticed & LW_KEEP_SPLICE))
@@ -86,7 +91,8 @@ static int forget_other_pods(struct lw_kern *kern, int fd, const struct lw_addr 
 		if (n && bsearch(&next, addrs, n, sizeof(next), compare_addr))
 			continue;
 		if (ngone == room) {
-			struct lw_addr *more = realloc(gone, (room = 2 * room + 64) * sizeof(*gone));
+			struct lw_addr *more =
+				realloc(gone, (room = 2 * room + 64) * sizeof(*gone));
 
 			if (!more)
 				return -ENOMEM;
@@ -122,7 +128,9 @@ int lw_kern_keep_pods(struct lw_kern *kern, const struct lw_addr *addrs, size_t 
 	m = unknown ? 0 : kern->nkept_pods;
 	kern->nkept_pods = SIZE_MAX;
 	while (i < m || j < n) {
-		int c = i == m ? 1 : j == n ? -1 : memcmp(&kern->kept_pods[i], &addrs[j], sizeof(*addrs));
+		int c = i == m ? 1 :
+			j == n ? -1 :
+				 memcmp(&kern->kept_pods[i], &addrs[j], sizeof(*addrs));
 
 		lw_kern_heartbeat(kern);
 		if (c < 0 && bpf_map_delete_elem(fd, &kern->kept_pods[i]) && errno != ENOENT)

@@ -46,8 +46,10 @@ int lw_kern_share_maps(const struct lw_kern *kern, struct bpf_object *obj)
 	struct bpf_map *map;
 	int r;
 
-	bpf_object__for_each_map(map, obj) {
-		const struct bpf_map *with = bpf_object__find_map_by_name(kern->skel->obj, bpf_map__name(map));
+	bpf_object__for_each_map(map, obj)
+	{
+		const struct bpf_map *with =
+			bpf_object__find_map_by_name(kern->skel->obj, bpf_map__name(map));
 
 		r = with ? bpf_map__reuse_fd(map, bpf_map__fd(with)) : 0;
 		if (r)
@@ -74,21 +76,26 @@ int lw_kern_note_attached(struct lw_kern *kern, const char *format, ...)
 	return 0;
 }
 
-static int attach_map(struct lw_kern *kern, struct bpf_program *prog, struct bpf_map *map, enum bpf_attach_type type,
-		      const char *what)
+static int attach_map(struct lw_kern *kern, struct bpf_program *prog, struct bpf_map *map,
+		      enum bpf_attach_type type, const char *what)
 {
 	if (bpf_prog_attach(bpf_program__fd(prog), bpf_map__fd(map), type, 0))
 		return -errno;
-	return lw_kern_note_attached(kern, "%s (%s on map %s)", bpf_program__name(prog), what, bpf_map__name(map));
+	return lw_kern_note_attached(kern, "%s (%s on map %s)", bpf_program__name(prog), what,
+				     bpf_map__name(map));
 }
 
 static int attach(struct lw_kern *kern)
 {
 	struct lw_lanes_bpf *s = kern->skel;
 	struct bpf_program *progs[LW_KERN_LINKS] = {
-		s->progs.lw_sockops, s->progs.lw_getpeername4, s->progs.lw_getpeername6, s->progs.lw_setsockopt,
+		s->progs.lw_sockops,
+		s->progs.lw_getpeername4,
+		s->progs.lw_getpeername6,
+		s->progs.lw_setsockopt,
 		/* last: from here on sockets are noted */
-		s->progs.lw_connect4, s->progs.lw_connect6,
+		s->progs.lw_connect4,
+		s->progs.lw_connect6,
 	};
 	int r, fd = kern->cgroup_fd = open(kern->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -96,21 +103,26 @@ static int attach(struct lw_kern *kern)
 		return -errno;
 	r = attach_map(kern, s->progs.lw_msg, s->maps.lw_down_socks, BPF_SK_MSG_VERDICT, "sk_msg");
 	if (!r && kern->found.mode == LW_KERN_MODE_VERDICT)
-		r = attach_map(kern, s->progs.lw_native, s->maps.lw_down_socks, BPF_SK_SKB_VERDICT, "sk_skb");
+		r = attach_map(kern, s->progs.lw_native, s->maps.lw_down_socks, BPF_SK_SKB_VERDICT,
+			       "sk_skb");
 	if (!r)
-		r = attach_map(kern, s->progs.lw_reply, s->maps.lw_up_socks, BPF_SK_SKB_VERDICT, "sk_skb");
+		r = attach_map(kern, s->progs.lw_reply, s->maps.lw_up_socks, BPF_SK_SKB_VERDICT,
+			       "sk_skb");
 	/* what holds for downstream sockets holds for the pods' ends: both send natively and receive past TCP */
 	if (!r)
-		r = attach_map(kern, s->progs.lw_far_msg, s->maps.lw_far_socks, BPF_SK_MSG_VERDICT, "sk_msg");
+		r = attach_map(kern, s->progs.lw_far_msg, s->maps.lw_far_socks, BPF_SK_MSG_VERDICT,
+			       "sk_msg");
 	if (!r && kern->found.mode == LW_KERN_MODE_VERDICT)
-		r = attach_map(kern, s->progs.lw_native, s->maps.lw_far_socks, BPF_SK_SKB_VERDICT, "sk_skb");
+		r = attach_map(kern, s->progs.lw_native, s->maps.lw_far_socks, BPF_SK_SKB_VERDICT,
+			       "sk_skb");
 	for (size_t i = 0; !r && i < LW_KERN_LINKS; i++) {
 		_cleanup_free_ char *path = NULL;
 
 		if (!bpf_program__autoload(progs[i]))
 			continue;
 		/* outlives a killed agent: connections that come and go meanwhile are the next one's to know */
-		if (asprintf(&path, "%s/" LW_LINK_PIN "%s", kern->pin_dir, bpf_program__name(progs[i]) + 3) < 0) {
+		if (asprintf(&path, "%s/" LW_LINK_PIN "%s", kern->pin_dir,
+			     bpf_program__name(progs[i]) + 3) < 0) {
 			path = NULL;
 			return -ENOMEM;
 		}
@@ -152,12 +164,14 @@ static uint32_t down_buffer(const char *sysctl, uint32_t size, const char *else_
 	f = fopen(path, "re");
 	if (!f || fscanf(f, "%lu", &max) != 1) {
 		/* Linux 6.1 shows it to the machine's first network namespace alone */
-		lw_warn("net.core.%s cannot be read in the agent's network namespace: %s", sysctl, else_what);
+		lw_warn("net.core.%s cannot be read in the agent's network namespace: %s", sysctl,
+			else_what);
 		return 0;
 	}
 	if (max >= size)
 		return size;
-	lw_warn("net.core.%s is %lu, less than %u: %s; set it before the agent starts", sysctl, max, size, else_what);
+	lw_warn("net.core.%s is %lu, less than %u: %s; set it before the agent starts", sysctl, max,
+		size, else_what);
 	return 0;
 }
 
@@ -222,7 +236,8 @@ static bool is_restricted(const struct lw_selftest *found)
 static bool is_better(const struct lw_selftest *that, const struct lw_selftest *than)
 {
 	if (that->mode != than->mode)
-		return that->mode != LW_KERN_MODE_NONE && (than->keeps & LW_KEEP_FIONREAD) && !(that->keeps & LW_KEEP_FIONREAD);
+		return that->mode != LW_KERN_MODE_NONE && (than->keeps & LW_KEEP_FIONREAD) &&
+		       !(that->keeps & LW_KEEP_FIONREAD);
 	return !(that->keeps & ~than->keeps) && that->past >= than->past;
 }
 
@@ -237,8 +252,8 @@ static int choose_mode(struct lw_kern *kern)
 	uint32_t id;
 	int r;
 
-	if (!lw_record_read(kern->pin_dir, &record, &id) && record.build == lw_record_build() && record.program &&
-	    record.program == lw_record_program()) {
+	if (!lw_record_read(kern->pin_dir, &record, &id) && record.build == lw_record_build() &&
+	    record.program && record.program == lw_record_program()) {
 		before = (struct lw_selftest){
 			.tests = lw_record_get_tests(&record),
 			.mode = (enum lw_kern_mode)record.mode,
@@ -273,13 +288,16 @@ static int load(struct lw_kern *kern)
 	kern->skel = lw_lanes_bpf__open();
 	if (!kern->skel)
 		return -errno;
-	(void)bpf_map__set_max_entries(kern->skel->maps.lw_scratch, LW_SCRATCH_SPARE + (uint32_t)cpus * LW_SCRATCH_CPU);
-	bpf_program__set_autoload(kern->skel->progs.lw_setsockopt, kern->found.mode == LW_KERN_MODE_VERDICT);
+	(void)bpf_map__set_max_entries(kern->skel->maps.lw_scratch,
+				       LW_SCRATCH_SPARE + (uint32_t)cpus * LW_SCRATCH_CPU);
+	bpf_program__set_autoload(kern->skel->progs.lw_setsockopt,
+				  kern->found.mode == LW_KERN_MODE_VERDICT);
 	r = kern->adopts ? lw_adopt_open(kern) : 0;
 	if (!r)
 		r = lw_lanes_bpf__load(kern->skel);
 	if (r) {
-		lw_error("load the programs: %s (--log-level debug shows the kernel's reasons)", strerror(-r));
+		lw_error("load the programs: %s (--log-level debug shows the kernel's reasons)",
+			 strerror(-r));
 		return r;
 	}
 	kern->config = mmap(NULL, sizeof(*kern->config), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -289,7 +307,8 @@ static int load(struct lw_kern *kern)
 		return -errno;
 	}
 	if (kern->to_pod < 0)
-		kern->to_pod = fcntl(bpf_program__fd(kern->skel->progs.lw_to_pod), F_DUPFD_CLOEXEC, 3);
+		kern->to_pod =
+			fcntl(bpf_program__fd(kern->skel->progs.lw_to_pod), F_DUPFD_CLOEXEC, 3);
 	if (kern->to_pod < 0)
 		return -errno;
 	r = lw_wait_open(kern);
@@ -329,7 +348,8 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 	kern->no_inbound = options->no_inbound;
 	kern->cgroup = lw_cgroup2_find(options->cgroup);
 	if (!kern->cgroup) {
-		lw_error("find the cgroup2 root: none is mounted; mount one (mount -t cgroup2 none DIR) and name it with --cgroup");
+		lw_error(
+			"find the cgroup2 root: none is mounted; mount one (mount -t cgroup2 none DIR) and name it with --cgroup");
 		return -ENOENT;
 	}
 	r = lw_needs_check(kern->cgroup);
@@ -349,7 +369,9 @@ int lw_kern_prepare(const struct lw_kern_options *options, struct lw_kern **ret)
 	}
 	r = lw_pins_mount(bpffs, &mounted);
 	if (r == -ENOTEMPTY)
-		lw_error("'%s' is no bpffs, and no empty folder to mount one on: name one with --bpffs", bpffs);
+		lw_error(
+			"'%s' is no bpffs, and no empty folder to mount one on: name one with --bpffs",
+			bpffs);
 	else if (r)
 		lw_error("use '%s' as bpffs: %s", bpffs, strerror(-r));
 	if (r)
@@ -381,21 +403,26 @@ static void configure(struct lw_kern *kern)
 	uint32_t goes_on = kern->adopts ? kern->config->flags & LW_CONF_KEEPS_PODS : 0;
 
 	kern->config->abi = LW_ABI_VERSION;
-	kern->config->flags = goes_on | (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) | (o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
-			      (lw_kern_past(kern) >= LW_PAST_RESPONSES ? LW_CONF_BYPASS : 0) |
-			      (lw_kern_past(kern) == LW_PAST_RESPONSES ? LW_CONF_WIRE_REQUESTS : 0) |
-			      (o->pod_evidence ? LW_CONF_POD_EVIDENCE : 0) |
-			      (kern->found.mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
+	kern->config->flags =
+		goes_on | (o->fail_closed ? LW_CONF_FAIL_CLOSED : 0) |
+		(o->prefer_local ? LW_CONF_PREFER_LOCAL : 0) |
+		(lw_kern_past(kern) >= LW_PAST_RESPONSES ? LW_CONF_BYPASS : 0) |
+		(lw_kern_past(kern) == LW_PAST_RESPONSES ? LW_CONF_WIRE_REQUESTS : 0) |
+		(o->pod_evidence ? LW_CONF_POD_EVIDENCE : 0) |
+		(kern->found.mode == LW_KERN_MODE_VERDICT ? LW_CONF_NATIVE_VERDICT : 0);
 	kern->config->heartbeat_max_ns = LW_HEARTBEAT_MAX_NS;
 	kern->config->other_pid = (__u32)kern->other;
-	kern->config->down_rcvbuf = down_buffer("rmem_max", DOWN_RCVBUF, "large steered responses are slow");
-	kern->config->down_sndbuf = down_buffer("wmem_max", DOWN_SNDBUF,
-						"a client that sends a large body and waits in a blocking recv() may get EAGAIN");
+	kern->config->down_rcvbuf =
+		down_buffer("rmem_max", DOWN_RCVBUF, "large steered responses are slow");
+	kern->config->down_sndbuf = down_buffer(
+		"wmem_max", DOWN_SNDBUF,
+		"a client that sends a large body and waits in a blocking recv() may get EAGAIN");
 }
 
 static int begin_anew(struct lw_kern *kern)
 {
-	_cleanup_free_ char *bpffs = strndup(kern->pin_dir, strlen(kern->pin_dir) - strlen("/" LW_PIN_DIR));
+	_cleanup_free_ char *bpffs =
+		strndup(kern->pin_dir, strlen(kern->pin_dir) - strlen("/" LW_PIN_DIR));
 	int r = bpffs ? lw_pins_put_aside(kern, bpffs) : -ENOMEM;
 
 	if (r)
@@ -418,8 +445,9 @@ static int begin_anew(struct lw_kern *kern)
 	r = attach(kern);
 	if (r == -EPERM) {
 		/* attached without BPF_F_ALLOW_MULTI there or above: the kernel tolerates no second one */
-		lw_error("attach to '%s': another program is attached there or above and stands alone; 'bpftool cgroup tree' shows which",
-			 kern->cgroup);
+		lw_error(
+			"attach to '%s': another program is attached there or above and stands alone; 'bpftool cgroup tree' shows which",
+			kern->cgroup);
 		return r;
 	}
 	if (r) {
@@ -435,7 +463,8 @@ static int begin_adopted(struct lw_kern *kern)
 	int r = lw_adopt_begin(kern);
 
 	if (r) {
-		lw_error("go on with what an earlier agent has pinned in '%s': %s", kern->pin_dir, strerror(-r));
+		lw_error("go on with what an earlier agent has pinned in '%s': %s", kern->pin_dir,
+			 strerror(-r));
 		return r;
 	}
 	kern->begun = true;
@@ -489,7 +518,9 @@ static int add_reasons(const struct lw_kern *kern)
 	for (uint32_t reason = 0; reason < LW_REASON__MAX; reason++) {
 		struct lw_stat_key key = { .reason = reason };
 
-		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_stats), &key, none, BPF_NOEXIST) && errno != EEXIST)
+		if (bpf_map_update_elem(bpf_map__fd(kern->skel->maps.lw_stats), &key, none,
+					BPF_NOEXIST) &&
+		    errno != EEXIST)
 			return -errno;
 	}
 	return 0;
@@ -600,7 +631,8 @@ void lw_kern_close(struct lw_kern **kern_)
 		return;
 	ours = kern->begun && !kern->superseded && !kern->left;
 	if (ours && (r = lw_kern_unpin(kern->pin_dir, LW_LINK_PIN)) < 0)
-		lw_warn("detach what is pinned in '%s': %s, left behind", kern->pin_dir, strerror(-r));
+		lw_warn("detach what is pinned in '%s': %s, left behind", kern->pin_dir,
+			strerror(-r));
 	for (size_t i = LW_KERN_LINKS; i-- > 0;)
 		if (kern->links[i])
 			(void)bpf_link__destroy(kern->links[i]);

@@ -124,7 +124,9 @@ size_t lw_kern_kept_pods(const struct lw_kern *kern);
 bool lw_kern_keeps_pod(const struct lw_kern *kern, const struct lw_addr *addr);
 /* Every process that is kept out. 0 or -errno. */
 int lw_kern_each_kept(struct lw_kern *kern,
-		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg);
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept,
+				 void *arg),
+		      void *arg);
 /* The self-tests alone, no other kernel side. 0, or -errno with one line logged. */
 int lw_kern_selftest(struct lw_selftest *ret);
 /* What passes TCP by: what may, unless --no-bypass says that nothing does. */
@@ -140,6 +142,10 @@ uint32_t lw_kern_selftests_us(const struct lw_kern *kern);
 const char *const *lw_kern_attached(const struct lw_kern *kern);
 
 /* Each calls cb for every entry until it returns non-zero, and returns that; -errno on failure. */
-int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg);
-int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg);
-int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg);
+int lw_kern_each_flow(struct lw_kern *kern,
+		      int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg);
+int lw_kern_each_up(struct lw_kern *kern,
+		    int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg);
+int lw_kern_each_stat(struct lw_kern *kern,
+		      int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg),
+		      void *arg);

@@ -5,19 +5,22 @@
 
 #include "kern/internal.h"
 
-void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_reads, bool *ret_pods,
-		      uint64_t *ret_uncounted)
+void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_reads,
+		      bool *ret_pods, uint64_t *ret_uncounted)
 {
-	uint32_t flags = kern->config ? __atomic_load_n(&kern->config->flags, __ATOMIC_RELAXED) : 0, zero = 0;
+	uint32_t flags = kern->config ? __atomic_load_n(&kern->config->flags, __ATOMIC_RELAXED) : 0,
+		 zero = 0;
 
 	*ret_inbound = flags & LW_CONF_INBOUND;
 	*ret_reads = flags & LW_CONF_READS;
 	*ret_pods = flags & LW_CONF_POD_EVIDENCE;
-	if (!kern->skel || bpf_map_lookup_elem(bpf_map__fd(kern->skel->maps.lw_uncounted), &zero, ret_uncounted))
+	if (!kern->skel ||
+	    bpf_map_lookup_elem(bpf_map__fd(kern->skel->maps.lw_uncounted), &zero, ret_uncounted))
 		*ret_uncounted = 0;
 }
 
-int lw_learned_trace(const struct lw_kern *kern, const struct lw_trace_key *key, struct lw_trace *ret)
+int lw_learned_trace(const struct lw_kern *kern, const struct lw_trace_key *key,
+		     struct lw_trace *ret)
 {
 	if (!kern->skel)
 		return -ENOENT;
@@ -25,7 +28,9 @@ int lw_learned_trace(const struct lw_kern *kern, const struct lw_trace_key *key,
 }
 
 void lw_learned_each_process(const struct lw_kern *kern,
-			     void (*cb)(const struct lw_task_key *key, const struct lw_task *task, void *arg), void *arg)
+			     void (*cb)(const struct lw_task_key *key, const struct lw_task *task,
+					void *arg),
+			     void *arg)
 {
 	struct lw_task_key key, next, *at = NULL;
 	struct lw_task task;

@@ -62,8 +62,8 @@ static int reset_one(const void *key, const void *value, void *arg)
 	struct lw_flow f;
 
 	/* others have been reset since this one was read */
-	if (unfinished(value, w->ups, w->agent) && !bpf_map_lookup_elem(w->flows, key, &f) && unfinished(&f, w->ups, w->agent) &&
-	    !lw_downstream_reset(w->ns, down, &f))
+	if (unfinished(value, w->ups, w->agent) && !bpf_map_lookup_elem(w->flows, key, &f) &&
+	    unfinished(&f, w->ups, w->agent) && !lw_downstream_reset(w->ns, down, &f))
 		w->n++;
 	return 0;
 }
@@ -80,7 +80,8 @@ static void reset_unfinished(struct lw_kern *kern, int flows, int ups, uint32_t 
 	(void)lw_rows_each(kern, flows, sizeof(uint64_t), sizeof(struct lw_flow), reset_one, &w);
 	lw_aside_settle(LW_LOCKS_PATIENCE_MS);
 	if (w.n)
-		lw_info("reset %zu connections whose request or response ended with an earlier agent", w.n);
+		lw_info("reset %zu connections whose request or response ended with an earlier agent",
+			w.n);
 }
 
 void lw_leftover_end(const char *pin_dir, bool stop, struct lw_kern *kern)

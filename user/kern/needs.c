@@ -35,7 +35,8 @@ static int check_kernel(void)
 		return 0;
 	if (major > LW_KERNEL_MAJOR || (major == LW_KERNEL_MAJOR && minor >= LW_KERNEL_MINOR))
 		return 0;
-	lw_error("Linux %s is too old: laneway needs %d.%d or newer", u.release, LW_KERNEL_MAJOR, LW_KERNEL_MINOR);
+	lw_error("Linux %s is too old: laneway needs %d.%d or newer", u.release, LW_KERNEL_MAJOR,
+		 LW_KERNEL_MINOR);
 	return -EOPNOTSUPP;
 }
 
@@ -44,7 +45,9 @@ static int check_btf(void)
 {
 	if (!access(BTF, R_OK))
 		return 0;
-	lw_error("read '%s': %s; laneway needs a kernel built with CONFIG_DEBUG_INFO_BTF, and /sys mounted", BTF, strerror(errno));
+	lw_error(
+		"read '%s': %s; laneway needs a kernel built with CONFIG_DEBUG_INFO_BTF, and /sys mounted",
+		BTF, strerror(errno));
 	return -EOPNOTSUPP;
 }
 
@@ -59,7 +62,8 @@ static const struct right {
 	{ "CAP_SYS_ADMIN", "bpf(2), clients' network namespaces", 1ull << CAP_SYS_ADMIN },
 	{ "CAP_NET_ADMIN", "programs on cgroups, sockets, devices", 1ull << CAP_NET_ADMIN },
 	{ "CAP_SYS_PTRACE", "namespaces of other users' processes", 1ull << CAP_SYS_PTRACE },
-	{ "CAP_DAC_READ_SEARCH", "descriptors of other users' processes", 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_DAC_OVERRIDE },
+	{ "CAP_DAC_READ_SEARCH", "descriptors of other users' processes",
+	  1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_DAC_OVERRIDE },
 };
 
 static int check_rights(void)
@@ -72,10 +76,12 @@ static int check_rights(void)
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "CapEff: %llx", &have) != 1)
 			continue;
-		for (const struct right *r = rights; r < rights + sizeof(rights) / sizeof(rights[0]); r++)
+		for (const struct right *r = rights;
+		     r < rights + sizeof(rights) / sizeof(rights[0]); r++)
 			if (!(have & r->any_of))
-				len += (size_t)snprintf(lacking + len, sizeof(lacking) - len, "%s%s (%s)",
-							len ? " and " : "", r->name, r->what_for);
+				len += (size_t)snprintf(lacking + len, sizeof(lacking) - len,
+							"%s%s (%s)", len ? " and " : "", r->name,
+							r->what_for);
 		if (!len)
 			return 0;
 		lw_error("the agent lacks %s: start it as root, with all capabilities", lacking);
@@ -98,14 +104,15 @@ static int check_lockdown(void)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	_cleanup_close_ int prog = bpf_prog_load(BPF_PROG_TYPE_SK_MSG, "lw_needs", "Dual BSD/GPL", insns,
-						 sizeof(insns) / sizeof(insns[0]), NULL);
+	_cleanup_close_ int prog = bpf_prog_load(BPF_PROG_TYPE_SK_MSG, "lw_needs", "Dual BSD/GPL",
+						 insns, sizeof(insns) / sizeof(insns[0]), NULL);
 
 	/* what is short for the moment is not what this is about */
 	if (prog >= 0 || errno != EINVAL)
 		return 0;
-	lw_error("the kernel is locked down (/sys/kernel/security/lockdown: confidentiality): its programs may not read what laneway decides by; "
-		 "boot with lockdown=integrity, or none");
+	lw_error(
+		"the kernel is locked down (/sys/kernel/security/lockdown: confidentiality): its programs may not read what laneway decides by; "
+		"boot with lockdown=integrity, or none");
 	return -EPERM;
 }
 
@@ -149,8 +156,10 @@ static int check_descriptors(void)
 
 	if (r != -EPERM && r != -EACCES && r != -ENOSYS)
 		return 0;
-	lw_error("the agent may take no descriptor of another process (pidfd_getfd(2): %s): set the sysctl kernel.yama.ptrace_scope to 2 or less, "
-		 "and let its seccomp profile allow it", strerror(-r));
+	lw_error(
+		"the agent may take no descriptor of another process (pidfd_getfd(2): %s): set the sysctl kernel.yama.ptrace_scope to 2 or less, "
+		"and let its seccomp profile allow it",
+		strerror(-r));
 	return r;
 }
 
@@ -161,7 +170,8 @@ static int check_pids(void)
 
 	if (stat(PID_NS, &st) || st.st_ino == HOST_PID_NS)
 		return 0;
-	lw_error("the agent is in a PID namespace of its own: start it in the host's (hostPID: true), by whose numbers the kernel tells of clients");
+	lw_error(
+		"the agent is in a PID namespace of its own: start it in the host's (hostPID: true), by whose numbers the kernel tells of clients");
 	return -ESRCH;
 }
 

@@ -104,7 +104,8 @@ static bool is_cookie(struct lw_netns *ns, int fd, uint64_t want)
 
 	if (sock == -EMFILE || sock == -ENFILE)
 		ns->short_of = sock;
-	return sock >= 0 && !getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) && cookie == want;
+	return sock >= 0 && !getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) &&
+	       cookie == want;
 }
 
 static int try_path(struct lw_netns *ns, const char *path, uint64_t cookie)
@@ -127,7 +128,8 @@ static int try_dir(struct lw_netns *ns, const char *dir, bool processes, uint64_
 	while (d && fd < 0 && (e = readdir(d))) {
 		if (e->d_name[0] == '.' || (processes && !isdigit((unsigned char)e->d_name[0])))
 			continue;
-		(void)snprintf(path, sizeof(path), processes ? "/proc/%s/ns/net" : "/run/netns/%s", e->d_name);
+		(void)snprintf(path, sizeof(path), processes ? "/proc/%s/ns/net" : "/run/netns/%s",
+			       e->d_name);
 		fd = try_path(ns, path, cookie);
 	}
 	return fd;
@@ -149,7 +151,8 @@ static int find(struct lw_netns *ns, uint64_t cookie, pid_t pid)
 	return fd;
 }
 
-int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family, int type, int protocol)
+int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family, int type,
+		    int protocol)
 {
 	const struct lw_bytes key = LW_BYTES_OF(cookie);
 	struct entry *e = lw_bytemap_get(&ns->entries, &key, 1);
@@ -211,17 +214,22 @@ static int each_in_dir(struct each *e, const char *dir, bool processes)
 	int r = 0;
 
 	while (d && !r && (entry = readdir(d))) {
-		if (entry->d_name[0] == '.' || (processes && !isdigit((unsigned char)entry->d_name[0])))
+		if (entry->d_name[0] == '.' ||
+		    (processes && !isdigit((unsigned char)entry->d_name[0])))
 			continue;
-		(void)snprintf(path, sizeof(path), processes ? "/proc/%s/ns/net" : "/run/netns/%s", entry->d_name);
+		(void)snprintf(path, sizeof(path), processes ? "/proc/%s/ns/net" : "/run/netns/%s",
+			       entry->d_name);
 		r = each_path(e, path);
 	}
 	return r;
 }
 
-int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol, int (*cb)(int sock, void *arg), void *arg)
+int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol,
+		  int (*cb)(int sock, void *arg), void *arg)
 {
-	struct each e = { .ns = ns, .family = family, .type = type, .protocol = protocol, .cb = cb, .arg = arg };
+	struct each e = {
+		.ns = ns, .family = family, .type = type, .protocol = protocol, .cb = cb, .arg = arg
+	};
 	struct stat own;
 	struct lw_bytes key;
 	int r;

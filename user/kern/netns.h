@@ -17,13 +17,15 @@ void lw_netns_free(struct lw_netns **ns);
  * A socket(2) in the namespace; pid is a process likely to be in it. Close-on-exec and non-blocking.
  * The descriptor, -ENOENT when no such namespace is found or was since the last sweep, or -errno.
  */
-int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family, int type, int protocol);
+int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family, int type,
+		    int protocol);
 
 /*
  * Calls cb with such a socket in every network namespace of the machine that a process is in or that has a name, but the
  * agent's own, until it returns other than 0. 0, that, or -errno. One that ends meanwhile is passed over.
  */
-int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol, int (*cb)(int sock, void *arg), void *arg);
+int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol,
+		  int (*cb)(int sock, void *arg), void *arg);
 
 /* Closes the descriptors not used since the last two calls, and forgets which there were none of. */
 void lw_netns_sweep(struct lw_netns *ns);

@@ -31,7 +31,8 @@ static bool attach_hook(const struct lw_kern *kern, struct lw_notice *notice, si
 	notice->skels[i] = skel;
 	if (!skel)
 		return false;
-	bpf_object__for_each_program(prog, skel->obj) {
+	bpf_object__for_each_program(prog, skel->obj)
+	{
 		bool it_is = strcmp(bpf_program__name(prog), hooks[i].program) == 0;
 
 		bpf_program__set_autoload(prog, it_is);

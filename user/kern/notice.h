@@ -12,6 +12,7 @@ struct lw_notice;
  * used where there is no other. kern NULL: for trying whether it can be done. What is noticed from here on; *ret is for
  * lw_notice_stop(), NULL where it is nothing.
  */
-uint32_t lw_notice_start(struct lw_kern *kern, uint32_t what, bool syscalls, struct lw_notice **ret);
+uint32_t lw_notice_start(struct lw_kern *kern, uint32_t what, bool syscalls,
+			 struct lw_notice **ret);
 /* Takes NULL; sets *notice to NULL. */
 void lw_notice_stop(struct lw_notice **notice);

@@ -50,7 +50,8 @@ struct older {
 	unsigned char listened[65536 / 8]; /* by port, of the namespace at hand */
 };
 
-typedef void (*each_cb)(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info);
+typedef void (*each_cb)(struct older *older, const struct inet_diag_msg *m,
+			const struct tcp_info *info);
 
 static void set_addr(struct lw_addr *to, const struct inet_diag_msg *m, const __be32 from[4])
 {
@@ -63,7 +64,8 @@ static void set_addr(struct lw_addr *to, const struct inet_diag_msg *m, const __
 	}
 }
 
-static void note_listener(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info)
+static void note_listener(struct older *older, const struct inet_diag_msg *m,
+			  const struct tcp_info *info)
 {
 	unsigned int port = ntohs(m->id.idiag_sport);
 
@@ -93,7 +95,10 @@ static enum at_work at_work(const struct tcp_info *info)
 		return AT_REST;
 	/* milliseconds since then */
 	if (info->tcpi_last_data_recv != info->tcpi_last_data_sent || !info->tcpi_bytes_sent)
-		return info->tcpi_last_data_recv < info->tcpi_last_data_sent || !info->tcpi_bytes_sent ? AT_WORK : AT_REST;
+		return info->tcpi_last_data_recv < info->tcpi_last_data_sent ||
+				       !info->tcpi_bytes_sent ?
+			       AT_WORK :
+			       AT_REST;
 	return MAYBE_AT_WORK;
 }
 
@@ -106,7 +111,8 @@ static uint32_t pod_index(struct older *older)
 		return older->pod;
 	older->pod_known = true;
 	older->pod = 0;
-	if (next < LW_MAX_OLDER_PODS && !bpf_map_update_elem(older->pods, &older->netns, &next, BPF_ANY)) {
+	if (next < LW_MAX_OLDER_PODS &&
+	    !bpf_map_update_elem(older->pods, &older->netns, &next, BPF_ANY)) {
 		older->npods++;
 		older->pod = next;
 	}
@@ -120,9 +126,11 @@ static void count(struct older *older, const struct lw_older_work *w, int64_t n)
 	__atomic_add_fetch(w->doubt ? &c->doubt : &c->sure, (uint64_t)n, __ATOMIC_RELAXED);
 }
 
-static void note_connection(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info)
+static void note_connection(struct older *older, const struct inet_diag_msg *m,
+			    const struct tcp_info *info)
 {
-	struct lw_tuple t = { .local_port = ntohs(m->id.idiag_sport), .peer_port = ntohs(m->id.idiag_dport) };
+	struct lw_tuple t = { .local_port = ntohs(m->id.idiag_sport),
+			      .peer_port = ntohs(m->id.idiag_dport) };
 	uint64_t cookie = cookie_of(m);
 	enum at_work work;
 
@@ -136,7 +144,8 @@ static void note_connection(struct older *older, const struct inet_diag_msg *m, 
 		older->found++;
 	work = at_work(info);
 	if (work != AT_REST) {
-		struct lw_older_work w = { .pod = pod_index(older), .doubt = work == MAYBE_AT_WORK };
+		struct lw_older_work w = { .pod = pod_index(older),
+					   .doubt = work == MAYBE_AT_WORK };
 
 		count(older, &w, 1); /* first: whoever deletes it takes it off again */
 		/* listed twice, or noted by a try that failed: its row stands, and so does its count */
@@ -149,12 +158,14 @@ static void note_connection(struct older *older, const struct inet_diag_msg *m, 
 }
 
 /* Was it answered after it had been listed, and before it was noted? From then on lw_reads sees it. */
-static void look_again(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info)
+static void look_again(struct older *older, const struct inet_diag_msg *m,
+		       const struct tcp_info *info)
 {
 	uint64_t cookie = cookie_of(m);
 	struct lw_older_work w;
 
-	if (accepted(older, m) && at_work(info) == AT_REST && !bpf_map_lookup_elem(older->work, &cookie, &w) &&
+	if (accepted(older, m) && at_work(info) == AT_REST &&
+	    !bpf_map_lookup_elem(older->work, &cookie, &w) &&
 	    !bpf_map_delete_elem(older->work, &cookie))
 		count(older, &w, -1);
 }
@@ -168,7 +179,9 @@ static const struct tcp_info *info_of(const struct nlmsghdr *h)
 
 	for (; RTA_OK(a, n); a = RTA_NEXT(a, n))
 		if (a->rta_type == INET_DIAG_INFO)
-			return RTA_PAYLOAD(a) >= offsetof(struct tcp_info, tcpi_bytes_retrans) ? RTA_DATA(a) : NULL;
+			return RTA_PAYLOAD(a) >= offsetof(struct tcp_info, tcpi_bytes_retrans) ?
+				       RTA_DATA(a) :
+				       NULL;
 	return NULL;
 }
 
@@ -244,11 +257,17 @@ static int each(struct older *older, int sock, int family, uint32_t states, each
 
 	if (!d)
 		return -ENOMEM;
-	d->aside = (struct lw_aside){ .owner = older->netns, .patience_ms = older->patience_ms, .call = dump_run, .drop = dump_drop };
-	d->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(d->req), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+	d->aside = (struct lw_aside){ .owner = older->netns,
+				      .patience_ms = older->patience_ms,
+				      .call = dump_run,
+				      .drop = dump_drop };
+	d->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(d->req),
+				      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 				      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP };
-	d->req.r = (struct inet_diag_req_v2){ .sdiag_family = (__u8)family, .sdiag_protocol = IPPROTO_TCP,
-					      .idiag_ext = 1 << (INET_DIAG_INFO - 1), .idiag_states = states };
+	d->req.r = (struct inet_diag_req_v2){ .sdiag_family = (__u8)family,
+					      .sdiag_protocol = IPPROTO_TCP,
+					      .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+					      .idiag_states = states };
 	/* in a thread it may outlive the caller's */
 	d->sock = fcntl(sock, F_DUPFD_CLOEXEC, 3);
 	r = d->sock < 0 ? -errno : lw_aside_do(&d->aside);
@@ -273,7 +292,8 @@ static void nothing(struct older *older, const struct inet_diag_msg *m, const st
 /* A question about nobody's sockets: those that listen are not locked for it. As each(). */
 static int ask(struct older *older, unsigned int patience_ms)
 {
-	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	_cleanup_close_ int sock =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 	const unsigned int usual = older->patience_ms;
 	int r;
 
@@ -296,7 +316,10 @@ static int load_modules(struct older *older)
 }
 
 /* Does the kernel tell of nobody's sockets meanwhile? One of 6.1 has one lock for all dumps (inet_diag_lock_handler()). */
-static bool is_stuck(struct older *older) { return ask(older, DUMP_PATIENCE_MS) == -EINPROGRESS; }
+static bool is_stuck(struct older *older)
+{
+	return ask(older, DUMP_PATIENCE_MS) == -EINPROGRESS;
+}
 
 /* Of no request of this pod can be said any more whether it is at work. 0, or -EBUSY: nor of the others'. */
 static int give_up(struct older *older)
@@ -351,7 +374,8 @@ int lw_reads_add_older(struct lw_kern *kern)
 	older->map = bpf_map__fd(kern->skel->maps.lw_older);
 	older->work = bpf_map__fd(kern->skel->maps.lw_older_work);
 	older->pods = bpf_map__fd(kern->skel->maps.lw_older_pods);
-	older->counts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(kern->skel->maps.lw_older_counts), 0);
+	older->counts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			     bpf_map__fd(kern->skel->maps.lw_older_counts), 0);
 	if (older->counts == MAP_FAILED)
 		return -errno;
 	memset(older->counts, 0, size); /* of an earlier agent's time */
@@ -374,6 +398,7 @@ int lw_reads_add_older(struct lw_kern *kern)
 	if (!older->at_work)
 		__atomic_store_n(&kern->config->older_ns, 0, __ATOMIC_RELEASE);
 	munmap(older->counts, size);
-	lw_debug("%zu connections that pods had accepted before, %zu with a request at work", older->found, older->at_work);
+	lw_debug("%zu connections that pods had accepted before, %zu with a request at work",
+		 older->found, older->at_work);
 	return r;
 }

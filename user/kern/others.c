@@ -23,9 +23,9 @@ static bool is_ours(const struct lw_kern *kern, const char *name)
 {
 	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, kern->skel->obj)
-		if (strncmp(bpf_program__name(prog), name, BPF_OBJ_NAME_LEN - 1) == 0)
-			return true;
+	bpf_object__for_each_program(
+		prog, kern->skel->obj) if (strncmp(bpf_program__name(prog), name,
+						   BPF_OBJ_NAME_LEN - 1) == 0) return true;
 	return false;
 }
 
@@ -43,8 +43,8 @@ static void name_of(uint32_t id, char name[BPF_OBJ_NAME_LEN])
 }
 
 /* target: a cgroup's descriptor, or a device's index for tcx. The programs run in the order of the list. before: all run before ours. */
-static void each_queried(const struct lw_kern *kern, int target, enum bpf_attach_type type, uint32_t flags, const char *where,
-			 bool before, lw_other_cb cb, void *arg)
+static void each_queried(const struct lw_kern *kern, int target, enum bpf_attach_type type,
+			 uint32_t flags, const char *where, bool before, lw_other_cb cb, void *arg)
 {
 	char name[BPF_OBJ_NAME_LEN];
 	uint32_t ids[MANY], n = MANY;
@@ -75,12 +75,14 @@ void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg
 		{ BPF_CGROUP_SETSOCKOPT, "cgroup/setsockopt" },
 	};
 	/* the last one is ours in one mode alone */
-	const size_t n = sizeof(hooks) / sizeof(hooks[0]) - (kern->found.mode != LW_KERN_MODE_VERDICT);
+	const size_t n =
+		sizeof(hooks) / sizeof(hooks[0]) - (kern->found.mode != LW_KERN_MODE_VERDICT);
 
 	if (!kern->skel)
 		return;
 	for (size_t i = 0; i < n; i++)
-		each_queried(kern, kern->cgroup_fd, hooks[i].type, BPF_F_QUERY_EFFECTIVE, hooks[i].where, false, cb, arg);
+		each_queried(kern, kern->cgroup_fd, hooks[i].type, BPF_F_QUERY_EFFECTIVE,
+			     hooks[i].where, false, cb, arg);
 }
 
 /* ---- classic filters, by netlink: libbpf asks only for one whose handle is known ---- */
@@ -113,16 +115,20 @@ static void on_filter(const struct nlmsghdr *h, void *arg)
 {
 	const struct told *told = arg;
 	const struct tcmsg *t = NLMSG_DATA(h);
-	const struct rtattr *first = (const struct rtattr *)((const char *)t + NLMSG_ALIGN(sizeof(*t)));
+	const struct rtattr *first =
+		(const struct rtattr *)((const char *)t + NLMSG_ALIGN(sizeof(*t)));
 	size_t len = NLMSG_PAYLOAD(h, sizeof(*t));
-	const struct rtattr *kind = attr_of(first, len, TCA_KIND), *options = attr_of(first, len, TCA_OPTIONS);
+	const struct rtattr *kind = attr_of(first, len, TCA_KIND),
+			    *options = attr_of(first, len, TCA_OPTIONS);
 	uint32_t priority = TC_H_MAJ(t->tcm_info) >> 16, id = 0;
 	char name[64] = "";
 
-	if (h->nlmsg_type != RTM_NEWTFILTER || !t->tcm_handle || lw_filter_is_ours(t->tcm_handle, priority))
+	if (h->nlmsg_type != RTM_NEWTFILTER || !t->tcm_handle ||
+	    lw_filter_is_ours(t->tcm_handle, priority))
 		return;
 	if (kind)
-		(void)snprintf(name, sizeof(name), "%.*s", (int)RTA_PAYLOAD(kind), (const char *)RTA_DATA(kind));
+		(void)snprintf(name, sizeof(name), "%.*s", (int)RTA_PAYLOAD(kind),
+			       (const char *)RTA_DATA(kind));
 	if (strcmp(name, "bpf") == 0 && options) {
 		const struct rtattr *nested = RTA_DATA(options);
 
@@ -135,7 +141,8 @@ static void on_filter(const struct nlmsghdr *h, void *arg)
 }
 
 /* side: TC_H_MIN_INGRESS or TC_H_MIN_EGRESS. 0 when all were seen, or -errno. */
-static int each_filter(int ifindex, uint32_t side, void (*cb)(const struct nlmsghdr *h, void *arg), void *arg)
+static int each_filter(int ifindex, uint32_t side, void (*cb)(const struct nlmsghdr *h, void *arg),
+		       void *arg)
 {
 	struct {
 		struct nlmsghdr head;
@@ -161,7 +168,8 @@ static int each_filter(int ifindex, uint32_t side, void (*cb)(const struct nlmsg
 
 		if (n <= 0)
 			return n ? -errno : -EIO;
-		for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
+		for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, (size_t)n);
+		     h = NLMSG_NEXT(h, n)) {
 			if (h->nlmsg_type == NLMSG_DONE)
 				return 0;
 			if (h->nlmsg_type == NLMSG_ERROR)

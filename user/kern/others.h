@@ -12,6 +12,7 @@ typedef void (*lw_other_cb)(const char *where, const char *program, bool before,
 /* In force for the cgroup of ours: attached there or above. */
 void lw_others_each_cgroup(const struct lw_kern *kern, lw_other_cb cb, void *arg);
 /* On the egress of a device, tcx links and classic filters. tcx: ours is a link there, not a filter. */
-void lw_others_each_tc(const struct lw_kern *kern, int ifindex, bool tcx, lw_other_cb cb, void *arg);
+void lw_others_each_tc(const struct lw_kern *kern, int ifindex, bool tcx, lw_other_cb cb,
+		       void *arg);
 /* Any classic filter at all, on the way in or out; also where that cannot be told. */
 bool lw_others_have_filters(int ifindex);

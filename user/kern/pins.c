@@ -62,7 +62,8 @@ int lw_kern_unpin(const char *dir, const char *prefix)
 	if (!d)
 		return errno == ENOENT ? 0 : -errno;
 	while ((e = readdir(d))) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+		    strncmp(e->d_name, prefix, strlen(prefix)) != 0)
 			continue;
 		if (unlinkat(dirfd(d), e->d_name, 0))
 			return -errno;
@@ -111,7 +112,8 @@ int lw_pins_put_aside(struct lw_kern *kern, const char *bpffs)
 		if (r >= 0 && rename(kern->pin_dir, kern->old_dir))
 			r = -errno;
 		if (r < 0) {
-			lw_error("put aside what an earlier agent left in '%s': %s", kern->pin_dir, strerror(-r));
+			lw_error("put aside what an earlier agent left in '%s': %s", kern->pin_dir,
+				 strerror(-r));
 			return r;
 		}
 	}
@@ -132,7 +134,8 @@ void lw_kern_end_old(struct lw_kern *kern)
 		return;
 	r = lw_kern_unpin(kern->old_dir, "");
 	if (r < 0)
-		lw_warn("remove what an earlier agent left in '%s': %s", kern->old_dir, strerror(-r));
+		lw_warn("remove what an earlier agent left in '%s': %s", kern->old_dir,
+			strerror(-r));
 	else if (r > 0)
 		lw_info("removed %d pins that an earlier agent left in '%s'", r, kern->old_dir);
 	free(kern->old_dir);
@@ -146,7 +149,8 @@ int lw_pins_make(struct lw_kern *kern)
 
 	if (mkdir(kern->pin_dir, 0700) && errno != EEXIST)
 		return -errno;
-	bpf_object__for_each_map(map, kern->skel->obj) {
+	bpf_object__for_each_map(map, kern->skel->obj)
+	{
 		_cleanup_free_ char *path = NULL;
 		const char *name = bpf_map__name(map);
 		int r;

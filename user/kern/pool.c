@@ -19,7 +19,9 @@
 
 void lw_pool_put(struct lw_upstreams *ups, struct upstream *u)
 {
-	struct lw_pool_put_args args = { .key = u->pool->key, .up = u->cookie, .max = ups->pool_max };
+	struct lw_pool_put_args args = { .key = u->pool->key,
+					 .up = u->cookie,
+					 .max = ups->pool_max };
 	int r;
 
 	u->pool->connecting--;
@@ -61,7 +63,8 @@ static void fill(struct lw_upstreams *ups, struct pool *p)
 	}
 }
 
-void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid)
+void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane,
+		    pid_t pid)
 {
 	const struct lw_bytes bytes = LW_BYTES_OF(*key);
 	static const struct lw_pool empty;

@@ -52,7 +52,8 @@ static int batch_flush(struct batch *b, bool del)
 	/* there may be a hundred thousand rows: the agent is alive meanwhile */
 	lw_kern_heartbeat(b->kern);
 	b->n = 0;
-	r = del ? bpf_map_delete_batch(b->fd, b->keys, &n, NULL) : bpf_map_update_batch(b->fd, b->keys, b->values, &n, NULL);
+	r = del ? bpf_map_delete_batch(b->fd, b->keys, &n, NULL) :
+		  bpf_map_update_batch(b->fd, b->keys, b->values, &n, NULL);
 	return r ? -errno : 0;
 }
 
@@ -68,7 +69,8 @@ static int batch_add(struct batch *b, const void *key, const void *value)
 }
 
 /* What the kernel has is old (NULL: nothing). del: takes away what is no longer there; else: puts what is new or differs. */
-static int sync_pass(struct batch *b, const struct lw_image *old, const struct lw_image *image, enum lw_table_id t, bool del)
+static int sync_pass(struct batch *b, const struct lw_image *old, const struct lw_image *image,
+		     enum lw_table_id t, bool del)
 {
 	size_t i = 0, j = 0, m = old ? lw_image_rows(old, t) : 0, n = lw_image_rows(image, t);
 	int r = 0;
@@ -81,18 +83,22 @@ static int sync_pass(struct batch *b, const struct lw_image *old, const struct l
 		else if (j == n)
 			c = -1;
 		else
-			c = memcmp(lw_image_key(old, t, i), lw_image_key(image, t, j), b->info->key_size);
+			c = memcmp(lw_image_key(old, t, i), lw_image_key(image, t, j),
+				   b->info->key_size);
 		if (c < 0) {
 			if (del)
 				r = batch_add(b, lw_image_key(old, t, i), NULL);
 			i++;
 		} else if (c > 0) {
 			if (!del)
-				r = batch_add(b, lw_image_key(image, t, j), lw_image_value(image, t, j));
+				r = batch_add(b, lw_image_key(image, t, j),
+					      lw_image_value(image, t, j));
 			j++;
 		} else {
-			if (!del && memcmp(lw_image_value(old, t, i), lw_image_value(image, t, j), b->info->value_size))
-				r = batch_add(b, lw_image_key(image, t, j), lw_image_value(image, t, j));
+			if (!del && memcmp(lw_image_value(old, t, i), lw_image_value(image, t, j),
+					   b->info->value_size))
+				r = batch_add(b, lw_image_key(image, t, j),
+					      lw_image_value(image, t, j));
 			i++;
 			j++;
 		}
@@ -123,7 +129,8 @@ static int slot_reset(struct lw_kern *kern, uint32_t slot)
 			if (s != slot)
 				continue;
 			if (n == room) {
-				char *grown = realloc(found, (room ? 2 * room : 256) * info->key_size);
+				char *grown =
+					realloc(found, (room ? 2 * room : 256) * info->key_size);
 
 				if (!grown)
 					return -ENOMEM;
@@ -166,10 +173,18 @@ static int write_slot(struct lw_kern *kern, uint32_t slot, struct lw_image *imag
 		r = slot_reset(kern, slot);
 	for (enum lw_table_id t = 0; !r && t < LW_TABLE__MAX; t++) {
 		const struct lw_table_info *info = &lw_tables[t];
-		uint32_t fit = BATCH_BYTES / info->value_size, max = fit < BATCH_ROWS ? fit : BATCH_ROWS;
-		_cleanup_free_ char *keys = malloc(max * info->key_size), *values = malloc(max * info->value_size);
+		uint32_t fit = BATCH_BYTES / info->value_size,
+			 max = fit < BATCH_ROWS ? fit : BATCH_ROWS;
+		_cleanup_free_ char *keys = malloc(max * info->key_size),
+				    *values = malloc(max * info->value_size);
 		struct batch b = {
-			.kern = kern, .fd = lw_kern_map_fd(kern, t), .info = info, .slot = slot, .keys = keys, .values = values, .max = max,
+			.kern = kern,
+			.fd = lw_kern_map_fd(kern, t),
+			.info = info,
+			.slot = slot,
+			.keys = keys,
+			.values = values,
+			.max = max,
 		};
 
 		if (!keys || !values)
@@ -199,7 +214,8 @@ static void read_inbound(struct lw_kern *kern, const struct lw_image *image)
 
 	/* before the flag: what is known of connections from an earlier time is void, nobody has seen what they did since */
 	if (yes && !(kern->config->flags & LW_CONF_INBOUND))
-		__atomic_store_n(&kern->config->openings, kern->config->openings + 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&kern->config->openings, kern->config->openings + 1,
+				 __ATOMIC_RELEASE);
 	lw_kern_set_flag(kern, LW_CONF_INBOUND, yes);
 }
 
@@ -244,7 +260,8 @@ bool lw_kern_has(const struct lw_kern *kern, const struct lw_image *image)
 {
 	uint32_t slot;
 
-	if (kern->found.mode == LW_KERN_MODE_NONE || !kern->config->generation || kern->config->agent != kern->number)
+	if (kern->found.mode == LW_KERN_MODE_NONE || !kern->config->generation ||
+	    kern->config->agent != kern->number)
 		return false;
 	slot = kern->config->generation & 1;
 	return !kern->unknown[slot] && kern->slots[slot] && lw_image_same(kern->slots[slot], image);

@@ -82,7 +82,8 @@ static void punt_leave(struct lw_upstreams *ups, struct punt *p)
 	struct upstream *u = p->u;
 
 	if (p->len > p->written)
-		(void)send(u->fd, p->data + p->written, p->len - p->written, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)send(u->fd, p->data + p->written, p->len - p->written,
+			   MSG_NOSIGNAL | MSG_DONTWAIT);
 	punt_free(ups, p);
 	lw_upstream_close(ups, u);
 }
@@ -114,7 +115,8 @@ bool lw_punt_has(struct lw_upstreams *ups, uint64_t down)
 	return lw_bytemap_get(&ups->punts, &key, 1);
 }
 
-static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *u, uint32_t seq, size_t bytes)
+static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *u, uint32_t seq,
+		     size_t bytes)
 {
 	struct lw_bind_args args = {
 		.down = p->down,
@@ -136,7 +138,9 @@ static int bind_down(struct lw_upstreams *ups, struct punt *p, struct upstream *
  */
 static void note_written(struct lw_upstreams *ups, const struct punt *p, uint32_t seq)
 {
-	struct lw_bind_args args = { .down = p->down, .up = p->u->cookie, .seq = seq, .id = p->first.id, .written = 1 };
+	struct lw_bind_args args = {
+		.down = p->down, .up = p->u->cookie, .seq = seq, .id = p->first.id, .written = 1
+	};
 
 	(void)lw_kern_call(ups->kern->skel->progs.lw_bind, &args, sizeof(args));
 }
@@ -168,7 +172,8 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 	if (ahead)
 		note_written(ups, p, p->seq);
 	while (p->written < p->len) {
-		ssize_t n = send(u->fd, p->data + p->written, p->len - p->written, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(u->fd, p->data + p->written, p->len - p->written,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -214,14 +219,16 @@ static void punt_write(struct lw_upstreams *ups, struct punt *p)
 /* The agent itself answers: no pod can be reached, or may be. */
 static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
 {
-	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	static const char answer[] =
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 	struct lw_pool_key key = { .netns = p->first.netns };
 	struct lw_flow flow;
 	struct upstream *u;
 	int r = lw_upstream_local(ups, &key, p->down, LW_FRAME_HEAD, &u);
 
 	if (r) {
-		lw_warn("answer a request that no pod takes: %s, resetting the connection", strerror(-r));
+		lw_warn("answer a request that no pod takes: %s, resetting the connection",
+			strerror(-r));
 		if (!lw_upstream_flow(ups, p->down, &flow))
 			(void)lw_downstream_reset(ups->netns, p->down, &flow);
 		punt_free(ups, p);
@@ -231,16 +238,21 @@ static void punt_refuse(struct lw_upstreams *ups, struct punt *p)
 	/* what follows of the request keeps coming here, where nobody waits for it: never to the answer's far end */
 	punt_free(ups, p);
 	/* the response announces the end of the connection: its FIN follows */
-	if (r || send(u->far, answer, sizeof(answer) - 1, MSG_NOSIGNAL) < 0 || shutdown(u->far, SHUT_WR))
+	if (r || send(u->far, answer, sizeof(answer) - 1, MSG_NOSIGNAL) < 0 ||
+	    shutdown(u->far, SHUT_WR))
 		lw_upstream_close(ups, u);
 }
 
-static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_pool_key *key, uint16_t lane);
+static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_pool_key *key,
+		      uint16_t lane);
 
 /* The endpoint behind that one, in the order of its group and lane; false: there is no other. */
-static bool next_endpoint(struct lw_upstreams *ups, const struct lw_flow *flow, const struct lw_punt *that, struct lw_pool_key *key)
+static bool next_endpoint(struct lw_upstreams *ups, const struct lw_flow *flow,
+			  const struct lw_punt *that, struct lw_pool_key *key)
 {
-	struct lw_endpoint_key at = { .slot = lw_kern_generation(ups->kern) & 1, .group = flow->group, .lane = that->lane };
+	struct lw_endpoint_key at = { .slot = lw_kern_generation(ups->kern) & 1,
+				      .group = flow->group,
+				      .lane = that->lane };
 	int fd = bpf_map__fd(ups->kern->skel->maps.lw_endpoints);
 	bool any = false, behind = false;
 	struct lw_endpoint ep;
@@ -293,7 +305,8 @@ static void punt_failed(struct lw_upstreams *ups, struct punt *p, int error)
 	punt_open(ups, p, &key, LW_LANE_ONCE);
 }
 
-static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_pool_key *key, uint16_t lane)
+static void punt_open(struct lw_upstreams *ups, struct punt *p, const struct lw_pool_key *key,
+		      uint16_t lane)
 {
 	int r = lw_upstream_open(ups, key, lane, (pid_t)p->first.pid, &p->u);
 
@@ -361,7 +374,9 @@ static void punt_lost(struct lw_upstreams *ups, uint64_t down)
 static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, const char *data)
 {
 	const struct lw_bytes key = LW_BYTES_OF(frame->down);
-	struct lw_pool_key pool = { .netns = frame->netns, .addr = frame->addr, .port = frame->port };
+	struct lw_pool_key pool = { .netns = frame->netns,
+				    .addr = frame->addr,
+				    .port = frame->port };
 	struct punt *p;
 	char *grown = NULL;
 
@@ -409,7 +424,8 @@ static void on_message(struct lw_upstreams *ups, const struct lw_punt *frame, co
 static bool read_punted(struct lw_upstreams *ups)
 {
 	size_t at = 0, room = PUNT_BUF - ups->punt_len;
-	ssize_t n = recv(ups->punt_near, ups->punt_buf + ups->punt_len, room < PUNT_READ ? room : PUNT_READ, MSG_DONTWAIT);
+	ssize_t n = recv(ups->punt_near, ups->punt_buf + ups->punt_len,
+			 room < PUNT_READ ? room : PUNT_READ, MSG_DONTWAIT);
 
 	if (n <= 0)
 		return false;
@@ -419,7 +435,8 @@ static bool read_punted(struct lw_upstreams *ups)
 
 		memcpy(&frame, ups->punt_buf + at, sizeof(frame));
 		if (frame.magic != LW_PUNT_MAGIC || frame.len > PUNT_BUF - sizeof(frame)) {
-			lw_error("a punted message is not framed: dropping %zu bytes", ups->punt_len - at);
+			lw_error("a punted message is not framed: dropping %zu bytes",
+				 ups->punt_len - at);
 			at = ups->punt_len;
 			break;
 		}
@@ -483,7 +500,8 @@ int lw_punts_start(struct lw_upstreams *ups)
 	ups->punt_near = pair[0];
 	ups->punt_far = pair[1];
 	fd = (uint64_t)ups->punt_near;
-	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_punt_sock), &key, &fd, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_punt_sock), &key, &fd,
+				BPF_ANY))
 		return -errno;
 	ev_io_init(&ups->punt_io, on_punted, ups->punt_near, EV_READ);
 	ups->punt_io.data = ups;

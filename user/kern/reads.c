@@ -29,7 +29,9 @@ static int load(struct lw_kern *kern, struct lw_reads *reads, size_t sender)
 	if (!reads->skel)
 		return -errno;
 	for (size_t i = 0; i < NSENDERS; i++)
-		bpf_program__set_autoload(bpf_object__find_program_by_name(reads->skel->obj, senders[i]), i == sender);
+		bpf_program__set_autoload(
+			bpf_object__find_program_by_name(reads->skel->obj, senders[i]),
+			i == sender);
 	if (lw_kern_share_maps(kern, reads->skel->obj))
 		return -EINVAL;
 	return lw_reads_bpf__load(reads->skel);
@@ -52,7 +54,8 @@ static int attach(struct lw_kern *kern, struct lw_reads *reads, size_t sender)
 	size_t n = 0;
 	int r;
 
-	bpf_object__for_each_program(prog, reads->skel->obj) {
+	bpf_object__for_each_program(prog, reads->skel->obj)
+	{
 		if (!bpf_program__autoload(prog))
 			continue;
 		if (n == LINKS_MAX)
@@ -65,7 +68,8 @@ static int attach(struct lw_kern *kern, struct lw_reads *reads, size_t sender)
 			return r;
 		n++;
 	}
-	return lw_kern_note_attached(kern, "lw_reads (%zu tracing hooks, answers by %s)", n, senders[sender]);
+	return lw_kern_note_attached(kern, "lw_reads (%zu tracing hooks, answers by %s)", n,
+				     senders[sender]);
 }
 
 int lw_reads_start(struct lw_kern *kern, struct lw_reads **ret)

@@ -81,7 +81,8 @@ int lw_record_read(const char *dir, struct lw_record *ret, uint32_t *ret_id)
 
 	if (fd < 0)
 		return fd;
-	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size < sizeof(uint64_t) || info.value_size > VALUE_MAX)
+	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size < sizeof(uint64_t) ||
+	    info.value_size > VALUE_MAX)
 		return -EPROTO;
 	value = calloc(1, info.value_size > sizeof(*ret) ? info.value_size : sizeof(*ret));
 	if (!value)
@@ -103,7 +104,8 @@ int lw_record_write(const char *dir, const struct lw_record *record)
 	bool is_new = fd < 0;
 
 	if (is_new)
-		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "lw_agent", sizeof(zero), sizeof(*record), 1, NULL);
+		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "lw_agent", sizeof(zero), sizeof(*record),
+				    1, NULL);
 	if (fd < 0 || bpf_map_update_elem(fd, &zero, record, BPF_ANY))
 		return -errno;
 	if (!is_new)
@@ -117,12 +119,15 @@ int lw_record_write(const char *dir, const struct lw_record *record)
 
 void lw_record_put_tests(struct lw_record *record, const struct lw_selftest_result *tests)
 {
-	for (record->ntests = 0; tests->name && record->ntests < LW_RECORD_TESTS; tests++, record->ntests++) {
+	for (record->ntests = 0; tests->name && record->ntests < LW_RECORD_TESTS;
+	     tests++, record->ntests++) {
 		record->tests[record->ntests].ok = tests->ok;
 		record->tests[record->ntests].keeps = tests->keeps;
 		record->tests[record->ntests].past = tests->past;
-		(void)lw_str_copy(record->tests[record->ntests].name, sizeof(record->tests[0].name), tests->name);
-		(void)lw_str_copy(record->tests[record->ntests].detail, sizeof(record->tests[0].detail), tests->detail);
+		(void)lw_str_copy(record->tests[record->ntests].name, sizeof(record->tests[0].name),
+				  tests->name);
+		(void)lw_str_copy(record->tests[record->ntests].detail,
+				  sizeof(record->tests[0].detail), tests->detail);
 	}
 }
 
@@ -138,8 +143,8 @@ struct lw_selftest_result *lw_record_get_tests(const struct lw_record *record)
 		all[i].ok = record->tests[i].ok;
 		all[i].keeps = record->tests[i].keeps;
 		all[i].past = record->tests[i].past;
-		(void)snprintf(all[i].detail, sizeof(all[i].detail), "%.*s", (int)sizeof(record->tests[i].detail) - 1,
-			       record->tests[i].detail);
+		(void)snprintf(all[i].detail, sizeof(all[i].detail), "%.*s",
+			       (int)sizeof(record->tests[i].detail) - 1, record->tests[i].detail);
 	}
 	return TAKE_PTR(all);
 }

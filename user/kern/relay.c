@@ -70,7 +70,8 @@ void lw_relay_start(struct lw_upstreams *ups, struct upstream *u)
 			r = -ENOMEM;
 	}
 	if (!r)
-		r = lw_upstream_local(ups, &(struct lw_pool_key){ .netns = u->key.netns }, u->down, LW_FRAME_HEAD, &u->relay);
+		r = lw_upstream_local(ups, &(struct lw_pool_key){ .netns = u->key.netns }, u->down,
+				      LW_FRAME_HEAD, &u->relay);
 	if (r) {
 		give_up(ups, u, "make a connection", -r);
 		return;

@@ -70,7 +70,8 @@ static bool look_at(struct lw_upstreams *ups, struct upstream *u)
 	}
 	if (ev_is_active(&u->timer))
 		return true;
-	if (!lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) || lw_upstream_flow(ups, u->down, &flow)) {
+	if (!lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) ||
+	    lw_upstream_flow(ups, u->down, &flow)) {
 		lw_upstream_close(ups, u);
 		return true;
 	}
@@ -80,7 +81,8 @@ static bool look_at(struct lw_upstreams *ups, struct upstream *u)
 		lw_upstream_ended(ups, u);
 	else if ((flow.flags & LW_FLOW_FIN_SENT) && !lw_punt_has(ups, u->down))
 		(void)shutdown(u->fd, SHUT_WR); /* once more does no harm */
-	else if (u->far < 0 && lw_clock_ns() - ups->retired_ns > IDLE_NS && !lw_upstream_is_unfinished(ups, u, &flow))
+	else if (u->far < 0 && lw_clock_ns() - ups->retired_ns > IDLE_NS &&
+		 !lw_upstream_is_unfinished(ups, u, &flow))
 		lw_upstream_close(ups, u);
 	return true;
 }

@@ -43,7 +43,8 @@ bool lw_room_in_reserve(const struct lw_upstreams *ups, int fd, uint16_t lane)
 	struct rlimit l;
 
 	return is_full(ups, keep) ||
-	       (!getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur != RLIM_INFINITY && (rlim_t)fd + keep >= l.rlim_cur);
+	       (!getrlimit(RLIMIT_NOFILE, &l) && l.rlim_cur != RLIM_INFINITY &&
+		(rlim_t)fd + keep >= l.rlim_cur);
 }
 
 bool lw_room_holds_much(const struct lw_upstreams *ups)
@@ -68,7 +69,8 @@ void lw_room_is_out(struct lw_upstreams *ups)
 		}
 		lw_warn("no room for more upstream sockets (%zu are open, and %zu another agent's): requests that need one %s; %s",
 			ups->by_cookie.count, ups->others, what,
-			is_full(ups, RESERVE) ? "there can be no more" : "raise the limit of open files");
+			is_full(ups, RESERVE) ? "there can be no more" :
+						"raise the limit of open files");
 	}
 }
 

@@ -15,7 +15,8 @@
  * By whole buckets: going from key to key begins anew where a key has gone in between, and among connections that come and
  * go by the thousand that has no end. And there are tens of thousands: the agent is alive meanwhile.
  */
-int lw_rows_each(struct lw_kern *kern, int fd, size_t key_size, size_t size, lw_row_cb cb, void *arg)
+int lw_rows_each(struct lw_kern *kern, int fd, size_t key_size, size_t size, lw_row_cb cb,
+		 void *arg)
 {
 	_cleanup_free_ char *keys = calloc(ROWS, key_size);
 	_cleanup_free_ char *values = calloc(ROWS, size);
@@ -54,13 +55,15 @@ static int on_flow_row(const void *key, const void *value, void *arg)
 	return each->cb(*(const uint64_t *)key, value, each->arg);
 }
 
-int lw_kern_each_flow(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
+int lw_kern_each_flow(struct lw_kern *kern,
+		      int (*cb)(uint64_t cookie, const struct lw_flow *flow, void *arg), void *arg)
 {
 	struct each_flow each = { cb, arg };
 
 	if (!kern->skel)
 		return 0;
-	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_flows), sizeof(uint64_t), sizeof(struct lw_flow), on_flow_row, &each);
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_flows), sizeof(uint64_t),
+			    sizeof(struct lw_flow), on_flow_row, &each);
 }
 
 struct each_up {
@@ -76,13 +79,15 @@ static int on_up_row(const void *key, const void *value, void *arg)
 	return up->flags & LW_UP_GONE ? 0 : each->cb(*(const uint64_t *)key, value, each->arg);
 }
 
-int lw_kern_each_up(struct lw_kern *kern, int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
+int lw_kern_each_up(struct lw_kern *kern,
+		    int (*cb)(uint64_t cookie, const struct lw_up *up, void *arg), void *arg)
 {
 	struct each_up each = { cb, arg };
 
 	if (!kern->skel)
 		return 0;
-	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(uint64_t), sizeof(struct lw_up), on_up_row, &each);
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_ups), sizeof(uint64_t),
+			    sizeof(struct lw_up), on_up_row, &each);
 }
 
 struct each_kept {
@@ -98,13 +103,17 @@ static int on_kept_row(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-int lw_kern_each_kept(struct lw_kern *kern, void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept, void *arg), void *arg)
+int lw_kern_each_kept(struct lw_kern *kern,
+		      void (*cb)(const struct lw_kept_key *key, const struct lw_kept *kept,
+				 void *arg),
+		      void *arg)
 {
 	struct each_kept each = { cb, arg };
 
 	if (!kern->skel)
 		return 0;
-	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_kept), sizeof(struct lw_kept_key), sizeof(struct lw_kept), on_kept_row, &each);
+	return lw_rows_each(kern, bpf_map__fd(kern->skel->maps.lw_kept), sizeof(struct lw_kept_key),
+			    sizeof(struct lw_kept), on_kept_row, &each);
 }
 
 /*
@@ -145,7 +154,9 @@ static int add_waiting(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	return 0;
 }
 
-int lw_kern_each_stat(struct lw_kern *kern, int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg), void *arg)
+int lw_kern_each_stat(struct lw_kern *kern,
+		      int (*cb)(const struct lw_stat_key *key, uint64_t count, void *arg),
+		      void *arg)
 {
 	_cleanup_free_ struct lw_stat *values = NULL;
 	struct lw_stat_key key, *at = NULL;

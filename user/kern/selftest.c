@@ -64,32 +64,46 @@ static const struct test {
 	uint32_t keeps; /* enum lw_keep: it concerns these clients alone */
 	bool past; /* it concerns what passes TCP by, as read by these or by all */
 } tests[] = {
-#define TEST(name, about, keeps) { { "msg-" name, "verdict-" name }, about, keeps, false }
-#define PAST(name, about, keeps) { { "msg-" name, "verdict-" name }, about, keeps, true }
+#define TEST(name, about, keeps)                                      \
+	{                                                             \
+		{ "msg-" name, "verdict-" name }, about, keeps, false \
+	}
+#define PAST(name, about, keeps)                                     \
+	{                                                            \
+		{ "msg-" name, "verdict-" name }, about, keeps, true \
+	}
 	TEST("connect", "a connected socket can be enrolled, and bound to an upstream one", 0),
 	TEST("fionread-native", "ioctl(FIONREAD) tells what waits from the own peer", 0),
 	TEST("edges-native", "512 KiB of the own peer's, read at the edges of epoll, is whole", 0),
-	TEST("large-native", "the same by a client that reads on while FIONREAD tells of more, as nginx does", 0),
+	TEST("large-native",
+	     "the same by a client that reads on while FIONREAD tells of more, as nginx does", 0),
 	TEST("peek-native", "MSG_PEEK shows what waits from the own peer, and leaves it there", 0),
 	TEST("splice-native", "splice(2) reads what the own peer sent", LW_KEEP_SPLICE),
-	TEST("fionread-steered", "ioctl(FIONREAD) tells what waits from another pod", LW_KEEP_FIONREAD),
+	TEST("fionread-steered", "ioctl(FIONREAD) tells what waits from another pod",
+	     LW_KEEP_FIONREAD),
 	TEST("edges-steered", "512 KiB of another pod's, read at the edges of epoll, is whole", 0),
-	TEST("large-steered", "the same by a client that reads on while FIONREAD tells of more", LW_KEEP_FIONREAD),
+	TEST("large-steered", "the same by a client that reads on while FIONREAD tells of more",
+	     LW_KEEP_FIONREAD),
 	TEST("peek-steered", "MSG_PEEK shows what waits from another pod, and leaves it there", 0),
 	TEST("splice-steered", "splice(2) reads what another pod sent", LW_KEEP_SPLICE),
 	TEST("upload-native", "512 KiB sent to the own peer arrives there whole", 0),
-	TEST("order", "answers of the own peer and of another pod, in turn, are read in this order", 0),
+	TEST("order", "answers of the own peer and of another pod, in turn, are read in this order",
+	     0),
 	TEST("send-steered", "a request goes to another pod, and no byte of it to the own peer", 0),
 	TEST("upload-steered", "512 KiB sent to another pod arrives there whole", 0),
 	TEST("half-close", "behind the client's end of file the own peer still answers", 0),
 	TEST("half-close-steered", "behind the client's end of file another pod still answers", 0),
 	TEST("eof-native", "the own peer's end of file comes behind its bytes", 0),
 	TEST("eof-steered", "an end of file that follows another pod's bytes comes behind them", 0),
-	TEST("fin-asleep", "another pod's own end of file ends a recv(2) that sleeps, behind its bytes", 0),
+	TEST("fin-asleep",
+	     "another pod's own end of file ends a recv(2) that sleeps, behind its bytes", 0),
 	TEST("fin-edge", "another pod's own end of file is an edge of epoll, behind its bytes", 0),
-	PAST("fionread-past", "ioctl(FIONREAD) tells a server what a client of the node has sent past TCP", LW_KEEP_FIONREAD),
+	PAST("fionread-past",
+	     "ioctl(FIONREAD) tells a server what a client of the node has sent past TCP",
+	     LW_KEEP_FIONREAD),
 	PAST("edges-past", "512 KiB past TCP, read at the edges of epoll, is whole", 0),
-	PAST("large-past", "the same by a server that reads on while FIONREAD tells of more", LW_KEEP_FIONREAD),
+	PAST("large-past", "the same by a server that reads on while FIONREAD tells of more",
+	     LW_KEEP_FIONREAD),
 	PAST("peek-past", "MSG_PEEK shows what has passed TCP by, and leaves it there", 0),
 	TEST("splice-past", "splice(2) reads what has passed TCP by", LW_KEEP_SPLICE),
 	PAST("order-past", "bytes past TCP and bytes by it, in turn, are read in this order", 0),
@@ -109,27 +123,35 @@ bool lw_selftest_name(const char *name, struct lw_selftest_result *ret)
 
 		if (strcmp(t->names[i % 2], name) != 0)
 			continue;
-		*ret = (struct lw_selftest_result){ .name = t->names[i % 2], .about = t->about, .keeps = t->keeps, .past = t->past };
+		*ret = (struct lw_selftest_result){ .name = t->names[i % 2],
+						    .about = t->about,
+						    .keeps = t->keeps,
+						    .past = t->past };
 		return true;
 	}
 	return false;
 }
 
-static bool report(struct bench *b, const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static bool report(struct bench *b, const char *name, bool ok, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 /* For tests: LW_SELFTEST_FAIL=NAME:TIMES has the test fail so often in each mode, NAME without that. */
 static bool is_to_fail(const struct bench *b, size_t test)
 {
-	const char *fail = getenv("LW_SELFTEST_FAIL"), *name = tests[test].names[0] + strlen("msg-");
+	const char *fail = getenv("LW_SELFTEST_FAIL"),
+		   *name = tests[test].names[0] + strlen("msg-");
 	size_t len = strlen(name);
 
-	return fail && !strncmp(fail, name, len) && fail[len] == ':' && b->failures[test] < atoi(fail + len + 1);
+	return fail && !strncmp(fail, name, len) && fail[len] == ':' &&
+	       b->failures[test] < atoi(fail + len + 1);
 }
 
 static void judge(struct bench *b, const struct lw_selftest_result *r)
 {
 	if (!r->ok && r->past)
 		/* who asks FIONREAD is kept out as a client; nobody keeps out a server */
-		b->past = r->keeps && b->past != LW_PAST_NONE && (b->keeps & r->keeps) ? LW_PAST_RESPONSES : LW_PAST_NONE;
+		b->past = r->keeps && b->past != LW_PAST_NONE && (b->keeps & r->keeps) ?
+				  LW_PAST_RESPONSES :
+				  LW_PAST_NONE;
 	else if (!r->ok && r->keeps)
 		b->keeps |= r->keeps;
 	else
@@ -148,8 +170,11 @@ static bool report(struct bench *b, const char *name, bool ok, const char *forma
 		abort();
 	ok = ok && !is_to_fail(b, i);
 	b->failures[i] += !ok;
-	*r = (struct lw_selftest_result){ .name = tests[i].names[skip != strlen("msg-")], .about = tests[i].about, .ok = ok,
-					  .keeps = tests[i].keeps, .past = tests[i].past };
+	*r = (struct lw_selftest_result){ .name = tests[i].names[skip != strlen("msg-")],
+					  .about = tests[i].about,
+					  .ok = ok,
+					  .keeps = tests[i].keeps,
+					  .past = tests[i].past };
 	va_start(args, format);
 	(void)vsnprintf(r->detail, sizeof(r->detail), format, args);
 	va_end(args);
@@ -168,12 +193,16 @@ static int loopback_up(void)
 /* Small buffers; and no call waits for ever: where bytes do not come others may find no room. */
 static int set_up(int fd)
 {
-	const struct timeval patience = { .tv_sec = WAIT_MS / 1000, .tv_usec = WAIT_MS % 1000 * 1000 };
+	const struct timeval patience = { .tv_sec = WAIT_MS / 1000,
+					  .tv_usec = WAIT_MS % 1000 * 1000 };
 	const int size = BUFFER;
 
-	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) || setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) ||
-			       setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
-			       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ?
+	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) ||
+			       setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) ||
+			       setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+					  sizeof(patience)) ||
+			       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+					  sizeof(patience)) ?
 		       -errno :
 		       0;
 }
@@ -186,7 +215,8 @@ static int pair_open(struct pair *p)
 
 	p->near = p->far = -1;
 	/* whoever is accepted has what the listening socket has */
-	if (l < 0 || set_up(l) || bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 1) || getsockname(l, (struct sockaddr *)&a, &len))
+	if (l < 0 || set_up(l) || bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 1) ||
+	    getsockname(l, (struct sockaddr *)&a, &len))
 		return -errno;
 	p->near = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (p->near < 0 || set_up(p->near) || connect(p->near, (struct sockaddr *)&a, sizeof(a)))
@@ -228,8 +258,8 @@ static ssize_t take(int fd, char *buf, size_t n, int flags)
 	uint64_t until = lw_clock_ns() + WAIT_MS * LW_NS_PER_MS;
 	ssize_t k;
 
-	while ((k = readable(fd) ? recv(fd, buf, n, flags | MSG_DONTWAIT) : -1) < 0 && (errno == EAGAIN || errno == EINTR) &&
-	       lw_clock_ns() < until)
+	while ((k = readable(fd) ? recv(fd, buf, n, flags | MSG_DONTWAIT) : -1) < 0 &&
+	       (errno == EAGAIN || errno == EINTR) && lw_clock_ns() < until)
 		(void)sched_yield();
 	return k;
 }
@@ -270,9 +300,11 @@ static bool read_large(int from, int to, bool ask, char *why, size_t why_len)
 		_exit(0);
 	}
 	/* stopped and continued, epoll_wait() ends with EINTR, and that is no stall */
-	while (got < BIG && ((n = epoll_wait(ep, &ev, 1, WAIT_MS)) == 1 || (n < 0 && errno == EINTR))) {
+	while (got < BIG &&
+	       ((n = epoll_wait(ep, &ev, 1, WAIT_MS)) == 1 || (n < 0 && errno == EINTR))) {
 		do {
-			ssize_t k = recv(to, buf + got, BIG - got < PIECE ? BIG - got : PIECE, MSG_DONTWAIT);
+			ssize_t k = recv(to, buf + got, BIG - got < PIECE ? BIG - got : PIECE,
+					 MSG_DONTWAIT);
 
 			if (k <= 0)
 				break;
@@ -308,8 +340,8 @@ static bool ask_fionread(struct bench *b, const char *name, int from, int to)
 
 	fill(buf, sizeof(buf), 0);
 	/* looked at before it is asked for: then it is there */
-	ok = write(from, buf, sizeof(buf)) == (ssize_t)sizeof(buf) && take(to, &c, 1, MSG_PEEK) == 1 && !ioctl(to, FIONREAD, &n) &&
-	     n == (int)sizeof(buf);
+	ok = write(from, buf, sizeof(buf)) == (ssize_t)sizeof(buf) &&
+	     take(to, &c, 1, MSG_PEEK) == 1 && !ioctl(to, FIONREAD, &n) && n == (int)sizeof(buf);
 	(void)recv(to, buf, sizeof(buf), MSG_DONTWAIT);
 	return report(b, name, ok, "%d of %zu bytes told", n, sizeof(buf));
 }
@@ -319,8 +351,10 @@ static void peek(struct bench *b, const char *name, int from, int to)
 	char first[64] = "", second[64] = "";
 	bool ok;
 
-	ok = write(from, "peek here", 9) == 9 && take(to, first, sizeof(first) - 1, MSG_PEEK) == 9 &&
-	     recv(to, second, sizeof(second) - 1, MSG_DONTWAIT) == 9 && !strcmp(first, "peek here") && !strcmp(second, first);
+	ok = write(from, "peek here", 9) == 9 &&
+	     take(to, first, sizeof(first) - 1, MSG_PEEK) == 9 &&
+	     recv(to, second, sizeof(second) - 1, MSG_DONTWAIT) == 9 &&
+	     !strcmp(first, "peek here") && !strcmp(second, first);
 	(void)report(b, name, ok, "seen '%s', then read '%s'", first, second);
 }
 
@@ -331,8 +365,8 @@ static void spliced(struct bench *b, const char *name, int from, int to)
 	ssize_t n = -1;
 
 	/* SPLICE_F_NONBLOCK is for the pipe only */
-	if (!pipe2(fds, O_CLOEXEC) && !fcntl(to, F_SETFL, O_RDWR | O_NONBLOCK) && write(from, "through a pipe", 14) == 14 &&
-	    take(to, buf + 63, 1, MSG_PEEK) == 1) {
+	if (!pipe2(fds, O_CLOEXEC) && !fcntl(to, F_SETFL, O_RDWR | O_NONBLOCK) &&
+	    write(from, "through a pipe", 14) == 14 && take(to, buf + 63, 1, MSG_PEEK) == 1) {
 		buf[63] = '\0';
 		n = splice(to, NULL, fds[1], NULL, 14, SPLICE_F_NONBLOCK);
 		if (n < 0)
@@ -342,8 +376,8 @@ static void spliced(struct bench *b, const char *name, int from, int to)
 		(void)!read(fds[0], buf, sizeof(buf) - 1);
 	else
 		(void)recv(to, buf + 32, 31, MSG_DONTWAIT); /* what follows shall not find it */
-	(void)report(b, name, n == 14 && !strcmp(buf, "through a pipe"), n < 0 ? "%s" : "'%s' came through",
-		     n < 0 ? strerror((int)-n) : buf);
+	(void)report(b, name, n == 14 && !strcmp(buf, "through a pipe"),
+		     n < 0 ? "%s" : "'%s' came through", n < 0 ? strerror((int)-n) : buf);
 	(void)fcntl(to, F_SETFL, O_RDWR);
 	(void)lw_close(fds[0]);
 	(void)lw_close(fds[1]);
@@ -360,8 +394,10 @@ static int enrol_both(struct bench *b)
 	if (!r)
 		r = enrol(b->skel->maps.ups, b->up.near, b->up.cookie);
 	fd = b->down.near;
-	if (!r && (bpf_map_update_elem(bpf_map__fd(b->skel->maps.cookies), &fd, &b->down.cookie, BPF_ANY) ||
-		   bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->up.cookie, &b->down.cookie, BPF_ANY)))
+	if (!r && (bpf_map_update_elem(bpf_map__fd(b->skel->maps.cookies), &fd, &b->down.cookie,
+				       BPF_ANY) ||
+		   bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->up.cookie,
+				       &b->down.cookie, BPF_ANY)))
 		r = -errno;
 	return r;
 }
@@ -401,8 +437,10 @@ static void half_close(struct bench *b, const char *name, bool steered)
 	int near = b->down.near, r;
 	char buf[64] = "";
 
-	r = !steered || !bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->down.cookie, &b->up.cookie, BPF_ANY);
-	r = r && write(near, "ask", 3) == 3 && !shutdown(near, SHUT_WR) && (!steered || !shutdown(p->near, SHUT_WR)) && take(p->far, buf, 3, 0) == 3 &&
+	r = !steered || !bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->down.cookie,
+					     &b->up.cookie, BPF_ANY);
+	r = r && write(near, "ask", 3) == 3 && !shutdown(near, SHUT_WR) &&
+	    (!steered || !shutdown(p->near, SHUT_WR)) && take(p->far, buf, 3, 0) == 3 &&
 	    take(p->far, buf + 8, 1, 0) == 0 && !strcmp(buf, "ask") &&
 	    write(p->far, "bye", 3) == 3 && take(near, buf, sizeof(buf) - 1, 0) == 3;
 	(void)report(b, name, r && !strcmp(buf, "bye"), "read '%s'", buf);
@@ -410,7 +448,8 @@ static void half_close(struct bench *b, const char *name, bool steered)
 
 static void ends(struct bench *b)
 {
-	static const char *const names[] = { "half-close", "half-close-steered", "eof-native", "eof-steered" };
+	static const char *const names[] = { "half-close", "half-close-steered", "eof-native",
+					     "eof-steered" };
 
 	for (size_t i = 0; i < 4; i++) {
 		char buf[64] = "";
@@ -426,9 +465,11 @@ static void ends(struct bench *b)
 		if (i == 2)
 			r = write(b->down.far, "bye", 3) == 3 && !shutdown(b->down.far, SHUT_WR);
 		else /* as the agent does it */
-			r = write(b->up.far, "bye", 3) == 3 && take(near, buf, 1, MSG_PEEK) == 1 && !shutdown(near, SHUT_RD);
+			r = write(b->up.far, "bye", 3) == 3 && take(near, buf, 1, MSG_PEEK) == 1 &&
+			    !shutdown(near, SHUT_RD);
 		r = r && take(near, buf, sizeof(buf) - 1, 0) == 3 && take(near, buf + 8, 1, 0) == 0;
-		(void)report(b, names[i], r && !strcmp(buf, "bye"), "read '%s'%s", buf, r ? ", then the end" : "");
+		(void)report(b, names[i], r && !strcmp(buf, "bye"), "read '%s'%s", buf,
+			     r ? ", then the end" : "");
 	}
 }
 
@@ -496,15 +537,18 @@ static void asleep(struct bench *b, const char *name, int to, int from, int ends
 		_exit(r > 0 ? EBADMSG : -r);
 	}
 	(void)lw_close(fds[1]);
-	r = pid > 0 && write(from, "bye", 3) == 3 && poll(&p, 1, WAIT_MS) == 1 && read(in, buf, 1) == 1 && sleeps(pid) &&
-	    !shutdown(ends, SHUT_WR) && poll(&p, 1, WAIT_MS) == 1; /* it has ended */
+	r = pid > 0 && write(from, "bye", 3) == 3 && poll(&p, 1, WAIT_MS) == 1 &&
+	    read(in, buf, 1) == 1 && sleeps(pid) && !shutdown(ends, SHUT_WR) &&
+	    poll(&p, 1, WAIT_MS) == 1; /* it has ended */
 	if (pid > 0) {
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, &status, 0);
 	}
 	r = r && WIFEXITED(status);
 	(void)report(b, name, r && !WEXITSTATUS(status), "%s",
-		     !r ? "it went on sleeping" : WEXITSTATUS(status) ? strerror(WEXITSTATUS(status)) : "read 'bye', then the end");
+		     !r			 ? "it went on sleeping" :
+		     WEXITSTATUS(status) ? strerror(WEXITSTATUS(status)) :
+					   "read 'bye', then the end");
 }
 
 static void fin_edge(struct bench *b)
@@ -516,16 +560,22 @@ static void fin_edge(struct bench *b)
 
 	if (!again(b, "fin-edge"))
 		return;
-	r = ep >= 0 && !epoll_ctl(ep, EPOLL_CTL_ADD, b->down.near, &ev) && write(b->up.far, "bye", 3) == 3;
+	r = ep >= 0 && !epoll_ctl(ep, EPOLL_CTL_ADD, b->down.near, &ev) &&
+	    write(b->up.far, "bye", 3) == 3;
 	while (r && n < 3) {
-		ssize_t k = epoll_wait(ep, &ev, 1, WAIT_MS) == 1 ? recv(b->down.near, buf + n, sizeof(buf) - 1 - (size_t)n, MSG_DONTWAIT) : 0;
+		ssize_t k = epoll_wait(ep, &ev, 1, WAIT_MS) == 1 ?
+				    recv(b->down.near, buf + n, sizeof(buf) - 1 - (size_t)n,
+					 MSG_DONTWAIT) :
+				    0;
 
 		r = k > 0 || (k < 0 && errno == EAGAIN); /* not there yet: another edge tells */
 		n += k > 0 ? (int)k : 0;
 	}
-	r = r && recv(b->down.near, buf + 4, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN && !shutdown(b->up.far, SHUT_WR) &&
-	    epoll_wait(ep, &ev, 1, WAIT_MS) == 1 && read_on(b->down.near, buf + 4) == 0;
-	(void)report(b, "fin-edge", r && !strcmp(buf, "bye"), "read '%s'%s", buf, r ? ", then the end" : "");
+	r = r && recv(b->down.near, buf + 4, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN &&
+	    !shutdown(b->up.far, SHUT_WR) && epoll_wait(ep, &ev, 1, WAIT_MS) == 1 &&
+	    read_on(b->down.near, buf + 4) == 0;
+	(void)report(b, "fin-edge", r && !strcmp(buf, "bye"), "read '%s'%s", buf,
+		     r ? ", then the end" : "");
 }
 
 /*
@@ -552,7 +602,8 @@ static bool again_past(struct bench *b, const char *name)
 	if (!again(b, name))
 		return false;
 	r = enrol(b->skel->maps.downs, b->up.far, b->up.far_cookie);
-	if (!r && bpf_map_update_elem(bpf_map__fd(b->skel->maps.pasts), &b->down.cookie, &b->up.far_cookie, BPF_ANY))
+	if (!r && bpf_map_update_elem(bpf_map__fd(b->skel->maps.pasts), &b->down.cookie,
+				      &b->up.far_cookie, BPF_ANY))
 		r = -errno;
 	return !r || report(b, name, false, "%s", strerror(-r));
 }
@@ -564,7 +615,8 @@ static void order_past(struct bench *b)
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < 4; i++)
-		ok = write(i % 2 ? b->up.near : b->down.near, &"onetwosixten"[3 * i], 3) == 3 && take(b->up.far, buf + 3 * i, 3, 0) == 3;
+		ok = write(i % 2 ? b->up.near : b->down.near, &"onetwosixten"[3 * i], 3) == 3 &&
+		     take(b->up.far, buf + 3 * i, 3, 0) == 3;
 	(void)report(b, "order-past", ok && !strcmp(buf, "onetwosixten"), "read '%s'", buf);
 }
 
@@ -577,7 +629,8 @@ static void eof_past(struct bench *b)
 		return;
 	ok = write(b->down.near, "bye", 3) == 3 && !shutdown(b->up.near, SHUT_WR) &&
 	     take(b->up.far, buf, sizeof(buf) - 1, 0) == 3 && take(b->up.far, buf + 8, 1, 0) == 0;
-	(void)report(b, "eof-past", ok && !strcmp(buf, "bye"), "read '%s'%s", buf, ok ? ", then the end" : "");
+	(void)report(b, "eof-past", ok && !strcmp(buf, "bye"), "read '%s'%s", buf,
+		     ok ? ", then the end" : "");
 }
 
 static void pass_by(struct bench *b)
@@ -586,7 +639,8 @@ static void pass_by(struct bench *b)
 
 	if (!again_past(b, "fionread-past"))
 		return;
-	if (!ask_fionread(b, "fionread-past", b->down.near, b->up.far) || !large(b, "large-past", b->down.near, b->up.far, true))
+	if (!ask_fionread(b, "fionread-past", b->down.near, b->up.far) ||
+	    !large(b, "large-past", b->down.near, b->up.far, true))
 		r = again_past(b, "edges-past");
 	if (!r || !large(b, "edges-past", b->down.near, b->up.far, false))
 		return;
@@ -605,8 +659,10 @@ static void run(struct bench *b)
 	char buf[64] = "";
 	int r = 0;
 
-	if (bpf_prog_attach(bpf_program__fd(b->skel->progs.st_send), downs, BPF_SK_MSG_VERDICT, 0) ||
-	    (verdict && bpf_prog_attach(bpf_program__fd(b->skel->progs.st_native), downs, BPF_SK_SKB_VERDICT, 0)) ||
+	if (bpf_prog_attach(bpf_program__fd(b->skel->progs.st_send), downs, BPF_SK_MSG_VERDICT,
+			    0) ||
+	    (verdict && bpf_prog_attach(bpf_program__fd(b->skel->progs.st_native), downs,
+					BPF_SK_SKB_VERDICT, 0)) ||
 	    bpf_prog_attach(bpf_program__fd(b->skel->progs.st_reply), ups, BPF_SK_SKB_VERDICT, 0))
 		r = -errno;
 	if (!r)
@@ -640,13 +696,15 @@ static void run(struct bench *b)
 
 	/* requests: to the upstream connection, and nothing to the own peer */
 	memset(buf, 0, sizeof(buf));
-	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->down.cookie, &b->up.cookie, BPF_ANY)) {
+	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.routes), &b->down.cookie, &b->up.cookie,
+				BPF_ANY)) {
 		(void)report(b, "send-steered", false, "%s", strerror(errno));
 		return;
 	}
 	r = send(b->down.near, "request", 7, 0) == 7 && take(b->up.far, buf, sizeof(buf), 0) == 7 &&
 	    recv(b->down.far, buf + 32, 1, MSG_DONTWAIT) < 0;
-	(void)report(b, "send-steered", r && !strcmp(buf, "request"), "'%s' at the upstream end", buf);
+	(void)report(b, "send-steered", r && !strcmp(buf, "request"), "'%s' at the upstream end",
+		     buf);
 	large(b, "upload-steered", b->down.near, b->up.far, true);
 	ends(b);
 	if (verdict)
@@ -704,8 +762,10 @@ static size_t merge(struct lw_selftest_result *all, size_t n, const struct bench
 static bool is_in_doubt(const struct lw_selftest_result *all, size_t n, const struct bench *b)
 {
 	for (size_t k = 0; k < n; k++)
-		for (size_t i = 0; !all[k].ok && !(all[k].keeps & LW_KEEP_SPLICE) && i < NTESTS; i++)
-			if (all[k].name == tests[i].names[b->prefix[0] == 'v'] && b->failures[i] < FAILURES)
+		for (size_t i = 0; !all[k].ok && !(all[k].keeps & LW_KEEP_SPLICE) && i < NTESTS;
+		     i++)
+			if (all[k].name == tests[i].names[b->prefix[0] == 'v'] &&
+			    b->failures[i] < FAILURES)
 				return true;
 	return false;
 }
@@ -719,7 +779,8 @@ static bool is_through(const struct bench *b)
 	return true;
 }
 
-static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mode *mode, uint32_t *keeps, enum lw_past *past)
+static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mode *mode,
+		 uint32_t *keeps, enum lw_past *past)
 {
 	static const enum lw_kern_mode modes[] = { LW_KERN_MODE_MSG, LW_KERN_MODE_VERDICT };
 	static struct lw_selftest_result found[MAX_RESULTS];
@@ -757,8 +818,9 @@ static int child(struct lw_selftest_result *results, size_t *n, enum lw_kern_mod
 			bool yes = can_notice();
 
 			b.n = 0;
-			(void)report(&b, "notice", yes, "%s", yes ? "by a hook of this kernel" :
-								    "this kernel has no hook for it (fentry on tcp_ioctl)");
+			(void)report(&b, "notice", yes, "%s",
+				     yes ? "by a hook of this kernel" :
+					   "this kernel has no hook for it (fentry on tcp_ioctl)");
 			nall = merge(all, nall, &b);
 		}
 		*n += nall;
@@ -784,7 +846,8 @@ struct outcome {
 int lw_selftest_run(struct lw_selftest *ret)
 {
 	_cleanup_free_ struct outcome *o = calloc(1, sizeof(*o));
-	_cleanup_free_ struct lw_selftest_result *results = calloc(MAX_RESULTS + 1, sizeof(*results));
+	_cleanup_free_ struct lw_selftest_result *results =
+		calloc(MAX_RESULTS + 1, sizeof(*results));
 	_cleanup_close_ int in = -1, out = -1;
 	uint64_t since = lw_clock_ns();
 	size_t got = 0;
@@ -820,7 +883,10 @@ int lw_selftest_run(struct lw_selftest *ret)
 	if (o->r)
 		return o->r;
 	memcpy(results, o->results, sizeof(o->results));
-	*ret = (struct lw_selftest){ .tests = TAKE_PTR(results), .mode = o->mode, .keeps = o->keeps, .past = o->past,
+	*ret = (struct lw_selftest){ .tests = TAKE_PTR(results),
+				     .mode = o->mode,
+				     .keeps = o->keeps,
+				     .past = o->past,
 				     .took_us = (uint32_t)((lw_clock_ns() - since) / 1000) };
 	return 0;
 }

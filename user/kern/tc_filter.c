@@ -26,7 +26,8 @@ bool lw_filter_is_ours(uint32_t handle, uint32_t priority)
 
 static int remove_qdisc(int ifindex)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
 	return bpf_tc_hook_destroy(&hook);
 }
@@ -41,8 +42,8 @@ static bool has_filter(const struct bpf_tc_hook *hook, uint32_t handle)
 int lw_filter_attach(int prog, int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = HANDLE_FOUND, .priority = LW_FILTER_PRIORITY,
-		    .flags = BPF_TC_F_REPLACE);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = HANDLE_FOUND,
+		    .priority = LW_FILTER_PRIORITY, .flags = BPF_TC_F_REPLACE);
 	int made = bpf_tc_hook_create(&hook), r;
 
 	if (made && made != -EEXIST)
@@ -81,7 +82,8 @@ static bool has_ended(uint32_t map_id)
 	uint32_t len = sizeof(info), zero = 0;
 
 	/* of whatever build: the first fields of it are the same in all */
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || strcmp(info.name, "lw_config") != 0 || info.key_size != sizeof(zero) ||
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) ||
+	    strcmp(info.name, "lw_config") != 0 || info.key_size != sizeof(zero) ||
 	    info.value_size < offsetof(struct lw_config, heartbeat_max_ns))
 		return false;
 	conf = calloc(1, info.value_size > sizeof(*conf) ? info.value_size : sizeof(*conf));
@@ -100,7 +102,8 @@ static bool is_abandoned(const struct lw_kern *kern, uint32_t prog_id)
 	/* what an earlier agent has left to us */
 	if (!bpf_obj_get_info_by_fd(kern->to_pod, &info, &len) && info.id == prog_id)
 		return true;
-	info = (struct bpf_prog_info){ .nr_map_ids = sizeof(maps) / sizeof(maps[0]), .map_ids = (uintptr_t)maps };
+	info = (struct bpf_prog_info){ .nr_map_ids = sizeof(maps) / sizeof(maps[0]),
+				       .map_ids = (uintptr_t)maps };
 	len = sizeof(info);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
 		return false;
@@ -116,7 +119,8 @@ void lw_filter_remove_abandoned(const struct lw_kern *kern, int ifindex, const c
 	static const uint32_t handles[] = { HANDLE_FOUND, HANDLE_MADE };
 
 	for (size_t i = 0; i < 2; i++) {
-		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handles[i], .priority = LW_FILTER_PRIORITY);
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handles[i],
+			    .priority = LW_FILTER_PRIORITY);
 
 		if (bpf_tc_query(&hook, &opts) || !is_abandoned(kern, opts.prog_id))
 			continue;

@@ -18,7 +18,8 @@
 /* Pages that TCP has, and that it may have. False: not told here. */
 static bool read_memory(unsigned long *ret_used, unsigned long *ret_max)
 {
-	_cleanup_fclose_ FILE *stat = fopen("/proc/net/sockstat", "re"), *sysctl = fopen("/proc/sys/net/ipv4/tcp_mem", "re");
+	_cleanup_fclose_ FILE *stat = fopen("/proc/net/sockstat", "re"),
+			      *sysctl = fopen("/proc/sys/net/ipv4/tcp_mem", "re");
 	char line[256];
 
 	if (!stat || !sysctl || fscanf(sysctl, "%*u %*u %lu", ret_max) != 1)
@@ -44,7 +45,8 @@ static int leave_one(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	struct lw_kern *kern = arg;
 
 	(void)flow;
-	if (leave(kern, cookie, LW_LEAVE_ASK) == 0 && !bpf_map_delete_elem(bpf_map__fd(kern->skel->maps.lw_down_socks), &cookie))
+	if (leave(kern, cookie, LW_LEAVE_ASK) == 0 &&
+	    !bpf_map_delete_elem(bpf_map__fd(kern->skel->maps.lw_down_socks), &cookie))
 		(void)leave(kern, cookie, LW_LEAVE_LEFT);
 	return 0;
 }
@@ -71,8 +73,11 @@ void lw_tcp_memory_tick(struct lw_kern *kern)
 		kern->tcp_short = is_short;
 		lw_kern_set_flag(kern, LW_CONF_TCP_SHORT, is_short);
 		if (is_short)
-			lw_warn("TCP has %lu of the %lu pages that net.ipv4.tcp_mem lets it have: new connections are not steered (tcp-memory)%s", used,
-				max, kern->found.mode == LW_KERN_MODE_VERDICT ? "" : ", and those that are become plain ones");
+			lw_warn("TCP has %lu of the %lu pages that net.ipv4.tcp_mem lets it have: new connections are not steered (tcp-memory)%s",
+				used, max,
+				kern->found.mode == LW_KERN_MODE_VERDICT ?
+					"" :
+					", and those that are become plain ones");
 		else
 			lw_info("TCP has memory again: new connections are steered");
 	}

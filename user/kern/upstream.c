@@ -33,7 +33,8 @@
 /* Each of its two. The kernel doubles it, and by itself would let the second grow to tcp_rmem[2]: a slow reader's share. */
 #define BUFFER_BYTES (4 << 20)
 
-struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u, struct lw_up *buf)
+struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u,
+				struct lw_up *buf)
 {
 	int fd = bpf_map__fd(ups->kern->skel->maps.lw_ups);
 
@@ -42,7 +43,9 @@ struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream 
 
 int lw_upstream_flow(struct lw_upstreams *ups, uint64_t down, struct lw_flow *ret)
 {
-	return bpf_map_lookup_elem(bpf_map__fd(ups->kern->skel->maps.lw_flows), &down, ret) ? -errno : 0;
+	return bpf_map_lookup_elem(bpf_map__fd(ups->kern->skel->maps.lw_flows), &down, ret) ?
+		       -errno :
+		       0;
 }
 
 struct upstream *lw_upstream_get(struct lw_upstreams *ups, uint64_t cookie)
@@ -99,7 +102,8 @@ static bool is_cut_off(struct lw_upstreams *ups, const struct upstream *u)
 {
 	struct lw_up state;
 
-	return u->state == UPSTREAM_BOUND && lw_upstream_state(ups, u, &state) && !(state.flags & LW_UP_DEAD) &&
+	return u->state == UPSTREAM_BOUND && lw_upstream_state(ups, u, &state) &&
+	       !(state.flags & LW_UP_DEAD) &&
 	       (state.frame.state == LW_FRAME_LENGTH || state.frame.state == LW_FRAME_CHUNKED ||
 		state.frame.state == LW_FRAME_CLOSE || (state.flags & LW_UP_RELAY));
 }
@@ -120,7 +124,8 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 		 * not ours to close. Or it found it dead and passed it over: then nobody has it.
 		 */
 		if (lw_kern_call(s->progs.lw_pool_drop, &args, sizeof(args)) == 1 &&
-		    !(lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_DEAD) && !state.down)) {
+		    !(lw_upstream_state(ups, u, &state) && (state.flags & LW_UP_DEAD) &&
+		      !state.down)) {
 			ev_io_stop(ups->loop, &u->io);
 			return;
 		}
@@ -145,7 +150,8 @@ void lw_upstream_close(struct lw_upstreams *ups, struct upstream *u)
 	if (u->ending)
 		lw_ends_forget(ups->ends, u->ending, u->down);
 	if (is_cut_off(ups, u))
-		(void)setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+		(void)setsockopt(u->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 },
+				 sizeof(struct linger));
 	(void)lw_close(u->fd);
 	(void)lw_close(u->far);
 	lw_gone_add(ups, u->cookie);
@@ -178,7 +184,8 @@ int lw_upstream_backlog(struct lw_upstreams *ups, uint64_t down)
 
 bool lw_upstream_ends_downstream(const struct lw_up *state)
 {
-	return (state->flags & (LW_UP_FIN_SENT | LW_UP_TUNNEL | LW_UP_OPAQUE)) || state->frame.state == LW_FRAME_CLOSE ||
+	return (state->flags & (LW_UP_FIN_SENT | LW_UP_TUNNEL | LW_UP_OPAQUE)) ||
+	       state->frame.state == LW_FRAME_CLOSE ||
 	       ((state->flags & LW_UP_CLOSING) && !lw_up_is_due(state));
 }
 
@@ -197,7 +204,8 @@ void lw_upstream_on_eof(void *arg, uint64_t cookie, int r)
 		r = 0;
 	if (r && !lw_upstream_flow(ups, u->down, &flow)) {
 		if (r != -ENOENT)
-			lw_warn("end a client connection of process %u behind its response: %s, resetting it", flow.pid, strerror(-r));
+			lw_warn("end a client connection of process %u behind its response: %s, resetting it",
+				flow.pid, strerror(-r));
 		(void)lw_downstream_reset(ups->netns, u->down, &flow);
 	}
 	lw_upstream_close(ups, u);
@@ -221,8 +229,9 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	/* thousands end in one turn where a client drops all it has */
 	lw_kern_heartbeat(ups->kern);
 	/* an end of the agent's own making: lw_reply has sent its FIN on, but not in mode msg */
-	if ((u->far >= 0 && lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) || !lw_upstream_state(ups, u, &state) ||
-	    (state.flags & LW_UP_ORPHAN) || lw_upstream_flow(ups, u->down, &flow)) {
+	if ((u->far >= 0 && lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT) ||
+	    !lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN) ||
+	    lw_upstream_flow(ups, u->down, &flow)) {
 		lw_upstream_close(ups, u);
 		return;
 	}
@@ -239,8 +248,9 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 	}
 	if ((state.flags & LW_UP_CUT) || !lw_upstream_ends_downstream(&state)) {
 		if (lw_up_is_due(&state) || (state.flags & LW_UP_CUT)) {
-			lw_debug("reset client connection %llx: its upstream connection closed before the response ended",
-				 (unsigned long long)u->down);
+			lw_debug(
+				"reset client connection %llx: its upstream connection closed before the response ended",
+				(unsigned long long)u->down);
 			r = lw_downstream_reset(ups->netns, u->down, &flow);
 		}
 		if (r && r != -ENOENT)
@@ -249,11 +259,13 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		lw_upstream_close(ups, u);
 		return;
 	}
-	if (lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT && !(state.flags & LW_UP_FIN_SENT) && !u->fin_made) {
+	if (lw_kern_mode(ups->kern) == LW_KERN_MODE_VERDICT && !(state.flags & LW_UP_FIN_SENT) &&
+	    !u->fin_made) {
 		u->fin_made = true;
 		r = send_fin(ups, u);
 		if (r)
-			lw_warn("put an end of file behind a response to process %u: %s", flow.pid, strerror(-r));
+			lw_warn("put an end of file behind a response to process %u: %s", flow.pid,
+				strerror(-r));
 		ev_timer_set(w, END_SECONDS, 0.);
 		ev_timer_start(loop, w);
 		return;
@@ -340,7 +352,8 @@ int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u)
 {
 	uint64_t fd = (uint64_t)u->fd;
 
-	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_up_socks), &u->cookie, &fd, BPF_NOEXIST))
+	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_up_socks), &u->cookie, &fd,
+				BPF_NOEXIST))
 		return -errno;
 	return 0;
 }
@@ -363,7 +376,8 @@ int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down
 	};
 
 	lw_response_begin(&state);
-	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_ups), &u->cookie, &state, BPF_ANY))
+	if (bpf_map_update_elem(bpf_map__fd(ups->kern->skel->maps.lw_ups), &u->cookie, &state,
+				BPF_ANY))
 		return -errno;
 	u->state = UPSTREAM_BOUND;
 	link_down(ups, u, down);
@@ -383,7 +397,9 @@ static uint64_t pod_at(const struct lw_upstreams *ups, const struct lw_addr *add
 	struct lw_pod_key key = { .addr = *addr, .slot = lw_kern_generation(ups->kern) & 1 };
 	struct lw_pod pod;
 
-	return bpf_map_lookup_elem(bpf_map__fd(ups->kern->skel->maps.lw_pods), &key, &pod) ? 0 : 1ull << 32 | pod.uid_hash;
+	return bpf_map_lookup_elem(bpf_map__fd(ups->kern->skel->maps.lw_pods), &key, &pod) ?
+		       0 :
+		       1ull << 32 | pod.uid_hash;
 }
 
 static void connected(struct upstream *u, int error)
@@ -433,7 +449,8 @@ static void on_connect_timeout(struct ev_loop *loop, ev_timer *w, int events)
 		connected(u, ETIMEDOUT);
 }
 
-int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *key, uint16_t lane, struct upstream **ret)
+int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *key, uint16_t lane,
+		    struct upstream **ret)
 {
 	_cleanup_free_ struct upstream *u = calloc(1, sizeof(*u));
 	struct lw_sk sk = { .role = LW_ROLE_UP };
@@ -474,7 +491,8 @@ int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *
 	return 0;
 }
 
-int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid, struct upstream **ret)
+int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane,
+		     pid_t pid, struct upstream **ret)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = lw_addr_to_sockaddr(&key->addr, key->port, &sa);
@@ -526,16 +544,20 @@ int lw_tcp_pair(int ret[2])
 	/* loopback takes microseconds; where its packets are dropped (conntrack is full, a firewall) connect() would try for minutes */
 	const struct timeval patience = { .tv_usec = PAIR_MS * 1000 };
 	_cleanup_close_ int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), a = -1, b = -1;
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, from = {}, us = {};
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
+			   from = {}, us = {};
 	socklen_t len = sizeof(sa), from_len, us_len = sizeof(us);
 
 	if (l < 0 || bind(l, (struct sockaddr *)&sa, sizeof(sa)) || listen(l, 1) ||
-	    getsockname(l, (struct sockaddr *)&sa, &len) || setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
+	    getsockname(l, (struct sockaddr *)&sa, &len) ||
+	    setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
 		return -errno;
 	a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (a < 0 || setsockopt(a, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
 		return -errno;
-	if (connect(a, (struct sockaddr *)&sa, len) || getsockname(a, (struct sockaddr *)&us, &us_len))
+	if (connect(a, (struct sockaddr *)&sa, len) ||
+	    getsockname(a, (struct sockaddr *)&us, &us_len))
 		return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 	/* whoever looks for open ports may have been quicker */
 	do {
@@ -550,8 +572,8 @@ int lw_tcp_pair(int ret[2])
 	return 0;
 }
 
-int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, uint64_t down, enum lw_frame_state frame,
-		      struct upstream **ret)
+int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, uint64_t down,
+		      enum lw_frame_state frame, struct upstream **ret)
 {
 	struct upstream *u;
 	int pair[2], r = lw_tcp_pair(pair);
@@ -603,17 +625,19 @@ void lw_upstream_taken(struct lw_upstreams *ups, struct upstream *u, uint64_t do
 		lw_upstream_ended(ups, u);
 }
 
-bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow)
+bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u,
+			       struct lw_flow *flow)
 {
 	struct lw_up state;
 	char c;
 
-	if (u->state != UPSTREAM_BOUND || lw_upstream_flow(ups, u->down, flow) || !lw_upstream_state(ups, u, &state) ||
-	    (state.flags & LW_UP_ORPHAN))
+	if (u->state != UPSTREAM_BOUND || lw_upstream_flow(ups, u->down, flow) ||
+	    !lw_upstream_state(ups, u, &state) || (state.flags & LW_UP_ORPHAN))
 		return false;
 	/* a relay's near end, which is through with all that it was given: what is yet to come waits at the other's */
 	if (u->far >= 0 && (state.flags & LW_UP_OPAQUE))
-		return u->relay_of && (u->relay_of->rest || recv(u->relay_of->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+		return u->relay_of && (u->relay_of->rest ||
+				       recv(u->relay_of->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
 	if (lw_up_is_due(&state) || (state.flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)))
 		return true;
 	return flow->route != LW_ROUTE_PEER && flow->ups[flow->up % LW_FLOW_UPS].up == u->cookie &&

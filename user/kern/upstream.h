@@ -20,8 +20,8 @@ struct lw_upstreams_options {
 };
 
 /* 0 or -errno. With LW_KERN_MODE_NONE there is nothing to do and *ret is NULL. kern and loop outlive it. */
-int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct lw_upstreams_options *options,
-		       struct lw_upstreams **ret);
+int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop,
+		       const struct lw_upstreams_options *options, struct lw_upstreams **ret);
 /*
  * Steers no new request, and runs the loop until those under way have ended, DRAIN_SECONDS at most or until
  * it is broken out of. Takes NULL.

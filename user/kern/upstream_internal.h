@@ -104,11 +104,14 @@ struct lw_upstreams {
 };
 
 /* upstream.c */
-int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *key, uint16_t lane, struct upstream **ret);
-int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid, struct upstream **ret);
+int lw_upstream_new(struct lw_upstreams *ups, int fd, const struct lw_pool_key *key, uint16_t lane,
+		    struct upstream **ret);
+int lw_upstream_open(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane,
+		     pid_t pid, struct upstream **ret);
 struct upstream *lw_upstream_get(struct lw_upstreams *ups, uint64_t cookie);
 /* The kernel's view of it, copied to buf; NULL if there is none. */
-struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u, struct lw_up *buf);
+struct lw_up *lw_upstream_state(struct lw_upstreams *ups, const struct upstream *u,
+				struct lw_up *buf);
 int lw_upstream_flow(struct lw_upstreams *ups, uint64_t down, struct lw_flow *ret);
 int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u);
 /*
@@ -118,8 +121,8 @@ int lw_upstream_enter(struct lw_upstreams *ups, struct upstream *u);
 int lw_upstream_bind(struct lw_upstreams *ups, struct upstream *u, uint64_t down, uint32_t punt,
 		     enum lw_frame_state frame);
 /* One whose other end, ret->far, the agent itself holds; bound to down. */
-int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, uint64_t down, enum lw_frame_state frame,
-		      struct upstream **ret);
+int lw_upstream_local(struct lw_upstreams *ups, const struct lw_pool_key *key, uint64_t down,
+		      enum lw_frame_state frame, struct upstream **ret);
 /* Two ends of a loopback connection. */
 int lw_tcp_pair(int ret[2]);
 /* Its responses are not followed any more. */
@@ -133,7 +136,8 @@ int lw_upstream_backlog(struct lw_upstreams *ups, uint64_t down);
 /* All of a downstream socket that is gone, and what is left of its punted request. */
 void lw_upstream_close_all(struct lw_upstreams *ups, uint64_t down);
 /* Is a request or response of u's downstream socket on u, and not through? *flow: the downstream socket's. */
-bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u, struct lw_flow *flow);
+bool lw_upstream_is_unfinished(struct lw_upstreams *ups, const struct upstream *u,
+			       struct lw_flow *flow);
 /* It was taken from its pool by that downstream socket. */
 void lw_upstream_taken(struct lw_upstreams *ups, struct upstream *u, uint64_t down);
 /* Its connection is over: closes it, and ends its downstream socket where a response was due. */
@@ -152,7 +156,8 @@ void lw_gone_forget(struct lw_upstreams *ups, bool all);
 /* u, opened for its pool, is connected. */
 void lw_pool_put(struct lw_upstreams *ups, struct upstream *u);
 /* One more socket of this kind was wanted. */
-void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane, pid_t pid);
+void lw_pool_demand(struct lw_upstreams *ups, const struct lw_pool_key *key, uint16_t lane,
+		    pid_t pid);
 void lw_pools_tick(struct lw_upstreams *ups);
 void lw_pools_free(struct lw_upstreams *ups);
 

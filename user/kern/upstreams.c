@@ -142,8 +142,9 @@ static bool sweep_one(void *value, void *arg)
 	struct upstream *u = value;
 
 	lw_kern_heartbeat(s->ups->kern);
-	if (s->n < SWEEP_MAX && ((u->state == UPSTREAM_READY && s->now - u->since_ns > POOL_IDLE_NS) ||
-				 (s->bound && u->state == UPSTREAM_BOUND && is_over(s->ups, u))))
+	if (s->n < SWEEP_MAX &&
+	    ((u->state == UPSTREAM_READY && s->now - u->since_ns > POOL_IDLE_NS) ||
+	     (s->bound && u->state == UPSTREAM_BOUND && is_over(s->ups, u))))
 		s->stale[s->n++] = u->cookie;
 	return true;
 }
@@ -187,8 +188,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 		lw_netns_sweep(ups->netns);
 }
 
-int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop, const struct lw_upstreams_options *options,
-		       struct lw_upstreams **ret)
+int lw_upstreams_start(struct lw_kern *kern, struct ev_loop *loop,
+		       const struct lw_upstreams_options *options, struct lw_upstreams **ret)
 {
 	_cleanup_(lw_upstreams_stop) struct lw_upstreams *ups = NULL;
 	int r;

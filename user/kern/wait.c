@@ -13,12 +13,14 @@
 
 int lw_wait_open(struct lw_kern *kern)
 {
-	_cleanup_close_ int inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "lw_nothing", sizeof(uint32_t), sizeof(uint32_t), 1, NULL);
+	_cleanup_close_ int inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "lw_nothing",
+						   sizeof(uint32_t), sizeof(uint32_t), 1, NULL);
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = (uint32_t)inner);
 
 	if (inner < 0)
 		return -errno;
-	kern->wait_map = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "lw_wait", sizeof(uint32_t), sizeof(uint32_t), 1, &opts);
+	kern->wait_map = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "lw_wait", sizeof(uint32_t),
+					sizeof(uint32_t), 1, &opts);
 	if (kern->wait_map < 0)
 		return -errno;
 	kern->wait_inner = TAKE_FD(inner);

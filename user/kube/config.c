@@ -25,7 +25,8 @@ struct error {
 };
 
 /* -r, for `return`. */
-static int fail(const struct error *error, int r, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int fail(const struct error *error, int r, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 static int fail(const struct error *error, int r, const char *format, ...)
 {
 	va_list args;
@@ -38,7 +39,8 @@ static int fail(const struct error *error, int r, const char *format, ...)
 
 /* ---- files and text ---- */
 
-static int read_whole(const char *path, size_t max, char **ret, size_t *ret_len, struct stat *ret_st)
+static int read_whole(const char *path, size_t max, char **ret, size_t *ret_len,
+		      struct stat *ret_st)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ char *data = NULL;
@@ -67,7 +69,8 @@ static int read_whole(const char *path, size_t max, char **ret, size_t *ret_len,
 
 static int digit_of(char c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *at = c ? strchr(digits, c) : NULL;
 
 	return at ? (int)(at - digits) : -1;
@@ -148,18 +151,22 @@ static const char *text(struct json_object *map, const char *key)
 }
 
 /* The `member` of the entry of that name in the list. NULL, and an error, if there is none. */
-static struct json_object *entry(struct reading *reading, const char *list, const char *name, const char *member)
+static struct json_object *entry(struct reading *reading, const char *list, const char *name,
+				 const char *member)
 {
 	struct json_object *array = get(reading->root, list);
-	size_t n = json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+	size_t n =
+		json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
 
-		if (text(item, "name") && strcmp(text(item, "name"), name) == 0 && get(item, member))
+		if (text(item, "name") && strcmp(text(item, "name"), name) == 0 &&
+		    get(item, member))
 			return get(item, member);
 	}
-	reading->result = fail(&reading->error, EINVAL, "%s: %s: there is no '%s'", reading->path, list, name);
+	reading->result = fail(&reading->error, EINVAL, "%s: %s: there is no '%s'", reading->path,
+			       list, name);
 	return NULL;
 }
 
@@ -179,7 +186,8 @@ static int set_file(struct reading *reading, char **at, const char *file)
 }
 
 /* KEY-data, else KEY. */
-static int read_pem(struct reading *reading, struct json_object *map, const char *key, struct lw_kube_pem *pem)
+static int read_pem(struct reading *reading, struct json_object *map, const char *key,
+		    struct lw_kube_pem *pem)
 {
 	char data_key[64];
 	int r;
@@ -187,17 +195,21 @@ static int read_pem(struct reading *reading, struct json_object *map, const char
 	(void)snprintf(data_key, sizeof(data_key), "%s-data", key);
 	if (text(map, data_key)) {
 		r = lw_kube_base64(text(map, data_key), &pem->data, &pem->len);
-		return r == -EINVAL ? fail(&reading->error, EINVAL, "%s: %s: expected base64", reading->path, data_key) : r;
+		return r == -EINVAL ? fail(&reading->error, EINVAL, "%s: %s: expected base64",
+					   reading->path, data_key) :
+				      r;
 	}
 	if (!text(map, key))
 		return 0;
 	r = set_file(reading, &pem->file, text(map, key));
 	if (r == 0 && access(pem->file, R_OK) < 0)
-		return fail(&reading->error, errno, "%s: %s: '%s': %s", reading->path, key, pem->file, strerror(errno));
+		return fail(&reading->error, errno, "%s: %s: '%s': %s", reading->path, key,
+			    pem->file, strerror(errno));
 	return r;
 }
 
-static int read_cluster(struct reading *reading, struct json_object *cluster, struct lw_kube_config *config)
+static int read_cluster(struct reading *reading, struct json_object *cluster,
+			struct lw_kube_config *config)
 {
 	struct json_object *insecure = get(cluster, "insecure-skip-tls-verify");
 	const char *server = text(cluster, "server");
@@ -205,13 +217,15 @@ static int read_cluster(struct reading *reading, struct json_object *cluster, st
 	int r;
 
 	if (!server || (strncmp(server, "https://", 8) != 0 && strncmp(server, "http://", 7) != 0))
-		return fail(&reading->error, EINVAL, "%s: cluster.server: expected https://HOST:PORT, got '%s'",
+		return fail(&reading->error, EINVAL,
+			    "%s: cluster.server: expected https://HOST:PORT, got '%s'",
 			    reading->path, server ? server : "nothing");
 	if (set(&config->server, server) < 0)
 		return -ENOMEM;
 	for (len = strlen(config->server); config->server[len - 1] == '/'; len--)
 		config->server[len - 1] = '\0';
-	config->insecure = json_object_is_type(insecure, json_type_boolean) && json_object_get_boolean(insecure);
+	config->insecure = json_object_is_type(insecure, json_type_boolean) &&
+			   json_object_get_boolean(insecure);
 	r = read_pem(reading, cluster, "certificate-authority", &config->ca);
 	if (r == 0 && text(cluster, "tls-server-name"))
 		r = set(&config->tls_server_name, text(cluster, "tls-server-name"));
@@ -220,7 +234,8 @@ static int read_cluster(struct reading *reading, struct json_object *cluster, st
 	return r;
 }
 
-static int read_user(struct reading *reading, struct json_object *user, struct lw_kube_config *config)
+static int read_user(struct reading *reading, struct json_object *user,
+		     struct lw_kube_config *config)
 {
 	int r;
 
@@ -228,9 +243,10 @@ static int read_user(struct reading *reading, struct json_object *user, struct l
 		const char *key = i ? "auth-provider" : "exec";
 
 		if (get(user, key))
-			return fail(&reading->error, EINVAL,
-				    "%s: user.%s: programs that get credentials are not run; use token, tokenFile or client-certificate",
-				    reading->path, key);
+			return fail(
+				&reading->error, EINVAL,
+				"%s: user.%s: programs that get credentials are not run; use token, tokenFile or client-certificate",
+				reading->path, key);
 	}
 	r = read_pem(reading, user, "client-certificate", &config->cert);
 	if (r == 0)
@@ -238,7 +254,8 @@ static int read_user(struct reading *reading, struct json_object *user, struct l
 	if (r < 0)
 		return r;
 	if ((config->cert.file || config->cert.data) != (config->key.file || config->key.data))
-		return fail(&reading->error, EINVAL, "%s: user: client-certificate and client-key go together",
+		return fail(&reading->error, EINVAL,
+			    "%s: user: client-certificate and client-key go together",
 			    reading->path);
 	if (text(user, "tokenFile"))
 		r = set_file(reading, &config->token_file, text(user, "tokenFile"));
@@ -249,8 +266,8 @@ static int read_user(struct reading *reading, struct json_object *user, struct l
 	if (r == 0 && text(user, "password"))
 		r = set(&config->password, text(user, "password"));
 	if (r == 0 && config->token_file && !lw_kube_config_token(config))
-		return fail(&reading->error, errno, "%s: user.tokenFile: '%s': %s", reading->path, config->token_file,
-			    strerror(errno));
+		return fail(&reading->error, errno, "%s: user.tokenFile: '%s': %s", reading->path,
+			    config->token_file, strerror(errno));
 	return r;
 }
 
@@ -261,16 +278,19 @@ static int read_config(struct reading *reading, const char *wanted, struct lw_ku
 	int r;
 
 	if (!json_object_is_type(get(reading->root, "clusters"), json_type_array))
-		return fail(&reading->error, EINVAL, "%s: expected a kubeconfig, with clusters, users and contexts",
+		return fail(&reading->error, EINVAL,
+			    "%s: expected a kubeconfig, with clusters, users and contexts",
 			    reading->path);
 	if (!name)
-		return fail(&reading->error, EINVAL, "%s: current-context is not set: name one with --context",
+		return fail(&reading->error, EINVAL,
+			    "%s: current-context is not set: name one with --context",
 			    reading->path);
 	context = entry(reading, "contexts", name, "context");
 	if (!context)
 		return reading->result;
 	if (!text(context, "cluster"))
-		return fail(&reading->error, EINVAL, "%s: context '%s' names no cluster", reading->path, name);
+		return fail(&reading->error, EINVAL, "%s: context '%s' names no cluster",
+			    reading->path, name);
 	cluster = entry(reading, "clusters", text(context, "cluster"), "cluster");
 	if (!cluster)
 		return reading->result;
@@ -288,7 +308,8 @@ static int on_document(const struct lw_tree_document *document, void *arg)
 	struct reading *reading = arg;
 
 	if (document->error) {
-		reading->result = fail(&reading->error, EINVAL, "%s:%u: %s", reading->path, document->line, document->error);
+		reading->result = fail(&reading->error, EINVAL, "%s:%u: %s", reading->path,
+				       document->line, document->error);
 		return 1;
 	}
 	if (!reading->root)
@@ -296,8 +317,8 @@ static int on_document(const struct lw_tree_document *document, void *arg)
 	return 0;
 }
 
-int lw_kube_config_file(const char *path, const char *context, struct lw_kube_config **ret, char *ret_error,
-			size_t size)
+int lw_kube_config_file(const char *path, const char *context, struct lw_kube_config **ret,
+			char *ret_error, size_t size)
 {
 	_cleanup_(lw_kube_config_free) struct lw_kube_config *config = calloc(1, sizeof(*config));
 	struct reading reading = { .path = path, .error = { ret_error, size } };
@@ -328,7 +349,8 @@ int lw_kube_config_file(const char *path, const char *context, struct lw_kube_co
 int lw_kube_config_pod(const char *dir, struct lw_kube_config **ret, char *ret_error, size_t size)
 {
 	_cleanup_(lw_kube_config_free) struct lw_kube_config *config = calloc(1, sizeof(*config));
-	const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
+	const char *host = getenv("KUBERNETES_SERVICE_HOST"),
+		   *port = getenv("KUBERNETES_SERVICE_PORT");
 	struct error error = { ret_error, size };
 	bool is_v6;
 
@@ -336,10 +358,12 @@ int lw_kube_config_pod(const char *dir, struct lw_kube_config **ret, char *ret_e
 	if (!config)
 		return -ENOMEM;
 	if (!host || !host[0] || !port || !port[0])
-		return fail(&error, EINVAL,
-			    "--kube is for an agent in a pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; elsewhere use --kubeconfig FILE");
+		return fail(
+			&error, EINVAL,
+			"--kube is for an agent in a pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; elsewhere use --kubeconfig FILE");
 	is_v6 = strchr(host, ':');
-	if (asprintf(&config->server, "https://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port) < 0) {
+	if (asprintf(&config->server, "https://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+		     port) < 0) {
 		config->server = NULL;
 		return -ENOMEM;
 	}
@@ -354,8 +378,8 @@ int lw_kube_config_pod(const char *dir, struct lw_kube_config **ret, char *ret_e
 	if (set(&config->context, "in-cluster") < 0)
 		return -ENOMEM;
 	if (!lw_kube_config_token(config))
-		return fail(&error, errno, "read '%s': %s (is automountServiceAccountToken off?)", config->token_file,
-			    strerror(errno));
+		return fail(&error, errno, "read '%s': %s (is automountServiceAccountToken off?)",
+			    config->token_file, strerror(errno));
 	if (access(config->ca.file, R_OK) < 0)
 		return fail(&error, errno, "read '%s': %s", config->ca.file, strerror(errno));
 	*ret = TAKE_PTR(config);
@@ -373,9 +397,9 @@ const char *lw_kube_config_token(struct lw_kube_config *config)
 
 	if (!config->token_file)
 		return config->token;
-	if (stat(config->token_file, &st) < 0 ||
-	    (config->file_token && st.st_ino == config->ino && st.st_mtim.tv_sec == config->mtime.tv_sec &&
-	     st.st_mtim.tv_nsec == config->mtime.tv_nsec))
+	if (stat(config->token_file, &st) < 0 || (config->file_token && st.st_ino == config->ino &&
+						  st.st_mtim.tv_sec == config->mtime.tv_sec &&
+						  st.st_mtim.tv_nsec == config->mtime.tv_nsec))
 		return config->file_token;
 	r = read_whole(config->token_file, TOKEN_MAX, &data, &len, &st);
 	if (r < 0) {

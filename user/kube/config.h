@@ -36,8 +36,8 @@ struct lw_kube_config {
  */
 int lw_kube_config_pod(const char *dir, struct lw_kube_config **ret, char *ret_error, size_t size);
 /* A kubeconfig; context NULL: its current one. As above. */
-int lw_kube_config_file(const char *path, const char *context, struct lw_kube_config **ret, char *ret_error,
-			size_t size);
+int lw_kube_config_file(const char *path, const char *context, struct lw_kube_config **ret,
+			char *ret_error, size_t size);
 /* Takes NULL; sets *config to NULL. */
 void lw_kube_config_free(struct lw_kube_config **config);
 

@@ -96,7 +96,8 @@ static void add_writer(const struct lw_kube_events *events, struct json_object *
 	add(o, "reportingInstance", events->host);
 }
 
-static struct json_object *event_json(const struct lw_kube_events *events, const struct lw_kube_event *event)
+static struct json_object *event_json(const struct lw_kube_events *events,
+				      const struct lw_kube_event *event)
 {
 	struct json_object *o = json_object_new_object(), *member;
 	char now[32];
@@ -131,7 +132,8 @@ static struct json_object *patch_json(const struct op *op, struct json_object *t
 	struct json_object *meta = NULL, *count = NULL, *o;
 
 	*ret_bad = !json_object_object_get_ex(there, "metadata", &meta);
-	if (*ret_bad || lw_kube_events_parse_time(lw_kube_text(there, "lastTimestamp")) >= op->since)
+	if (*ret_bad ||
+	    lw_kube_events_parse_time(lw_kube_text(there, "lastTimestamp")) >= op->since)
 		return NULL;
 	o = json_object_new_object();
 	*ret_bad = !o;
@@ -140,7 +142,8 @@ static struct json_object *patch_json(const struct op *op, struct json_object *t
 	/* of two writers that have seen the same one only the first one counts it up */
 	add(add_object(o, "metadata"), "resourceVersion", lw_kube_text(meta, "resourceVersion"));
 	(void)json_object_object_get_ex(there, "count", &count);
-	(void)json_object_object_add(o, "count", json_object_new_int(json_object_get_int(count) + 1));
+	(void)json_object_object_add(o, "count",
+				     json_object_new_int(json_object_get_int(count) + 1));
 	add(o, "lastTimestamp", lw_kube_text(op->object, "lastTimestamp"));
 	add(o, "message", lw_kube_text(op->object, "message"));
 	add_writer(op->events, o);
@@ -198,21 +201,24 @@ static int ask(struct op *op, int step, const char *body)
 
 	op->step = step;
 	lw_answer_begin(&op->answer);
-	if (asprintf(&target, "%s%s%s", op->path, step == POST ? "" : "/", step == POST ? "" : op->name) < 0) {
+	if (asprintf(&target, "%s%s%s", op->path, step == POST ? "" : "/",
+		     step == POST ? "" : op->name) < 0) {
 		target = NULL;
 		return -ENOMEM;
 	}
 	if (step == GET)
-		return lw_http_get(op->events->http, target, TOTAL_S, TOTAL_S, TOTAL_S, &callbacks, op, &op->request);
+		return lw_http_get(op->events->http, target, TOTAL_S, TOTAL_S, TOTAL_S, &callbacks,
+				   op, &op->request);
 	return lw_http_send(op->events->http, step == POST ? "POST" : "PATCH", target,
-			    step == POST ? "application/json" : "application/merge-patch+json", body, TOTAL_S, &callbacks, op,
-			    &op->request);
+			    step == POST ? "application/json" : "application/merge-patch+json",
+			    body, TOTAL_S, &callbacks, op, &op->request);
 }
 
 /* 1: it is as it should be, 0: asked, -errno. */
 static int patch(struct op *op)
 {
-	struct json_object *there = op->answer.text ? json_tokener_parse(op->answer.text) : NULL, *changes;
+	struct json_object *there = op->answer.text ? json_tokener_parse(op->answer.text) : NULL,
+			   *changes;
 	bool bad;
 	int r;
 
@@ -244,15 +250,19 @@ static void on_done(const char *trouble, unsigned int retry_after_s, void *arg)
 		r = ask(op, GET, NULL);
 	else if (!trouble && op->step == GET && op->answer.status == 200)
 		r = patch(op);
-	else if (!trouble && (op->answer.status / 100 == 2 || (op->step == PATCH && op->answer.status == 409)))
+	else if (!trouble &&
+		 (op->answer.status / 100 == 2 || (op->step == PATCH && op->answer.status == 409)))
 		r = 1;
 	else if (trouble)
 		(void)snprintf(text, sizeof(text), "%s", trouble);
 	else if (op->answer.status == 403)
-		(void)snprintf(text, sizeof(text), "not allowed: grant the verb \"%s\" on resource \"events\" of API group \"\"",
-			       verb_of(op));
+		(void)snprintf(
+			text, sizeof(text),
+			"not allowed: grant the verb \"%s\" on resource \"events\" of API group \"\"",
+			verb_of(op));
 	else
-		(void)snprintf(text, sizeof(text), "the API server answers %ld to \"%s\"", op->answer.status, verb_of(op));
+		(void)snprintf(text, sizeof(text), "the API server answers %ld to \"%s\"",
+			       op->answer.status, verb_of(op));
 	if (r == -EIO) {
 		finish(op, text);
 		return;
@@ -264,7 +274,8 @@ static void on_done(const char *trouble, unsigned int retry_after_s, void *arg)
 /* ---- all of them ---- */
 
 int lw_kube_events_new(struct ev_loop *loop, struct lw_kube_config *config, const char *host,
-		       void (*done)(uint64_t id, const char *error, void *arg), void *arg, struct lw_kube_events **ret)
+		       void (*done)(uint64_t id, const char *error, void *arg), void *arg,
+		       struct lw_kube_events **ret)
 {
 	struct lw_kube_events *events = calloc(1, sizeof(*events));
 
@@ -297,7 +308,8 @@ void lw_kube_events_free(struct lw_kube_events **events_ptr)
 	*events_ptr = NULL;
 }
 
-int lw_kube_events_write(struct lw_kube_events *events, const struct lw_kube_event *event, uint64_t id)
+int lw_kube_events_write(struct lw_kube_events *events, const struct lw_kube_event *event,
+			 uint64_t id)
 {
 	struct op *op;
 	int r;
@@ -325,7 +337,8 @@ int lw_kube_events_write(struct lw_kube_events *events, const struct lw_kube_eve
 	if (asprintf(&op->path, "/api/v1/namespaces/%s/events", event->ns) < 0)
 		op->path = NULL;
 	r = op->object && op->name && op->path ?
-		    ask(op, POST, json_object_to_json_string_ext(op->object, JSON_C_TO_STRING_PLAIN)) :
+		    ask(op, POST,
+			json_object_to_json_string_ext(op->object, JSON_C_TO_STRING_PLAIN)) :
 		    -ENOMEM;
 	if (r < 0)
 		free_op(op);

@@ -28,11 +28,13 @@ struct lw_kube_event {
 
 /* host: who writes. done: an Event that began with lw_kube_events_write() is over; error NULL: it is there. From the event loop. 0 or -errno. */
 int lw_kube_events_new(struct ev_loop *loop, struct lw_kube_config *config, const char *host,
-		       void (*done)(uint64_t id, const char *error, void *arg), void *arg, struct lw_kube_events **ret);
+		       void (*done)(uint64_t id, const char *error, void *arg), void *arg,
+		       struct lw_kube_events **ret);
 /* Takes NULL; sets *events to NULL. What is under way ends without a word. Not from within done(). */
 void lw_kube_events_free(struct lw_kube_events **events);
 /* Copies event; id comes back with done(). 0, -EBUSY: too many are under way, or -ENOMEM. */
-int lw_kube_events_write(struct lw_kube_events *events, const struct lw_kube_event *event, uint64_t id);
+int lw_kube_events_write(struct lw_kube_events *events, const struct lw_kube_event *event,
+			 uint64_t id);
 
 /* "web.0123456789abcdef": of an Event on the object, for what is told apart by hash. size: 254 is enough. */
 void lw_kube_events_name(const char *object, uint64_t hash, char *ret, size_t size);

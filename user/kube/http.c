@@ -111,7 +111,8 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 		ev_init(&s->io, on_io);
 		(void)curl_multi_assign(pool->multi, fd, s);
 	}
-	ev_io_set(&s->io, fd, (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+	ev_io_set(&s->io, fd,
+		  (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
 	ev_io_start(pool->http->loop, &s->io);
 	return 0;
 }
@@ -230,7 +231,8 @@ static void finish(struct lw_http_request *request, const char *trouble)
 		cut_time(text);
 	}
 	remove_request(request);
-	callbacks.done(trouble ? text : NULL, retry_after > 0 && retry_after < 300 ? (unsigned int)retry_after : 0, arg);
+	callbacks.done(trouble ? text : NULL,
+		       retry_after > 0 && retry_after < 300 ? (unsigned int)retry_after : 0, arg);
 }
 
 /* Takes up what has ended. */
@@ -293,7 +295,8 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 /* Of HTTP/2 a connection has many, of HTTP/1.1 each has its own: what comes over another says nothing of it. */
 static bool share_connection(const struct lw_http_request *a, const struct lw_http_request *b)
 {
-	return a->answered && b->answered && a->pool == b->pool && a->local_port == b->local_port && a->local_port > 0;
+	return a->answered && b->answered && a->pool == b->pool && a->local_port == b->local_port &&
+	       a->local_port > 0;
 }
 
 /* When the request has been silent for too long. */
@@ -305,11 +308,13 @@ static uint64_t silent_due(const struct lw_http_request *request, uint64_t now)
 		return heard + request->answer_s * LW_NS_PER_SEC;
 	if (request->pool->dead)
 		return heard + request->silent_ns;
-	for (const struct lw_http_request *other = request->http->requests; other; other = other->next)
+	for (const struct lw_http_request *other = request->http->requests; other;
+	     other = other->next)
 		if (heard < other->heard_ns && share_connection(request, other))
 			heard = other->heard_ns;
 	due = heard + request->silent_ns;
-	if (due <= now && request->probe_ns != 0 && now < request->probe_ns + PROBE_S * LW_NS_PER_SEC)
+	if (due <= now && request->probe_ns != 0 &&
+	    now < request->probe_ns + PROBE_S * LW_NS_PER_SEC)
 		due = request->probe_ns + PROBE_S * LW_NS_PER_SEC;
 	return due;
 }
@@ -354,7 +359,8 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	sweep_pools(http);
 }
 
-static void set_pem(CURL *easy, CURLoption file_option, CURLoption blob_option, const struct lw_kube_pem *pem)
+static void set_pem(CURL *easy, CURLoption file_option, CURLoption blob_option,
+		    const struct lw_kube_pem *pem)
 {
 	struct curl_blob blob = { pem->data, pem->len, CURL_BLOB_NOCOPY };
 
@@ -386,7 +392,8 @@ static void set_credentials(struct lw_http *http, CURL *easy)
 		(void)curl_easy_setopt(easy, CURLOPT_CONNECT_TO, http->connect_to);
 	if (config->user) {
 		(void)curl_easy_setopt(easy, CURLOPT_USERNAME, config->user);
-		(void)curl_easy_setopt(easy, CURLOPT_PASSWORD, config->password ? config->password : "");
+		(void)curl_easy_setopt(easy, CURLOPT_PASSWORD,
+				       config->password ? config->password : "");
 	}
 }
 
@@ -459,7 +466,8 @@ static int set_up(struct lw_http_request *request, const char *target)
 }
 
 /* method NULL: GET. */
-static int set_body(struct lw_http_request *request, const char *method, const char *content_type, const char *body)
+static int set_body(struct lw_http_request *request, const char *method, const char *content_type,
+		    const char *body)
 {
 	_cleanup_free_ char *line = NULL;
 
@@ -480,15 +488,16 @@ static int set_body(struct lw_http_request *request, const char *method, const c
 }
 
 /* Takes request. */
-static int start(struct lw_http_request *request, const char *method, const char *target, const char *content_type,
-		 const char *body, struct lw_http_request **ret)
+static int start(struct lw_http_request *request, const char *method, const char *target,
+		 const char *content_type, const char *body, struct lw_http_request **ret)
 {
 	struct lw_http *http = request->http;
 	unsigned int first_s = request->answer_s;
 
 	request->begun_ns = request->heard_ns = lw_clock_ns();
 	request->easy = curl_easy_init();
-	if (!request->easy || set_up(request, target) < 0 || set_body(request, method, content_type, body) < 0 ||
+	if (!request->easy || set_up(request, target) < 0 ||
+	    set_body(request, method, content_type, body) < 0 ||
 	    curl_multi_add_handle(http->pools->multi, request->easy) != CURLM_OK) {
 		curl_easy_cleanup(request->easy);
 		curl_slist_free_all(request->headers);
@@ -511,7 +520,8 @@ static int start(struct lw_http_request *request, const char *method, const char
 	return 0;
 }
 
-static struct lw_http_request *new_request(struct lw_http *http, const struct lw_http_callbacks *callbacks, void *arg)
+static struct lw_http_request *new_request(struct lw_http *http,
+					   const struct lw_http_callbacks *callbacks, void *arg)
 {
 	struct lw_http_request *request = calloc(1, sizeof(*request));
 
@@ -533,8 +543,9 @@ static uint64_t spread_ns(unsigned int silent_s)
 	return silent_s ? r % (silent_s * 125) * LW_NS_PER_MS : 0;
 }
 
-int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, unsigned int answer_s,
-		unsigned int silent_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
+int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s,
+		unsigned int answer_s, unsigned int silent_s,
+		const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
 {
 	struct lw_http_request *request = new_request(http, callbacks, arg);
 
@@ -547,8 +558,9 @@ int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, 
 	return start(request, NULL, target, NULL, NULL, ret);
 }
 
-int lw_http_send(struct lw_http *http, const char *method, const char *target, const char *content_type, const char *body,
-		 unsigned int total_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
+int lw_http_send(struct lw_http *http, const char *method, const char *target,
+		 const char *content_type, const char *body, unsigned int total_s,
+		 const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret)
 {
 	struct lw_http_request *request = new_request(http, callbacks, arg);
 
@@ -571,7 +583,8 @@ void lw_http_cancel(struct lw_http_request **request)
 /* The URL says the name that the certificate has, and libcurl is told where that is. */
 static int rename_server(struct lw_http *http, const char *name)
 {
-	const char *server = http->config->server, *host = strstr(server, "://") + 3, *end, *port = "";
+	const char *server = http->config->server, *host = strstr(server, "://") + 3, *end,
+		   *port = "";
 	_cleanup_free_ char *to = NULL;
 	char *base;
 
@@ -594,7 +607,8 @@ static int rename_server(struct lw_http *http, const char *name)
 		free(to);
 		to = with_port;
 	}
-	if (asprintf(&base, "%.*s%s%s%s", (int)(host - server), server, name, port[0] ? ":" : "", port[0] ? port : end) < 0)
+	if (asprintf(&base, "%.*s%s%s%s", (int)(host - server), server, name, port[0] ? ":" : "",
+		     port[0] ? port : end) < 0)
 		return -ENOMEM;
 	free(http->base);
 	http->base = base;
@@ -642,7 +656,8 @@ void lw_http_free(struct lw_http **http_ptr)
 void lw_http_counts(const struct lw_http *http, struct lw_http_counts *ret)
 {
 	*ret = http->ended;
-	for (const struct lw_http_request *request = http->requests; request; request = request->next) {
+	for (const struct lw_http_request *request = http->requests; request;
+	     request = request->next) {
 		curl_off_t bytes = 0;
 		long connections = 0;
 

@@ -47,11 +47,14 @@ void lw_http_free(struct lw_http **http);
  * status 300 or more, again until it has ended: what is there by then is all of it. silent_s: the longest silence within it, of which each
  * request has up to an eighth more, at random. The callbacks are called from the event loop, never from here. 0 or -ENOMEM.
  */
-int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s, unsigned int answer_s,
-		unsigned int silent_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret);
+int lw_http_get(struct lw_http *http, const char *target, unsigned int total_s,
+		unsigned int answer_s, unsigned int silent_s,
+		const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret);
 /* What is sent: body is copied; all of the answer has to be there within total_s. As above. */
-int lw_http_send(struct lw_http *http, const char *method, const char *target, const char *content_type, const char *body,
-		 unsigned int total_s, const struct lw_http_callbacks *callbacks, void *arg, struct lw_http_request **ret);
+int lw_http_send(struct lw_http *http, const char *method, const char *target,
+		 const char *content_type, const char *body, unsigned int total_s,
+		 const struct lw_http_callbacks *callbacks, void *arg,
+		 struct lw_http_request **ret);
 /* Ends it without a word. Takes NULL; sets *request to NULL. Not from within a callback. */
 void lw_http_cancel(struct lw_http_request **request);
 

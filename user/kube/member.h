@@ -4,7 +4,8 @@
 #include <json-c/json.h>
 
 /* NULL: map is no object, or has no such member of that type. It belongs to map. */
-static inline struct json_object *lw_kube_member(struct json_object *map, const char *key, enum json_type type)
+static inline struct json_object *lw_kube_member(struct json_object *map, const char *key,
+						 enum json_type type)
 {
 	struct json_object *value = NULL;
 

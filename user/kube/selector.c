@@ -95,7 +95,8 @@ static char *of_expression(struct json_object *expression)
 char *lw_selector_of_json(struct json_object *selector)
 {
 	struct json_object *labels = lw_kube_member(selector, "matchLabels", json_type_object);
-	struct json_object *expressions = lw_kube_member(selector, "matchExpressions", json_type_array);
+	struct json_object *expressions =
+		lw_kube_member(selector, "matchExpressions", json_type_array);
 	struct terms terms = {};
 
 	if (labels) {
@@ -114,7 +115,8 @@ char *lw_selector_of_service(const struct lw_k8s_pairs *pairs)
 	for (size_t i = 0; i < pairs->n; i++) {
 		const char *key = pairs->items[i].key;
 
-		if (strcmp(key, "pod-template-hash") != 0 && strcmp(key, "controller-revision-hash") != 0)
+		if (strcmp(key, "pod-template-hash") != 0 &&
+		    strcmp(key, "controller-revision-hash") != 0)
 			add_equal(&terms, key, pairs->items[i].value);
 	}
 	return join(&terms);

@@ -81,4 +81,5 @@ struct lw_source_kube_watch {
 	const char *error; /* "" */
 };
 void lw_source_kube_each(const struct lw_source_kube *source,
-			 void (*cb)(const struct lw_source_kube_watch *watch, void *arg), void *arg);
+			 void (*cb)(const struct lw_source_kube_watch *watch, void *arg),
+			 void *arg);

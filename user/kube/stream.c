@@ -25,8 +25,9 @@ struct want {
 	bool prefix; /* every key that begins so */
 };
 
-static const struct want want_owner[] = { { .key = "apiVersion" }, { .key = "kind" }, { .key = "name" },
-					  { .key = "uid" },	   { .key = "controller" }, {} };
+static const struct want want_owner[] = { { .key = "apiVersion" }, { .key = "kind" },
+					  { .key = "name" },	   { .key = "uid" },
+					  { .key = "controller" }, {} };
 static const struct want want_annotations[] = { { .key = "rollouts.kruise.io/", .prefix = true },
 						{ .key = "laneway.io/", .prefix = true },
 						{} };
@@ -42,9 +43,10 @@ static const struct want want_meta[] = { { .key = "name" },
 					 { .key = "annotations", .below = want_annotations },
 					 { .key = "ownerReferences", .below = want_owner },
 					 {} };
-static const struct want want_container_port[] = {
-	{ .key = "name" }, { .key = "containerPort" }, { .key = "protocol" }, {}
-};
+static const struct want want_container_port[] = { { .key = "name" },
+						   { .key = "containerPort" },
+						   { .key = "protocol" },
+						   {} };
 static const struct want want_container[] = { { .key = "restartPolicy" },
 					      { .key = "ports", .below = want_container_port },
 					      {} };
@@ -70,9 +72,10 @@ static const struct want want_spec[] = {
 	{ .key = "disabled" },
 	{},
 };
-static const struct want want_conditions[] = {
-	{ .key = "type" }, { .key = "status" }, { .key = "reason" }, {}
-};
+static const struct want want_conditions[] = { { .key = "type" },
+					       { .key = "status" },
+					       { .key = "reason" },
+					       {} };
 static const struct want want_status[] = {
 	{ .key = "phase" },
 	{ .key = "podIP" },
@@ -183,7 +186,8 @@ static bool is_skipped(struct lw_stream *stream, const struct want **ret_want)
 		stream->skip_next = false;
 		return true;
 	}
-	*ret_want = json_object_is_type(frame->container, json_type_array) ? frame->want : stream->below;
+	*ret_want = json_object_is_type(frame->container, json_type_array) ? frame->want :
+									     stream->below;
 	return false;
 }
 
@@ -243,7 +247,8 @@ static int begin(struct lw_stream *stream, bool is_map)
 	if (!frame.container)
 		return stop(stream, -ENOMEM, NULL);
 	frame.item = is_item;
-	frame.items = stream->mode == LW_STREAM_LIST && stream->depth == 1 && !is_map && frame.want == want_object;
+	frame.items = stream->mode == LW_STREAM_LIST && stream->depth == 1 && !is_map &&
+		      frame.want == want_object;
 	if (!parent) {
 		(void)json_object_put(stream->root);
 		stream->root = frame.container;
@@ -378,7 +383,8 @@ static const struct want *find(const struct want *want, const char *key, size_t 
 	for (; want->key; want++) {
 		size_t want_len = strlen(want->key);
 
-		if (len >= want_len && (want->prefix || len == want_len) && memcmp(key, want->key, want_len) == 0)
+		if (len >= want_len && (want->prefix || len == want_len) &&
+		    memcmp(key, want->key, want_len) == 0)
 			return want;
 	}
 	return NULL;

@@ -60,7 +60,8 @@ static bool is_being_deleted(const char *answer)
 static bool is_gone(const struct question *q, const char *trouble, char *text, size_t size)
 {
 	if (trouble) {
-		(void)snprintf(text, size, "whether %s is there cannot be asked: %s", q->what, trouble);
+		(void)snprintf(text, size, "whether %s is there cannot be asked: %s", q->what,
+			       trouble);
 		return false;
 	}
 	if (q->answer.status == 200 && is_being_deleted(q->answer.text)) {
@@ -77,11 +78,15 @@ static bool is_gone(const struct question *q, const char *trouble, char *text, s
 	}
 	/* of a role or account that goes with the DaemonSet, or was never given */
 	if (q->answer.status == 401 || q->answer.status == 403) {
-		(void)snprintf(text, size, "%s may not be read: grant the verb \"get\" on resource \"%s\" of API group \"%s\"",
-			       q->what, q->resource, q->group);
+		(void)snprintf(
+			text, size,
+			"%s may not be read: grant the verb \"get\" on resource \"%s\" of API group \"%s\"",
+			q->what, q->resource, q->group);
 		return true;
 	}
-	(void)snprintf(text, size, "whether %s is there cannot be asked: the API server answers %ld", q->what, q->answer.status);
+	(void)snprintf(text, size,
+		       "whether %s is there cannot be asked: the API server answers %ld", q->what,
+		       q->answer.status);
 	return false;
 }
 
@@ -104,8 +109,9 @@ static void on_done(const char *trouble, unsigned int retry_after_s, void *arg)
 
 static const struct lw_http_callbacks callbacks = { on_head, on_data, on_done };
 
-int lw_kube_successor_ask(struct ev_loop *loop, struct lw_kube_config *config, const char *ns, const char *name,
-			  void (*done)(bool follows, const char *why, void *arg), void *arg, struct lw_kube_successor **ret)
+int lw_kube_successor_ask(struct ev_loop *loop, struct lw_kube_config *config, const char *ns,
+			  const char *name, void (*done)(bool follows, const char *why, void *arg),
+			  void *arg, struct lw_kube_successor **ret)
 {
 	_cleanup_(lw_kube_successor_free) struct lw_kube_successor *ask = calloc(1, sizeof(*ask));
 	char target[1024];
@@ -124,12 +130,14 @@ int lw_kube_successor_ask(struct ev_loop *loop, struct lw_kube_config *config, c
 		q->group = i == DAEMONSET ? "apps" : "";
 		if (i == DAEMONSET) {
 			(void)snprintf(q->what, sizeof(q->what), "DaemonSet %s/%s", ns, name);
-			(void)snprintf(target, sizeof(target), "/apis/apps/v1/namespaces/%s/daemonsets/%s", ns, name);
+			(void)snprintf(target, sizeof(target),
+				       "/apis/apps/v1/namespaces/%s/daemonsets/%s", ns, name);
 		} else {
 			(void)snprintf(q->what, sizeof(q->what), "namespace %s", ns);
 			(void)snprintf(target, sizeof(target), "/api/v1/namespaces/%s", ns);
 		}
-		r = lw_http_get(ask->http, target, TOTAL_S, TOTAL_S, TOTAL_S, &callbacks, q, &q->request);
+		r = lw_http_get(ask->http, target, TOTAL_S, TOTAL_S, TOTAL_S, &callbacks, q,
+				&q->request);
 		ask->open += r == 0;
 	}
 	if (r < 0)

@@ -179,7 +179,8 @@ static void read_status(struct lw_watch *watch, struct json_object *status)
 /* apiVersion and kind, where the items of a PodList leave them out. */
 static int complete(const struct lw_watch *watch, struct json_object *object)
 {
-	const char *const members[][2] = { { "apiVersion", watch->api_version }, { "kind", watch->kind } };
+	const char *const members[][2] = { { "apiVersion", watch->api_version },
+					   { "kind", watch->kind } };
 
 	for (size_t i = 0; i < 2; i++) {
 		struct json_object *value;
@@ -195,8 +196,8 @@ static int complete(const struct lw_watch *watch, struct json_object *object)
 	return 0;
 }
 
-static int on_listed(struct lw_watch *watch, struct json_object *object, const char *ns, const char *name,
-		     uint64_t version)
+static int on_listed(struct lw_watch *watch, struct json_object *object, const char *ns,
+		     const char *name, uint64_t version)
 {
 	struct item *item = find_item(watch, ns, name);
 
@@ -220,14 +221,15 @@ static int on_listed(struct lw_watch *watch, struct json_object *object, const c
 	}
 	if (complete(watch, object) < 0)
 		return -ENOMEM;
-	watch->pending[watch->npending++] = (struct pending){
-		.item = item, .built = watch->callbacks.build(object, watch->callbacks.arg), .version = version
-	};
+	watch->pending[watch->npending++] =
+		(struct pending){ .item = item,
+				  .built = watch->callbacks.build(object, watch->callbacks.arg),
+				  .version = version };
 	return 0;
 }
 
-static int on_event(struct lw_watch *watch, const char *type, struct json_object *object, const char *ns,
-		    const char *name, uint64_t version)
+static int on_event(struct lw_watch *watch, const char *type, struct json_object *object,
+		    const char *ns, const char *name, uint64_t version)
 {
 	struct item *item;
 	bool first;
@@ -247,7 +249,8 @@ static int on_event(struct lw_watch *watch, const char *type, struct json_object
 	item->version = version;
 	item->seen = watch->list;
 	watch->callbacks.apply(item->ns, item->name, version, first,
-			       watch->callbacks.build(object, watch->callbacks.arg), watch->callbacks.arg);
+			       watch->callbacks.build(object, watch->callbacks.arg),
+			       watch->callbacks.arg);
 	return 0;
 }
 
@@ -374,7 +377,7 @@ int lw_watch_begin(struct lw_watch *watch, uint64_t now_ns, char **ret, unsigned
 
 int lw_watch_head(struct lw_watch *watch, long status)
 {
-	enum lw_stream_mode mode = status != 200		   ? LW_STREAM_DOCUMENT :
+	enum lw_stream_mode mode = status != 200		 ? LW_STREAM_DOCUMENT :
 				   watch->state == LW_WATCH_LIST ? LW_STREAM_LIST :
 								   LW_STREAM_WATCH;
 
@@ -415,10 +418,12 @@ static void retry(struct lw_watch *watch, uint64_t now_ns, unsigned int retry_af
 		ms = 1000u << watch->failures;
 	watch->failures++;
 	/* At random: nodes that lost the same server do not come back together. */
-	watch->due_ns = now_ns + (20 + random_below(ms)) * LW_NS_PER_MS + retry_after_s * LW_NS_PER_SEC;
+	watch->due_ns =
+		now_ns + (20 + random_below(ms)) * LW_NS_PER_MS + retry_after_s * LW_NS_PER_SEC;
 }
 
-static void fail(struct lw_watch *watch, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fail(struct lw_watch *watch, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 static void fail(struct lw_watch *watch, const char *format, ...)
 {
 	va_list args;
@@ -439,12 +444,14 @@ static void group_of(const struct lw_watch *watch, char *buf, size_t size)
 {
 	buf[0] = '\0';
 	if (strncmp(watch->path, "/apis/", 6) == 0)
-		(void)snprintf(buf, size, "%.*s", (int)strcspn(watch->path + 6, "/"), watch->path + 6);
+		(void)snprintf(buf, size, "%.*s", (int)strcspn(watch->path + 6, "/"),
+			       watch->path + 6);
 }
 
 static void fail_status(struct lw_watch *watch, long code)
 {
-	const char *verb = watch->state == LW_WATCH_LIST ? "list" : "watch", *resource = resource_of(watch);
+	const char *verb = watch->state == LW_WATCH_LIST ? "list" : "watch",
+		   *resource = resource_of(watch);
 	const char *said = watch->message[0] ? watch->message : "no reason given";
 	char group[128];
 
@@ -454,10 +461,12 @@ static void fail_status(struct lw_watch *watch, long code)
 		     "not allowed to %s %s: grant the verb \"%s\" on resource \"%s\" of API group \"%s\" (the server says: %s)",
 		     verb, resource, verb, resource, group, said);
 	else if (code == 401)
-		fail(watch, "%s %s: the API server does not accept the token or certificate (401: %s)", verb, resource,
-		     said);
+		fail(watch,
+		     "%s %s: the API server does not accept the token or certificate (401: %s)",
+		     verb, resource, said);
 	else if (code == 404)
-		fail(watch, "%s %s: the API server has no such resource in API group \"%s\"", verb, resource, group);
+		fail(watch, "%s %s: the API server has no such resource in API group \"%s\"", verb,
+		     resource, group);
 	else
 		fail(watch, "%s %s: the API server answers %ld: %s", verb, resource, code, said);
 }
@@ -469,7 +478,8 @@ static void list_anew(struct lw_watch *watch)
 	watch->bad = 0;
 }
 
-static void end_badly(struct lw_watch *watch, uint64_t now_ns, long code, unsigned int retry_after_s)
+static void end_badly(struct lw_watch *watch, uint64_t now_ns, long code,
+		      unsigned int retry_after_s)
 {
 	bool listing = watch->state == LW_WATCH_LIST;
 
@@ -491,7 +501,8 @@ static void end_badly(struct lw_watch *watch, uint64_t now_ns, long code, unsign
 	fail_status(watch, code);
 	retry(watch, now_ns, retry_after_s);
 	if (code == 401 || code == 403 || code == 404) {
-		watch->due_ns = now_ns + (HOPELESS_MS / 2 + random_below(HOPELESS_MS / 2)) * LW_NS_PER_MS;
+		watch->due_ns =
+			now_ns + (HOPELESS_MS / 2 + random_below(HOPELESS_MS / 2)) * LW_NS_PER_MS;
 		if (watch->failures <= 3) /* it may just be being set up */
 			watch->due_ns = now_ns + (500 + random_below(2000)) * LW_NS_PER_MS;
 	}
@@ -505,8 +516,8 @@ static void finish_list(struct lw_watch *watch)
 		bool first = pending->item->version == UINT64_MAX;
 
 		pending->item->version = pending->version;
-		watch->callbacks.apply(pending->item->ns, pending->item->name, pending->version, first, pending->built,
-				       watch->callbacks.arg);
+		watch->callbacks.apply(pending->item->ns, pending->item->name, pending->version,
+				       first, pending->built, watch->callbacks.arg);
 		pending->built = NULL;
 	}
 	drop_pending(watch);
@@ -541,7 +552,8 @@ static void end_cut(struct lw_watch *watch, uint64_t now_ns, const char *what)
 {
 	bool listing = watch->state == LW_WATCH_LIST;
 	/* What was open for long was well, however quiet: what has cut it says nothing of the next. */
-	bool lasted = watch->status == 200 && !watch->message[0] && now_ns - watch->begun_ns >= SHORT_NS;
+	bool lasted =
+		watch->status == 200 && !watch->message[0] && now_ns - watch->begun_ns >= SHORT_NS;
 
 	if (!listing && (watch->any || lasted))
 		watch->failures = 0;
@@ -551,7 +563,8 @@ static void end_cut(struct lw_watch *watch, uint64_t now_ns, const char *what)
 	retry(watch, now_ns, 0);
 }
 
-void lw_watch_end(struct lw_watch *watch, uint64_t now_ns, const char *trouble, unsigned int retry_after_s)
+void lw_watch_end(struct lw_watch *watch, uint64_t now_ns, const char *trouble,
+		  unsigned int retry_after_s)
 {
 	bool listing = watch->state == LW_WATCH_LIST, ended;
 	long code = watch->status != 200 ? watch->status : watch->code;
@@ -607,8 +620,10 @@ int lw_watch_new(const struct lw_watch_options *options, struct lw_watch **ret)
 {
 	_cleanup_(cleanup_watch) struct lw_watch *watch = calloc(1, sizeof(*watch));
 
-	if (!watch || copy(&watch->path, options->path) < 0 || copy(&watch->labels, options->labels) < 0 ||
-	    copy(&watch->fields, options->fields) < 0 || copy(&watch->api_version, options->api_version) < 0 ||
+	if (!watch || copy(&watch->path, options->path) < 0 ||
+	    copy(&watch->labels, options->labels) < 0 ||
+	    copy(&watch->fields, options->fields) < 0 ||
+	    copy(&watch->api_version, options->api_version) < 0 ||
 	    copy(&watch->kind, options->kind) < 0)
 		return -ENOMEM;
 	watch->callbacks = options->callbacks;
@@ -628,7 +643,8 @@ static bool let_go(void *value, void *arg)
 	struct item *item = value;
 
 	if (farewell->forget && item->version != UINT64_MAX)
-		farewell->watch->callbacks.gone(item->ns, item->name, farewell->watch->callbacks.arg);
+		farewell->watch->callbacks.gone(item->ns, item->name,
+						farewell->watch->callbacks.arg);
 	free(item);
 	return false;
 }

@@ -35,7 +35,8 @@ struct lw_watch_callbacks {
 	 * It is in the set in this version (a number, 0 if it is none); first: it was not before. built is taken over;
 	 * NULL: it was bad.
 	 */
-	void (*apply)(const char *ns, const char *name, uint64_t version, bool first, void *built, void *arg);
+	void (*apply)(const char *ns, const char *name, uint64_t version, bool first, void *built,
+		      void *arg);
 	/* It is no longer in the set. */
 	void (*gone)(const char *ns, const char *name, void *arg);
 	void (*drop)(void *built, void *arg); /* what was built is not applied */
@@ -65,7 +66,8 @@ int lw_watch_head(struct lw_watch *watch, long status);
 /* A piece of the body. 0: go on; else end the request, and call lw_watch_end(). */
 int lw_watch_data(struct lw_watch *watch, const char *data, size_t len);
 /* It is over. trouble: what went wrong on the way, NULL if nothing did. retry_after_s: the server's wish, 0 if none. */
-void lw_watch_end(struct lw_watch *watch, uint64_t now_ns, const char *trouble, unsigned int retry_after_s);
+void lw_watch_end(struct lw_watch *watch, uint64_t now_ns, const char *trouble,
+		  unsigned int retry_after_s);
 
 /* The server has been reached by others: what waits because it could not be tries within a second. */
 void lw_watch_hurry(struct lw_watch *watch, uint64_t now_ns);

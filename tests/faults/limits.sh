@@ -124,7 +124,7 @@ slow_ones() {
 		pause 1
 	done
 	crowds_wait "$1"
-	result "$1" "$((10000 / SIZE)) $3, $kbps kB/s" "TCP $TCP1 MB at most, $FLOWS1 at one moment, $(figure "$1" seconds) s"
+	result "$1" "$((10000 / SIZE)) $3, $kbps kB/s" "TCP $TCP1 MB at most (pressure from $(awk '{ print int($2 * 4 / 1024) }' /proc/sys/net/ipv4/tcp_mem) on), $FLOWS1 at one moment, $(figure "$1" seconds) s"
 	say "reasons: $(lw stats -o json | jq -c "[.stats[] | select(.reason != \"ok\") | {(.reason): .count}] | add")"
 	judge "$1" 0 0
 	steered "$1"

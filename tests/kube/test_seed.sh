@@ -137,7 +137,7 @@ kube_rollout_status rollout-c Healthy Completed Completed spring-cloud-c spring-
 kube_routing_status mse-traffic Healthy ""
 POD_IP[a1]=${POD_IP[a3]}
 lane_closes
-expect_eq "after the release" "A[config=new] -> B -> C" "$(req client -H 'x-mse-tag: gray' "http://${POD_IP[a3]}:$LWT_PORT/" | names_only)"
+expect_eq "after the release" "A[config=new] -> B -> C" "$(req client -H 'x-mse-tag: gray' "http://${POD_IP[a3]}:$LWT_PORT/" | sed 's/\[[0-9.:a-f]*\]//g')"
 
 say "the next release is rolled back"
 until_ok 30 "connections from before the release to close" quiet

@@ -276,7 +276,7 @@ fuzz: $(call pick,$(FUZZ_BIN)) ## libFuzzer on every outside input, FUZZ_SECONDS
 	done
 
 # Of all C code, what clang-format leaves alone: a row a line with its meaning behind it, which it would break for that.
-TABLES := include/laneway/abi.h include/laneway/reasons.h
+TABLES := $(wildcard include/laneway/abi*.h) include/laneway/reasons.h
 FORMATTED := $(filter-out $(TABLES),$(wildcard $(foreach d,bpf bpf/lib include/laneway user/* tests/*,$d/*.[ch])))
 format: ## all C code as `check` wants it
 	$(CLANG_FORMAT) -i $(FORMATTED)

@@ -21,11 +21,9 @@ LW_ASSERT_SIZE(struct lw_stat, 8);
 enum lw_event_type {
 	LW_EVENT_TAKEN = 1, /* an upstream socket left a pool: refill */
 	LW_EVENT_DOWN_CLOSED = 2, /* close its upstream sockets */
-	LW_EVENT_UP_DEAD =
-		3, /* an upstream socket closed; end or reset its downstream socket if a response is due */
+	LW_EVENT_UP_DEAD = 3, /* an upstream socket closed; end or reset its downstream socket if a response is due */
 	LW_EVENT_UP_RELEASED = 4, /* an upstream socket left its downstream socket: close it */
-	LW_EVENT_DOWN_FIN =
-		5, /* the client has closed its sending side: so are its upstream sockets' to be */
+	LW_EVENT_DOWN_FIN = 5, /* the client has closed its sending side: so are its upstream sockets' to be */
 	LW_EVENT_RELAY = 6, /* an upstream socket has got LW_UP_RELAY */
 };
 struct lw_event {
@@ -34,8 +32,7 @@ struct lw_event {
 	__u64 down; /* cookie of the downstream socket; 0: none */
 	__u64 up; /* cookie of the upstream socket; 0 of LW_EVENT_DOWN_CLOSED and LW_EVENT_DOWN_FIN */
 	__u64 netns;
-	struct lw_addr
-		addr; /* lw_flow_up.addr, of LW_EVENT_TAKEN and LW_EVENT_UP_RELEASED alone; likewise port and lane */
+	struct lw_addr addr; /* lw_flow_up.addr, of LW_EVENT_TAKEN and LW_EVENT_UP_RELEASED alone; likewise port and lane */
 	__u16 port;
 	__u16 lane;
 	__u32 pad;

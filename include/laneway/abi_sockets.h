@@ -14,10 +14,8 @@ enum lw_role {
 };
 /* Of what connect did. */
 enum lw_sk_flags {
-	LW_SK_CHOSEN =
-		1 << 0, /* it put a pod in place of `asked`, which is what the application knows */
-	LW_SK_UNKNOWN =
-		1 << 1, /* it left that to others, who may have chosen a canary: nobody knows which pod it is */
+	LW_SK_CHOSEN = 1 << 0, /* it put a pod in place of `asked`, which is what the application knows */
+	LW_SK_UNKNOWN = 1 << 1, /* it left that to others, who may have chosen a canary: nobody knows which pod it is */
 };
 /* lw_sk: sk_storage of every socket that takes part; of a downstream socket what connect knew. */
 struct lw_sk {
@@ -63,8 +61,7 @@ enum lw_flow_flags {
 	LW_FLOW_SENT = 1 << 2, /* sent_seq is valid */
 	LW_FLOW_CORKED = 1 << 3, /* the kernel has held a piece of a head back once */
 	LW_FLOW_FIN_SENT = 1 << 4, /* the application has closed its sending side */
-	LW_FLOW_EXPECTS =
-		1 << 5, /* the last request has an Expect header: an interim response may come before its body's end */
+	LW_FLOW_EXPECTS = 1 << 5, /* the last request has an Expect header: an interim response may come before its body's end */
 };
 
 /* Instead of a lane: of none, and for one request at most. */
@@ -136,19 +133,14 @@ enum lw_up_flags {
 	LW_UP_DEAD = 1 << 0, /* FIN or RST seen, or closed */
 	LW_UP_ORPHAN = 1 << 1, /* its downstream socket is gone: late bytes are dropped */
 	LW_UP_TUNNEL = 1 << 2, /* 101, or CONNECT: bytes both ways from here on */
-	LW_UP_OPAQUE =
-		1 << 3, /* its downstream socket is opaque on this route: responses are not followed */
-	LW_UP_CLOSING =
-		1 << 4, /* the last request, or response, said that the connection ends with it */
+	LW_UP_OPAQUE = 1 << 3, /* its downstream socket is opaque on this route: responses are not followed */
+	LW_UP_CLOSING = 1 << 4, /* the last request, or response, said that the connection ends with it */
 	LW_UP_FIN_SENT = 1 << 5, /* its end of file has been sent on to the downstream socket */
-	LW_UP_RELAY =
-		1 << 6, /* its reader is slow: bytes stay here, and the agent takes them over at the reader's pace */
-	LW_UP_REQ_WIRE =
-		1 << 7, /* bytes of requests have gone over the connection, and may not have been read yet */
+	LW_UP_RELAY = 1 << 6, /* its reader is slow: bytes stay here, and the agent takes them over at the reader's pace */
+	LW_UP_REQ_WIRE = 1 << 7, /* bytes of requests have gone over the connection, and may not have been read yet */
 	LW_UP_RESP_WIRE = 1 << 8, /* likewise of responses */
 	LW_UP_GONE = 1 << 9, /* the agent has closed it: as good as no row, which it soon is */
-	LW_UP_CUT =
-		1 << 10, /* a part of a response has been dropped: nothing that comes goes on, and the client is reset */
+	LW_UP_CUT = 1 << 10, /* a part of a response has been dropped: nothing that comes goes on, and the client is reset */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {
@@ -233,8 +225,7 @@ enum lw_keep {
 	LW_KEEP_FIONREAD = 1 << 0, /* asks ioctl(FIONREAD) */
 	LW_KEEP_SPLICE = 1 << 1, /* reads with splice(2) */
 	LW_KEEP_NAME = 1 << 2, /* is on the list of programs */
-	LW_KEEP_MEMORY =
-		1 << 3, /* not for what it does: TCP has next to no memory left (LW_CONF_TCP_SHORT) */
+	LW_KEEP_MEMORY = 1 << 3, /* not for what it does: TCP has next to no memory left (LW_CONF_TCP_SHORT) */
 };
 
 /* Key of lw_kept_names, as in /proc/PID/comm, zeros behind. Value: __u32, LW_KEEP_NAME. */

@@ -9,28 +9,21 @@
 /* ---- configuration: lw_config, one element, mmapped by the agent ---- */
 
 enum lw_config_flags {
-	LW_CONF_FAIL_CLOSED =
-		1 << 0, /* a miss refuses the request instead of following the own peer */
+	LW_CONF_FAIL_CLOSED = 1 << 0, /* a miss refuses the request instead of following the own peer */
 	LW_CONF_PREFER_LOCAL = 1 << 1, /* choose pods of this node where there are any */
 	LW_CONF_NATIVE_VERDICT = 1 << 2, /* downstream sockets carry the pass-all verdict too */
 	LW_CONF_STOPPED = 1 << 3, /* the agent has ended: requests follow the own peer, untouched */
 	LW_CONF_BYPASS = 1 << 4, /* between sockets of this node steered bytes need no TCP */
-	LW_CONF_NO_PUNT =
-		1 << 5, /* the agent can open no upstream socket for now, or is about to end: nothing is handed to it */
-	LW_CONF_KEEPS_OUT =
-		1 << 6, /* there are programs or processes that are not enrolled: look for them */
+	LW_CONF_NO_PUNT = 1 << 5, /* the agent can open no upstream socket for now, or is about to end: nothing is handed to it */
+	LW_CONF_KEEPS_OUT = 1 << 6, /* there are programs or processes that are not enrolled: look for them */
 	LW_CONF_INBOUND = 1 << 7, /* a lane is open: requests that arrive at pods are read */
-	LW_CONF_READS =
-		1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
+	LW_CONF_READS = 1 << 8, /* the hooks of lw_reads are there: what each thread is working on is known */
 	LW_CONF_OLDER = 1 << 9, /* lw_older is not empty */
 	LW_CONF_KEEPS_PODS = 1 << 10, /* lw_kept_pods is not empty: look for the client's address */
 	LW_CONF_HOST_PODS = 1 << 11, /* lw_host_pods is not empty */
-	LW_CONF_POD_EVIDENCE =
-		1 << 12, /* what all of a pod is working on is evidence for those of its processes that read no requests */
-	LW_CONF_TCP_SHORT =
-		1 << 13, /* TCP has next to no memory left: nothing is enrolled, and steered bytes keep to TCP */
-	LW_CONF_WIRE_REQUESTS =
-		1 << 14, /* with LW_CONF_BYPASS: requests need TCP all the same, as who reads them and asks FIONREAD would be told of none */
+	LW_CONF_POD_EVIDENCE = 1 << 12, /* what all of a pod is working on is evidence for those of its processes that read no requests */
+	LW_CONF_TCP_SHORT = 1 << 13, /* TCP has next to no memory left: nothing is enrolled, and steered bytes keep to TCP */
+	LW_CONF_WIRE_REQUESTS = 1 << 14, /* with LW_CONF_BYPASS: requests need TCP all the same, as who reads them and asks FIONREAD would be told of none */
 };
 
 struct lw_config {
@@ -67,10 +60,8 @@ LW_ASSERT_SIZE(struct lw_slot_key, 8);
 
 enum lw_dest_flags {
 	LW_DEST_SERVICE = 1 << 0, /* a ClusterIP: a pod is chosen at connect */
-	LW_DEST_UNPINNED =
-		1 << 1, /* its selector names no revision: whoever else chooses a pod may choose a canary */
-	LW_DEST_STICKY =
-		1 << 2, /* sessionAffinity: ClientIP: whoever else chooses has sessions of ours */
+	LW_DEST_UNPINNED = 1 << 1, /* its selector names no revision: whoever else chooses a pod may choose a canary */
+	LW_DEST_STICKY = 1 << 2, /* sessionAffinity: ClientIP: whoever else chooses has sessions of ours */
 };
 
 /* lw_dests: where a client may connect to. Looked up with the port, then with port 0 (any port). */
@@ -94,10 +85,8 @@ enum lw_pod_flags {
 	LW_POD_TERMINATING = 1 << 1, /* running requests finish, no new one is steered here */
 	LW_POD_LOCAL = 1 << 2, /* on this node */
 	LW_POD_UNTRUSTED = 1 << 3, /* tags on its requests count for nothing, and are taken off */
-	LW_POD_OLD =
-		1 << 4, /* of the version that all are taken off: its lane is for what it is sent, what it sends is base's */
-	LW_POD_BASE =
-		1 << 5, /* of a lane, and takes base requests, too: its step replaces all pods */
+	LW_POD_OLD = 1 << 4, /* of the version that all are taken off: its lane is for what it is sent, what it sends is base's */
+	LW_POD_BASE = 1 << 5, /* of a lane, and takes base requests, too: its step replaces all pods */
 };
 /* Of what a pod sends by itself. */
 #define lw_pod_own_lane(pod) ((pod)->flags & LW_POD_OLD ? 0 : (pod)->lane)
@@ -291,7 +280,6 @@ LW_ASSERT_SIZE(struct lw_dfa, 69896);
 struct lw_names {
 	__u8 class_of[256]; /* [byte] 0: not a token character; 1: a token character in no name of the set */
 	__u8 id_of[LW_NAMES_STATES]; /* [state] enum lw_header_id if a name ends here, else 0 */
-	__u16 next[LW_NAMES_STATES *
-		   LW_NAMES_CLASSES]; /* [state * LW_NAMES_CLASSES + class] state; 0: no such name; start 1 */
+	__u16 next[LW_NAMES_STATES * LW_NAMES_CLASSES]; /* [state * LW_NAMES_CLASSES + class] state; 0: no such name; start 1 */
 };
 LW_ASSERT_SIZE(struct lw_names, 264448);

@@ -21,9 +21,7 @@ struct lw_in_request {
 };
 LW_ASSERT_SIZE(struct lw_in_request, 8);
 #define LW_IN_REQUESTS 4
-#define LW_IN_BEHIND \
-	(1u          \
-	 << 30) /* no window of TCP is larger (RFC 7323, 2.3): as far behind the application may be in reading */
+#define LW_IN_BEHIND (1u << 30) /* no window of TCP is larger (RFC 7323, 2.3): as far behind the application may be in reading */
 /* lw_inbound, key: lw_tuple as the pod sees it. A connection that a pod has accepted, as lw_to_pod reads it on its way in. */
 struct lw_in {
 	__u32 next; /* sequence number of the first byte not seen yet */
@@ -46,10 +44,8 @@ struct lw_task_key {
 LW_ASSERT_SIZE(struct lw_task_key, 16);
 enum lw_task_flags {
 	LW_TASK_HANDS_OVER = 1 << 0, /* one thread has read a request, another has answered it */
-	LW_TASK_INTERLEAVES =
-		1 << 1, /* a thread has read a request before it had answered the one before */
-	LW_TASK_LEFT =
-		1 << 2, /* of pods: a process has ended that has read requests; it may have been the last */
+	LW_TASK_INTERLEAVES = 1 << 1, /* a thread has read a request before it had answered the one before */
+	LW_TASK_LEFT = 1 << 2, /* of pods: a process has ended that has read requests; it may have been the last */
 };
 /*
  * lw_threads, lw_procs, lw_at_pods: the requests that a thread, any of the process, or any process of a network namespace has read
@@ -75,26 +71,20 @@ LW_ASSERT_SIZE(struct lw_task, 256);
 #define LW_TASK_PROVEN 32
 
 enum lw_accepted_flags {
-	LW_ACC_STICKY =
-		1 << 0, /* counts until its next request: what its bytes mean is not known */
+	LW_ACC_STICKY = 1 << 0, /* counts until its next request: what its bytes mean is not known */
 	LW_ACC_EXPECTS = 1 << 1, /* what is sent first may be an interim response */
 	LW_ACC_UNCOUNTED = 1 << 2, /* there was no room to count it with its process */
-	LW_ACC_FOR_GOOD =
-		1 << 3, /* counts until the connection ends: which request an answer is for is not followed */
+	LW_ACC_FOR_GOOD = 1 << 3, /* counts until the connection ends: which request an answer is for is not followed */
 	LW_ACC_NO_THREAD = 1 << 4, /* as LW_ACC_UNCOUNTED, with its thread */
 	LW_ACC_NO_POD = 1 << 5, /* likewise with its pod */
-	LW_ACC_NOT_POD =
-		1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
-	LW_ACC_LOOKED =
-		1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
-	LW_ACC_BLIND =
-		1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
+	LW_ACC_NOT_POD = 1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
+	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
+	LW_ACC_BLIND = 1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
 };
 /* What has been sent since a request was read, and is no answer to it. */
 enum lw_accepted_sent {
 	LW_SENT_INTERIM = 1 << 0, /* an interim response */
-	LW_SENT_BEFORE =
-		1 << 1, /* the rest of the answer before: the client does not wait for ends */
+	LW_SENT_BEFORE = 1 << 1, /* the rest of the answer before: the client does not wait for ends */
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {

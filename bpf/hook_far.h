@@ -93,7 +93,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	if (lw_queue_is_empty(f->sk))
 		up->passed_resp = 0;
 	if (up->passed_resp + c.len > LW_BYPASS_MAX || lw_is_locked(f->sk) ||
-	    (conf->flags & LW_CONF_TCP_SHORT))
+	    lw_tcp_is_tight(f->sk))
 		goto wire;
 	nk.slot = conf->generation & 1;
 	c.names = bpf_map_lookup_elem(&lw_names, &nk);

@@ -12,9 +12,16 @@ struct net {
 	__u64 net_cookie;
 };
 
+/* Counters of all sockets of a protocol, in pages. */
+struct proto {
+	long *memory_allocated; /* atomic */
+	long *sysctl_mem; /* of three: little, pressure, all */
+};
+
 struct sock_common {
 	unsigned short skc_family;
 	unsigned char skc_state;
+	struct proto *skc_prot;
 	unsigned long skc_flags;
 	struct {
 		struct net *net;

@@ -10,8 +10,9 @@
  * And they know no window. So no more than LW_BYPASS_MAX bytes may be waiting to be read; what comes on top, and all after
  * it up to the end of that request or response, takes the upstream connection, where TCP holds the sender back.
  *
- * Where the kernel has no memory left for TCP they would be taken in part, and nobody told how much (bpf_tcp_ingress()): before it comes to
- * that they take the connection (LW_CONF_TCP_SHORT).
+ * Where the kernel refuses memory to the receiver they would be taken in part (bpf_tcp_ingress()), and the program asked once more about the rest,
+ * which it has followed already: a response would be cut off, a request's framing lost. Before it comes to that they take the connection
+ * (lw_tcp_is_tight()).
  *
  * Nor does TCP wait for the receiver's lock as the bypass does (bpf_tcp_ingress()), which an application keeps for as long as bytes
  * that it sends are not there. Where it is taken the bytes take the connection, too.
@@ -57,7 +58,7 @@ __noinline int lw_request_may_bypass(struct lw_up *up, __u64 cookie, __u32 n, __
 	}
 	if (lw_queue_is_empty(far->sk))
 		up->passed_req = 0;
-	if (up->passed_req + n > LW_BYPASS_MAX || lw_is_locked(far->sk))
+	if (up->passed_req + n > LW_BYPASS_MAX || lw_is_locked(far->sk) || lw_tcp_is_tight(far->sk))
 		return 0;
 	up->passed_req += n;
 	return 1;

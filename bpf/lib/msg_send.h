@@ -242,8 +242,7 @@ __noinline int lw_to_up(struct sk_msg_md *msg, struct lw_flow *f, struct lw_run 
 	if (!f || !r || !up || (up->flags & LW_UP_DEAD))
 		return LW_TO_UP_LOST;
 	/* a message that was once held back has end marks on its ring (lw_punt()) */
-	if ((r->flags & (LW_CONF_BYPASS | LW_CONF_TCP_SHORT | LW_CONF_WIRE_REQUESTS)) ==
-		    LW_CONF_BYPASS &&
+	if ((r->flags & (LW_CONF_BYPASS | LW_CONF_WIRE_REQUESTS)) == LW_CONF_BYPASS &&
 	    !(f->flags & (LW_FLOW_CORKED | LW_FLOW_OPAQUE)) &&
 	    lw_request_may_bypass(up, cookie, r->n, first) &&
 	    bpf_msg_redirect_hash(msg, &lw_far_socks, &cookie, BPF_F_INGRESS) == SK_PASS)

@@ -42,6 +42,31 @@ static __always_inline int lw_takes_bytes(__u64 sk)
 	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
 }
 
+/*
+ * Is TCP about to be short of memory? Past the second number of net.ipv4.tcp_mem it refuses some to a socket that has more than its share
+ * (__sk_mem_raise_allocated()). An eighth before that: more than one send takes.
+ */
+static __always_inline int lw_tcp_is_tight(__u64 sk)
+{
+	__u64 proto = 0, at = 0, pressure = 0;
+	__s64 used = 0; /* below 0 where processors have kept more than there is (sk_memory_allocated_sub()) */
+
+	if (!bpf_core_field_exists(struct proto, memory_allocated) ||
+	    !bpf_core_field_exists(struct proto, sysctl_mem))
+		return 0;
+	bpf_probe_read_kernel(&proto, sizeof(proto),
+			      (void *)sk +
+				      bpf_core_field_offset(struct sock, __sk_common.skc_prot));
+	bpf_probe_read_kernel(
+		&at, sizeof(at),
+		(void *)proto + bpf_core_field_offset(struct proto, memory_allocated));
+	bpf_probe_read_kernel(&used, sizeof(used), (void *)at);
+	bpf_probe_read_kernel(&at, sizeof(at),
+			      (void *)proto + bpf_core_field_offset(struct proto, sysctl_mem));
+	bpf_probe_read_kernel(&pressure, sizeof(pressure), (void *)(at + sizeof(pressure)));
+	return used > (__s64)(pressure - pressure / 8);
+}
+
 /* Is an application within a system call that has locked the socket? */
 static __always_inline int lw_is_locked(__u64 sk)
 {

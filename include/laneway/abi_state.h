@@ -22,7 +22,7 @@ enum lw_config_flags {
 	LW_CONF_KEEPS_PODS = 1 << 10, /* lw_kept_pods is not empty: look for the client's address */
 	LW_CONF_HOST_PODS = 1 << 11, /* lw_host_pods is not empty */
 	LW_CONF_POD_EVIDENCE = 1 << 12, /* what all of a pod is working on is evidence for those of its processes that read no requests */
-	LW_CONF_TCP_SHORT = 1 << 13, /* TCP has next to no memory left: nothing is enrolled, and steered bytes keep to TCP */
+	LW_CONF_TCP_SHORT = 1 << 13, /* TCP has next to no memory left: nothing is enrolled */
 	LW_CONF_WIRE_REQUESTS = 1 << 14, /* with LW_CONF_BYPASS: requests need TCP all the same, as who reads them and asks FIONREAD would be told of none */
 };
 

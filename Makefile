@@ -192,7 +192,7 @@ test-netns: $(BIN) $(TOOL_BIN) ## end to end in network namespaces; root
 	@LANEWAY=$(BIN) BUILD=$(BUILD) tests/run.sh $(call pick,$(NETNS))
 
 # Other kernels, under qemu. KERNEL: names of tests/vm/kernels, packages, folders or images; SUITE: selftest demo bpf netns soak modules memory hardened.
-VM_CI_TESTS := test_load test_gone test_overtake test_kept_out
+VM_CI_TESTS := test_load test_gone test_overtake test_noticed
 vm = BUILD=$(BUILD) KERNELS="$(KERNEL)" SUITES="$(or $(SUITE),$(if $T,bpf netns))" VM_BPF="$1" VM_NETNS="$2" tests/vm/vm.sh
 vm_ready = @$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(VM_DEPS)' && \
 	$(MAKE) -s --no-print-directory -j$(shell nproc) $(BIN) $(TOOL_BIN) $(BPFTEST_BIN)

@@ -279,10 +279,11 @@ fuzz: $(call pick,$(FUZZ_BIN)) ## libFuzzer on every outside input, FUZZ_SECONDS
 TABLES := $(wildcard include/laneway/abi*.h) include/laneway/reasons.h
 FORMATTED := $(filter-out $(TABLES),$(wildcard $(foreach d,bpf bpf/lib include/laneway user/* tests/*,$d/*.[ch])))
 format: ## all C code as `check` wants it
-	$(CLANG_FORMAT) -i $(FORMATTED)
+	@$(CLANG_FORMAT) -i $(FORMATTED)
 check: ## layers, format, warnings of gcc and clang, the kernel programs' stack
 	tests/check/includes.sh
-	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+	@echo "$(CLANG_FORMAT) --dry-run -Werror ($(words $(FORMATTED)) files)"
+	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 	$(MAKE) --no-print-directory -j$(shell nproc) CC=gcc OBJ=$(BUILD)/check-gcc objects
 	$(MAKE) --no-print-directory -j$(shell nproc) CC=$(CLANG) OBJ=$(BUILD)/check-clang objects
 	tests/check/stack.py $(BPF_SRC:bpf/%.c=$(BUILD)/bpf/%.o)

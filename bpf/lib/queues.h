@@ -49,7 +49,8 @@ static __always_inline int lw_takes_bytes(__u64 sk)
 static __always_inline int lw_tcp_is_tight(__u64 sk)
 {
 	__u64 proto = 0, at = 0, pressure = 0;
-	__s64 used = 0; /* below 0 where processors have kept more than there is (sk_memory_allocated_sub()) */
+	/* below 0 where processors have kept more than there is (sk_memory_allocated_sub()) */
+	__s64 used = 0;
 
 	if (!bpf_core_field_exists(struct proto, memory_allocated) ||
 	    !bpf_core_field_exists(struct proto, sysctl_mem))
@@ -57,9 +58,9 @@ static __always_inline int lw_tcp_is_tight(__u64 sk)
 	bpf_probe_read_kernel(&proto, sizeof(proto),
 			      (void *)sk +
 				      bpf_core_field_offset(struct sock, __sk_common.skc_prot));
-	bpf_probe_read_kernel(
-		&at, sizeof(at),
-		(void *)proto + bpf_core_field_offset(struct proto, memory_allocated));
+	bpf_probe_read_kernel(&at, sizeof(at),
+			      (void *)proto +
+				      bpf_core_field_offset(struct proto, memory_allocated));
 	bpf_probe_read_kernel(&used, sizeof(used), (void *)at);
 	bpf_probe_read_kernel(&at, sizeof(at),
 			      (void *)proto + bpf_core_field_offset(struct proto, sysctl_mem));

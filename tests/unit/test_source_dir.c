@@ -220,6 +220,34 @@ static void a_file_being_written_is_left_alone(void **state)
 	assert_non_null(pod(f, "c"));
 }
 
+/* As on a full disk: that is no word of the objects that were in it. */
+static void an_emptied_file_takes_nothing_away(void **state)
+{
+	struct fixture *f = *state;
+
+	write_file(f, "empty.yaml", "");
+	write_file(f, "a.yaml", POD("a") "---\n" POD("b"));
+	open_source(f);
+	assert_string_equal(f->findings.text, "");
+	write_file(f, "a.yaml", " \n");
+	no_change(f);
+	assert_non_null(strstr(f->findings.text,
+			       "/a.yaml: has become empty: what was in it stays in"
+			       " force; delete the file to take that away\n"));
+	assert_int_equal(lw_source_dir_errors(f->source), 1);
+	assert_int_equal(pods(f), 2);
+	write_file(f, "a.yaml", POD("a"));
+	wait_change(f);
+	assert_int_equal(pods(f), 1);
+	assert_int_equal(lw_source_dir_errors(f->source), 0);
+	write_file(f, "a.yaml", "");
+	no_change(f);
+	remove_file(f, "a.yaml");
+	wait_change(f);
+	assert_int_equal(pods(f), 0);
+	assert_int_equal(lw_source_dir_errors(f->source), 0);
+}
+
 static void an_editor_replaces_a_file_in_two_steps(void **state)
 {
 	struct fixture *f = *state;
@@ -315,7 +343,7 @@ static void the_first_file_by_name_counts(void **state)
 	write_file(f, "b.yaml", POD("other"));
 	wait_change(f);
 	assert_string_equal(pod(f, "a")->pod.node, "of-c");
-	write_file(f, "c.yaml", "");
+	write_file(f, "c.yaml", "# nothing\n");
 	wait_change(f);
 	assert_null(pod(f, "a"));
 	assert_int_equal(pods(f), 1);
@@ -346,7 +374,7 @@ static void a_file_gets_another_name(void **state)
 	assert_int_equal(pods(f), 2);
 	assert_int_equal(lw_source_dir_errors(f->source), 1);
 	no_change(f);
-	write_file(f, "c.yaml", "");
+	write_file(f, "c.yaml", "# nothing\n");
 	wait_change(f);
 	assert_int_equal(pods(f), 0);
 	assert_int_equal(lw_source_dir_errors(f->source), 0);
@@ -667,6 +695,7 @@ int main(void)
 		T(reads_what_is_there),
 		T(a_change_is_followed),
 		T(a_file_being_written_is_left_alone),
+		T(an_emptied_file_takes_nothing_away),
 		T(an_editor_replaces_a_file_in_two_steps),
 		T(the_last_good_version_stays),
 		T(the_first_file_by_name_counts),

@@ -317,6 +317,19 @@ static int slurp(const char *path, char **ret, size_t *ret_len)
 	return 0;
 }
 
+/*
+ * Has a file that held objects lost all it had? Where the disk is full that is what is left of it: no object says so by having nothing in
+ * it, and whoever wants them gone deletes the file.
+ */
+static bool is_emptied(const struct lw_dir_file *file, const char *text, size_t len)
+{
+	size_t blank = 0;
+
+	while (blank < len && strchr(" \t\r\n", text[blank]) && text[blank])
+		blank++;
+	return file->items && blank == len;
+}
+
 static int read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 {
 	_cleanup_free_ char *text = NULL, *path = NULL;
@@ -360,6 +373,12 @@ static int read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 	file->read = true;
 	file->hash = hash;
 	lw_dir_forget(source, file);
+	if (is_emptied(file, text, len)) {
+		complain(
+			&reading,
+			"has become empty: what was in it stays in force; delete the file to take that away");
+		return 0;
+	}
 	for (struct lw_dir_item *item = file->items; item; item = item->next)
 		item->seen = false;
 	r = lw_dir_has_suffix(file->name, ".json") ?

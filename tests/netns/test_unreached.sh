@@ -21,15 +21,12 @@ mute() {
 		END
 	done
 }
-# asked URL [HEADER]: who answers on four new connections at once, each once
+# asked URL [HEADER]: who answers on four new connections, each once
 asked() {
-	local i got
-	{
-		for i in 1 2 3 4; do
-			{ got=$(who client "$1/id" ${2:+-H "$2"}) || got=nobody && echo "$got"; } &
-		done
-		wait
-	} | names_only | sort -u | paste -sd ' '
+	local i
+	for i in 1 2 3 4; do
+		who client "$1/id" ${2:+-H "$2"} && echo
+	done | names_only | sort -u | paste -sd ' '
 }
 
 # how many requests of LANE no pod could be reached for, where they were to go

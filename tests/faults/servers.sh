@@ -14,6 +14,33 @@ lost_at() { cat "$LWT_TMP/$2"[12].log | awk -v t="$1" -v k="$3" '$1 == k && $2 =
 settled() { [ "$(flow_count)" = 0 ] && [ "$(find "/proc/$AGENT_PID/fd" -lname 'socket:*' | wc -l)" -le $((SOCKETS + 4)) ]; }
 SOCKETS=$(find "/proc/$AGENT_PID/fd" -lname 'socket:*' | wc -l)
 
+# hung NAME POD WHAT OTHERS: POD stands still for 5 s; requests of the OTHERS, base or lane, do not wait for it.
+hung() {
+	LOAD_TIMEOUT=30 load "$1"
+	pause 1
+	kill -STOP "${POD_PID[$2]}"
+	pause 5
+	kill -CONT "${POD_PID[$2]}"
+	pause 1
+	load_end "$1"
+	result "$1" "$3 hung for 5 s, clients that wait"
+	judge "$1" 0 0
+	expect_most "$4 requests meanwhile, ms" 4000 "$(figure "$1" "$4.slowest_ms")"
+}
+# slow NAME POD WHAT
+slow() {
+	LOAD_TIMEOUT=30 load "$1"
+	for _ in $(seq 12); do
+		kill -STOP "${POD_PID[$2]}"
+		pause 0.3
+		kill -CONT "${POD_PID[$2]}"
+		pause 0.1
+	done
+	load_end "$1"
+	result "$1" "$3 that runs a quarter of the time"
+	judge "$1" 0 0
+}
+
 if case_wanted canary-killed; then
 	load killed --may-fall-back
 	for _ in 1 2 3; do
@@ -29,29 +56,11 @@ if case_wanted canary-killed; then
 fi
 
 if case_wanted canary-hung; then
-	LOAD_TIMEOUT=30 load hung
-	pause 1
-	kill -STOP "${POD_PID[c1]}"
-	pause 5
-	kill -CONT "${POD_PID[c1]}"
-	pause 1
-	load_end hung
-	result hung "a canary hung for 5 s, clients that wait"
-	judge hung 0 0
-	expect_most "base requests meanwhile, ms" 4000 "$(figure hung base.slowest_ms)"
+	hung hung c1 "a canary" base
 fi
 
 if case_wanted canary-slow; then
-	LOAD_TIMEOUT=30 load slow
-	for _ in $(seq 12); do
-		kill -STOP "${POD_PID[c1]}"
-		pause 0.3
-		kill -CONT "${POD_PID[c1]}"
-		pause 0.1
-	done
-	load_end slow
-	result slow "a canary that runs a quarter of the time"
-	judge slow 0 0
+	slow slow c1 "a canary"
 fi
 
 if case_wanted canary-resets; then
@@ -81,30 +90,11 @@ if case_wanted canary-unreachable; then
 fi
 
 if case_wanted base-hung; then
-	# requests of the lane by way of that pod do not wait for it
-	LOAD_TIMEOUT=30 load bhung
-	pause 1
-	kill -STOP "${POD_PID[b1]}"
-	pause 5
-	kill -CONT "${POD_PID[b1]}"
-	pause 1
-	load_end bhung
-	result bhung "a base pod hung for 5 s, clients that wait"
-	judge bhung 0 0
-	expect_most "lane requests meanwhile, ms" 4000 "$(figure bhung lane.slowest_ms)"
+	hung bhung b1 "a base pod" lane
 fi
 
 if case_wanted base-slow; then
-	LOAD_TIMEOUT=30 load bslow
-	for _ in $(seq 12); do
-		kill -STOP "${POD_PID[b1]}"
-		pause 0.3
-		kill -CONT "${POD_PID[b1]}"
-		pause 0.1
-	done
-	load_end bslow
-	result bslow "a base pod that runs a quarter of the time"
-	judge bslow 0 0
+	slow bslow b1 "a base pod"
 fi
 
 if case_wanted base-killed; then

@@ -1882,79 +1882,6 @@ static void lanes_of_an_earlier_builder_keep_their_numbers(void **state)
 	}
 }
 
-/* Two lanes at once, over one entry: web is in blue, db in red. */
-static void several_lanes_at_once(void **state)
-{
-	struct fixture *f = *state;
-	static const char shared[] =
-		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-%s, finalizers:"
-		" [progressing.rollouts.kruise.io/%s]}, spec: {objectRef: [{service: web}], strategy: {matches:"
-		" [{headers: [{name: user, value: %s}]}], requestHeaderModifier: {set: [{name: x-more, value: a},"
-		" {name: X-MSE-Tag, value: %s}]}}}, status: {phase: Progressing}}";
-	static const char rollout[] =
-		"{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: %s, annotations:"
-		" {rollouts.kruise.io/trafficrouting: to-%s}}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment,"
-		" name: %s}, strategy: {canary: {steps: [{replicas: 1}]}}}, status: {phase: Progressing,"
-		" conditions: [{type: Progressing, status: \"True\", reason: InRolling}], canaryStatus:"
-		" {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}";
-	static const char *const lanes[][2] = { { "web", "blue" }, { "db", "red" } };
-	char yaml[1024];
-
-	add_web(f);
-	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: blue", "", "");
-	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
-	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red",
-		"", "");
-	add_service(f, "web", "app: web, tier: front", "10.9.0.1", "{port: 80}");
-	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", tier: front", "", "");
-	for (int i = 0; i < 2; i++) {
-		(void)snprintf(yaml, sizeof(yaml), shared, lanes[i][1], lanes[i][0], lanes[i][1],
-			       lanes[i][1]);
-		lw_test_load(f->model, yaml, NULL);
-		(void)snprintf(yaml, sizeof(yaml), rollout, lanes[i][0], lanes[i][1], lanes[i][0]);
-		lw_test_load(f->model, yaml, NULL);
-	}
-	build(f);
-	assert_string_equal(f->findings.text, "");
-	assert_int_equal(f->listing->nlanes, 2);
-	assert_string_equal(f->listing->lanes[0].name, "blue");
-	assert_string_equal(f->listing->lanes[0].tag_header, "X-MSE-Tag");
-	assert_string_equal(f->listing->lanes[0].tag_value, "blue");
-	assert_string_equal(f->listing->lanes[1].tag_value, "red");
-	/* Both rules guard web, each leads into its own lane. */
-	assert_int_equal(f->listing->nrules, 2);
-	for (size_t i = 0; i < 2; i++) {
-		assert_string_equal(f->listing->rules[i].workload, "default/Deployment/web");
-		assert_string_equal(f->listing->rules[i].lane_name, lanes[i][1]);
-	}
-	assert_int_not_equal(pod(f, "10.0.0.3")->lane, pod(f, "10.0.1.2")->lane);
-	assert_int_equal(lw_image_rows(f->image, LW_TABLE_TAGS), 2);
-	/* One for both, which says nothing of a tag: the lane is that of the workload it guards, not that of the first. */
-	lw_test_load(
-		f->model,
-		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, finalizers:"
-		" [progressing.rollouts.kruise.io/db, progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
-		" strategy: {matches: [{headers: [{name: user, value: a}]}]}}, status: {phase: Progressing}}",
-		NULL);
-	(void)snprintf(yaml, sizeof(yaml), rollout, "db", "blue", "db");
-	lw_test_load(f->model, yaml, NULL);
-	build(f);
-	assert_int_equal(f->listing->nrules, 1);
-	assert_string_equal(f->listing->rules[0].lane_name, "blue");
-	/* What becomes of one of that name in another namespace is not theirs. */
-	for (int i = 0; i < 2; i++) {
-		(void)snprintf(
-			yaml, sizeof(yaml),
-			"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, namespace: other},"
-			" spec: {objectRef: [{service: web}], strategy: {weight: %d}}, status: {phase: Healthy}}",
-			10 + i);
-		lw_test_load(f->model, yaml, NULL);
-		build(f);
-		assert_int_equal(f->listing->nrules, 1);
-	}
-	assert_true(lw_state_has_followed(f->builder));
-}
-
 /* TrafficRouting of these Rollouts, at work; strategy: its members. */
 static void add_shared(struct fixture *f, const char *name, const char *service,
 		       const char *rollout, const char *strategy)
@@ -1984,6 +1911,72 @@ static void add_rollout_by(struct fixture *f, const char *name, const char *shar
 		" {currentStepIndex: 1, currentStepState: StepPaused, podTemplateHash: new, stableRevision: old}}}",
 		name, shared, name);
 	lw_test_load(f->model, yaml, NULL);
+}
+
+/* Two lanes at once, over one entry: web is in blue, db in red. */
+static void several_lanes_at_once(void **state)
+{
+	struct fixture *f = *state;
+	static const char shared[] =
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-%s, finalizers:"
+		" [progressing.rollouts.kruise.io/%s]}, spec: {objectRef: [{service: web}], strategy: {matches:"
+		" [{headers: [{name: user, value: %s}]}], requestHeaderModifier: {set: [{name: x-more, value: a},"
+		" {name: X-MSE-Tag, value: %s}]}}}, status: {phase: Progressing}}";
+	static const char *const lanes[][2] = { { "web", "blue" }, { "db", "red" } };
+	char yaml[1024], to[16];
+
+	add_web(f);
+	add_pod(f, "web", "new", "web-3", "{ip: 10.0.0.3}", ", alicloud.service.tag: blue", "", "");
+	add_pod(f, "db", "old", "db-1", "{ip: 10.0.1.1}", ", tier: db", "", "");
+	add_pod(f, "db", "new", "db-2", "{ip: 10.0.1.2}", ", tier: db, alicloud.service.tag: red",
+		"", "");
+	add_service(f, "web", "app: web, tier: front", "10.9.0.1", "{port: 80}");
+	add_pod(f, "web", "old", "web-1", "{ip: 10.0.0.1}", ", tier: front", "", "");
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(yaml, sizeof(yaml), shared, lanes[i][1], lanes[i][0], lanes[i][1],
+			       lanes[i][1]);
+		lw_test_load(f->model, yaml, NULL);
+		(void)snprintf(to, sizeof(to), "to-%s", lanes[i][1]);
+		add_rollout_by(f, lanes[i][0], to);
+	}
+	build(f);
+	assert_string_equal(f->findings.text, "");
+	assert_int_equal(f->listing->nlanes, 2);
+	assert_string_equal(f->listing->lanes[0].name, "blue");
+	assert_string_equal(f->listing->lanes[0].tag_header, "X-MSE-Tag");
+	assert_string_equal(f->listing->lanes[0].tag_value, "blue");
+	assert_string_equal(f->listing->lanes[1].tag_value, "red");
+	/* Both rules guard web, each leads into its own lane. */
+	assert_int_equal(f->listing->nrules, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(f->listing->rules[i].workload, "default/Deployment/web");
+		assert_string_equal(f->listing->rules[i].lane_name, lanes[i][1]);
+	}
+	assert_int_not_equal(pod(f, "10.0.0.3")->lane, pod(f, "10.0.1.2")->lane);
+	assert_int_equal(lw_image_rows(f->image, LW_TABLE_TAGS), 2);
+	/* One for both, which says nothing of a tag: the lane is that of the workload it guards, not that of the first. */
+	lw_test_load(
+		f->model,
+		"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, finalizers:"
+		" [progressing.rollouts.kruise.io/db, progressing.rollouts.kruise.io/web]}, spec: {objectRef: [{service: web}],"
+		" strategy: {matches: [{headers: [{name: user, value: a}]}]}}, status: {phase: Progressing}}",
+		NULL);
+	add_rollout_by(f, "db", "to-blue");
+	build(f);
+	assert_int_equal(f->listing->nrules, 1);
+	assert_string_equal(f->listing->rules[0].lane_name, "blue");
+	/* What becomes of one of that name in another namespace is not theirs. */
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(
+			yaml, sizeof(yaml),
+			"{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: to-blue, namespace: other},"
+			" spec: {objectRef: [{service: web}], strategy: {weight: %d}}, status: {phase: Healthy}}",
+			10 + i);
+		lw_test_load(f->model, yaml, NULL);
+		build(f);
+		assert_int_equal(f->listing->nrules, 1);
+	}
+	assert_true(lw_state_has_followed(f->builder));
 }
 
 /* What one object is given by its weight does not take from what another asks for by a match. */

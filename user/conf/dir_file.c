@@ -325,7 +325,7 @@ static bool is_emptied(const struct lw_dir_file *file, const char *text, size_t 
 {
 	size_t blank = 0;
 
-	while (blank < len && strchr(" \t\r\n", text[blank]) && text[blank])
+	while (blank < len && memchr(" \t\r\n", text[blank], 4))
 		blank++;
 	return file->items && blank == len;
 }

@@ -54,7 +54,7 @@
 	X(BAGGAGE, "baggage", "the request's baggage is malformed or full: the lane goes on by its tag alone") \
 	X(KEPT_ZEROCOPY, "kept-zerocopy", "it has asked for SO_ZEROCOPY, whose completions an enrolled socket gets wrong: not enrolled") \
 	X(TCP_MEMORY, "tcp-memory", "TCP has next to no memory left: not enrolled, or left to it from here on") \
-	X(UNREACHABLE, "unreachable", "of those of pool-empty: no pod where it was to go could be reached; own peer, or refused")
+	X(UNREACHABLE, "unreachable", "of those that the agent carried: no pod where it was to go could be reached; own peer, or refused")
 
 /* Up to here a reason is what became of a request, each of which is counted with one; the others are counted besides. */
 #define LW_REASON_LAST_OUTCOME LW_REASON_STEPS

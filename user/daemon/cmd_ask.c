@@ -197,7 +197,7 @@ const struct lw_cmd lw_cmd_stats = {
 		"why the request is in its lane, REASON what became of it; each reason is\n"
 		"explained below the table. 'ok' and 'pool-empty' went to their lane, and 'no-endpoint'\n"
 		"to base, as the lane has no ready pod; all else is a miss. 'unreachable' tells how many\n"
-		"of 'pool-empty' no pod took. It is counted besides, as are reasons about a connection,\n"
+		"that the agent carried no pod took. It is counted besides, as are reasons about a connection,\n"
 		"such as 'opaque-...': a sum of all counts such requests twice.\n"
 		"The second table has the requests of each workload by evidence; those that were\n"
 		"ambiguous went to base.\n"

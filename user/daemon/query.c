@@ -414,7 +414,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	}
 	decisions = lw_json_new_object(data, "decisions");
 	lw_json_add_int(decisions, "ok", (int64_t)stats.ok);
-	/* counters of several CPUs are not read at one moment */
+	/* some that no pod took were counted by another reason, and counters of several CPUs are not read at one moment */
 	lw_json_add_int(decisions, "carried",
 			(int64_t)(stats.carried > stats.unreachable ?
 					  stats.carried - stats.unreachable :

@@ -126,6 +126,20 @@ crowds_wait() {
 	done
 	load_wait "$1"
 }
+# crowds_held NAME: all of them have their first answers (hold). crowds_go NAME: they may go on.
+crowds_held() {
+	local f n=0
+	for f in ${LOAD_FILES[$1]}; do
+		[ "$(head -n 1 "${f%.json}.out")" = held ] || n=1
+	done
+	[ $n = 0 ]
+}
+crowds_go() {
+	local f
+	for f in ${LOAD_FILES[$1]}; do
+		echo go >"${f%.json}.in"
+	done
+}
 # load_runs NAME...: a process of theirs does.
 load_runs() {
 	local name

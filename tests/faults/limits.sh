@@ -50,19 +50,6 @@ bounded() {
 # steered NAME [MOST]: so many of a hundred requests of the lane base may have answered (2). That an agent without a processor for a second counts as
 # dead (agent-stale) has its room in this.
 steered() { expect_most "$1: answered by base, of 1000" $((${2:-2} * 10)) $((1000 * $(figure "$1" lane.fell_back) / $(figure "$1" lane.sent))); }
-crowds_held() {
-	local f n=0
-	for f in ${LOAD_FILES[$1]}; do
-		[ "$(head -n 1 "${f%.json}.out")" = held ] || n=1
-	done
-	[ $n = 0 ]
-}
-crowds_go() {
-	local f
-	for f in ${LOAD_FILES[$1]}; do
-		echo go >"${f%.json}.in"
-	done
-}
 no_flows() { [ "$(flow_count)" = 0 ]; }
 
 full_line() { echo "lw_$1 holds $2 rows and is full: some of the state is not in force"; }

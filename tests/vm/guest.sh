@@ -66,7 +66,7 @@ for suite in $VM_SUITES; do
 	soak) set -- tests/soak/soak.sh ;;
 	demo) set -- tests/demo/demo.sh ;;
 	modules) set -- tests/vm/modules.sh ;;
-	memory) set -- tests/vm/memory.sh ;;
+	memory) set -- tests/vm/memory.sh tests/vm/pressure.sh ;;
 	hardened) set -- tests/vm/hardened.sh ;;
 	# what the harness makes of a guest that breaks down can be tried: SUITES=panic, hang, stuck (with a kernel that goes on saying so), lost, warn
 	panic) echo c >/proc/sysrq-trigger ;;

@@ -36,7 +36,8 @@ static __always_inline int lw_reply_fin(struct __sk_buff *skb, struct lw_up *up,
 {
 	if (!(conf->flags & LW_CONF_NATIVE_VERDICT) || (up->flags & LW_UP_RELAY))
 		return SK_PASS;
-	if (up->frame.state == LW_FRAME_CLOSE)
+	/* of one that is not understood the client sees for itself whether it is whole, as it would of its own peer's */
+	if (up->frame.state == LW_FRAME_CLOSE || up->frame.state == LW_FRAME_LOST)
 		up->resp_seq = up->req_seq;
 	else if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) &&
 		 !((up->flags & LW_UP_CLOSING) && up->frame.state == LW_FRAME_HEAD &&

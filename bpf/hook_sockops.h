@@ -323,6 +323,8 @@ int lw_sockops(struct bpf_sock_ops *ctx)
 	} else if (st->role == LW_ROLE_UP) {
 		__u64 up = st->cookie;
 
+		if (ctx->args[1] == BPF_TCP_CLOSE)
+			lw_up_reset(sk, up, ctx->args[0]);
 		/* the other side closed it; FIN_WAIT is our own end of file, the answer is yet to come */
 		if (ctx->args[1] != BPF_TCP_FIN_WAIT1 && ctx->args[1] != BPF_TCP_FIN_WAIT2)
 			lw_up_closed(up);

@@ -108,6 +108,7 @@ struct sock {
 	} sk_backlog;
 	int sk_wmem_queued;
 	int sk_sndbuf;
+	int sk_err;
 };
 
 /* with PREEMPT_RT */

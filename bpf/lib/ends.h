@@ -69,6 +69,25 @@ static __noinline int lw_up_ended(struct bpf_sock *sk, __u64 cookie)
 	return 0;
 }
 
+/*
+ * An upstream socket that was in state `was` is closed: by a reset, a time-out, or whoever may destroy sockets (tcp_reset(), tcp_write_err() and tcp_abort()
+ * set its error before), unless the pod's FIN had come.
+ */
+static __always_inline void lw_up_reset(struct bpf_sock *sk, __u64 cookie, __u32 was)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct lw_up *up = lw_up_of(cookie);
+	int error = 0;
+
+	if (!tp || !up ||
+	    (was != BPF_TCP_ESTABLISHED && was != BPF_TCP_FIN_WAIT1 && was != BPF_TCP_FIN_WAIT2))
+		return;
+	bpf_probe_read_kernel(&error, sizeof(error),
+			      (void *)tp + bpf_core_field_offset(struct sock, sk_err));
+	if (error)
+		__sync_fetch_and_or(&up->flags, LW_UP_RESET);
+}
+
 static __always_inline void lw_up_closed(__u64 cookie)
 {
 	struct lw_up *up = lw_up_of(cookie);

@@ -141,6 +141,7 @@ enum lw_up_flags {
 	LW_UP_RESP_WIRE = 1 << 8, /* likewise of responses */
 	LW_UP_GONE = 1 << 9, /* the agent has closed it: as good as no row, which it soon is */
 	LW_UP_CUT = 1 << 10, /* a part of a response has been dropped: nothing that comes goes on, and the client is reset */
+	LW_UP_RESET = 1 << 11, /* it ended without a FIN: where that would be what ends a response, bytes of it are missing */
 };
 /* lw_ups, key: the upstream socket's cookie. Made by the agent, then written by the programs. */
 struct lw_up {

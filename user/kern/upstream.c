@@ -182,10 +182,17 @@ int lw_upstream_backlog(struct lw_upstreams *ups, uint64_t down)
 	return lw_kern_call(ups->kern->skel->progs.lw_backlog, &args, sizeof(args));
 }
 
+/* What it is in the midst of has no other end, or none that is understood. */
+static bool ends_by_eof(const struct lw_up *state)
+{
+	return (state->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) ||
+	       state->frame.state == LW_FRAME_CLOSE || state->frame.state == LW_FRAME_LOST;
+}
+
 bool lw_upstream_ends_downstream(const struct lw_up *state)
 {
-	return (state->flags & (LW_UP_FIN_SENT | LW_UP_TUNNEL | LW_UP_OPAQUE)) ||
-	       state->frame.state == LW_FRAME_CLOSE ||
+	return (state->flags & LW_UP_FIN_SENT) ||
+	       (ends_by_eof(state) && !(state->flags & LW_UP_RESET)) ||
 	       ((state->flags & LW_UP_CLOSING) && !lw_up_is_due(state));
 }
 
@@ -247,7 +254,7 @@ static void on_end(struct ev_loop *loop, ev_timer *w, int events)
 		}
 	}
 	if ((state.flags & LW_UP_CUT) || !lw_upstream_ends_downstream(&state)) {
-		if (lw_up_is_due(&state) || (state.flags & LW_UP_CUT)) {
+		if (lw_up_is_due(&state) || (state.flags & LW_UP_CUT) || ends_by_eof(&state)) {
 			lw_debug(
 				"reset client connection %llx: its upstream connection closed before the response ended",
 				(unsigned long long)u->down);

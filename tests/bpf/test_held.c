@@ -360,6 +360,43 @@ static void client_does_not_wait(void **state)
 	assert_true(lab_count(LW_REASON_POOL_EMPTY) > carried);
 }
 
+/*
+ * A client that has connected to a canary, and pipelines base requests of which a part was held back, behind an answer that was not understood:
+ * the socket that one came by is given up, and another base pod's is for them. The canary is for none of them.
+ */
+static void base_of_a_canarys_client(void **state)
+{
+	static const char doubtful[] = "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok";
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int c, g, b = -1, b2;
+
+		open_pair(LAB_GRAY, gray, &c, &g);
+		lane_turn(c, base, &b, BASE_REQUEST, BASE_REQUEST);
+		if (i) {
+			lab_send(c, BASE_REQUEST);
+			lab_expect(b, BASE_REQUEST);
+			lab_send(b, doubtful);
+			lab_expect(c, doubtful);
+		}
+		lab_send(c, "GET /a HT");
+		lab_send(c, "TP/1.1\r\nHost: w\r\n\r\nGET /a HT");
+		b2 = i ? lab_accept_request(base) : b;
+		lab_expect(b2, BASE_REQUEST "GET /a HT");
+		lab_send(c, "TP/1.1\r\nHost: w\r\n\r\n");
+		lab_expect(b2, "TP/1.1\r\nHost: w\r\n\r\n");
+		lab_send(b2, OK(1, "1") OK(1, "2"));
+		lab_expect(c, OK(1, "1") OK(1, "2"));
+		close(c);
+		lab_expect_eof(g);
+		close(g);
+		close(b);
+		if (i)
+			close(b2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +408,7 @@ int main(void)
 		cmocka_unit_test_teardown(rest_of_a_body_is_no_request, lab_clean),
 		cmocka_unit_test_teardown(second_behind_one_that_is_bound, lab_clean),
 		cmocka_unit_test_teardown(client_does_not_wait, lab_clean),
+		cmocka_unit_test_teardown(base_of_a_canarys_client, lab_clean),
 	};
 
 	return RUN_BOTH_WAYS("held", tests, setup, lab_teardown);

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/1.x at random, of both sides' making: methods, framing, interim responses, trailers, answers before the request's end, sizes, and
+where it is cut. Whatever is right HTTP has to come whole, in its lane, on connections that carry both lanes in turn.
+random_http.py serve NAME PORT                      what it answers to /SEED is drawn by SEED, and by the request; /pSEED is of a pipeline
+random_http.py ask SEED COUNT THREADS IP PORT IP...  COUNT requests of each thread to PORT of these; each answer is checked to the byte"""
+import hashlib
+import random
+import socket
+import socketserver
+import sys
+import threading
+import time
+
+from wire import Wire, pattern
+
+EXTENSIONS = (b"", b"", b"", b";a=b", b';q="x y";r')
+# blanks before it are right, and doubtful: of a response that is no more than its connection to the pod is given up
+DOUBTFUL = EXTENSIONS + (b" ;a=b",)
+SIZES = (0, 0, 1, 5, 100, 1000, 4096, 16384, 70000, 300000)
+
+
+def send_in_pieces(sock, data, dice, most=6):
+    cuts = sorted(dice.sample(range(1, len(data)), min(dice.randrange(most), len(data) - 1))) if len(data) > 1 and dice.random() < 0.6 else []
+    for a, b in zip([0, *cuts], [*cuts, len(data)]):
+        sock.sendall(data[a:b])
+        if dice.random() < 0.05:
+            time.sleep(dice.random() * 0.005)
+
+
+def chunked(body, dice, extensions):
+    out, at = [], 0
+    while at < len(body):
+        n = min(len(body) - at, dice.choice((1, 10, 1000, 5000, 65536)) if at < 2000 else 65536)
+        out.append(dice.choice((b"%x", b"%X", b"000%x")) % n + dice.choice(extensions) + b"\r\n" + body[at : at + n] + b"\r\n")
+        at += n
+    trailer = dice.choice((b"", b"", b"x-trailer: t\r\n"))
+    return b"".join(out) + b"0\r\n" + trailer + b"\r\n"
+
+
+def answer_to(seed, method, version, body_hash, name):
+    """Lines of the final response's head, its body as sent, whether the connection ends with it, its status, and the body as read."""
+    dice = random.Random(f"answer {seed}")
+    status = dice.choice((200,) * 8 + (204, 304, 404, 500))
+    body = pattern(dice.choice(SIZES), int(seed.strip("p")) % 65521)
+    kind = dice.choice(("length", "length", "chunked", "chunked", "close")) if version == "1.1" else dice.choice(("length", "close"))
+    piped = seed[0] == "p"
+    if piped and kind == "close":
+        kind = "length"
+    lines = [f"HTTP/1.1 {status} {dice.choice(('OK', '', 'what it is'))}", f"X-Pod: {name}", f"X-Body: {body_hash}"]
+    lines += ["X-Fill: " + "f" * dice.choice((0, 10, 3000))] if dice.random() < 0.3 else []
+    ends = kind == "close" and method != "HEAD" and status not in (204, 304)
+    if status == 204 or (status == 304 and dice.random() < 0.5):
+        return lines, b"", dice.random() < 0.1 and not piped, status, b""
+    if kind == "length" or (kind == "close" and not ends):
+        lines.append(f"{dice.choice(('Content-Length', 'content-length'))}: {len(body)}")
+        data = body
+    elif kind == "chunked":
+        lines.append("Transfer-Encoding: chunked")
+        data = chunked(body, dice, EXTENSIONS if piped else DOUBTFUL)
+    else:
+        data = body
+    if method == "HEAD" or status == 304:
+        data = body = b""
+    return lines, data, ends or (dice.random() < 0.05 and not piped), status, body
+
+
+class Handler(socketserver.BaseRequestHandler):
+    def take_until(self, mark):
+        while mark not in self.buf:
+            data = self.request.recv(65536)
+            if not data:
+                raise EOFError
+            self.buf += data
+        got, self.buf = self.buf.split(mark, 1)
+        return got
+
+    def take(self, n):
+        parts, have = [self.buf[:n]], len(self.buf[:n])
+        self.buf = self.buf[n:]
+        while have < n:
+            data = self.request.recv(min(n - have, 1 << 18))
+            if not data:
+                raise EOFError
+            parts.append(data)
+            have += len(data)
+        return b"".join(parts)
+
+    def body(self, headers):
+        if headers.get("transfer-encoding") == "chunked":
+            parts = []
+            while size := int(self.take_until(b"\r\n").split(b";")[0], 16):
+                parts.append(self.take(size))
+                self.take_until(b"\r\n")
+            while self.take_until(b"\r\n"):
+                pass
+            return b"".join(parts)
+        return self.take(int(headers.get("content-length", 0)))
+
+    def handle(self):
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buf = b""
+        try:
+            while self.one():
+                pass
+        except (EOFError, ConnectionError):
+            pass
+
+    def one(self):
+        lines = self.take_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        method, path, version = lines[0].split(" ")
+        headers, seed, version = Wire.fields(lines[1:]), path[1:], version[5:]
+        dice = random.Random(f"interim {seed}")
+        if headers.get("expect"):
+            self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        early = seed[0] != "p" and dice.random() < 0.1 and not headers.get("expect")
+        body_hash = "early" if early else hashlib.sha256(self.body(headers)).hexdigest()
+        interim = b"".join(dice.choice((b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n"))
+                           for _ in range(dice.choice((0,) * 6 + (1, 2)))) if version == "1.1" else b""
+        lines, data, ends, _, _ = answer_to(seed, method, version, body_hash, self.server.name)
+        if headers.get("connection") == "close" or (version == "1.0" and headers.get("connection") != "keep-alive"):
+            ends = True
+        lines += ["Connection: close"] if ends else ["Connection: keep-alive"] if version == "1.0" else []
+        head = interim + ("\r\n".join(lines) + "\r\n\r\n").encode()
+        if dice.random() < 0.3:
+            send_in_pieces(self.request, head, dice)
+            send_in_pieces(self.request, data, dice) if data else None
+        else:
+            send_in_pieces(self.request, head + data, dice)
+        if early:
+            self.body(headers)
+        return not ends
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    allow_reuse_address, daemon_threads, request_queue_size = True, True, 1024
+    address_family = socket.AF_INET
+
+
+def request_of(seed, dice, piped, tag):
+    method = dice.choice(("GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS"))
+    version = dice.choice(("1.1",) * 9 + ("1.0",))
+    lines, body, rest = [], b"", b""
+    if method in ("POST", "PUT"):
+        body = pattern(dice.choice(SIZES), int(seed.strip("p")) % 1000)
+        if version == "1.1" and dice.random() < 0.4:
+            lines.append("Transfer-Encoding: chunked")
+            rest = chunked(body, dice, EXTENSIONS)
+        else:
+            lines.append(f"Content-Length: {len(body)}")
+            rest = body
+        if version == "1.1" and dice.random() < 0.15 and not piped:
+            lines.append("Expect: 100-continue")
+    if dice.random() < 0.3:
+        lines.append("X-Fill: " + "f" * dice.choice((1, 100, 2000, 8000)))
+    if dice.random() < 0.03 and not piped:
+        lines.append("Connection: close")
+    elif version == "1.0":
+        lines.append("Connection: keep-alive")
+    dice.shuffle(lines)
+    return method, version, tag, lines, body, rest
+
+
+def ask(number, seed, count, targets, port, wrong, done):
+    dice = random.Random(f"{seed} {number}")
+    wires, n = {}, 0
+    try:
+        while n < count:
+            ip = dice.choice(targets)
+            wire = wires.pop(ip, None) or Wire(ip, port, 30)
+            # of a pipeline a request may find the one before still on its way, and the connection is left alone then, by design: only that all
+            # answers come whole is asked for. Across lanes they may mix (docs/limits.md). All other requests go to their lane.
+            piped = dice.choice((0,) * 15 + (2, 4))
+            batch, tag = [], dice.choice((None, "gray"))
+            for _ in range(piped or 1):
+                name = ("p" if piped else "") + str(dice.randrange(1 << 40))
+                batch.append((name, request_of(name, dice, piped, tag)))
+            data = b""
+            for name, (method, version, tag, lines, body, rest) in batch:
+                data += wire.head(method, "/" + name, lines, tag, version)
+                if "Expect: 100-continue" not in lines:
+                    data += rest
+            # with a body both sides may be sending
+            sender = threading.Thread(target=quietly, args=(send_in_pieces, wire.sock, data, random.Random(name)))
+            sender.start()
+            for name, (method, version, tag, lines, body, rest) in batch:
+                what = f"thread {number}, request {n}: {method} /{name} HTTP/{version} {tag} {[x[:60] for x in lines]} to {ip}"
+                if "Expect: 100-continue" in lines:
+                    head = wire.until(b"\r\n\r\n")
+                    if not head.startswith(b"HTTP/1.1 100"):
+                        raise ValueError(f"{what}: not a 100: {head[:80]!r}")
+                    send_in_pieces(wire.sock, rest, random.Random(name))
+                answer = wire.response(method == "HEAD")
+                n += 1
+                if answer.headers.get("x-body") not in ("early", hashlib.sha256(body).hexdigest()):
+                    raise ValueError(f"{what}: the pod got another body: {answer.headers}")
+                if answer.lane != (tag or "base") and not piped:
+                    raise ValueError(f"{what}: answered by {answer.pod}")
+                _, _, _, status, whole = answer_to(name, method, version, "", "")
+                if (answer.status, answer.body) != (status, whole):
+                    raise ValueError(f"{what}: {answer.status} {len(answer.body)} bytes, not {status} {len(whole)}")
+            ends = answer.headers.get("connection") == "close"
+            sender.join()
+            if ends or piped:
+                if ends and wire.eof():
+                    raise ValueError(f"{what}: bytes behind the last response")
+                wire.sock.close()
+            elif dice.random() < 0.9:
+                wires[ip] = wire
+        done.append(n)
+    except (EOFError, OSError, ValueError) as e:
+        wrong.append(f"{e!r} (thread {number} after {n} requests; {locals().get('what')})")
+
+
+def quietly(call, *args):
+    try:
+        call(*args)
+    except OSError:
+        pass
+
+
+if sys.argv[1] == "serve":
+    server = Server(("0.0.0.0", int(sys.argv[3])), Handler)
+    server.name = sys.argv[2]
+    server.serve_forever()
+else:
+    seed, count, threads = (int(a) for a in sys.argv[2:5])
+    wrong, done = [], []
+    tasks = [threading.Thread(target=ask, args=(i, seed, count, sys.argv[7:] + [sys.argv[5]], int(sys.argv[6]), wrong, done)) for i in range(threads)]
+    for t in tasks:
+        t.start()
+    for t in tasks:
+        t.join()
+    print(f"seed {seed}: {sum(done)} requests")
+    if wrong:
+        raise SystemExit("FAIL: " + "\n".join(wrong))

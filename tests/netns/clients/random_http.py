@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1.x at random, of both sides' making: methods, framing, interim responses, trailers, answers before the request's end, sizes, and
-where it is cut. Whatever is right HTTP has to come whole, in its lane, on connections that carry both lanes in turn.
-random_http.py serve NAME PORT                      what it answers to /SEED is drawn by SEED, and by the request; /pSEED is of a pipeline
+"""HTTP/1.x at random, of both sides' making: methods, framing, interim responses, trailers, upgrades, answers before the request's end, ends of
+file and of patience, sizes, slow readers, and where it is cut. Whatever is right HTTP has to come whole, in its lane, on connections that carry both lanes in turn.
+random_http.py serve NAME PORT                      what it answers to /SEED is drawn by SEED, and by the request; /pSEED is of a pipeline, /tSEED asks for
+                                                    a tunnel
 random_http.py ask SEED COUNT THREADS IP PORT IP...  COUNT requests of each thread to PORT of these; each answer is checked to the byte"""
 import hashlib
 import random
@@ -16,7 +17,7 @@ from wire import Wire, pattern
 EXTENSIONS = (b"", b"", b"", b";a=b", b';q="x y";r')
 # blanks before it are right, and doubtful: of a response that is no more than its connection to the pod is given up
 DOUBTFUL = EXTENSIONS + (b" ;a=b",)
-SIZES = (0, 0, 1, 5, 100, 1000, 4096, 16384, 70000, 300000)
+SIZES = (0, 0, 1, 5, 100, 1000, 4096, 16384, 70000, 300000) * 3 + (3000000,)
 
 
 def send_in_pieces(sock, data, dice, most=6):
@@ -41,7 +42,7 @@ def answer_to(seed, method, version, body_hash, name):
     """Lines of the final response's head, its body as sent, whether the connection ends with it, its status, and the body as read."""
     dice = random.Random(f"answer {seed}")
     status = dice.choice((200,) * 8 + (204, 304, 404, 500))
-    body = pattern(dice.choice(SIZES), int(seed.strip("p")) % 65521)
+    body = pattern(dice.choice(SIZES), int(seed.strip("pt")) % 65521)
     kind = dice.choice(("length", "length", "chunked", "chunked", "close")) if version == "1.1" else dice.choice(("length", "close"))
     piped = seed[0] == "p"
     if piped and kind == "close":
@@ -109,6 +110,12 @@ class Handler(socketserver.BaseRequestHandler):
         lines = self.take_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         method, path, version = lines[0].split(" ")
         headers, seed, version = Wire.fields(lines[1:]), path[1:], version[5:]
+        if seed[0] == "t":
+            self.request.sendall(f"HTTP/1.1 101 Switching Protocols\r\nX-Pod: {self.server.name}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n".encode())
+            while data := self.buf or self.request.recv(65536):
+                self.buf = b""
+                self.request.sendall(data)
+            return False
         dice = random.Random(f"interim {seed}")
         if headers.get("expect"):
             self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -141,7 +148,7 @@ def request_of(seed, dice, piped, tag):
     version = dice.choice(("1.1",) * 9 + ("1.0",))
     lines, body, rest = [], b"", b""
     if method in ("POST", "PUT"):
-        body = pattern(dice.choice(SIZES), int(seed.strip("p")) % 1000)
+        body = pattern(dice.choice(SIZES), int(seed.strip("pt")) % 1000)
         if version == "1.1" and dice.random() < 0.4:
             lines.append("Transfer-Encoding: chunked")
             rest = chunked(body, dice, EXTENSIONS)
@@ -171,6 +178,11 @@ def ask(number, seed, count, targets, port, wrong, done):
             # answers come whole is asked for. Across lanes they may mix (docs/limits.md). All other requests go to their lane.
             piped = dice.choice((0,) * 15 + (2, 4))
             batch, tag = [], dice.choice((None, "gray"))
+            if dice.random() < 0.04:
+                what = f"thread {number}, request {n}: tunnel {tag} to {ip}"
+                tunnel(wire, str(dice.randrange(1 << 40)), tag, dice)
+                n += 1
+                continue
             for _ in range(piped or 1):
                 name = ("p" if piped else "") + str(dice.randrange(1 << 40))
                 batch.append((name, request_of(name, dice, piped, tag)))
@@ -182,6 +194,20 @@ def ask(number, seed, count, targets, port, wrong, done):
             # with a body both sides may be sending
             sender = threading.Thread(target=quietly, args=(send_in_pieces, wire.sock, data, random.Random(name)))
             sender.start()
+            slow, half, impatient = (not piped and dice.random() < p for p in (0.04, 0.04, 0.03))
+            if half and not any("Expect: 100-continue" in r[3] for _, r in batch):
+                sender.join()
+                wire.sock.shutdown(socket.SHUT_WR)
+            else:
+                half = False
+            if impatient:
+                # in the midst of anything; what becomes of others is looked at
+                time.sleep(dice.random() * 0.003)
+                wire.sock.close()
+                n += 1
+                continue
+            if slow:
+                time.sleep(0.3)
             for name, (method, version, tag, lines, body, rest) in batch:
                 what = f"thread {number}, request {n}: {method} /{name} HTTP/{version} {tag} {[x[:60] for x in lines]} to {ip}"
                 if "Expect: 100-continue" in lines:
@@ -200,8 +226,8 @@ def ask(number, seed, count, targets, port, wrong, done):
                     raise ValueError(f"{what}: {answer.status} {len(answer.body)} bytes, not {status} {len(whole)}")
             ends = answer.headers.get("connection") == "close"
             sender.join()
-            if ends or piped:
-                if ends and wire.eof():
+            if ends or piped or half:
+                if (ends or half) and wire.eof():
                     raise ValueError(f"{what}: bytes behind the last response")
                 wire.sock.close()
             elif dice.random() < 0.9:
@@ -209,6 +235,26 @@ def ask(number, seed, count, targets, port, wrong, done):
         done.append(n)
     except (EOFError, OSError, ValueError) as e:
         wrong.append(f"{e!r} (thread {number} after {n} requests; {locals().get('what')})")
+
+
+def tunnel(wire, name, tag, dice):
+    """What goes in comes out, in both directions at once."""
+    wire.send(wire.head("GET", "/t" + name, ["Connection: Upgrade", "Upgrade: echo"], tag))
+    answer = wire.response()
+    if answer.status != 101 or answer.lane != (tag or "base"):
+        raise ValueError(f"{answer.status} of {answer.pod}")
+    for _ in range(dice.randrange(1, 5)):
+        data = pattern(dice.choice((1, 50, 3000, 200000)), dice.randrange(1000))
+        sender = threading.Thread(target=quietly, args=(send_in_pieces, wire.sock, data, random.Random(name)))
+        sender.start()
+        if wire.take(len(data)) != data:
+            raise ValueError("another echo")
+        sender.join()
+    if dice.random() < 0.5:
+        wire.sock.shutdown(socket.SHUT_WR)
+        if wire.eof():
+            raise ValueError("bytes behind the last of the tunnel")
+    wire.sock.close()
 
 
 def quietly(call, *args):

@@ -16,7 +16,7 @@ for name in "${LWT_PODS[@]}"; do
 done
 agent_start "$@"
 in_pod client python3 "$LWT_ROOT/tests/netns/clients/random_http.py" ask "${HTTP_SEED:-1}" "${HTTP_COUNT:-150}" "${HTTP_THREADS:-8}" \
-	"${POD_IP[b1]}" "$LWT_PORT" "${POD_IP[b2]}" "${POD_IP[c1]}"
+	"${POD_IP[b1]}" "$LWT_PORT" "${POD_IP[b2]}" "${POD_IP[c1]}" || fail "$(tail -n 20 "$LWT_TMP"/[bc]?.log)"
 for name in "${LWT_PODS[@]}"; do
 	! grep . "$LWT_TMP/$name.log" || fail "$name said so"
 done

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.x at random, of both sides' making: methods, framing, interim responses, trailers, upgrades, answers before the request's end, ends of
-file and of patience, sizes, slow readers, and where it is cut. Whatever is right HTTP has to come whole, in its lane, on connections that carry both lanes in turn.
+file and of patience, sizes, slow readers, where it is cut, and the system calls that send and receive it. Whatever is right HTTP has to come whole, in its lane, on connections that carry both lanes in turn.
 random_http.py serve NAME PORT                      what it answers to /SEED is drawn by SEED, and by the request; /pSEED is of a pipeline, /tSEED asks for
                                                     a tunnel
 random_http.py ask SEED COUNT THREADS IP PORT IP...  COUNT requests of each thread to PORT of these; each answer is checked to the byte"""
 import hashlib
+import os
 import random
+import select
 import socket
 import socketserver
+import struct
 import sys
+import tempfile
 import threading
 import time
 
@@ -18,6 +22,66 @@ EXTENSIONS = (b"", b"", b"", b";a=b", b';q="x y";r')
 # blanks before it are right, and doubtful: of a response that is no more than its connection to the pod is given up
 DOUBTFUL = EXTENSIONS + (b" ;a=b",)
 SIZES = (0, 0, 1, 5, 100, 1000, 4096, 16384, 70000, 300000) * 3 + (3000000,)
+
+
+class Odd:
+    """A socket, whose bytes go and come by one way or another that there is."""
+
+    def __init__(self, sock, seed):
+        self.sock, self.dice = sock, random.Random(f"ways {seed}")
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def recv(self, most):
+        way = self.dice.randrange(10)
+        if way == 0:
+            return self.sock.recv(min(most, self.dice.randrange(1, 300)))
+        if way == 1:
+            seen = self.sock.recv(min(most, self.dice.choice((1, 100, most))), socket.MSG_PEEK)
+            got = self.sock.recv(len(seen) or 1)
+            if not seen.startswith(got) or (seen and not got):
+                raise ValueError(f"{seen[:80]!r} seen, {got[:80]!r} got")
+            return got
+        if way == 2 and most >= 3000:
+            parts = [bytearray(self.dice.choice((1, 7, 1000))) for _ in range(3)]
+            n = self.sock.recvmsg_into(parts)[0]
+            return b"".join(parts)[:n]
+        if way == 3:
+            poll = select.poll()
+            poll.register(self.sock, select.POLLIN | select.POLLRDHUP)
+            if not poll.poll(30000):
+                raise TimeoutError("nothing to poll for")
+            return self.sock.recv(most, socket.MSG_DONTWAIT)
+        return self.sock.recv(most)
+
+    def some(self, data, flags=0):
+        """By several calls."""
+        at = 0
+        while at < len(data):
+            n = self.dice.choice((10, 1000, 100000))
+            parts = [data[at : at + n], data[at + n : at + 2 * n]]
+            at += self.sock.sendmsg(parts, [], flags)
+
+    def sendall(self, data):
+        way = self.dice.randrange(10)
+        if way == 0:
+            self.some(data)
+        elif way == 1 and len(data) > 1:
+            cut = self.dice.randrange(1, len(data))
+            self.some(data[:cut], socket.MSG_MORE)
+            self.sock.sendall(data[cut:])
+        elif way == 2:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            self.some(data)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        elif way == 3 and data:
+            with tempfile.TemporaryFile() as f:
+                f.write(data)
+                f.flush()
+                self.sock.sendfile(f, 0)
+        else:
+            self.sock.sendall(data)
 
 
 def send_in_pieces(sock, data, dice, most=6):
@@ -99,6 +163,8 @@ class Handler(socketserver.BaseRequestHandler):
 
     def handle(self):
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request.settimeout(300)
+        self.request = Odd(self.request, self.client_address[1])
         self.buf = b""
         try:
             while self.one():
@@ -173,7 +239,11 @@ def ask(number, seed, count, targets, port, wrong, done):
     try:
         while n < count:
             ip = dice.choice(targets)
-            wire = wires.pop(ip, None) or Wire(ip, port, 30)
+            wire = wires.pop(ip, None)
+            kind = "kept" if wire else "new"
+            if not wire:
+                wire = Wire(ip, port, 30)
+                wire.sock = Odd(wire.sock, f"{number} {n}")
             # of a pipeline a request may find the one before still on its way, and the connection is left alone then, by design: only that all
             # answers come whole is asked for. Across lanes they may mix (docs/limits.md). All other requests go to their lane.
             piped = dice.choice((0,) * 15 + (2, 4))
@@ -203,13 +273,20 @@ def ask(number, seed, count, targets, port, wrong, done):
             if impatient:
                 # in the midst of anything; what becomes of others is looked at
                 time.sleep(dice.random() * 0.003)
+                if dice.random() < 0.5:
+                    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                else:
+                    quietly(wire.sock.shutdown, socket.SHUT_RDWR)
+                # not while it sends: sendfile() of Python's keeps the number of a descriptor, which may be another connection's by then
+                sender.join()
                 wire.sock.close()
                 n += 1
                 continue
             if slow:
                 time.sleep(0.3)
+            kind += " slow" * slow + " half-closed" * half + f" of {len(batch)}"
             for name, (method, version, tag, lines, body, rest) in batch:
-                what = f"thread {number}, request {n}: {method} /{name} HTTP/{version} {tag} {[x[:60] for x in lines]} to {ip}"
+                what = f"thread {number}, request {n}: {method} /{name} HTTP/{version} {tag} {[x[:60] for x in lines]} to {ip}:{wire.sock.getsockname()[1]} ({kind})"
                 if "Expect: 100-continue" in lines:
                     head = wire.until(b"\r\n\r\n")
                     if not head.startswith(b"HTTP/1.1 100"):
@@ -260,8 +337,8 @@ def tunnel(wire, name, tag, dice):
 def quietly(call, *args):
     try:
         call(*args)
-    except OSError:
-        pass
+    except (OSError, ValueError):
+        pass # closed meanwhile
 
 
 if sys.argv[1] == "serve":

@@ -16,6 +16,7 @@ struct net {
 struct proto {
 	long *memory_allocated; /* atomic */
 	long *sysctl_mem; /* of three: little, pressure, all */
+	unsigned long *memory_pressure; /* not 0: under it */
 };
 
 struct sock_common {

@@ -43,12 +43,13 @@ static __always_inline int lw_takes_bytes(__u64 sk)
 }
 
 /*
- * Is TCP about to be short of memory? Past the second number of net.ipv4.tcp_mem it refuses some to a socket that has more than its share
+ * Is TCP about to be short of memory? Past the second number of net.ipv4.tcp_mem, and from there on until it is back below the first
+ * (sk_enter_memory_pressure(), sk_leave_memory_pressure()), it refuses some to a socket that has more than its share
  * (__sk_mem_raise_allocated()). An eighth before that: more than one send takes.
  */
 static __always_inline int lw_tcp_is_tight(__u64 sk)
 {
-	__u64 proto = 0, at = 0, pressure = 0;
+	__u64 proto = 0, at = 0, limit = 0, pressed = 0;
 	/* below 0 where processors have kept more than there is (sk_memory_allocated_sub()) */
 	__s64 used = 0;
 
@@ -64,8 +65,11 @@ static __always_inline int lw_tcp_is_tight(__u64 sk)
 	bpf_probe_read_kernel(&used, sizeof(used), (void *)at);
 	bpf_probe_read_kernel(&at, sizeof(at),
 			      (void *)proto + bpf_core_field_offset(struct proto, sysctl_mem));
-	bpf_probe_read_kernel(&pressure, sizeof(pressure), (void *)(at + sizeof(pressure)));
-	return used > (__s64)(pressure - pressure / 8);
+	bpf_probe_read_kernel(&limit, sizeof(limit), (void *)(at + sizeof(limit)));
+	bpf_probe_read_kernel(&at, sizeof(at),
+			      (void *)proto + bpf_core_field_offset(struct proto, memory_pressure));
+	bpf_probe_read_kernel(&pressed, sizeof(pressed), (void *)at);
+	return pressed || used > (__s64)(limit - limit / 8);
 }
 
 /* Is an application within a system call that has locked the socket? */

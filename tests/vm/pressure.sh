@@ -40,6 +40,11 @@ slow_ones "under pressure"
 [ "$BY_TCP" -ge 95 ] || fail "under pressure only $BY_TCP % came by TCP"
 expect_eq "what the agent leaves to TCP" 0 "$(counted tcp-memory)"
 
+# it lasts until TCP is back below the first number
+echo "1 $((alloc * SHARE - 1)) $((alloc * SHARE))" >"$TCP_MEM"
+slow_ones "below the second number"
+[ "$BY_TCP" -ge 95 ] || fail "below the second number only $BY_TCP % came by TCP"
+
 echo "$was" >"$TCP_MEM"
 slow_ones "enough memory again"
 expect_most "again, came by TCP, percent" 50 $BY_TCP

@@ -369,30 +369,34 @@ static void base_of_a_canarys_client(void **state)
 	static const char doubtful[] = "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok";
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 4; i++) {
 		int c, g, b = -1, b2;
+		bool lost = i & 1, whole = i & 2;
 
 		open_pair(LAB_GRAY, gray, &c, &g);
 		lane_turn(c, base, &b, BASE_REQUEST, BASE_REQUEST);
-		if (i) {
+		if (lost) {
 			lab_send(c, BASE_REQUEST);
 			lab_expect(b, BASE_REQUEST);
 			lab_send(b, doubtful);
 			lab_expect(c, doubtful);
 		}
 		lab_send(c, "GET /a HT");
-		lab_send(c, "TP/1.1\r\nHost: w\r\n\r\nGET /a HT");
-		b2 = i ? lab_accept_request(base) : b;
-		lab_expect(b2, BASE_REQUEST "GET /a HT");
-		lab_send(c, "TP/1.1\r\nHost: w\r\n\r\n");
-		lab_expect(b2, "TP/1.1\r\nHost: w\r\n\r\n");
+		lab_send(c, whole ? "TP/1.1\r\nHost: w\r\n\r\n" BASE_REQUEST :
+				    "TP/1.1\r\nHost: w\r\n\r\nGET /a HT");
+		b2 = lost ? lab_accept_request(base) : b;
+		lab_expect(b2, whole ? BASE_REQUEST BASE_REQUEST : BASE_REQUEST "GET /a HT");
+		if (!whole) {
+			lab_send(c, "TP/1.1\r\nHost: w\r\n\r\n");
+			lab_expect(b2, "TP/1.1\r\nHost: w\r\n\r\n");
+		}
 		lab_send(b2, OK(1, "1") OK(1, "2"));
 		lab_expect(c, OK(1, "1") OK(1, "2"));
 		close(c);
 		lab_expect_eof(g);
 		close(g);
 		close(b);
-		if (i)
+		if (lost)
 			close(b2);
 	}
 }

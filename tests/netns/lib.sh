@@ -150,7 +150,7 @@ teardown() {
 	fi
 	cgroup_kill || left=1
 	rm -rf "${LWT_BPFFS:?}/laneway" 2>/dev/null
-	umount "$LWT_BPFFS"
+	! mountpoint -q "$LWT_BPFFS" || umount "$LWT_BPFFS" || { left=1 && say "FAIL: $LWT_BPFFS is still in use" >&2 && umount -l "$LWT_BPFFS"; }
 	for ns in $(ip netns list | awk -v p="lwt$$-" 'index($1, p) == 1 { print $1 }'); do
 		ip netns del "$ns"
 	done

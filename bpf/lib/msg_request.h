@@ -109,9 +109,10 @@ static __always_inline int lw_plan_route(struct sk_msg_md *msg, struct lw_flow *
 	if ((plan->route != LW_ROUTE_PEER || lw_redirected(msg)) && (f->flags & LW_FLOW_CORKED) &&
 	    r->n < r->size) {
 		if (!plan->target && plan->route != LW_ROUTE_PEER && !lw_redirected(msg)) {
-			/* doubt is base, and the own peer is a canary: all of it goes to a base pod, as a tunnel would */
+			/* doubt is base, which the own peer is not, or not for long: all of it goes to a base pod, as a tunnel would */
 			r->n = r->size;
-			lw_opaque(f, LW_REASON_OPAQUE_PIPELINED);
+			f->flags |= LW_FLOW_OPAQUE;
+			plan->reason = LW_REASON_OPAQUE_PIPELINED;
 		} else {
 			if (!plan->busy)
 				lw_doubt(f, r);

@@ -367,6 +367,8 @@ static void client_does_not_wait(void **state)
 static void base_of_a_canarys_client(void **state)
 {
 	static const char doubtful[] = "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok";
+	uint64_t counted = lab_count(LW_REASON_OPAQUE_PIPELINED);
+	struct lw_flow f;
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
@@ -392,6 +394,10 @@ static void base_of_a_canarys_client(void **state)
 		}
 		lab_send(b2, OK(1, "1") OK(1, "2"));
 		lab_expect(c, OK(1, "1") OK(1, "2"));
+		assert_true(lab_flow(c, &f));
+		assert_true(f.flags & LW_FLOW_OPAQUE);
+		assert_int_equal(f.reason, LW_REASON_OPAQUE_PIPELINED);
+		assert_int_equal(lab_count(LW_REASON_OPAQUE_PIPELINED), ++counted);
 		close(c);
 		lab_expect_eof(g);
 		close(g);

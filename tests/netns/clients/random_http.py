@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from wire import Wire, pattern
+from wire import Stream, Wire, pattern
 
 EXTENSIONS = (b"", b"", b"", b";a=b", b';q="x y";r')
 # blanks before it are right, and doubtful: of a response that is no more than its connection to the pod is given up
@@ -130,42 +130,16 @@ def answer_to(seed, method, version, body_hash, name):
 
 
 class Handler(socketserver.BaseRequestHandler):
-    def take_until(self, mark):
-        while mark not in self.buf:
-            data = self.request.recv(65536)
-            if not data:
-                raise EOFError
-            self.buf += data
-        got, self.buf = self.buf.split(mark, 1)
-        return got
-
-    def take(self, n):
-        parts, have = [self.buf[:n]], len(self.buf[:n])
-        self.buf = self.buf[n:]
-        while have < n:
-            data = self.request.recv(min(n - have, 1 << 18))
-            if not data:
-                raise EOFError
-            parts.append(data)
-            have += len(data)
-        return b"".join(parts)
-
     def body(self, headers):
         if headers.get("transfer-encoding") == "chunked":
-            parts = []
-            while size := int(self.take_until(b"\r\n").split(b";")[0], 16):
-                parts.append(self.take(size))
-                self.take_until(b"\r\n")
-            while self.take_until(b"\r\n"):
-                pass
-            return b"".join(parts)
-        return self.take(int(headers.get("content-length", 0)))
+            return self.stream.chunks()[0]
+        return self.stream.take(int(headers.get("content-length", 0)))
 
     def handle(self):
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.request.settimeout(300)
         self.request = Odd(self.request, self.client_address[1])
-        self.buf = b""
+        self.stream = Stream(self.request)
         try:
             while self.one():
                 pass
@@ -173,13 +147,13 @@ class Handler(socketserver.BaseRequestHandler):
             pass
 
     def one(self):
-        lines = self.take_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        lines = self.stream.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         method, path, version = lines[0].split(" ")
-        headers, seed, version = Wire.fields(lines[1:]), path[1:], version[5:]
+        headers, seed, version = Stream.fields(lines[1:]), path[1:], version[5:]
         if seed[0] == "t":
             self.request.sendall(f"HTTP/1.1 101 Switching Protocols\r\nX-Pod: {self.server.name}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n".encode())
-            while data := self.buf or self.request.recv(65536):
-                self.buf = b""
+            while data := self.stream.buf or self.request.recv(65536):
+                self.stream.buf = b""
                 self.request.sendall(data)
             return False
         dice = random.Random(f"interim {seed}")

@@ -39,29 +39,11 @@ class Response:
         return "gray" if "gray[" in self.pod else "base"
 
 
-class Wire:
-    """One connection."""
+class Stream:
+    """Bytes of a connection, in the pieces that HTTP comes in."""
 
-    def __init__(self, ip, port, timeout=15):
-        self.sock = socket.create_connection((ip, port), timeout * int(os.environ.get("LW_SLOW", 1)))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buf = b""
-
-    def send(self, data):
-        self.sock.sendall(data)
-
-    def head(self, method, path, headers=(), tag=None, version="1.1"):
-        lines = [f"{method} {path} HTTP/{version}", "Host: web"]
-        if tag:
-            lines.append(f"x-mse-tag: {tag}")
-        return ("\r\n".join([*lines, *headers]) + "\r\n\r\n").encode()
-
-    def request(self, method, path, headers=(), tag=None, body=None, version="1.1"):
-        headers = list(headers)
-        if body is not None:
-            headers.append(f"Content-Length: {len(body)}")
-        self.send(self.head(method, path, headers, tag, version) + (body or b""))
-        return self.response(method == "HEAD")
+    def __init__(self, sock):
+        self.sock, self.buf = sock, b""
 
     def fill(self):
         data = self.sock.recv(65536)
@@ -97,6 +79,41 @@ class Wire:
     def fields(lines):
         return {k.strip().lower(): v.strip() for k, v in (line.split(":", 1) for line in lines)}
 
+    def chunks(self):
+        """A chunked body, and its trailers."""
+        parts, trailers = [], {}
+        while size := int(self.until(b"\r\n").split(b";")[0], 16):
+            parts.append(self.take(size))
+            if self.take(2) != b"\r\n":
+                raise ValueError("chunk without CRLF")
+        while line := self.until(b"\r\n"):
+            trailers.update(self.fields([line.decode()]))
+        return b"".join(parts), trailers
+
+
+class Wire(Stream):
+    """One connection."""
+
+    def __init__(self, ip, port, timeout=15):
+        super().__init__(socket.create_connection((ip, port), timeout * int(os.environ.get("LW_SLOW", 1))))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def head(self, method, path, headers=(), tag=None, version="1.1"):
+        lines = [f"{method} {path} HTTP/{version}", "Host: web"]
+        if tag:
+            lines.append(f"x-mse-tag: {tag}")
+        return ("\r\n".join([*lines, *headers]) + "\r\n\r\n").encode()
+
+    def request(self, method, path, headers=(), tag=None, body=None, version="1.1"):
+        headers = list(headers)
+        if body is not None:
+            headers.append(f"Content-Length: {len(body)}")
+        self.send(self.head(method, path, headers, tag, version) + (body or b""))
+        return self.response(method == "HEAD")
+
     def response(self, is_head=False):
         r = Response()
         while True:
@@ -110,17 +127,7 @@ class Wire:
         if is_head or r.status in (101, 204, 304):
             return r
         if r.headers.get("transfer-encoding") == "chunked":
-            while True:
-                size = int(self.until(b"\r\n").split(b";")[0], 16)
-                if not size:
-                    break
-                r.body += self.take(size)
-                if self.take(2) != b"\r\n":
-                    raise ValueError("chunk without CRLF")
-            trailer = self.until(b"\r\n")
-            while trailer:
-                r.trailers.update(self.fields([trailer.decode()]))
-                trailer = self.until(b"\r\n")
+            r.body, r.trailers = self.chunks()
         elif "content-length" in r.headers:
             r.body = self.take(int(r.headers["content-length"]))
         else:

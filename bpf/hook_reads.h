@@ -135,7 +135,7 @@ int lw_read(__u64 *ctx)
 	/* several at once, or one before the last is answered: pipelining */
 	if (found > 1 || unseen ||
 	    (a->held && !(a->flags & LW_ACC_LOOKED) &&
-	     (write_seq == a->write_seq || (a->sent & LW_SENT_BEFORE))) ||
+	     ((__s32)(write_seq - a->write_seq) <= 0 || (a->sent & LW_SENT_BEFORE))) ||
 	    (fresh && lw_older_still(conf) && lw_older_at_work(sk))) {
 		lane = LW_IN_UNKNOWN;
 		n = LW_ACC_FOR_GOOD;
@@ -143,6 +143,9 @@ int lw_read(__u64 *ctx)
 	lw_hold(a, lane, n, write_seq);
 	return 0;
 }
+
+/* No send is larger (MAX_RW_COUNT). */
+#define LW_SEND_MAX 0x7fffffff
 
 static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 {
@@ -156,22 +159,29 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 	if (conf && size > 0 && lw_older_still(conf))
 		lw_older_done(sk, msg);
 	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 ||
-	    (a->flags & LW_ACC_UNANSWERED))
+	    (a->flags & (LW_ACC_FOR_GOOD | LW_ACC_LOOKED)))
 		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
 	/* lw_sent runs when the client may have the answer and has asked again: by what is sent, not by what was at work before */
-	tp = msg ? NULL : bpf_skc_to_tcp_sock(sk);
-	if (tp && tp->write_seq == a->write_seq)
+	if (!tp || (!msg && tp->write_seq == a->write_seq))
 		return 0;
 	says = lw_says(msg);
 	if (says == LW_SAYS_INTERIM || (says == LW_SAYS_UNKNOWN && (a->flags & LW_ACC_EXPECTS) &&
 					!a->sent && size <= LW_INTERIM_MAX)) {
 		a->sent |= LW_SENT_INTERIM;
+		a->write_seq = tp->write_seq + (msg ? size : 0);
 		return 0;
 	}
 	/* the rest of it, or of the answer before, if this request has come in the midst of that */
 	if (says == LW_SAYS_ELSE && (a->sent || !(a->flags & LW_ACC_BLIND))) {
 		if (!a->sent)
 			a->sent = LW_SENT_BEFORE;
+		else if (a->sent == LW_SENT_INTERIM)
+			a->write_seq = tp->write_seq + (msg ? size : 0);
+		return 0;
+	}
+	if (a->flags & LW_ACC_STICKY) {
+		a->sent = LW_SENT_ANSWER;
 		return 0;
 	}
 	if (!lw_take(a, &h, LW_ACC_UNANSWERED))
@@ -211,8 +221,7 @@ int lw_sends_locked(__u64 *ctx)
 	const struct msghdr *msg = (const struct msghdr *)ctx[1];
 	unsigned long size = msg->msg_iter.count;
 
-	return lw_answered((struct sock *)ctx[0], size > LW_INTERIM_MAX ? LW_INTERIM_MAX + 1 : size,
-			   ctx[1]);
+	return lw_answered((struct sock *)ctx[0], LW_AT_MOST(size, LW_SEND_MAX), ctx[1]);
 }
 
 /* Linux 6.3 */

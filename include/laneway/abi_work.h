@@ -81,10 +81,11 @@ enum lw_accepted_flags {
 	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
 	LW_ACC_BLIND = 1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
 };
-/* What has been sent since a request was read, and is no answer to it. */
+/* What has been sent since a request was read. */
 enum lw_accepted_sent {
 	LW_SENT_INTERIM = 1 << 0, /* an interim response */
 	LW_SENT_BEFORE = 1 << 1, /* the rest of the answer before: the client does not wait for ends */
+	LW_SENT_ANSWER = 1 << 2, /* of what counts until the next request (LW_ACC_STICKY): it has been answered, if it was one */
 };
 /* lw_accepted: sk_storage of every connection that a pod has accepted. */
 struct lw_accepted {
@@ -93,7 +94,7 @@ struct lw_accepted {
 	struct lw_task_key thread; /* that has read the request at work */
 	struct lw_task_key proc; /* its process */
 	__u32 held; /* not 0: a request has been read and not answered; its serial. Set after, and taken with, all that is said of it */
-	__u32 write_seq; /* of the socket when it was read, a sequence number */
+	__u32 write_seq; /* of the socket when it was read, or behind the interim response that was sent since, a sequence number */
 	__u8 lane; /* of it, or LW_IN_UNKNOWN */
 	__u8 fresh; /* 1: how far the application had read before is not known */
 	__u16 flags; /* enum lw_accepted_flags */

@@ -55,6 +55,27 @@ expect_eq "c" c1gray "$(go m c)"
 expect_like "untagged, with a tagged one behind it" 'b[12]' "$(overtaking /ahead "$gray")"
 expect_eq "nothing is left of these" 0 "$(at_work m)"
 
+# One that is read behind an interim response, and before the answer: that is the answer to the one before.
+park m d "$gray"
+behind_interim() {
+	in_pod client python3 - "${POD_IP[m]}" "$LWT_PORT" <<-'END'
+		import socket, sys
+		s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+		s.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\nx-mse-tag: gray\r\n\r\n")
+		got = s.recv(4096)
+		assert got.startswith(b"HTTP/1.1 103 ") and b"slow" not in got, got
+		s.sendall(b"GET /call HTTP/1.1\r\nHost: a\r\n\r\n")
+		while b"slow\n" not in got or not got.split(b"slow\n")[1].endswith(b"]\n"):
+		    data = s.recv(4096)
+		    assert data, got
+		    got += data
+		print(got.decode().split("\n")[-2].split("[")[0])
+	END
+}
+expect_like "untagged, behind an interim response to a tagged one" 'b[12]' "$(behind_interim)"
+expect_eq "d" c1gray "$(go m d)"
+expect_eq "nothing is left of these either" 0 "$(at_work m)"
+
 # A final answer is one however short it is, whatever the request expects.
 hold client "${POD_IP[m]}" "$LWT_PORT"
 expect_like "the answer to one that expects" '200 *' "$(hold_get 'Expect: 100-continue' /call)"

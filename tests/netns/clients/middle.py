@@ -16,6 +16,7 @@ of this one. Each path a way of working:
 /ahead      the next request's head is read first, and what has asked is in that one's answer as well
 /early      the answer's head first, then upstream
 /tail       the answer's head first, and its body once the next request's head has been read, which is answered like any other
+/slow       an interim response first, and the answer once the next request's head has been read, which is answered like any other
 /again      none: this program is executed anew in the same process
 /hints      an interim response first, then upstream and the answer
 /pieces     the same, the interim response in three pieces
@@ -150,6 +151,9 @@ def serve(conn):
             child = subprocess.Popen(["sh", "-c", f"read -r _; {CURL} >$0; true", os.environ["OUT"] + path[6:]], stdin=subprocess.PIPE)
             threading.Thread(target=lambda gone: (gate(gone).wait(6000), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
             answer(conn, "left")
+        elif path == "/slow":
+            conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n")
+            tail = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nslow\n"
         elif path == "/again":
             os.execv(sys.executable, [sys.executable] + sys.argv)
         elif path == "/hints":

@@ -551,7 +551,7 @@ def step():
             todo.append((1, lambda c=c: finish(c)))
         elif not c.coming and c.request and not c.ended and dice.random() < 0.02:
             todo.append((1, lambda c=c: half_close(c)))
-        elif not c.ended and not c.coming and (not c.request or dice.random() < 0.02):
+        elif not c.ended and not c.coming and (not c.request or dice.random() < (0.01 if c.owner.orderly else 0.15)):
             todo.append((1, lambda c=c: new_request(c)))
         if c.sent > c.read:
             todo.append((3, lambda c=c: read(c)))

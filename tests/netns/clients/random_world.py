@@ -3,7 +3,6 @@
 Services, on new connections and on such as have lived through the rounds before. Where each may be answered is asked of this program's own model
 of a cluster, which shares nothing with ours. WORLD (JSON): laneway, socket, state, variants (a folder of POD.ready, POD.unready, POD.leaving),
 port, clients {name: {netns, ips, lane}}, pods {name: {app, lane, ips}}, apps {name: {vips, lane}}; addresses are IPv4 and, where the machine has it, IPv6."""
-import ctypes
 import json
 import os
 import random
@@ -11,14 +10,13 @@ import shutil
 import subprocess
 import sys
 
+from netns import enter
 from wire import Wire
 
 with open(sys.argv[1]) as f:
     world = json.load(f)
 seed, rounds = int(sys.argv[2]), int(sys.argv[3])
 dice = random.Random(seed)
-libc = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNET = 0x40000000
 pods, apps, clients = world["pods"], world["apps"], world["clients"]
 is_now = {name: "ready" for name in pods}
 kept = {}
@@ -29,9 +27,7 @@ def laneway_says(*args):
 
 
 def connect(client, address):
-    with open(f"/run/netns/{clients[client]['netns']}") as f:
-        if libc.setns(f.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
+    enter(f"/run/netns/{clients[client]['netns']}")
     return Wire(address, world["port"] if address in own_address else 80)
 
 

@@ -109,7 +109,7 @@ def do_child(address, to, headers, shell):
 def do_start(name, address, to):
     """A child that is there before it is told to ask."""
     host = f"[{address}]" if ":" in address else address
-    ask = f"read -r _; curl -sS -o /dev/null -w '%header{{x-pod}}' http://{host}:{to}/id; true"
+    ask = f"read -r _ && curl -sS -o /dev/null -w '%header{{x-pod}}' http://{host}:{to}/id; true"
     children[name] = subprocess.Popen(["sh", "-c", ask], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -140,7 +140,7 @@ crew = [hire() for _ in range(threads)]
 boss = socket.socket(socket.AF_UNIX)
 boss.connect(control)
 told = boss.makefile("rw")
-told.write(json.dumps([index, os.getpid()]) + "\n")
+told.write(json.dumps(index) + "\n")
 told.flush()
 for line in told:
     thread, *order = json.loads(line)

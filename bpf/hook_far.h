@@ -92,6 +92,9 @@ int lw_far_msg(struct sk_msg_md *msg)
 		return lw_far_pass(msg, cookie);
 	if (lw_queue_is_empty(f->sk))
 		up->passed_resp = 0;
+	/* the end of file that waits for the response's end is not to pass it: see lw_is_giving() */
+	if (f->fin_held || (f->flags & LW_FLOW_FIN_SENT))
+		goto wire;
 	if (up->passed_resp + c.len > LW_BYPASS_MAX || lw_is_locked(f->sk) ||
 	    lw_tcp_is_tight(f->sk))
 		goto wire;
@@ -99,6 +102,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	c.names = bpf_map_lookup_elem(&lw_names, &nk);
 	if (!c.names || bpf_msg_redirect_hash(msg, &lw_down_socks, &down, BPF_F_INGRESS) != SK_PASS)
 		goto wire;
+	up->passed_ns = bpf_ktime_get_coarse_ns();
 	up->passed_resp += c.len;
 	up->bytes += c.len;
 	c.up = up;
@@ -113,6 +117,7 @@ int lw_far_msg(struct sk_msg_md *msg)
 	}
 	return SK_PASS;
 wire:
+	up->passed_ns = 0; /* by whoever sends this all is there that he has sent before */
 	__sync_fetch_and_or(&up->flags, LW_UP_RESP_WIRE);
 	return lw_far_pass(msg, cookie);
 }

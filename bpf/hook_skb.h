@@ -69,6 +69,7 @@ int lw_reply(struct __sk_buff *skb)
 		return SK_PASS; /* waiting in a pool: the agent sees the bytes and throws the socket away */
 	if (!skb->len)
 		return lw_reply_fin(skb, up, conf, down);
+	up->reply_sk = (__u64)skb->sk;
 	if (!(up->flags & (LW_UP_TUNNEL | LW_UP_OPAQUE)) && up->frame.state == LW_FRAME_HEAD &&
 	    !lw_up_is_due(up)) {
 		/* no request is out: whatever this is, the client must not take it for an answer */

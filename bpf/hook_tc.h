@@ -14,6 +14,24 @@
 #define LW_TC_OK -1 /* TC_ACT_UNSPEC: on to the next program */
 #define LW_TC_DROP 2 /* TC_ACT_SHOT */
 
+/*
+ * All bytes of the response have been followed. Are the last of them on their way into the client's queue yet? The program that follows them
+ * has ended before they are there. Of an upstream socket it and what the kernel does behind it are under one lock. What takes the bypass is
+ * brought by a thread of the pod, which others may run before (tcp_bpf_sendmsg_redir()): a while has to do, and the peer's TCP asks again. Where
+ * an end of file is known to wait already the response takes the connection (lw_far_msg). A client that has closed is to be done with at once.
+ */
+static __always_inline int lw_is_giving(struct lw_up *up, const struct lw_flow *f)
+{
+	/* atomic, its result used: what comes next is not read before what says that all has been followed */
+	if (__sync_fetch_and_or(&up->flags, 0) & LW_UP_GONE)
+		return 0;
+	if (f->sk && lw_is_read_no_more(f->sk))
+		return 0;
+	return (up->reply_sk && lw_is_held(up->reply_sk)) ||
+	       (up->passed_ns &&
+		(__s64)(bpf_ktime_get_coarse_ns() - up->passed_ns) < (__s64)LW_GIVING_NS);
+}
+
 /* Not inlined: lw_to_pod has no stack to spare. */
 static __noinline int lw_guard(const struct lw_packet *p, const struct lw_config *conf)
 {
@@ -44,7 +62,8 @@ static __noinline int lw_guard(const struct lw_packet *p, const struct lw_config
 	else /* answered in full, perhaps before the agent came to say that the request is on its way */
 		due = f->route == LW_ROUTE_PUNT && f->punt && !c;
 	/* all of it has come, which is not to say that it is through: on its way to a slow reader it may wait for long */
-	if (!due && !(up && (up->flags & LW_UP_RELAY)) && lw_backlogged(f->sk) <= 0)
+	if (!due && !(up && ((up->flags & LW_UP_RELAY) || lw_is_giving(up, f))) &&
+	    lw_backlogged(f->sk) <= 0)
 		return LW_TC_OK;
 	f->fin_held = 1;
 	lw_count(f->workload_hash, f->lane, f->evidence, LW_REASON_FIN_HELD);

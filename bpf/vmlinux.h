@@ -110,6 +110,7 @@ struct sock {
 	int sk_wmem_queued;
 	int sk_sndbuf;
 	int sk_err;
+	__u8 sk_shutdown;
 };
 
 /* with PREEMPT_RT */

@@ -42,6 +42,17 @@ static __always_inline int lw_takes_bytes(__u64 sk)
 	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
 }
 
+/* Its application has closed it, or the side that it receives on. */
+#define LW_RCV_SHUTDOWN 1
+static __always_inline int lw_is_read_no_more(__u64 sk)
+{
+	__u8 shutdown = 0;
+
+	bpf_probe_read_kernel(&shutdown, sizeof(shutdown),
+			      (void *)sk + bpf_core_field_offset(struct sock, sk_shutdown));
+	return shutdown & LW_RCV_SHUTDOWN;
+}
+
 /*
  * Is TCP about to be short of memory? Past the second number of net.ipv4.tcp_mem, and from there on until it is back below the first
  * (sk_enter_memory_pressure(), sk_leave_memory_pressure()), it refuses some to a socket that has more than its share

@@ -161,10 +161,12 @@ struct lw_up {
 	__u64 bytes; /* of responses, so far */
 	__u64 looked; /* bytes when the reader's backlog was last looked at */
 	__u64 sk; /* kernel address of the socket, once used: lw_msg reads its write_seq there */
+	__u64 reply_sk; /* likewise, once bytes have come: the FIN guard looks whether more are being taken from it */
+	__u64 passed_ns; /* when bytes of a response last took the bypass, by CLOCK_MONOTONIC_COARSE; 0: never */
 	struct lw_frame frame; /* of the response stream */
 	__u64 scan_state[8]; /* struct lw_scan, http.h */
 };
-LW_ASSERT_SIZE(struct lw_up, 176);
+LW_ASSERT_SIZE(struct lw_up, 192);
 /* Has it a request that is not answered in full? */
 static inline __attribute__((always_inline)) int lw_up_is_due(const struct lw_up *up)
 {

@@ -113,6 +113,8 @@
  * pods may have come and gone meanwhile, and the node's own choice (kube-proxy) has canaries among the others.
  */
 #define LW_LAST_CHOICE_NS 30000000000ull
+/* In which a pod's thread brings what it sends past TCP to the client's queue. Longer: an end of file of the own peer's may come before it. */
+#define LW_GIVING_NS 1000000000ull
 
 /* Connections that pods of this node have accepted, of which requests are followed. More: the one longest idle is not. */
 #define LW_MAX_INBOUND 65536

@@ -33,7 +33,7 @@ static inline int late_start(uint64_t ns)
 	assert_non_null(late);
 	assert_int_equal(late_reader_bpf__attach(late), 0);
 	late->bss->late_ns = ns;
-	return two_pods_start(&(struct lab_options){ 0 });
+	return two_pods_start(&(struct lab_options){ .guard = true });
 }
 
 static inline int late_stop(void **state)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Holds up who brings bytes to a socket: the verdict program, for which TCP has acknowledged what nobody has had yet; the kernel's worker, who
- * has put into the socket what is in the queue before it, too; and the program of a socket that sends, while it follows what is sent.
+ * has put into the socket what is in the queue before it, too; and the program of a socket that sends, while it follows what is sent; and
+ * the kernel behind that program, before it brings that past TCP.
  */
 #include <linux/bpf.h>
 
@@ -13,7 +14,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Kernel addresses of the sockets; nanoseconds to hold each up for. */
-__u64 verdict_sk, worker_sk, late_ns;
+__u64 verdict_sk, worker_sk, passed_sk, late_ns;
 int sender; /* the number of its thread; it is held up once */
 
 SEC("fentry/sk_psock_verdict_data_ready")
@@ -30,6 +31,14 @@ int BPF_PROG(late_sender)
 	int tid = (__u32)bpf_get_current_pid_tgid();
 
 	if (sender == tid && __sync_bool_compare_and_swap(&sender, tid, 0))
+		be_busy(late_ns);
+	return 0;
+}
+
+SEC("fentry/tcp_bpf_sendmsg_redir")
+int BPF_PROG(late_redirect, void *sk)
+{
+	if ((__u64)sk == passed_sk)
 		be_busy(late_ns);
 	return 0;
 }

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "kern/internal.h"
 #include "laneway/reasons.h"
 #include "both_ways.h"
+#include "locked.h"
 #include "turns.h"
 
 #define WAIT_MS lab_patience_ms(10000)
@@ -197,7 +199,7 @@ static void opaque_on_an_upstream_socket(void **state)
 static void nothing_due_nothing_held(void **state)
 {
 	uint64_t before = lab_count(LW_REASON_FIN_HELD);
-	int c, b, g = -1;
+	int c, b;
 
 	(void)state;
 	/* never steered */
@@ -206,13 +208,6 @@ static void nothing_due_nothing_held(void **state)
 	close(b);
 	lab_expect_eof(c);
 	close(c);
-	/* steered and answered */
-	open_pair(LAB_BASE, base, &c, &b);
-	gray_turn(c, gray, &g);
-	close(b);
-	lab_expect_eof(c);
-	close(c);
-	close(g);
 	/* a base response is due: its end is its own */
 	open_pair(LAB_BASE, base, &c, &b);
 	lab_send(c, BASE_REQUEST);
@@ -230,6 +225,21 @@ static void nothing_due_nothing_held(void **state)
 	lab_expect_reset(c);
 	close(c);
 	assert_int_equal(lab_count(LW_REASON_FIN_HELD), before);
+}
+
+/* The last bytes may be on their way yet, but not for long. */
+static void answered_and_soon_not_held(void **state)
+{
+	int c, b, g = -1;
+
+	(void)state;
+	open_pair(LAB_BASE, base, &c, &b);
+	gray_turn(c, gray, &g);
+	gray_turn(c, gray, &g);
+	close(b);
+	lab_expect_eof(c);
+	close(c);
+	close(g);
 }
 
 /* ---- crafted packets ---- */
@@ -538,6 +548,53 @@ static void what_is_due(void **state)
 	}
 }
 
+/* All of the response has been followed, but the last of it may be on its way to the client yet. */
+static void what_is_on_its_way(void **state)
+{
+	struct packet p = v4("10.0.0.1", "10.0.0.2", 0, 0, FIN);
+	struct lw_flow f = { .route = LW_ROUTE_UP, .ups[0] = { .up = UP } }, real;
+	struct lw_up up = { .down = DOWN, .req_seq = 1, .resp_seq = 1 };
+	struct held taken;
+	int c, b;
+
+	(void)state;
+	/* past TCP: just now, and long enough ago */
+	up.passed_ns = lw_clock_ns();
+	craft_as("10.0.0.1", "10.0.0.2", &f, &up);
+	verdict(&p, DROP);
+	/* to one that its application does not read any more, whose end would only come late */
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	assert_true(lab_flow(c, &real));
+	f.sk = real.sk;
+	craft_as("10.0.0.1", "10.0.0.2", &f, &up);
+	verdict(&p, DROP);
+	assert_int_equal(shutdown(c, SHUT_RD), 0);
+	verdict(&p, PASS);
+	close(c);
+	close(b);
+	f.sk = 0;
+	up.passed_ns -= 2 * LW_GIVING_NS;
+	craft_as("10.0.0.1", "10.0.0.2", &f, &up);
+	verdict(&p, PASS);
+	/* by a socket that somebody takes bytes from, or has */
+	up.passed_ns = 0;
+	open_pair(LAB_BASE, base, &c, &b);
+	base_turn(c, b);
+	assert_true(lab_flow(c, &real));
+	up.reply_sk = real.sk;
+	craft_as("10.0.0.1", "10.0.0.2", &f, &up);
+	verdict(&p, PASS);
+	hold(&taken, c);
+	verdict(&p, DROP);
+	let_go(&taken);
+	joined(&taken);
+	verdict(&p, PASS);
+	uncraft();
+	close(c);
+	close(b);
+}
+
 /* Last: without a live agent nothing is kept back. */
 static void dead_agent_keeps_nothing_back(void **state)
 {
@@ -563,9 +620,11 @@ int main(void)
 		cmocka_unit_test_teardown(reset_peer_is_done_without, lab_clean),
 		cmocka_unit_test_teardown(opaque_on_an_upstream_socket, lab_clean),
 		cmocka_unit_test_teardown(nothing_due_nothing_held, lab_clean),
+		cmocka_unit_test_teardown(answered_and_soon_not_held, lab_clean),
 		cmocka_unit_test_teardown(crafted_packets, lab_clean),
 		cmocka_unit_test_teardown(response_of_before_comes_again, lab_clean),
 		cmocka_unit_test_teardown(what_is_due, lab_clean),
+		cmocka_unit_test_teardown(what_is_on_its_way, lab_clean),
 		cmocka_unit_test_teardown(dead_agent_keeps_nothing_back, lab_clean),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes that go past TCP overtake none that go by it, wherever the kernel has those: what TCP has acknowledged is not at the client yet,
- * nor is what waits on its way into the client's socket.
+ * nor is what waits on its way into the client's socket. And the own peer's end of file overtakes none of either.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -209,6 +209,60 @@ static void an_end_is_not_before_what_it_ends(void **state)
 	late->bss->late_ns = LATE_NS;
 }
 
+static void *send_response(void *arg)
+{
+	lab_send(*(int *)arg, OK(4, "last"));
+	return NULL;
+}
+
+/*
+ * The own peer closes when the response has been followed to its end, and the pod's thread is held up before it brings it to the client. True: it
+ * was so, and not over before.
+ */
+static bool peer_closes_before_it_is_there(void)
+{
+	bool early, ended = false;
+	struct lw_flow f;
+	pthread_t pod;
+	int c, b, g;
+
+	open_gray(&c, &b, &g);
+	/* the first went by the agent, and its answer by TCP */
+	gray_turn(c, gray, &g);
+	lab_send(c, GRAY_REQUEST);
+	lab_expect(g, GRAY_TAGGED);
+	assert_true(lab_flow(c, &f));
+	late_is_enough(false);
+	late->bss->passed_sk = f.sk;
+	assert_int_equal(pthread_create(&pod, NULL, send_response, &g), 0);
+	while (!is_late() && !ended)
+		ended = !pthread_tryjoin_np(pod, NULL);
+	close(b);
+	early = is_late();
+	/* waited for within recv(2), which an end of file would end */
+	lab_expect(c, OK(4, "last"));
+	lab_expect_eof(c);
+	late->bss->passed_sk = 0;
+	if (!ended)
+		assert_int_equal(pthread_join(pod, NULL), 0);
+	close(c);
+	close(g);
+	return early;
+}
+
+static void nor_by_the_own_peers_end(void **state)
+{
+	int early = 0, i;
+
+	(void)state;
+	for (i = 0; i < ROUNDS || (!early && i < ROUNDS_MAX); i++)
+		early += peer_closes_before_it_is_there();
+	late_is_enough(false);
+	print_message("brought about in %d of %d\n", early, i);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		assert_true(early > 0);
+}
+
 /* Sends data on fd, which somebody reads at some time. */
 struct answer {
 	int fd;
@@ -336,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(what_is_acknowledged_is_not_overtaken, lab_clean),
 		cmocka_unit_test_teardown(an_end_is_not_before_what_it_ends, lab_clean),
+		cmocka_unit_test_teardown(nor_by_the_own_peers_end, lab_clean),
 		cmocka_unit_test_teardown(what_waits_is_not_overtaken, lab_clean),
 		cmocka_unit_test_teardown(what_has_been_read_waits_no_more, lab_clean),
 	};

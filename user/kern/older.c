@@ -7,27 +7,21 @@
  * are of the kernel's clock of jiffies: if they are the same, one may be.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/inet_diag.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/aside.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "kern/internal.h"
 #include "kern/netns.h"
 #include "kern/reads.h"
+#include "kern/sock_diag.h"
 
 #define BIT(state) (1u << (state))
 /* In which the kernel tells of no more sockets of a pod. */
@@ -50,9 +44,6 @@ struct older {
 	unsigned char listened[65536 / 8]; /* by port, of the namespace at hand */
 };
 
-typedef void (*each_cb)(struct older *older, const struct inet_diag_msg *m,
-			const struct tcp_info *info);
-
 static void set_addr(struct lw_addr *to, const struct inet_diag_msg *m, const __be32 from[4])
 {
 	memset(to, 0, sizeof(*to));
@@ -64,12 +55,11 @@ static void set_addr(struct lw_addr *to, const struct inet_diag_msg *m, const __
 	}
 }
 
-static void note_listener(struct older *older, const struct inet_diag_msg *m,
-			  const struct tcp_info *info)
+static void note_listener(void *arg, const struct lw_sock_seen *seen)
 {
-	unsigned int port = ntohs(m->id.idiag_sport);
+	struct older *older = arg;
+	unsigned int port = ntohs(seen->msg->id.idiag_sport);
 
-	(void)info;
 	older->listened[port / 8] |= (unsigned char)(1u << (port % 8));
 }
 
@@ -126,9 +116,10 @@ static void count(struct older *older, const struct lw_older_work *w, int64_t n)
 	__atomic_add_fetch(w->doubt ? &c->doubt : &c->sure, (uint64_t)n, __ATOMIC_RELAXED);
 }
 
-static void note_connection(struct older *older, const struct inet_diag_msg *m,
-			    const struct tcp_info *info)
+static void note_connection(void *arg, const struct lw_sock_seen *seen)
 {
+	const struct inet_diag_msg *m = seen->msg;
+	struct older *older = arg;
 	struct lw_tuple t = { .local_port = ntohs(m->id.idiag_sport),
 			      .peer_port = ntohs(m->id.idiag_dport) };
 	uint64_t cookie = cookie_of(m);
@@ -142,7 +133,7 @@ static void note_connection(struct older *older, const struct inet_diag_msg *m,
 		older->full = true;
 	else
 		older->found++;
-	work = at_work(info);
+	work = at_work(seen->info);
 	if (work != AT_REST) {
 		struct lw_older_work w = { .pod = pod_index(older),
 					   .doubt = work == MAYBE_AT_WORK };
@@ -158,135 +149,32 @@ static void note_connection(struct older *older, const struct inet_diag_msg *m,
 }
 
 /* Was it answered after it had been listed, and before it was noted? From then on lw_reads sees it. */
-static void look_again(struct older *older, const struct inet_diag_msg *m,
-		       const struct tcp_info *info)
+static void look_again(void *arg, const struct lw_sock_seen *seen)
 {
-	uint64_t cookie = cookie_of(m);
+	uint64_t cookie = cookie_of(seen->msg);
+	struct older *older = arg;
 	struct lw_older_work w;
 
-	if (accepted(older, m) && at_work(info) == AT_REST &&
+	if (accepted(older, seen->msg) && at_work(seen->info) == AT_REST &&
 	    !bpf_map_lookup_elem(older->work, &cookie, &w) &&
 	    !bpf_map_delete_elem(older->work, &cookie))
 		count(older, &w, -1);
 }
 
-/* NULL: the kernel has not told all that is needed. */
-static const struct tcp_info *info_of(const struct nlmsghdr *h)
+static void nothing(void *arg, const struct lw_sock_seen *seen)
 {
-	const struct inet_diag_msg *m = NLMSG_DATA(h);
-	const struct rtattr *a = (const struct rtattr *)(m + 1);
-	int n = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
-
-	for (; RTA_OK(a, n); a = RTA_NEXT(a, n))
-		if (a->rta_type == INET_DIAG_INFO)
-			return RTA_PAYLOAD(a) >= offsetof(struct tcp_info, tcpi_bytes_retrans) ?
-				       RTA_DATA(a) :
-				       NULL;
-	return NULL;
+	(void)arg;
+	(void)seen;
 }
 
-/* All sockets of one family in some of the states, as the kernel tells of them. */
-struct dump {
-	struct lw_aside aside;
-	int sock;
-	struct {
-		struct nlmsghdr h;
-		struct inet_diag_req_v2 r;
-	} req;
-	char *buf;
-	size_t len, room;
-};
-#define DUMP_STEP 32768
-
-static int dump_run(struct lw_aside *aside)
+static int each(struct older *older, int sock, int family, uint32_t states, lw_sock_cb cb)
 {
-	struct dump *d = (struct dump *)aside;
-	struct pollfd p = { .fd = d->sock, .events = POLLIN };
+	const struct lw_sock_asked asked = { .family = family,
+					     .states = states,
+					     .netns = older->netns,
+					     .patience_ms = older->patience_ms };
 
-	if (send(d->sock, &d->req, sizeof(d->req), 0) < 0)
-		return -errno;
-	for (;;) {
-		const struct nlmsghdr *h;
-		ssize_t n;
-
-		if (d->room - d->len < DUMP_STEP) {
-			char *buf = realloc(d->buf, d->room + 8 * DUMP_STEP);
-
-			if (!buf)
-				return -ENOMEM;
-			d->buf = buf;
-			d->room += 8 * DUMP_STEP;
-		}
-		/* the kernel dumps within send(2) and recv(2) */
-		if (poll(&p, 1, 1000) != 1)
-			return -ETIMEDOUT;
-		n = recv(d->sock, d->buf + d->len, DUMP_STEP, 0);
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		lw_aside_is_alive(aside);
-		h = (const struct nlmsghdr *)(d->buf + d->len);
-		d->len += NLMSG_ALIGN((size_t)n);
-		for (; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
-			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
-		}
-	}
-}
-
-static void dump_drop(struct lw_aside *aside)
-{
-	struct dump *d = (struct dump *)aside;
-
-	(void)lw_close(d->sock);
-	free(d->buf);
-	free(d);
-}
-
-/*
- * Calls cb for each. 0, -EINPROGRESS: one is locked by its application, and until it is not the kernel does not go on
- * (tcp_get_info()); or -errno.
- */
-static int each(struct older *older, int sock, int family, uint32_t states, each_cb cb)
-{
-	struct dump *d = calloc(1, sizeof(*d));
-	const struct nlmsghdr *h;
-	size_t left;
-	int r;
-
-	if (!d)
-		return -ENOMEM;
-	d->aside = (struct lw_aside){ .owner = older->netns,
-				      .patience_ms = older->patience_ms,
-				      .call = dump_run,
-				      .drop = dump_drop };
-	d->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(d->req),
-				      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-				      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP };
-	d->req.r = (struct inet_diag_req_v2){ .sdiag_family = (__u8)family,
-					      .sdiag_protocol = IPPROTO_TCP,
-					      .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-					      .idiag_states = states };
-	/* in a thread it may outlive the caller's */
-	d->sock = fcntl(sock, F_DUPFD_CLOEXEC, 3);
-	r = d->sock < 0 ? -errno : lw_aside_do(&d->aside);
-	if (r == -EINPROGRESS)
-		return r;
-	h = (const struct nlmsghdr *)d->buf;
-	left = d->len;
-	for (; !r && NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
-		if (h->nlmsg_type != NLMSG_DONE)
-			cb(older, NLMSG_DATA(h), info_of(h));
-	dump_drop(&d->aside);
-	return r;
-}
-
-static void nothing(struct older *older, const struct inet_diag_msg *m, const struct tcp_info *info)
-{
-	(void)older;
-	(void)m;
-	(void)info;
+	return lw_sock_diag_each(sock, &asked, cb, older);
 }
 
 /* A question about nobody's sockets: those that listen are not locked for it. As each(). */
@@ -338,7 +226,7 @@ static int look(int sock, void *arg)
 {
 	static const struct {
 		uint32_t states;
-		each_cb cb;
+		lw_sock_cb cb;
 	} passes[] = {
 		{ BIT(BPF_TCP_LISTEN), note_listener },
 		{ BIT(BPF_TCP_ESTABLISHED) | BIT(BPF_TCP_CLOSE_WAIT), note_connection },

@@ -147,29 +147,42 @@ int lw_read(__u64 *ctx)
 /* No send is larger (MAX_RW_COUNT). */
 #define LW_SEND_MAX 0x7fffffff
 
+/* Where `size` bytes end that are about to be sent (msg), or have been. What is read before the answer is told by it to be read so. */
+static __always_inline void lw_note_sent(struct lw_accepted *a, struct sock *sk, int size,
+					 __u64 msg)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (tp)
+		a->write_seq = tp->write_seq + (msg ? size : 0);
+}
+
+/* lw_sent runs when the client may have the answer and has asked again: by what is sent, not by what was at work before. */
+static __always_inline int lw_is_sent_before(const struct lw_accepted *a, struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return !tp || tp->write_seq == a->write_seq;
+}
+
 static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 {
 	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	struct lw_config *conf = lw_conf();
 	struct lw_held h = {};
-	struct tcp_sock *tp;
 	struct lw_task *p;
 	int says;
 
 	if (conf && size > 0 && lw_older_still(conf))
-		lw_older_done(sk, msg);
+		lw_older_sent(sk, msg);
 	if (!a || !conf || a->agent != conf->reads || !a->held || size <= 0 ||
-	    (a->flags & (LW_ACC_FOR_GOOD | LW_ACC_LOOKED)))
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	/* lw_sent runs when the client may have the answer and has asked again: by what is sent, not by what was at work before */
-	if (!tp || (!msg && tp->write_seq == a->write_seq))
+	    (a->flags & (LW_ACC_FOR_GOOD | LW_ACC_LOOKED)) || (!msg && lw_is_sent_before(a, sk)))
 		return 0;
 	says = lw_says(msg);
 	if (says == LW_SAYS_INTERIM || (says == LW_SAYS_UNKNOWN && (a->flags & LW_ACC_EXPECTS) &&
 					!a->sent && size <= LW_INTERIM_MAX)) {
 		a->sent |= LW_SENT_INTERIM;
-		a->write_seq = tp->write_seq + (msg ? size : 0);
+		lw_note_sent(a, sk, size, msg);
 		return 0;
 	}
 	/* the rest of it, or of the answer before, if this request has come in the midst of that */
@@ -177,7 +190,7 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 		if (!a->sent)
 			a->sent = LW_SENT_BEFORE;
 		else if (a->sent == LW_SENT_INTERIM)
-			a->write_seq = tp->write_seq + (msg ? size : 0);
+			lw_note_sent(a, sk, size, msg);
 		return 0;
 	}
 	if (a->flags & LW_ACC_STICKY) {
@@ -237,7 +250,7 @@ static __always_inline int lw_closed(struct sock *sk)
 	struct lw_accepted *a;
 
 	if (conf && lw_older_still(conf))
-		lw_older_done(sk, 0);
+		lw_older_closed(sk);
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	if (!a || !conf || a->agent != conf->reads)
 		return 0;

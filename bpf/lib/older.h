@@ -17,21 +17,37 @@ static __always_inline int lw_older_at_work(struct sock *sk)
 	return bpf_map_lookup_elem(&lw_older_work, &cookie) != NULL;
 }
 
-/* It is answered, by what is sent (msg, see lw_says()), or nobody waits for an answer any more. */
-static __always_inline void lw_older_done(struct sock *sk, __u64 msg)
+static __always_inline void lw_older_done(const struct lw_older_work *w, __u64 cookie)
 {
-	__u64 cookie = bpf_get_socket_cookie(sk);
-	struct lw_older_work *w = bpf_map_lookup_elem(&lw_older_work, &cookie);
-	struct lw_older_count *count;
-	__u32 pod, doubt;
+	__u32 pod = w->pod, doubt = w->doubt;
+	struct lw_older_count *count = bpf_map_lookup_elem(&lw_older_counts, &pod);
 
-	if (!w || lw_says(msg) == LW_SAYS_INTERIM)
-		return;
-	pod = w->pod;
-	doubt = w->doubt;
-	count = bpf_map_lookup_elem(&lw_older_counts, &pod);
 	if (!bpf_map_delete_elem(&lw_older_work, &cookie) && count)
 		__sync_fetch_and_add(doubt ? &count->doubt : &count->sure, -1);
+}
+
+/* Is it answered, by what is sent (msg, see lw_says())? */
+static __always_inline void lw_older_sent(struct sock *sk, __u64 msg)
+{
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	const struct lw_older_work *w = bpf_map_lookup_elem(&lw_older_work, &cookie);
+	int says;
+
+	if (!w || w->until == LW_OLDER_CLOSED)
+		return;
+	says = lw_says(msg);
+	if (says != LW_SAYS_INTERIM && (says != LW_SAYS_ELSE || w->until == LW_OLDER_SENT))
+		lw_older_done(w, cookie);
+}
+
+/* Nobody waits for an answer any more. */
+static __always_inline void lw_older_closed(struct sock *sk)
+{
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	const struct lw_older_work *w = bpf_map_lookup_elem(&lw_older_work, &cookie);
+
+	if (w)
+		lw_older_done(w, cookie);
 }
 
 /* A connection that was there before the agent: of those the agent has found. */

@@ -115,10 +115,17 @@ LW_ASSERT_SIZE(struct lw_accepted, 112);
  */
 #define LW_OLDER_SURE_NS 60000000000ull
 #define LW_OLDER_DOUBT_NS 5000000000ull
+/* Until what it counts, at most; an interim response is never it. */
+enum lw_older_until {
+	LW_OLDER_SENT = 0, /* something is sent */
+	LW_OLDER_RESPONSE, /* a response begins: an earlier agent has seen that none had, and what is sent before may be the rest of the one before */
+	LW_OLDER_CLOSED, /* the connection ends: an earlier agent has seen more requests than answers on it */
+};
 /* lw_older_work, by the connection's cookie */
 struct lw_older_work {
 	__u32 pod; /* index in lw_older_counts */
-	__u32 doubt; /* 1: it may have been answered */
+	__u16 doubt; /* 1: it may have been answered */
+	__u16 until; /* enum lw_older_until */
 };
 LW_ASSERT_SIZE(struct lw_older_work, 8);
 /* lw_older_counts: requests of a pod that are not answered yet; the agent and lw_reads add to it atomically */

@@ -154,6 +154,9 @@ static int forget_inbound(struct lw_kern *kern)
 	int r;
 
 	lw_kern_set_flag(kern, LW_CONF_READS, false);
+	/* what it holds of connections is read once more (older.c) */
+	kern->reads_before = kern->config->reads;
+	kern->reads_before_ns = lw_clock_ns();
 	__atomic_store_n(&kern->config->reads, 0, __ATOMIC_RELEASE);
 	r = lw_reads_unpin(kern);
 	if (!r)

@@ -53,6 +53,8 @@ struct lw_kern {
 	struct lw_base_counts *base; /* rows.c; NULL: nobody has asked */
 	struct lw_notice *notice;
 	struct lw_reads *reads; /* NULL: what threads are at work on is not known */
+	uint32_t reads_before; /* lw_config.reads of the agent that it is gone on from; 0: none counted */
+	uint64_t reads_before_ns; /* until when it did */
 	bool no_inbound;
 	int cgroup_fd; /* what the hooks are attached to */
 	char *attached[LW_KERN_ATTACHED + 1];

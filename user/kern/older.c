@@ -5,6 +5,9 @@
  *
  * Where the last bytes came in, a request is at work that nobody has seen arriving; where they went out, none is. Both times
  * are of the kernel's clock of jiffies: if they are the same, one may be.
+ *
+ * But what went out may have been no answer. An earlier agent of this build has left what it saw of each connection (lw_accepted): a request that had
+ * been read by then and not answered is at work still, unless something was sent since.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -24,6 +27,8 @@
 #include "kern/sock_diag.h"
 
 #define BIT(state) (1u << (state))
+/* The kernel's clock of jiffies has no shorter ticks, and is read twice. */
+#define JIFFY_MS 20
 /* In which the kernel tells of no more sockets of a pod. */
 #define DUMP_PATIENCE_MS 1000
 /* In which it loads modules for the first who asks. */
@@ -38,6 +43,7 @@ struct older {
 	size_t found, at_work, npods; /* npods: with an index of their own */
 	unsigned int given_up; /* pods */
 	uint64_t netns; /* the namespace at hand */
+	uint64_t asked_ns; /* when the kernel was asked what is at hand */
 	unsigned int patience_ms;
 	uint32_t pod; /* its index, once pod_known; 0: there was no room */
 	bool full, pod_known;
@@ -77,7 +83,7 @@ static uint64_t cookie_of(const struct inet_diag_msg *m)
 
 enum at_work { AT_REST, AT_WORK, MAYBE_AT_WORK };
 
-static enum at_work at_work(const struct tcp_info *info)
+static enum at_work by_times(const struct tcp_info *info)
 {
 	if (!info)
 		return MAYBE_AT_WORK;
@@ -90,6 +96,45 @@ static enum at_work at_work(const struct tcp_info *info)
 			       AT_WORK :
 			       AT_REST;
 	return MAYBE_AT_WORK;
+}
+
+/* That the earlier agent's hooks have counted to the end; *until says what ends it. */
+static bool was_at_work(const struct older *older, const struct lw_sock_seen *seen,
+			enum lw_older_until *until)
+{
+	struct lw_accepted a;
+
+	if (!seen->storage || !older->kern->reads_before)
+		return false;
+	memcpy(&a, seen->storage, sizeof(a));
+	if (a.agent != older->kern->reads_before || !a.held ||
+	    ((a.flags & LW_ACC_STICKY) && (a.sent & LW_SENT_ANSWER)))
+		return false;
+	/* how it is answered shows nothing: it need not be a request, or it need not be the one that is */
+	*until = a.flags & LW_ACC_FOR_GOOD ? LW_OLDER_CLOSED :
+		 a.flags & LW_ACC_BLIND	   ? LW_OLDER_SENT :
+					     LW_OLDER_RESPONSE;
+	return true;
+}
+
+/* Since then, as far as that can be told. */
+static bool nothing_was_sent(const struct older *older, const struct tcp_info *info)
+{
+	uint64_t ago_ms = (older->asked_ns - older->kern->reads_before_ns) / LW_NS_PER_MS;
+
+	return info && info->tcpi_last_data_sent > ago_ms + JIFFY_MS;
+}
+
+static enum at_work at_work(const struct older *older, const struct lw_sock_seen *seen,
+			    enum lw_older_until *until)
+{
+	enum at_work work = by_times(seen->info);
+
+	*until = LW_OLDER_SENT;
+	if (!was_at_work(older, seen, until) || work == AT_WORK)
+		return work;
+	return *until == LW_OLDER_CLOSED || nothing_was_sent(older, seen->info) ? AT_WORK :
+										  MAYBE_AT_WORK;
 }
 
 /* The index of the pod at hand in lw_older_counts. */
@@ -116,6 +161,16 @@ static void count(struct older *older, const struct lw_older_work *w, int64_t n)
 	__atomic_add_fetch(w->doubt ? &c->doubt : &c->sure, (uint64_t)n, __ATOMIC_RELAXED);
 }
 
+static void note_work(struct older *older, uint64_t cookie, const struct lw_older_work *w)
+{
+	count(older, w, 1); /* first: whoever deletes it takes it off again */
+	/* listed twice, or noted by a try that failed: its row stands, and so does its count */
+	if (bpf_map_update_elem(older->work, &cookie, w, BPF_NOEXIST) && errno != EEXIST) {
+		count(older, w, -1);
+		older->full = true;
+	}
+}
+
 static void note_connection(void *arg, const struct lw_sock_seen *seen)
 {
 	const struct inet_diag_msg *m = seen->msg;
@@ -123,6 +178,7 @@ static void note_connection(void *arg, const struct lw_sock_seen *seen)
 	struct lw_tuple t = { .local_port = ntohs(m->id.idiag_sport),
 			      .peer_port = ntohs(m->id.idiag_dport) };
 	uint64_t cookie = cookie_of(m);
+	enum lw_older_until until;
 	enum at_work work;
 
 	if (!accepted(older, m))
@@ -133,32 +189,37 @@ static void note_connection(void *arg, const struct lw_sock_seen *seen)
 		older->full = true;
 	else
 		older->found++;
-	work = at_work(seen->info);
+	work = at_work(older, seen, &until);
 	if (work != AT_REST) {
 		struct lw_older_work w = { .pod = pod_index(older),
-					   .doubt = work == MAYBE_AT_WORK };
+					   .doubt = work == MAYBE_AT_WORK,
+					   .until = (__u16)until };
 
-		count(older, &w, 1); /* first: whoever deletes it takes it off again */
-		/* listed twice, or noted by a try that failed: its row stands, and so does its count */
-		if (bpf_map_update_elem(older->work, &cookie, &w, BPF_NOEXIST) && errno != EEXIST) {
-			count(older, &w, -1);
-			older->full = true;
-		}
+		note_work(older, cookie, &w);
 		older->at_work++;
 	}
 }
 
-/* Was it answered after it had been listed, and before it was noted? From then on lw_reads sees it. */
+/* Was it answered, or may it have been, after it had been listed, and before it was noted? From then on lw_reads sees it. */
 static void look_again(void *arg, const struct lw_sock_seen *seen)
 {
 	uint64_t cookie = cookie_of(seen->msg);
 	struct older *older = arg;
+	enum lw_older_until until;
 	struct lw_older_work w;
+	enum at_work work;
 
-	if (accepted(older, seen->msg) && at_work(seen->info) == AT_REST &&
-	    !bpf_map_lookup_elem(older->work, &cookie, &w) &&
-	    !bpf_map_delete_elem(older->work, &cookie))
-		count(older, &w, -1);
+	if (!accepted(older, seen->msg) || bpf_map_lookup_elem(older->work, &cookie, &w))
+		return;
+	work = at_work(older, seen, &until);
+	if (work == AT_WORK || (work == MAYBE_AT_WORK && w.doubt) ||
+	    bpf_map_delete_elem(older->work, &cookie))
+		return;
+	count(older, &w, -1);
+	if (work == MAYBE_AT_WORK) {
+		w.doubt = 1;
+		note_work(older, cookie, &w);
+	}
 }
 
 static void nothing(void *arg, const struct lw_sock_seen *seen)
@@ -169,11 +230,17 @@ static void nothing(void *arg, const struct lw_sock_seen *seen)
 
 static int each(struct older *older, int sock, int family, uint32_t states, lw_sock_cb cb)
 {
-	const struct lw_sock_asked asked = { .family = family,
-					     .states = states,
-					     .netns = older->netns,
-					     .patience_ms = older->patience_ms };
+	const struct lw_sock_asked asked = {
+		.family = family,
+		.states = states,
+		.netns = older->netns,
+		.storage = older->kern->reads_before ?
+				   bpf_map__fd(older->kern->skel->maps.lw_accepted) :
+				   -1,
+		.patience_ms = older->patience_ms
+	};
 
+	older->asked_ns = lw_clock_ns();
 	return lw_sock_diag_each(sock, &asked, cb, older);
 }
 

@@ -15,16 +15,36 @@
 #include "base/aside.h"
 #include "base/cleanup.h"
 
+#define TYPE(attr) ((attr)->rta_type & NLA_TYPE_MASK)
+
+/* Of the attributes in n bytes from `a` on, the one of that type; NULL: there is none. */
+static const struct rtattr *find(const struct rtattr *a, int n, unsigned int type)
+{
+	for (; RTA_OK(a, n); a = RTA_NEXT(a, n))
+		if (TYPE(a) == type)
+			return a;
+	return NULL;
+}
+
+static const struct rtattr *find_in(const struct rtattr *nest, unsigned int type)
+{
+	return nest ? find(RTA_DATA(nest), (int)RTA_PAYLOAD(nest), type) : NULL;
+}
+
 static struct lw_sock_seen seen_of(const struct nlmsghdr *h)
 {
 	struct lw_sock_seen seen = { .msg = NLMSG_DATA(h) };
-	const struct rtattr *a = (const struct rtattr *)(seen.msg + 1);
+	const struct rtattr *first = (const struct rtattr *)(seen.msg + 1);
 	int n = (int)(h->nlmsg_len - NLMSG_LENGTH(sizeof(*seen.msg)));
+	const struct rtattr *info = find(first, n, INET_DIAG_INFO);
+	const struct rtattr *storages = find(first, n, INET_DIAG_SK_BPF_STORAGES);
+	const struct rtattr *value =
+		find_in(find_in(storages, SK_DIAG_BPF_STORAGE), SK_DIAG_BPF_STORAGE_MAP_VALUE);
 
-	for (; RTA_OK(a, n); a = RTA_NEXT(a, n))
-		if (a->rta_type == INET_DIAG_INFO &&
-		    RTA_PAYLOAD(a) >= offsetof(struct tcp_info, tcpi_bytes_retrans))
-			seen.info = RTA_DATA(a);
+	if (info && RTA_PAYLOAD(info) >= offsetof(struct tcp_info, tcpi_bytes_retrans))
+		seen.info = RTA_DATA(info);
+	if (value)
+		seen.storage = RTA_DATA(value);
 	return seen;
 }
 
@@ -35,6 +55,8 @@ struct dump {
 	struct {
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 r;
+		struct rtattr storages, map; /* one within the other */
+		uint32_t map_fd;
 	} req;
 	char *buf;
 	size_t len, room;
@@ -46,7 +68,7 @@ static int dump_run(struct lw_aside *aside)
 	struct dump *d = (struct dump *)aside;
 	struct pollfd p = { .fd = d->sock, .events = POLLIN };
 
-	if (send(d->sock, &d->req, sizeof(d->req), 0) < 0)
+	if (send(d->sock, &d->req, d->req.h.nlmsg_len, 0) < 0)
 		return -errno;
 	for (;;) {
 		const struct nlmsghdr *h;
@@ -107,6 +129,15 @@ int lw_sock_diag_each(int sock, const struct lw_sock_asked *asked, lw_sock_cb cb
 					      .sdiag_protocol = IPPROTO_TCP,
 					      .idiag_ext = 1 << (INET_DIAG_INFO - 1),
 					      .idiag_states = asked->states };
+	if (asked->storage < 0) {
+		d->req.h.nlmsg_len = offsetof(typeof(d->req), storages);
+	} else {
+		d->req.map_fd = (uint32_t)asked->storage;
+		d->req.map = (struct rtattr){ .rta_len = RTA_LENGTH(sizeof(d->req.map_fd)),
+					      .rta_type = SK_DIAG_BPF_STORAGE_REQ_MAP_FD };
+		d->req.storages = (struct rtattr){ .rta_len = RTA_LENGTH(d->req.map.rta_len),
+						   .rta_type = INET_DIAG_REQ_SK_BPF_STORAGES };
+	}
 	/* in a thread it may outlive the caller's */
 	d->sock = fcntl(sock, F_DUPFD_CLOEXEC, 3);
 	r = d->sock < 0 ? -errno : lw_aside_do(&d->aside);

@@ -10,6 +10,7 @@
 struct lw_sock_seen {
 	const struct inet_diag_msg *msg;
 	const struct tcp_info *info; /* NULL: the kernel has not told all that is needed */
+	const void *storage; /* what it has in the map that was asked for; NULL: nothing */
 };
 typedef void (*lw_sock_cb)(void *arg, const struct lw_sock_seen *seen);
 
@@ -17,6 +18,7 @@ struct lw_sock_asked {
 	int family; /* AF_INET, AF_INET6 */
 	uint32_t states; /* 1 << BPF_TCP_..., or-ed */
 	uint64_t netns; /* cookie of the namespace that the socket is of: who keeps the caller waiting is known by it (base/aside.h) */
+	int storage; /* a map of sk_storage; -1: none */
 	unsigned int patience_ms; /* in which it tells of no more of them */
 };
 

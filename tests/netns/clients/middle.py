@@ -17,6 +17,7 @@ of this one. Each path a way of working:
 /early      the answer's head first, then upstream
 /tail       the answer's head first, and its body once the next request's head has been read, which is answered like any other
 /slow       an interim response first, and the answer once the next request's head has been read, which is answered like any other
+/told-later/NAME  an interim response first, and then as /later/NAME
 /again      none: this program is executed anew in the same process
 /hints      an interim response first, then upstream and the answer
 /pieces     the same, the interim response in three pieces
@@ -128,6 +129,9 @@ def serve(conn):
             answer(conn, ask(path))
         elif path.startswith("/later/"):
             work.put(lambda name=path[7:]: later(conn, name))
+        elif path.startswith("/told-later/"):
+            conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n")
+            work.put(lambda name=path[12:]: later(conn, name))
         elif path == "/hand":
             work.put(lambda: answer(conn, ask(path)))
         elif path == "/work":

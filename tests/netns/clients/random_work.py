@@ -216,10 +216,6 @@ def next_agent():
     if how != "killed":
         stop(pid, old, signal.SIGTERM)
     not_before = time.monotonic() + DOUBT
-    for c in conns:
-        # what went out last was no answer, but an agent that comes takes it for one
-        for r in filter(None, (*c.before, c.request) if c.said else ()):
-            r.lane = None
     begins_anew()
     count("agents " + how)
 

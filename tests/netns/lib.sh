@@ -14,7 +14,7 @@ set -euo pipefail
 
 LWT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 LWT_BUILD=$(cd "$LWT_ROOT" && mkdir -p "${BUILD:-build}" && cd "${BUILD:-build}" && pwd)
-LANEWAY=$LWT_BUILD/laneway
+LANEWAY=$(realpath -m "${LANEWAY:-$LWT_BUILD/laneway}")
 HOP=$LWT_BUILD/tests/hop
 LWT_PORT=8080
 # By how much deadlines are stretched, where a machine is slow: all of them are for hangs, none is a measure.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # HTTP/1.x at random, of both sides' making, on connections that carry both lanes in turn: all of it comes whole, and in its lane.
-# HTTP_SEED, HTTP_COUNT, HTTP_THREADS: others, and more.
+# HTTP_SEED, HTTP_COUNT, HTTP_THREADS, HTTP_PIPES: others, and more.
 . "$(dirname "$0")/lib.sh"
 need python3
 setup

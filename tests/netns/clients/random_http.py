@@ -21,6 +21,8 @@ from wire import Stream, Wire, pattern
 EXTENSIONS = (b"", b"", b"", b";a=b", b';q="x y";r')
 # blanks before it are right, and doubtful: of a response that is no more than its connection to the pod is given up
 DOUBTFUL = EXTENSIONS + (b" ;a=b",)
+# how many requests go out at once; HTTP_PIPES: others than these
+PIPES = [int(n) for n in os.environ.get("HTTP_PIPES", "0 " * 15 + "2 4").split()]
 SIZES = (0, 0, 1, 5, 100, 1000, 4096, 16384, 70000, 300000) * 3 + (3000000,)
 
 
@@ -220,7 +222,7 @@ def ask(number, seed, count, targets, port, wrong, done):
                 wire.sock = Odd(wire.sock, f"{number} {n}")
             # of a pipeline a request may find the one before still on its way, and the connection is left alone then, by design: only that all
             # answers come whole is asked for. Across lanes they may mix (docs/limits.md). All other requests go to their lane.
-            piped = dice.choice((0,) * 15 + (2, 4))
+            piped = dice.choice(PIPES)
             batch, tag = [], dice.choice((None, "gray"))
             if dice.random() < 0.04:
                 what = f"thread {number}, request {n}: tunnel {tag} to {ip}"

@@ -261,7 +261,7 @@ $(BUILD)/held-up/laneway: tests/harness/held_up.bpf.h $(USER_SRC) $(wildcard bpf
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/held-up OBJ=$(BUILD)/held-up/obj HELD_UP=$< user
 	@touch $@
 HELD_UP_TESTS := random_http random_work turns mixed tasks handed interim ends odd_servers slow_reader broken_off restart older_work
-test-held-up: $(BUILD)/held-up/laneway $(TOOL_BIN) ## what may come between two programs: all of them take long, at random; T=name picks; root
+test-held-up: $(BUILD)/held-up/laneway $(TOOL_BIN) ## what may come between two programs: those of the data path take long, at random; T=name picks; root
 	@LANEWAY=$< BUILD=$(BUILD) LW_SLOW=$(or $(LW_SLOW),3) LW_TEST_TIMEOUT=$(or $(LW_TEST_TIMEOUT),900) \
 		SOAK_REQUESTS=$(or $(SOAK_REQUESTS),20000) HTTP_COUNT=$(or $(HTTP_COUNT),500) HTTP_PIPES=0 TURNS_N=$(or $(TURNS_N),3000) \
 		tests/run.sh $(call pick,$(HELD_UP_TESTS:%=tests/netns/test_%.sh) tests/soak/soak.sh)

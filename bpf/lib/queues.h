@@ -43,7 +43,7 @@ static __always_inline int lw_takes_bytes(__u64 sk)
 }
 
 /* Its application has closed it, or the side that it receives on. */
-#define LW_RCV_SHUTDOWN 1
+#define LW_RCV_SHUTDOWN 1 /* RCV_SHUTDOWN, include/net/sock.h */
 static __always_inline int lw_is_read_no_more(__u64 sk)
 {
 	__u8 shutdown = 0;

@@ -12,11 +12,13 @@ exec_pod early python3 "$LWT_ROOT/tests/netns/clients/middle.py" "$LWT_PORT" "${
 POD_PID[early]=$!
 wait_port early "$LWT_PORT"
 call() { req client -m $((60 * LWT_SLOW)) ${2:+-H "$2"} "http://${POD_IP[early]}:$LWT_PORT$1" | sed 's/\[.*//'; }
-told_later() {
-	call "/told-later/$1" >"$LWT_TMP/$1" &
+has() { grep -q "^has $1$" "$LWT_TMP/early.log"; }
+# later NAME [HEADER [HOW]]: a request that a worker holds; its answer will be in $LWT_TMP/NAME.
+later() {
+	call "/${3:-later}/$1" "${2:-}" >"$LWT_TMP/$1" &
 	until_ok 15 "a worker to have $1" has "$1"
 }
-# Its client has not waited for the end of the answer before, which is sent when it has been read.
+# Likewise. Its client has not waited for the end of the answer before, which is sent when it has been read.
 tail_later() {
 	in_pod client python3 - "${POD_IP[early]}" "$LWT_PORT" "$1" >"$LWT_TMP/$1" <<-'END' &
 		import socket, sys
@@ -33,12 +35,6 @@ tail_later() {
 		ask("/later/" + sys.argv[3], b"]\n")
 		print(got.decode().split("\n")[-2].split("[")[0])
 	END
-	until_ok 15 "a worker to have $1" has "$1"
-}
-has() { grep -q "^has $1$" "$LWT_TMP/early.log"; }
-# later NAME [HEADER]: a request that a worker holds; its answer will be in $LWT_TMP/NAME.
-later() {
-	call "/later/$1" "${2:-}" >"$LWT_TMP/$1" &
 	until_ok 15 "a worker to have $1" has "$1"
 }
 go() {
@@ -83,7 +79,7 @@ until_ok 15 "work to be evidence again" is_gray
 hold_end
 
 # What it was sent last was no answer, as the agent of before has seen: an interim response, or the end of the answer before.
-told_later d
+later d "" told-later
 another_agent
 expect_eq "at work, told of it" 1 "$(counts sure)"
 later e "$gray"

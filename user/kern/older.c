@@ -27,7 +27,7 @@
 #include "kern/sock_diag.h"
 
 #define BIT(state) (1u << (state))
-/* The kernel's clock of jiffies has no shorter ticks, and is read twice. */
+/* A tick of the kernel's clock of jiffies is 10 ms at most, and it is read twice. */
 #define JIFFY_MS 20
 /* In which the kernel tells of no more sockets of a pod. */
 #define DUMP_PATIENCE_MS 1000

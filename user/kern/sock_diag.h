@@ -24,6 +24,6 @@ struct lw_sock_asked {
 
 /*
  * Asks a socket of family NETLINK_SOCK_DIAG for all sockets that are asked for, then calls cb for each. 0; -EINPROGRESS: one is locked by its
- * application, and until it is not the kernel does not go on (tcp_get_info()); or another -errno, which cb is not called with.
+ * application, and until it is not the kernel does not go on (tcp_get_info()); or another -errno. cb is not called then.
  */
 int lw_sock_diag_each(int sock, const struct lw_sock_asked *asked, lw_sock_cb cb, void *arg);

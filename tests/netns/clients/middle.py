@@ -39,6 +39,7 @@ import threading
 
 port, upstream = int(sys.argv[1]), sys.argv[2]
 gates, lent, gates_lock = {}, {}, threading.Lock()
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n"
 CURL = f"curl -sS http://{upstream}/id"
 if len(sys.argv) > 3:
     PR_SET_CHILD_SUBREAPER = 36
@@ -130,7 +131,7 @@ def serve(conn):
         elif path.startswith("/later/"):
             work.put(lambda name=path[7:]: later(conn, name))
         elif path.startswith("/told-later/"):
-            conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n")
+            conn.sendall(HINTS)
             work.put(lambda name=path[12:]: later(conn, name))
         elif path == "/hand":
             work.put(lambda: answer(conn, ask(path)))
@@ -156,12 +157,12 @@ def serve(conn):
             threading.Thread(target=lambda gone: (gate(gone).wait(6000), child.communicate(b"\n")), args=(path[7:],), daemon=True).start()
             answer(conn, "left")
         elif path == "/slow":
-            conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n")
+            conn.sendall(HINTS)
             tail = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nslow\n"
         elif path == "/again":
             os.execv(sys.executable, [sys.executable] + sys.argv)
         elif path == "/hints":
-            conn.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n")
+            conn.sendall(HINTS)
             answer(conn, ask(path))
         elif path == "/pieces":
             for piece in b"HTTP/1.1 102 Processing\r\n", b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", b"\r\n":

@@ -36,15 +36,20 @@ static __always_inline struct lw_in *lw_in_of(const struct lw_accepted *a,
 											   NULL;
 }
 
-/* Bytes that have arrived were looked at with MSG_PEEK. If a request may be among them the application may be at work on it. */
+/*
+ * Bytes that have arrived were looked at with MSG_PEEK. If a request may be among them the application may be at work on it: the process that has looked
+ * last, if the connection was handed over since.
+ */
 static __noinline int lw_looked(struct lw_accepted *a, __u32 copied, __u32 write_seq)
 {
 	struct lw_config *conf = lw_conf();
 	struct lw_in *in;
 	__u32 requests;
 
-	if (!conf || a->held)
+	if (!conf || (a->held && (!(a->flags & LW_ACC_UNANSWERED) || lw_holds_here(a))))
 		return 0;
+	if (a->held && !(a->flags & LW_ACC_LOOKED))
+		return lw_hold(a, LW_IN_UNKNOWN, a->flags & LW_ACC_UNANSWERED, write_seq);
 	in = conf->flags & LW_CONF_INBOUND ? lw_in_of(a, conf) : NULL;
 	if (in) {
 		requests = *(const volatile __u32 *)&in->requests;

@@ -26,7 +26,8 @@ of this one. Each path a way of working:
 /borrow/NAME  the call is made by the thread that lends itself; the one that has read the request waits for it, and answers
 
 With MPTCP set it listens for that, too.
-With HANDED set there is another process on the next port, which reads so many lines and hands the connection to this one.
+With HANDED set there is another process on the next port, which reads so many lines (PEEKS: looks at what there is first) and hands the
+connection to this one.
 """
 import ctypes
 import http.client
@@ -51,6 +52,8 @@ if "HANDED" in os.environ and os.fork() == 0:
     while True:
         conn, _ = s.accept()
         lines = int(os.environ["HANDED"])
+        if "PEEKS" in os.environ:
+            conn.recv(65536, socket.MSG_PEEK)
         while lines:
             lines -= conn.recv(1) in (b"\n", b"")
         socket.send_fds(handed, [b"x"], [conn.fileno()])

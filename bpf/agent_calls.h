@@ -152,6 +152,21 @@ int lw_leave(struct lw_leave_args *args)
 }
 
 SEC("syscall")
+int lw_leaf_set(struct lw_leaf_args *args)
+{
+	__u64 netns = args->netns;
+	struct lw_leaf *leaf = args->state == LW_LEAF_ALONE ?
+				       lw_leaf_of(&netns) :
+				       bpf_map_lookup_elem(&lw_leaves, &netns);
+
+	if (!leaf)
+		return 2;
+	if (args->forget)
+		(void)__sync_lock_test_and_set(&leaf->held, 0);
+	return lw_leaf_is(leaf, args->state);
+}
+
+SEC("syscall")
 int lw_unseen(struct lw_unseen_args *args)
 {
 	lw_unseen_add(args->netns, 1);

@@ -7,6 +7,7 @@
  */
 #include "laneway/route.h"
 #include "lib/choose.h"
+#include "lib/leaves.h"
 
 #define LW_SOCK_STREAM 1
 
@@ -53,6 +54,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	struct lw_dest *dest;
 	struct lw_sk *st;
 	__u32 slot, kept;
+	__u64 netns;
 
 	if (!conf || !conf->generation)
 		return 0;
@@ -78,10 +80,13 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 	}
 	if (conf->other_pid && bpf_get_current_pid_tgid() >> 32 == conf->other_pid)
 		return 0;
+	netns = bpf_get_netns_cookie(ctx);
+	/* before its first request: what arrives from now on is read */
+	lw_leaf_calls(&netns);
 	st = bpf_sk_storage_get(&lw_sk, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (st) {
 		st->cookie = bpf_get_socket_cookie(ctx);
-		st->netns = bpf_get_netns_cookie(ctx);
+		st->netns = netns;
 		st->asked = *addr;
 		st->asked_port = *port;
 		st->pid = bpf_get_current_pid_tgid() >> 32;
@@ -96,9 +101,7 @@ static __always_inline int lw_connect(struct bpf_sock_addr *ctx, struct lw_addr 
 		if (!(dest->flags & LW_DEST_UNPINNED))
 			return 0;
 	}
-	ep = lw_may_choose(conf, dest) ?
-		     lw_choose(conf->flags, slot, dest->group, 0, bpf_get_netns_cookie(ctx)) :
-		     NULL;
+	ep = lw_may_choose(conf, dest) ? lw_choose(conf->flags, slot, dest->group, 0, netns) : NULL;
 	if (!ep) {
 		if (st && (dest->flags & LW_DEST_UNPINNED) && lw_has_canaries(slot, dest->group))
 			st->flags = LW_SK_UNKNOWN;

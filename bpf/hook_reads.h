@@ -26,21 +26,31 @@ static __always_inline int lw_hold_unseen(struct lw_accepted *a, __u32 write_seq
 	return 0;
 }
 
-static __always_inline struct lw_in *lw_in_of(const struct lw_accepted *a,
-					      const struct lw_config *conf)
+static __always_inline struct lw_in *lw_in_of(const struct lw_accepted *a, __u16 opening)
 {
 	struct lw_tuple tuple = a->tuple;
 	struct lw_in *in = bpf_map_lookup_elem(&lw_inbound, &tuple);
 
-	return in && in->state == LW_IN_FOLLOWED && in->opening == (__u16)conf->openings ? in :
-											   NULL;
+	return in && in->state == LW_IN_FOLLOWED && in->opening == opening ? in : NULL;
+}
+
+/* Of the pod whose address was connected to; NULL: it is read like any other. */
+static __always_inline struct lw_leaf *lw_leaf_read(struct lw_accepted *a)
+{
+	const __u64 *netns;
+	struct lw_leaf *leaf = lw_leaf_at(&a->tuple.local, &netns);
+
+	if (!leaf || *netns == a->netns)
+		return leaf;
+	lw_leaf_forget(&a->tuple.local);
+	return NULL;
 }
 
 /*
  * Bytes that have arrived were looked at with MSG_PEEK. If a request may be among them the application may be at work on it: the process that has looked
  * last, if the connection was handed over since.
  */
-static __noinline int lw_looked(struct lw_accepted *a, __u32 copied, __u32 write_seq)
+static __noinline int lw_looked(struct lw_accepted *a, __u32 copied, __u32 write_seq, __u32 opening)
 {
 	struct lw_config *conf = lw_conf();
 	struct lw_in *in;
@@ -50,7 +60,7 @@ static __noinline int lw_looked(struct lw_accepted *a, __u32 copied, __u32 write
 		return 0;
 	if (a->held && !(a->flags & LW_ACC_LOOKED))
 		return lw_hold(a, LW_IN_UNKNOWN, a->flags & LW_ACC_UNANSWERED, write_seq);
-	in = conf->flags & LW_CONF_INBOUND ? lw_in_of(a, conf) : NULL;
+	in = conf->flags & LW_CONF_INBOUND ? lw_in_of(a, opening) : NULL;
 	if (in) {
 		requests = *(const volatile __u32 *)&in->requests;
 		if (!requests ||
@@ -67,6 +77,7 @@ int lw_read(__u64 *ctx)
 	struct sock *sk = (struct sock *)ctx[0];
 	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
 	struct lw_config *conf = lw_conf();
+	struct lw_leaf *leaf = NULL;
 	struct tcp_sock *tp;
 	struct lw_in *in;
 	__u32 was, copied, write_seq, i, n, requests, found = 0, lane = LW_IN_UNKNOWN, expects = 0,
@@ -97,8 +108,17 @@ int lw_read(__u64 *ctx)
 	write_seq = tp->write_seq;
 	was = a->copied;
 	fresh = a->fresh;
+	if (conf->flags & LW_CONF_INBOUND)
+		leaf = lw_leaf_read(a);
+	if (leaf && lw_leaf_state(leaf) == LW_LEAF_ALONE) {
+		a->copied = copied;
+		a->fresh = 0;
+		if (!a->held)
+			lw_hold_leaf(a, leaf, write_seq);
+		return 0;
+	}
 	if (copied == was && !fresh)
-		return lw_looked(a, copied, write_seq);
+		return lw_looked(a, copied, write_seq, lw_leaf_opening(leaf, conf));
 	a->copied = copied;
 	a->fresh = 0;
 	if (a->held && (a->flags & LW_ACC_FOR_GOOD)) {
@@ -111,7 +131,7 @@ int lw_read(__u64 *ctx)
 			lw_hold(a, LW_IN_UNKNOWN, LW_ACC_BLIND, write_seq);
 		return 0;
 	}
-	in = lw_in_of(a, conf);
+	in = lw_in_of(a, lw_leaf_opening(leaf, conf));
 	/* a FIN counts for one */
 	if (!in || (__s32)(copied - in->next) > 1)
 		return lw_hold_unseen(a, write_seq);
@@ -204,7 +224,8 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 	}
 	if (!lw_take(a, &h, LW_ACC_UNANSWERED))
 		return 0;
-	p = h.flags & LW_ACC_UNCOUNTED ? NULL : bpf_map_lookup_elem(&lw_procs, &h.proc);
+	p = h.flags & (LW_ACC_UNCOUNTED | LW_ACC_LEAF) ? NULL :
+							 bpf_map_lookup_elem(&lw_procs, &h.proc);
 	if (p && !(h.flags & LW_ACC_BLIND)) {
 		if ((__u32)bpf_get_current_pid_tgid() != h.thread.tid) {
 			if (!(p->flags & LW_TASK_HANDS_OVER))

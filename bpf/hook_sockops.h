@@ -256,9 +256,11 @@ static __always_inline int lw_is_mptcp(struct bpf_sock *sk)
 static __always_inline void lw_pod_accepted(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct lw_config *conf = lw_conf();
+	__u64 netns = bpf_get_netns_cookie(ctx);
 	struct lw_accepted *a;
+	const __u64 *leaf;
 
-	if (!conf || !(conf->flags & LW_CONF_READS) || bpf_get_netns_cookie(ctx) == conf->netns)
+	if (!conf || !(conf->flags & LW_CONF_READS) || netns == conf->netns)
 		return;
 	a = bpf_sk_storage_get(&lw_accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!a) {
@@ -269,8 +271,11 @@ static __always_inline void lw_pod_accepted(struct bpf_sock_ops *ctx, struct bpf
 	lw_far_tuple(ctx, &a->tuple, 1);
 	a->copied = LW_CTX(ctx, rcv_nxt);
 	a->agent = conf->reads;
+	/* before its first request: that is read where the pod that is left alone is another one, which had the address before */
+	if (lw_leaf_at(&a->tuple.local, &leaf) && *leaf != netns)
+		lw_leaf_forget(&a->tuple.local);
 	if (lw_is_mptcp(sk)) {
-		a->netns = bpf_get_netns_cookie(ctx);
+		a->netns = netns;
 		a->unseen = 1;
 		lw_unseen_add(a->netns, 1);
 	}

@@ -6,6 +6,7 @@
  * Counts are exact: each connection says in its storage what it has added, and that is taken off once, whoever comes
  * first. Where a process' count cannot be kept for want of room that is counted too (lw_uncounted).
  */
+#include "leaves.h"
 #include "state.h"
 #include "tasks.h"
 
@@ -157,10 +158,15 @@ static __always_inline int lw_take(struct lw_accepted *a, struct lw_held *h, __u
 static __always_inline void lw_take_off(struct lw_accepted *a, const struct lw_held *h,
 					struct lw_task *p)
 {
-	struct lw_task *t =
-		h->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &h->thread);
-	__u64 now = bpf_ktime_get_ns();
+	struct lw_task *t;
+	__u64 now;
 
+	if (h->flags & LW_ACC_LEAF) {
+		lw_leaf_add(a->netns, -1);
+		return;
+	}
+	t = h->flags & LW_ACC_NO_THREAD ? NULL : bpf_map_lookup_elem(&lw_threads, &h->thread);
+	now = bpf_ktime_get_ns();
 	if (t)
 		lw_task_add(t, h->lane, -1, now);
 	if (h->flags & LW_ACC_NO_POD)
@@ -195,6 +201,24 @@ static __always_inline void lw_reader_keys(struct lw_task_key *thread, struct lw
 	thread->started = task->start_time;
 	proc->tid = leader->pid;
 	proc->started = leader->start_time;
+}
+
+static __always_inline void lw_hold_now(struct lw_accepted *a)
+{
+	a->serial = a->serial + 1 ?: 1;
+	(void)__sync_lock_test_and_set(&a->held, a->serial);
+}
+
+/* Something was read while the pod was left alone. */
+static __always_inline void lw_hold_leaf(struct lw_accepted *a, struct lw_leaf *leaf,
+					 __u32 write_seq)
+{
+	__sync_fetch_and_add(&leaf->held, 1);
+	a->lane = LW_IN_UNKNOWN;
+	a->flags = LW_ACC_LEAF | LW_ACC_EXPECTS;
+	a->write_seq = write_seq;
+	a->sent = 0;
+	lw_hold_now(a);
 }
 
 /* The calling thread has read a request. */
@@ -241,8 +265,7 @@ static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __
 		a->flags |= LW_ACC_UNCOUNTED;
 		lw_add_uncounted(0, 1);
 	}
-	a->serial = a->serial + 1 ?: 1;
-	(void)__sync_lock_test_and_set(&a->held, a->serial);
+	lw_hold_now(a);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
  * process that has shown that its threads work on what they read; else it is ambiguous, which is base. A process that was
  * started for a request is asked about as the thread that has started it.
  */
+#include "leaves.h"
 #include "state.h"
 #include "tasks.h"
 
@@ -189,18 +190,46 @@ __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 	return lw_learn_parent(&a, p, t, lane, l);
 }
 
+/*
+ * A request on a connection of this network namespace: it calls. 1: it is known to. With the next request it is to be asked again: -1: something that it was
+ * at work on when it first did is not answered yet, which nobody has seen arriving; 0: there was no room to note it.
+ */
+__noinline int lw_learn_calls(__u64 netns)
+{
+	__u64 key = netns;
+	const struct lw_leaf *leaf = lw_leaf_calls(&key);
+
+	if (!leaf)
+		return 0;
+	return lw_leaf_is_unread(leaf) ? -1 : 1;
+}
+
+/*
+ * While something is at work that nobody has seen arriving: it may be for that. Nor do trace ids say more: it may have come with one that another
+ * request had before.
+ */
+static __always_inline void lw_learned_unread(struct lw_learned *l)
+{
+	if (l->evidence == LW_EVIDENCE_TRACE)
+		lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
+	else if (l->evidence == LW_EVIDENCE_NONE && l->reason == LW_REASON_OK)
+		l->reason = LW_REASON_FIRST_CALL;
+}
+
 /* Not by work, where a pod may be at work on something that nobody has seen coming. */
 __noinline int lw_learn_older(__u64 netns, struct lw_learned *l)
 {
 	struct lw_config *conf = lw_conf();
 	const struct lw_older_count *count;
+	const struct lw_leaf *leaf;
 	__u32 none = 0, *pod, at = netns & (LW_AT_LANES - 1);
 	__u64 key = netns, age, *unseen;
 
 	if (!l || !conf || l->evidence == LW_EVIDENCE_NONE || l->evidence == LW_EVIDENCE_TRACE)
 		return 0;
 	unseen = bpf_map_lookup_elem(&lw_at_unseen, &at);
-	if (unseen && *unseen)
+	leaf = bpf_map_lookup_elem(&lw_leaves, &key);
+	if ((unseen && *unseen) || (leaf && lw_leaf_is_unread(leaf)))
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
 	if (!conf->older_ns)
 		return 0;

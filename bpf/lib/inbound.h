@@ -6,6 +6,7 @@
  * request does, in the order of its bytes; what came twice is passed over. Where bytes were not seen (they took another
  * way, or came out of order) that is noted, and the connection followed again from its next request on. Alters nothing.
  */
+#include "leaves.h"
 #include "packet.h"
 
 /* A packet, and how far it has been looked at. Plain data: functions checked by themselves take it. */
@@ -346,21 +347,29 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 {
 	struct lw_in_run run = { .skb = skb, .a = r };
 	struct lw_packet *p = &r->p;
+	const struct lw_leaf *leaf;
+	const __u64 *netns;
 	struct lw_in *in;
+	__u16 opening;
 	__u32 end;
 	__s32 ahead;
 	__u8 c;
 
-	if (!p->len && !(p->flags & LW_TCP_SYN))
+	/* the ports are used again: also where nothing is read now */
+	if (p->flags & LW_TCP_SYN)
+		bpf_map_delete_elem(&lw_inbound, &p->t);
+	if (!p->len || (p->flags & LW_TCP_SYN))
 		return;
+	leaf = lw_leaf_at(&p->t.local, &netns);
+	if (leaf && lw_leaf_state(leaf) == LW_LEAF_ALONE)
+		return;
+	opening = lw_leaf_opening(leaf, conf);
 	in = bpf_map_lookup_elem(&lw_inbound, &p->t);
-	/* the ports are used again, or may have been while no lane was open */
-	if (in && ((p->flags & LW_TCP_SYN) || in->opening != (__u16)conf->openings)) {
+	/* or they may have been while no lane was open, or the pod was left alone */
+	if (in && in->opening != opening) {
 		bpf_map_delete_elem(&lw_inbound, &p->t);
 		in = NULL;
 	}
-	if (p->flags & LW_TCP_SYN)
-		return;
 	if (in && in->state == LW_IN_LOST)
 		return;
 	if (p->start == LW_NO_START)
@@ -388,7 +397,7 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 		if (bpf_skb_load_bytes(skb, r->at, &c, 1) || !lw_begins_request(c))
 			return;
 		if (!in) {
-			lw_in_new(&p->t, conf->openings);
+			lw_in_new(&p->t, opening);
 			in = bpf_map_lookup_elem(&lw_inbound, &p->t);
 			if (!in)
 				return;

@@ -368,6 +368,25 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } lw_at_unseen SEC(".maps");
+/*
+ * Pods that call, and pods that are left alone as they do not, by the cookie of their network namespace; and addresses of the latter, each with that
+ * cookie: whoever gets one of these later has another. The agent makes the one kind, lw_connect and lw_msg the other, and end the first. lw_sockops and
+ * lw_reads delete addresses that are somebody else's now. Full: pods are read like any other.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_LEAVES);
+	__type(key, __u64);
+	__type(value, struct lw_leaf);
+} lw_leaves SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LW_MAX_LEAF_ADDRS);
+	__type(key, struct lw_addr);
+	__type(value, __u64);
+} lw_leaf_addrs SEC(".maps");
 /* [0]: requests that could not be counted with their process; [1]: with their pod. */
 #define LW_UNCOUNTED_PODS 1
 struct {

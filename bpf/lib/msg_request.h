@@ -31,6 +31,7 @@ static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, str
 					struct lw_decision *d, struct lw_plan *plan)
 {
 	struct lw_learned learned = {};
+	int calls;
 
 	plan->busy = lw_is_busy(f, r);
 	plan->fin_held = f->fin_held;
@@ -50,8 +51,13 @@ static __always_inline int lw_plan_lane(struct lw_flow *f, struct lw_run *r, str
 		lw_refresh(f, r, plan->busy);
 	h->eval.untrusted = f->untrusted;
 	if ((r->flags & LW_CONF_INBOUND) && !f->own_lane) {
+		/* first: from here on what arrives is read */
+		calls = f->calls ? 1 : lw_learn_calls(f->netns);
 		lw_learn(h, f, r->slot, r->flags, &learned);
 		lw_learn_older(f->netns, &learned);
+		if (calls < 0)
+			lw_learned_unread(&learned);
+		f->calls = calls > 0;
 	}
 	lw_decide_request(h, r->slot | f->own_lane << 16, &learned, f->entry, d);
 	plan->lane = d->lane;

@@ -53,6 +53,13 @@ struct lw_leave_args {
 	__u32 pad;
 };
 LW_ASSERT_SIZE(struct lw_leave_args, 16);
+/* lw_leaf_set: of a pod that does not call. 0: done; 1: it calls; 2: there is no such row, or no room for one */
+struct lw_leaf_args {
+	__u64 netns; /* the pod's cookie */
+	__u32 state; /* LW_LEAF_ALONE, or LW_LEAF_NOT */
+	__u32 forget; /* 1: nothing is held there, as who has counted it is gone: of those that call, too */
+};
+LW_ASSERT_SIZE(struct lw_leaf_args, 16);
 /* lw_unseen: of the pod in the network namespace of that cookie not all requests are seen being read (lw_at_unseen), for good */
 struct lw_unseen_args {
 	__u64 netns; /* that cookie */

@@ -110,7 +110,8 @@ struct lw_flow {
 	__u32 base_ok; /* base requests without evidence that lw_stats does not hold yet */
 	__u8 punt_to; /* lw_punt_sock key: the agent that has the request */
 	__u8 header; /* enum lw_header_id of what the evidence was read in; 0: in none */
-	__u8 pad2[2];
+	__u8 calls; /* 1: lw_leaves says that its network namespace calls, and nothing is at work there any more that nobody has seen arriving */
+	__u8 pad2;
 	__u32 punt_written; /* messages of it that the agent is about to write whole; set by it */
 	/* written by others while lw_msg writes flags */
 	__u8 fin_held; /* 1: the own peer has closed; tc kept that back while a response was due */

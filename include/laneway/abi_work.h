@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 /*
- * Which lane the requests are in that a pod is working on: inbound, threads, procs, at_pods, accepted, older_work, older_counts, traces.
+ * Which lane the requests are in that a pod is working on: inbound, threads, procs, at_pods, accepted, older_work, older_counts, leaves, traces.
  */
 #include "laneway/abi_sockets.h"
 
@@ -27,7 +27,7 @@ struct lw_in {
 	__u32 next; /* sequence number of the first byte not seen yet */
 	__u8 state; /* enum lw_in_state */
 	__u8 split; /* 1: the head at hand is in lw_in_heads; frame.left is how much of it */
-	__u16 opening; /* lw_config.openings, its low bits, when it was made; another: void, the ports may be another connection's */
+	__u16 opening; /* lw_config.openings and its pod's lw_leaf.ends, low bits of the sum, when it was made; another: void, it was not read since */
 	__u32 requests; /* heads seen */
 	__u32 from; /* sequence number of the first byte since it is followed without a gap, or LW_IN_BEHIND before next */
 	struct lw_in_request last[LW_IN_REQUESTS]; /* [(n - 1) % LW_IN_REQUESTS]: the n-th */
@@ -80,6 +80,7 @@ enum lw_accepted_flags {
 	LW_ACC_NOT_POD = 1 << 6, /* nothing to be counted with its pod: it is from the pod itself, or of no interest there */
 	LW_ACC_LOOKED = 1 << 7, /* a request has been looked at with MSG_PEEK: counts until it is read */
 	LW_ACC_BLIND = 1 << 8, /* read while no lane was open: it need not be a request, and how it is answered shows nothing */
+	LW_ACC_LEAF = 1 << 9, /* read while its pod was left alone: counted in lw_leaf.held, and nowhere else */
 };
 /* What has been sent since a request was read. */
 enum lw_accepted_sent {
@@ -134,6 +135,23 @@ struct lw_older_count {
 	__u64 doubt; /* that may have been answered */
 };
 LW_ASSERT_SIZE(struct lw_older_count, 16);
+
+/*
+ * lw_leaves, key: cookie of a network namespace. A pod that has called no destination, though it has answered many requests since those that there are
+ * were there, is left alone: what arrives there is not read, for nobody would ask what it is at work on. Its first call ends that.
+ */
+enum lw_leaf_state {
+	LW_LEAF_NOT = 0, /* it is read like any other */
+	LW_LEAF_ALONE, /* it is left alone */
+	LW_LEAF_CALLS, /* it has connected to a destination: read for good */
+};
+struct lw_leaf {
+	__u32 state; /* enum lw_leaf_state */
+	__u32 ends; /* how often it has been left alone no more */
+	__u64 ended_ns; /* when last; 0: never */
+	__u64 held; /* connections on which something was read while it was left alone that is not answered yet */
+};
+LW_ASSERT_SIZE(struct lw_leaf, 24);
 
 /* lw_traces: of which lane the requests are that arrived at a pod with a trace id. */
 #define LW_TRACE_ID_LEN 40

@@ -134,6 +134,9 @@
 #define LW_MAX_PROCS 16384
 /* Network namespaces of pods, likewise. More: the work of no pod is evidence while any of those works on one. */
 #define LW_MAX_AT_PODS 16384
+/* Network namespaces that call destinations, or are left alone as they do not; addresses of the latter. More: they are read like any other. */
+#define LW_MAX_LEAVES 16384
+#define LW_MAX_LEAF_ADDRS 32768
 /* Counters of lane requests at work, of a network namespace each. Namespaces more: some share one. Power of two. */
 #define LW_AT_LANES 4096
 /* Processes between one that sends and one that it was started by, itself included. More: the latter's work is no evidence. */

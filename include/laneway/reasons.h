@@ -30,6 +30,7 @@
 	X(MIXED_UNPROVEN, "mixed-unproven", "likewise, as it has not yet shown that its threads work on what they read: base") \
 	X(MIXED_UNREAD, "mixed-unread", "the process works on requests that were not seen arriving: base") \
 	X(ELSEWHERE, "elsewhere", "another process of its pod works for a lane; whether it is for that cannot be told: base") \
+	X(FIRST_CALL, "first-call", "its pod had called nothing in release before, and was left alone (--leaf-after): base") \
 	X(STEPS, "steps", "too many entry rules for one request: base")                        \
 	X(SCRATCH, "scratch", "no scratch buffer free: opaque")                              \
 	X(PUSH, "push", "the header could not be put on the request")                          \

@@ -15,6 +15,7 @@
 # BENCH_VARIANTS, BENCH_AGENT (more options of the agent); BENCH_NO_AGENT=1 leaves Laneway out (to try the rest).
 # BENCH_INBOUND: a file that inbound.sh has written: its rows are in the table and in the JSON, too, as `make bench` wants it.
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/settle.sh"
 need wrk haproxy nginx python3
 DIR=$LWT_ROOT/tests/bench
 ROUNDS=${BENCH_ROUNDS:-4} SECONDS_EACH=${BENCH_SECONDS:-1}
@@ -138,6 +139,7 @@ for variant in "${VARIANTS[@]}"; do
 	got=$(who client "${URL[$variant]}/id" -H "${HEADER[$variant]}")
 	expect_like "$variant is answered by" "${WANT[$variant]}*" "$got"
 done
+[ -z "$AGENT_PID" ] || settle "${URL[base]}/size/64" "${URL[untouched]}/size/64"
 
 results=$LWT_TMP/results
 for round in $(seq 1 "$ROUNDS"); do

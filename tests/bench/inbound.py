@@ -11,7 +11,9 @@ import sys
 
 # The servers by name, what the row says, what it is called among the goals, and the goal.
 SERVERS = {
-    "part": ("base pod under load, its requests read", "base pod", "read >= 0.97 of not read"),
+    "calls": ("base pod that calls for each request", "base pod, calls", "read >= 0.97 of not read"),
+    "called": ("base pod that has called once", "base pod, called", "read >= 0.97 of not read"),
+    "leaf": ("base pod that calls nothing", "base pod, leaf", "read >= 0.97 of not read"),
     "apart": ("server in no lane, under the read hook", "no lane", "no measurable difference: 1 in range"),
 }
 STATES = ["inbound", "no-inbound", "no-agent"]
@@ -36,7 +38,7 @@ def summary(path, against):
             "p50_us": {s: statistics.median(r["p50"] for r in by[s].values()) for s in by},
             "errors": sum(r["errors"] for s in by.values() for r in s.values()),
             "ratio": ratio, "ratio_range": [min(ratios), max(ratios)],
-            "reached": ratio >= 0.97 if where == "part" else min(ratios) <= 1 <= max(ratios),
+            "reached": ratio >= 0.97 if where != "apart" else min(ratios) <= 1 <= max(ratios),
         })
     return {"kernel": platform.release(), "against": against, "results": rows}
 
@@ -60,7 +62,7 @@ def goals(data):
 def show_goals(found):
     print("\ngoals")
     for where, goal, value, ok in found:
-        print(f"  {'reached' if ok else 'MISSED ':8} {where:14} {goal:38} {value:.2f}")
+        print(f"  {'reached' if ok else 'MISSED ':8} {where:21} {goal:38} {value:.2f}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@
 #include "kern/host_pods.h"
 #include "kern/kern.h"
 #include "kern/learned.h"
+#include "kern/leaves.h"
 #include "laneway/reasons.h"
 
 #define FAKE_WORKLOAD "default/Deployment/spring-cloud-a"
@@ -32,6 +33,7 @@ struct lw_kern {
 	uint64_t generation;
 	unsigned char header; /* of flows' last decision */
 	size_t flows;
+	size_t left_alone; /* pods */
 	int error;
 };
 
@@ -204,6 +206,18 @@ void lw_learned_state(const struct lw_kern *kern, bool *ret_inbound, bool *ret_r
 	*ret_reads = true;
 	*ret_pods = false;
 	*ret_uncounted = 0;
+}
+
+/* Pods of 198.51.100.0/24 are left alone. */
+bool lw_leaves_is(const struct lw_kern *kern, const struct lw_addr *addr)
+{
+	(void)kern;
+	return addr->ip[12] == 198 && addr->ip[13] == 51;
+}
+
+size_t lw_leaves_count(struct lw_kern *kern)
+{
+	return kern->left_alone;
 }
 
 /* This process, at 127.0.0.1 like any; one that has ended and one whose number is no process's. */

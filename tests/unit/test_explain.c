@@ -537,6 +537,8 @@ static void test_work(void **state)
 	has(LEARNED("x: y"), "mixed[72]", "the sending thread's own counts");
 	work[1].task.flags = LW_TASK_INTERLEAVES;
 	has(LEARNED("x: y"), "mixed[72]", "its threads are no evidence");
+	learned.left_alone = true;
+	has(LEARNED("x: y"), "the client has called nothing in release", "'first-call')");
 	learned.uncounted = true;
 	has(LEARNED("x: y"), "for want of room", "ambiguous");
 	learned.work_total = 100;

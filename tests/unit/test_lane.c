@@ -178,22 +178,20 @@ static void test_learned_header(void **state)
 	assert_int_equal(one.header, LW_HDR_OTHER);
 }
 
-/* Another process of the pod is at work for a lane: that changes nothing but what a base request is counted as. */
-static void test_elsewhere(void **state)
+/* It may be for a request of a lane, and nobody can tell: that changes nothing but what a base request is counted as. */
+static void check_untold(unsigned reason)
 {
 	const struct lw_rules_entry entries[] = {
 		{ CONDS({ LW_SUBJECT_HEADER, LW_OP_EXACT, "user-agent", "xiaoming" }),
 		  .lane = GRAY },
 	};
-	const struct lw_learned elsewhere = { .evidence = LW_EVIDENCE_NONE,
-					      .reason = LW_REASON_ELSEWHERE };
-	static const struct {
+	const struct lw_learned untold = { .evidence = LW_EVIDENCE_NONE, .reason = reason };
+	const struct {
 		const char *lines;
 		unsigned own_lane, lane, evidence, reason;
 	} rows[] = {
-		{ "", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_ELSEWHERE },
-		{ "x-mse-tag: red\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS,
-		  LW_REASON_ELSEWHERE },
+		{ "", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, reason },
+		{ "x-mse-tag: red\r\n", NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, reason },
 		{ TAG_BLUE, NO_LANE, BLUE, LW_EVIDENCE_TAG, LW_REASON_OK },
 		{ TAG_GRAY TAG_BLUE, NO_LANE, NO_LANE, LW_EVIDENCE_AMBIGUOUS, LW_REASON_OK },
 		{ "", BLUE, BLUE, LW_EVIDENCE_POD, LW_REASON_OK },
@@ -201,17 +199,28 @@ static void test_elsewhere(void **state)
 	};
 	uint32_t entry = build(entries, N(entries));
 
-	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
 		struct lw_decision d =
-			decide_for(&elsewhere, "/", rows[i].lines, rows[i].own_lane, entry);
+			decide_for(&untold, "/", rows[i].lines, rows[i].own_lane, entry);
 
 		if (d.lane != rows[i].lane || d.evidence != rows[i].evidence ||
 		    d.reason != rows[i].reason)
 			fail_msg("'%s': lane %u, evidence %u, reason %u", rows[i].lines, d.lane,
 				 d.evidence, d.reason);
 	}
-	assert_int_equal(decide_for(&elsewhere, "/", "", NO_LANE, 0).reason, LW_REASON_ELSEWHERE);
+	assert_int_equal(decide_for(&untold, "/", "", NO_LANE, 0).reason, reason);
+}
+
+static void test_elsewhere(void **state)
+{
+	(void)state;
+	check_untold(LW_REASON_ELSEWHERE);
+}
+
+static void test_first_call(void **state)
+{
+	(void)state;
+	check_untold(LW_REASON_FIRST_CALL);
 }
 
 /* ---- one condition ---- */
@@ -462,6 +471,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_evidence, image_teardown),
 		cmocka_unit_test_teardown(test_learned_header, image_teardown),
 		cmocka_unit_test_teardown(test_elsewhere, image_teardown),
+		cmocka_unit_test_teardown(test_first_call, image_teardown),
 		cmocka_unit_test_teardown(test_conditions, image_teardown),
 		cmocka_unit_test_teardown(test_and_or, image_teardown),
 		cmocka_unit_test_teardown(test_weight, image_teardown),

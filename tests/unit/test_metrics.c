@@ -21,7 +21,7 @@ static const char status_text[] =
 	"  {\"name\": \"msg-fionread-steered\", \"ok\": false, \"concerns\": \"fionread\"}],"
 	" \"kept_out\": {\"fionread\": true, \"splice\": true, \"fionread_noticed\": true, \"splice_noticed\": false, \"pod_addresses\": 6,"
 	"  \"processes\": [{\"why\": \"name\", \"alive\": true}, {\"why\": \"name\", \"alive\": false},"
-	"  {\"why\": \"fionread\", \"alive\": true}, {\"why\": \"fionread\", \"alive\": true}]}, \"devices\": {\"patterns\": 4, \"attached\": 9},"
+	"  {\"why\": \"fionread\", \"alive\": true}, {\"why\": \"fionread\", \"alive\": true}]}, \"devices\": {\"patterns\": 4, \"attached\": 9}, \"left_alone\": 5,"
 	" \"others\": [{\"where\": \"tc egress\", \"program\": \"a\\\"b\\\\c\\n\", \"before\": true, \"count\": 3}]}";
 static const char stats_text[] =
 	"{\"stats\": [{\"workload\": \"shop/Deployment/web\", \"lane\": \"gray\", \"evidence\": \"tag\", \"reason\": \"ok\", \"count\": 12, \"outcome\": true},"
@@ -72,6 +72,7 @@ static void tells_what_is_there(void **state)
 	has_line(text, "laneway_kept_out_processes{why=\"splice\"} 0");
 	has_line(text, "laneway_kept_out_pod_addresses 6");
 	has_line(text, "laneway_devices 9");
+	has_line(text, "laneway_pods_left_alone 5");
 	has_line(
 		text,
 		"laneway_other_programs{where=\"tc egress\",program=\"a\\\"b\\\\c\\n\",before=\"true\"} 3");
@@ -112,7 +113,7 @@ static void is_well_formed(void **state)
 		assert_true(strlen(end) > 1 && strspn(end + 1, "0123456789") == strlen(end + 1));
 		samples++;
 	}
-	assert_int_equal(samples, 23);
+	assert_int_equal(samples, 24);
 }
 
 static void has_none(const char *text, const char *family)

@@ -105,9 +105,11 @@ static int setup(void **state)
 	assert_int_equal(lw_addr_parse("10.0.0.1", &dest_key.addr), 0);
 	assert_int_equal(lw_image_put(f->image, LW_TABLE_DESTS, &dest_key, &dest), 0);
 	assert_int_equal(lw_image_seal(f->image), 0);
-	f->kern = (struct lw_kern){
-		.mode = LW_KERN_MODE_MSG, .generation = 4, .flows = 2, .header = LW_HDR_TAG_FIRST
-	};
+	f->kern = (struct lw_kern){ .mode = LW_KERN_MODE_MSG,
+				    .generation = 4,
+				    .flows = 2,
+				    .left_alone = 5,
+				    .header = LW_HDR_TAG_FIRST };
 	lw_seen_add(&f->seen, f->image, f->kern.generation);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_ERROR, "a.yaml:1: wrong" }, &f->source);
 	lw_findings_add(&(struct lw_finding){ LW_FINDING_WARNING, "odd" }, &f->build);
@@ -194,6 +196,7 @@ static void test_status(void **state)
 	o = lw_json_get(data, "bypass");
 	assert_false(lw_json_bool(o, "requests"));
 	assert_true(lw_json_bool(o, "responses"));
+	assert_int_equal(lw_json_int(data, "left_alone"), 5);
 	o = lw_json_get(data, "host_pods");
 	assert_int_equal(lw_json_int(o, "pods"), 3);
 	assert_int_equal(lw_json_int(o, "found"), 2);
@@ -505,6 +508,7 @@ static void test_explain_learned(void **state)
 	reply = explain(*state, "127.0.0.1", "x: y");
 	learned = lw_json_get(lw_json_get(reply, "data"), "learned");
 	assert_true(lw_json_bool(learned, "inbound"));
+	assert_false(lw_json_bool(learned, "left_alone"));
 	assert_int_equal(lw_json_int(learned, "work_total"), 1);
 	assert_int_equal(lw_json_int(learned, "work_elsewhere"), 1);
 	work = lw_json_at(lw_json_get(learned, "work"), 0);

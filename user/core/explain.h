@@ -40,6 +40,7 @@ struct lw_explain_learned {
 	bool inbound; /* requests that arrive at pods are read: a lane is open, and nobody has switched it off */
 	bool reads; /* what threads are at work on is known on this kernel */
 	bool pod_evidence; /* and what a whole pod is at work on counts for those of its processes that read no requests */
+	bool left_alone; /* but not what arrives at the client's pod, as that has called nothing in release */
 	bool uncounted; /* and counts for nothing now: there was no room to count all of it */
 	/* 0, -ENOENT: no request has arrived with it, or it is forgotten, or another -errno: it cannot be said. */
 	int (*trace)(void *arg, const struct lw_trace_key *key, struct lw_trace *ret);

@@ -163,6 +163,10 @@ void lw_explain_tell_tasks(const struct lw_explain_learned *learned, struct lw_e
 			"what threads and processes are at work on is not known on this kernel: no evidence");
 		return;
 	}
+	if (learned->left_alone)
+		lw_explain_line(
+			ret,
+			"the client has called nothing in release, so what arrives there is not read (--leaf-after): its first call is base, if no rule decides ('first-call')");
 	lw_explain_line(
 		ret,
 		"before the rules: what the sending thread, its process, or the one that has started it is at work on; only at run time");

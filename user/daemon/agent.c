@@ -31,6 +31,7 @@
 #include "kern/host_pods.h"
 #include "kern/hops.h"
 #include "kern/kern.h"
+#include "kern/leaves.h"
 #include "kern/upstream.h"
 
 /* Memory kept for the next state. */
@@ -328,6 +329,11 @@ int lw_agent_begin(struct agent *agent)
 		lw_error("look for pods on the host network: %s", strerror(-r));
 		return r;
 	}
+	r = lw_leaves_start(agent->kern, agent->loop, o->leaf_after, &agent->leaves);
+	if (r < 0) {
+		lw_error("look for pods that call nothing: %s", strerror(-r));
+		return r;
+	}
 	agent->begun = true;
 	r = lw_agent_publish(agent);
 	if (r < 0) {
@@ -421,6 +427,7 @@ static void stop(struct agent *agent)
 	if (agent->leave)
 		lw_kern_leave(agent->kern);
 	lw_upstreams_drain(agent->upstreams);
+	lw_leaves_stop(&agent->leaves);
 	lw_devices_stop(&agent->devices);
 	lw_host_pods_stop(&agent->host_pods);
 	lw_upstreams_stop(&agent->upstreams);

@@ -25,6 +25,7 @@ struct lw_agent_options {
 	bool leave_hooks;
 	char daemonset_ns[64], daemonset[254]; /* "": always */
 	bool no_inbound, pod_evidence;
+	uint64_t leaf_after; /* requests that a pod has answered and called nothing: it is left alone; 0: none is */
 	const char *const *keep_out; /* NULL-terminated names of programs; NULL: none */
 	unsigned int pool_max; /* 0: the default */
 };

@@ -55,6 +55,7 @@ struct agent {
 	struct lw_upstreams *upstreams;
 	struct lw_devices *devices;
 	struct lw_host_pods *host_pods;
+	struct lw_leaves *leaves;
 	char node[256]; /* the name of this node, as pods have it */
 	struct lw_hops *hops;
 	struct lw_tracers *tracers;

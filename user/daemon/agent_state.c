@@ -12,6 +12,7 @@
 #include "daemon/untrusted.h"
 #include "kern/host_pods.h"
 #include "kern/kern.h"
+#include "kern/leaves.h"
 
 void lw_agent_retry_later(struct agent *agent)
 {
@@ -110,6 +111,7 @@ int lw_agent_publish(struct agent *agent)
 		return r;
 	}
 	agent->anew = false;
+	lw_leaves_published(agent->leaves);
 	in_force_us = (lw_kern_in_force_ns(agent->kern) - begin_ns) / 1000;
 	r = lw_state_list(agent->builder, &listing);
 	if (r < 0) {

@@ -9,11 +9,13 @@
 #include "daemon/cmd.h"
 #include "daemon/options.h"
 #include "daemon/self_test.h"
+#include "kern/leaves.h"
 #include "kern/upstream.h"
 #include "laneway/limits.h"
 
 #define DEVICES_MAX 16
 #define KEEP_OUT_MAX 64
+#define LEAF_AFTER_MAX 1000000000u
 #define COMM_MAX 15 /* bytes of /proc/PID/comm */
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
@@ -57,6 +59,7 @@ enum {
 	OPT_NO_BYPASS,
 	OPT_NO_INBOUND,
 	OPT_POD_EVIDENCE,
+	OPT_LEAF_AFTER,
 	OPT_LOG_LEVEL,
 	OPT_LOG_FORMAT,
 	OPT_POOL_MAX,
@@ -90,6 +93,7 @@ static const struct option options[] = {
 	{ "no-bypass", no_argument, NULL, OPT_NO_BYPASS },
 	{ "no-inbound", no_argument, NULL, OPT_NO_INBOUND },
 	{ "pod-evidence", no_argument, NULL, OPT_POD_EVIDENCE },
+	{ "leaf-after", required_argument, NULL, OPT_LEAF_AFTER },
 	{ "socket", required_argument, NULL, 's' },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
@@ -198,6 +202,12 @@ static enum lw_exit take(const struct lw_cmd *cmd, struct given *g, int opt)
 	case OPT_POD_EVIDENCE:
 		g->agent.pod_evidence = true;
 		break;
+	case OPT_LEAF_AFTER:
+		if (lw_str_u64(optarg, LEAF_AFTER_MAX, &g->agent.leaf_after) < 0)
+			return lw_cmd_usage(
+				cmd, "--leaf-after is a number of requests, 0 to %u, not '%s'",
+				LEAF_AFTER_MAX, optarg);
+		break;
 	case OPT_LOG_LEVEL:
 		if (lw_log_level_parse(optarg, &g->level) < 0)
 			return lw_cmd_usage(
@@ -298,6 +308,7 @@ static enum lw_exit check(const struct lw_cmd *cmd, const struct given *g)
 static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 {
 	struct given g = { .agent.socket = LW_CONTROL_PATH,
+			   .agent.leaf_after = LW_LEAF_AFTER,
 			   .format = LW_LOG_FORMAT_TEXT,
 			   .level = LW_LOG_INFO };
 	/* What the agent is told points into it: static, as the agent is. */
@@ -369,6 +380,9 @@ const struct lw_cmd lw_cmd_agent = {
 		"                            request of a lane follows it only if the application says so\n"
 		"      --pod-evidence        what a process sends that reads no requests itself is in the lane\n"
 		"                            of all that its pod is at work on, if that is one lane\n"
+		"      --leaf-after N        a pod that has answered N requests and called no workload in release\n"
+		"                            is left alone until it does: what arrives there is not read, and\n"
+		"                            that first call is base (10000); 0: none is\n"
 		"      --fail-closed         refuse a request that cannot reach its lane, instead of\n"
 		"                            letting it follow its own connection\n"
 		"      --keep-out NAME       clients of this name (/proc/PID/comm) are left alone; may be\n"

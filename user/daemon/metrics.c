@@ -185,6 +185,13 @@ static void devices(FILE *out, struct json_object *status)
 		      lw_json_int(o, "attached"));
 }
 
+static void left_alone(FILE *out, struct json_object *status)
+{
+	alone(out, "laneway_pods_left_alone",
+	      "Pods to which arriving requests are not read, as they have called nothing in release (--leaf-after).",
+	      lw_json_int(status, "left_alone"));
+}
+
 static void others(FILE *out, struct json_object *status)
 {
 	static const struct column columns[] = { { "where", "where" },
@@ -225,6 +232,7 @@ char *lw_metrics_text(struct json_object *status, struct json_object *stats)
 	kept_out(out, status);
 	kept_pods(out, status);
 	devices(out, status);
+	left_alone(out, status);
 	others(out, status);
 	decisions(out, stats);
 	if (fclose(out)) {

@@ -19,6 +19,7 @@
 #include "kern/devices.h"
 #include "kern/host_pods.h"
 #include "kern/kern.h"
+#include "kern/leaves.h"
 #include "laneway/reasons.h"
 
 /* A command fills data in, or returns -errno and says why. */
@@ -424,6 +425,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	add_bypass(q, data);
 	add_host_pods(q, data);
 	add_devices(q, data);
+	lw_json_add_int(data, "left_alone", (int64_t)lw_leaves_count(q->kern));
 	add_others(q, data);
 	lw_json_add_int(data, "selftests_us", lw_kern_selftests_us(q->kern));
 	lw_self_test_json(lw_kern_selftests(q->kern), data);

@@ -16,6 +16,7 @@
 #include "daemon/words.h"
 #include "kern/kern.h"
 #include "kern/learned.h"
+#include "kern/leaves.h"
 
 #define HEADERS_MAX 256
 
@@ -51,6 +52,7 @@ static void add_learned(const struct lw_query *q, const struct lw_explain_learne
 
 	lw_json_add_bool(o, "inbound", learned->inbound);
 	lw_json_add_bool(o, "reads", learned->reads);
+	lw_json_add_bool(o, "left_alone", learned->left_alone);
 	lw_json_add_bool(o, "uncounted", learned->uncounted);
 	array = lw_json_new_array(o, "traces");
 	for (size_t i = 0; i < result->ntraces; i++) {
@@ -170,6 +172,7 @@ int lw_query_explain(const struct lw_query *q, struct json_object *request,
 	lw_learned_state(q->kern, &learned.inbound, &learned.reads, &learned.pod_evidence,
 			 &uncounted);
 	learned.uncounted = uncounted != 0;
+	learned.left_alone = lw_leaves_is(q->kern, &ask.from);
 	work = calloc(1, sizeof(*work));
 	r = work ? lw_at_work_find(q->kern, &ask.from, work) : -ENOMEM;
 	if (r < 0) {

@@ -316,6 +316,14 @@ static void show_devices(struct json_object *devices)
 			    "--device is not given");
 }
 
+static void show_left_alone(int64_t n)
+{
+	if (n > 0)
+		say("left alone %" PRId64
+		    " pods: what arrives there is not read, as they have called nothing in release (--leaf-after)\n",
+		    n);
+}
+
 static void show_others(struct json_object *others)
 {
 	if (lw_json_len(others) == 0)
@@ -367,6 +375,7 @@ void lw_show_status(struct json_object *data)
 	show_bypass(lw_json_get(data, "bypass"));
 	show_host_pods(lw_json_get(data, "host_pods"));
 	show_devices(lw_json_get(data, "devices"));
+	show_left_alone(lw_json_int(data, "left_alone"));
 	show_others(lw_json_get(data, "others"));
 	say("self-tests in %.1f ms\n", (double)lw_json_int(data, "selftests_us") / 1000);
 	for (size_t i = 0; i < lw_json_len(tests); i++) {

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kern/internal.h"
+#include "kern/leaves.h"
 #include "kern/leftover.h"
 #include "kern/record.h"
 
@@ -141,11 +142,11 @@ static void empty_map(const struct bpf_map *map)
 static int forget_inbound(struct lw_kern *kern)
 {
 	const struct bpf_map *maps[] = {
-		kern->skel->maps.lw_inbound,   kern->skel->maps.lw_in_heads,
-		kern->skel->maps.lw_traces,    kern->skel->maps.lw_older,
-		kern->skel->maps.lw_threads,   kern->skel->maps.lw_procs,
-		kern->skel->maps.lw_at_pods,   kern->skel->maps.lw_older_work,
-		kern->skel->maps.lw_older_pods
+		kern->skel->maps.lw_inbound,	kern->skel->maps.lw_in_heads,
+		kern->skel->maps.lw_traces,	kern->skel->maps.lw_older,
+		kern->skel->maps.lw_threads,	kern->skel->maps.lw_procs,
+		kern->skel->maps.lw_at_pods,	kern->skel->maps.lw_older_work,
+		kern->skel->maps.lw_older_pods, kern->skel->maps.lw_leaf_addrs
 	};
 	const struct bpf_map *counters[] = { kern->skel->maps.lw_uncounted,
 					     kern->skel->maps.lw_at_lanes,
@@ -168,7 +169,8 @@ static int forget_inbound(struct lw_kern *kern)
 	for (size_t i = 0; i < COUNT(counters); i++)
 		for (uint32_t k = 0; k < bpf_map__max_entries(counters[i]); k++)
 			(void)bpf_map_update_elem(bpf_map__fd(counters[i]), &k, &none, BPF_ANY);
-	return 0;
+	/* who calls is known on: there are connections that say so no more */
+	return lw_leaves_forget(kern);
 }
 
 static struct lw_left left_maps(struct lw_kern *kern)

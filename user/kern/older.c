@@ -50,17 +50,6 @@ struct older {
 	unsigned char listened[65536 / 8]; /* by port, of the namespace at hand */
 };
 
-static void set_addr(struct lw_addr *to, const struct inet_diag_msg *m, const __be32 from[4])
-{
-	memset(to, 0, sizeof(*to));
-	if (m->idiag_family == AF_INET) {
-		to->ip[10] = to->ip[11] = 0xff;
-		memcpy(to->ip + 12, from, 4);
-	} else {
-		memcpy(to->ip, from, 16);
-	}
-}
-
 static void note_listener(void *arg, const struct lw_sock_seen *seen)
 {
 	struct older *older = arg;
@@ -183,8 +172,8 @@ static void note_connection(void *arg, const struct lw_sock_seen *seen)
 
 	if (!accepted(older, m))
 		return;
-	set_addr(&t.local, m, m->id.idiag_src);
-	set_addr(&t.peer, m, m->id.idiag_dst);
+	lw_sock_diag_addr(m, m->id.idiag_src, &t.local);
+	lw_sock_diag_addr(m, m->id.idiag_dst, &t.peer);
 	if (bpf_map_update_elem(older->map, &cookie, &t, BPF_ANY))
 		older->full = true;
 	else

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/aside.h"
@@ -107,6 +108,17 @@ static void dump_drop(struct lw_aside *aside)
 	(void)lw_close(d->sock);
 	free(d->buf);
 	free(d);
+}
+
+void lw_sock_diag_addr(const struct inet_diag_msg *m, const __be32 from[4], struct lw_addr *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (m->idiag_family == AF_INET) {
+		ret->ip[10] = ret->ip[11] = 0xff;
+		memcpy(ret->ip + 12, from, 4);
+	} else {
+		memcpy(ret->ip, from, 16);
+	}
 }
 
 int lw_sock_diag_each(int sock, const struct lw_sock_asked *asked, lw_sock_cb cb, void *arg)

@@ -6,12 +6,16 @@
 #include <linux/inet_diag.h>
 #include <linux/tcp.h>
 
+#include "laneway/abi.h"
+
 /* One of them, as long as it is called back for. */
 struct lw_sock_seen {
 	const struct inet_diag_msg *msg;
 	const struct tcp_info *info; /* NULL: the kernel has not told all that is needed */
 	const void *storage; /* what it has in the map that was asked for; NULL: nothing */
 };
+/* One of its addresses. */
+void lw_sock_diag_addr(const struct inet_diag_msg *m, const __be32 from[4], struct lw_addr *ret);
 typedef void (*lw_sock_cb)(void *arg, const struct lw_sock_seen *seen);
 
 struct lw_sock_asked {

@@ -5,7 +5,8 @@ early, in pieces or not at all. What is asked for a request that is not in the l
 there where docs/propagation.md says that it is sure. The service (work.py) does one step at a time, so that what it is at work on is known here.
 WORLD (JSON): laneway, socket, agent (its command line), pid (of the first), pid_file (for the last's), log, state, variants (folders APP.open and
 APP.closed of what the state folder has then), control, port, work {ips, command}, clients {name: {netns, lane}}, apps {name: {lane, ips}}, of
-ips, by address family, the canary's last."""
+ips, by address family, the canary's last; leaf: the service asks nobody until it has been left alone for a while (--leaf-after), and the world stays
+as it is."""
 import fcntl
 import json
 import os
@@ -81,6 +82,7 @@ class Request:
         self.end = self.head_end + len(body)
         self.process = self.thread = None
         self.turn = 0
+        self.piped = False  # read beside another of its connection, while nobody sees where each begins
 
     def __repr__(self):
         return f"({self.conn.name}, lane '{self.lane}', trace {self.trace}, read by {self.process and self.process.name}/{self.thread})"
@@ -104,6 +106,7 @@ class Conn:
         self.ended = False  # the client sends no more
         self.looked = False  # with MSG_PEEK
         self.lost = False  # which of its requests an answer is for, or where one begins, nobody can tell any more
+        self.blind = False  # what was read last was read while nothing that arrives was
         self.unclear = set()  # processes that count what is read here as unknown
 
 
@@ -121,6 +124,8 @@ def at_work():
 conns, processes, used = [], [], {}
 now = serial = 0
 is_open = {app: True for app in apps}
+leaf = world["leaf"]
+quiet = steps // 3 if leaf else 0  # so many steps the service asks nobody
 epoch = 0  # since when what is at work is known: an agent's time, or that of an open lane
 not_before = 0.0  # time until which an agent that has just come cannot tell what has been answered
 agents = []
@@ -134,6 +139,7 @@ def laneway(*args):
     done = subprocess.run([world["laneway"], *args, "--socket", world["socket"]], capture_output=True, text=True)
     if done.returncode:
         fail(f"laneway {args}: {done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def all_arrives():
@@ -158,6 +164,35 @@ def begins_anew():
         c.lost |= bool(c.pending) or (not c.request and (c.sent > c.read or not c.said))
         if dice.random() < (0.2 if c.request else 0.7):
             close(c)
+
+
+def left_alone():
+    to = f"{apps['web']['ips'][0][0]}:{world['port']}"
+    return json.loads(laneway("explain", "--from", work["ips"][0], "--to", to, "-o", "json"))["learned"]["left_alone"]
+
+
+def first_call():
+    """The service has asked nobody, and is left alone; now it asks."""
+    all_arrives()
+    end = time.monotonic() + patience
+    while not left_alone():
+        if time.monotonic() > end:
+            fail("it asks nobody, and is not left alone")
+        time.sleep(0.02)
+    trail.append(f"{now}: the first call")
+    app = dice.choice(sorted(apps))
+    process = dice.choice(processes)
+    pod = process.do(0, "ask", dice.choice(apps[app]["ips"][0][:-1]), world["port"], [], False)
+    # what it has read before it was left alone is known
+    if canary_of(pod) not in ("", *(r.lane for r in process.at_work())):
+        fail(f"WRONG LANE: the first call: answered by {pod}, at work {process.at_work()}")
+    if left_alone():
+        fail("it has asked, and is left alone still")
+    begins_anew()
+    for c in conns:
+        c.blind = True
+        # the rest of a body may be read behind the answer, and be taken for a request that nobody answers
+        c.lost |= c.sent > c.read
 
 
 def turn(app):
@@ -318,10 +353,12 @@ def read(conn):
     conn.read += n
     conn.said = False
     for r in heads:
+        conn.blind &= r.epoch != epoch
         if conn.looked and not conn.lost and r.epoch == epoch:
             conn.unclear = set()
         if conn.request and conn.request is not r:
             conn.before.append(conn.request)
+            r.piped = now < quiet
             conn.lost = process.strays = True
             conn.unclear.add(process)
         if busy(process, thread, r):
@@ -453,7 +490,7 @@ def ask():
     child = dice.random() < 0.1
     pod = process.do(thread, "child", *to, headers, dice.random() < 0.5) if child else process.do(thread, "ask", *to, headers, dice.random() < 0.8)
     got = canary_of(pod)
-    if r.lane is None:
+    if r.lane is None or r.piped:
         return
     others = [q for q in process.at_work() if q is not r]
     what = f"{r}, asked {app} ({to[0]}) by thread {thread}{' by a child' if child else ''}{', with its trace' if passes else ''}; beside it {others}"
@@ -467,7 +504,7 @@ def ask():
         count("base stays base")
         return
     older = time.monotonic() < not_before or any(r.epoch != epoch for r in at_work())
-    if r.epoch != epoch or r.conn.lost:
+    if r.epoch != epoch or r.conn.lost or (leaf and (older or any(c.blind for c in conns))):
         sure = False
     elif passes and family == r.conn.family:
         sure = len(used[r.trace]["lanes"]) == 1 and "by its trace"
@@ -501,7 +538,7 @@ def tell_child():
     process, name, r, app, to = started.pop(dice.randrange(len(started)))
     pod = process.do(dice.randrange(THREADS), "tell", name)
     got = canary_of(pod)
-    if r.lane is not None and is_open[app] and got not in ("", r.lane):
+    if r.lane is not None and not r.piped and is_open[app] and got not in ("", r.lane):
         fail(f"WRONG LANE: {name}, started for {r}, asked {app} ({to[0]}): answered by {pod}; at work {process.at_work()}")
     count("asked by children late" + (", kept" if got else ""))
 
@@ -556,9 +593,10 @@ def step():
             todo.append((1, lambda c=c: give(c)))
         if dice.random() < (0.3 if c.lost or (c.ended and not c.request) else 0.02):
             todo.append((1, lambda c=c: close(c)))
-    if at_work():
+    asks = now >= quiet
+    if at_work() and asks:
         todo.append((8, ask))
-    if at_work() and len(started) < 8:
+    if at_work() and asks and len(started) < 8:
         todo.append((1, start_child))
     if started:
         todo.append((1, tell_child))
@@ -570,7 +608,9 @@ def step():
         if idle:
             p, t = dice.choice(idle)
             todo.append((5, lambda: p.do(t, "leave")))
-    if now % every == every - 1:
+    if now == quiet and leaf:
+        todo = [(1, first_call)]
+    elif now % every == every - 1 and not leaf:
         todo = [(1, next_agent), (4, lambda: turn("web")), (4, lambda: turn("shop")), (3, lambda: None)]
     dice.choices([f for _, f in todo], [n for n, _ in todo])[0]()
 
@@ -593,6 +633,6 @@ for _ in range(PROCESSES):
 for now in range(steps):
     step()
 print(f"{steps} steps: " + ", ".join(f"{n} {what}" for what, n in sorted(tally.items())))
-few = [what for what, n in (("base stays base", 20), ("kept, all of one lane", 2000), ("kept, by its trace", 2000), ("missed, as may be", 1000)) if tally.get(what, 0) < steps // n]
+few = not leaf and [what for what, n in (("base stays base", 20), ("kept, all of one lane", 2000), ("kept, by its trace", 2000), ("missed, as may be", 1000)) if tally.get(what, 0) < steps // n]
 if few:
     raise SystemExit(f"FAIL: too few of {few}")

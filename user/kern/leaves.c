@@ -42,7 +42,6 @@ struct lw_leaves {
 	ev_timer timer;
 	uint64_t after;
 	struct lw_bytemap pods; /* by cookie */
-	bool anew; /* counting begins with this look */
 	uint32_t openings; /* lw_config.openings, as of the last look */
 	uint64_t workloads; /* which ones are in release, likewise */
 	unsigned int looks;
@@ -153,27 +152,6 @@ static bool drop(void *value, void *arg)
 	return false;
 }
 
-/* Whoever has called none of those that were in release may well call one that is now. */
-static void begin_anew_if_changed(struct lw_leaves *leaves)
-{
-	const uint32_t openings = leaves->kern->config->openings;
-	const uint64_t workloads = workloads_in_release(leaves->kern);
-	struct ending e = { leaves->kern, false };
-	int r;
-
-	if (openings == leaves->openings && workloads == leaves->workloads)
-		return;
-	r = each_row(leaves->kern, end_row, &e);
-	if (r) {
-		lw_warn("read pods again that were left alone: %s", strerror(-r));
-		return; /* with the next look once more */
-	}
-	leaves->openings = openings;
-	leaves->workloads = workloads;
-	lw_bytemap_filter(&leaves->pods, drop, NULL);
-	leaves->anew = true;
-}
-
 static bool reset_turns(void *value, void *arg)
 {
 	struct pod *pod = value;
@@ -203,6 +181,46 @@ static int add_process(const void *key_, const void *value, void *arg)
 	pod->turns += task->turns;
 	pod->pid = (pid_t)key->tid;
 	return 0;
+}
+
+/* Of the pods that have processes that have read something. */
+static int count_turns(struct lw_leaves *leaves)
+{
+	lw_bytemap_filter(&leaves->pods, reset_turns, NULL);
+	return lw_rows_each(leaves->kern, bpf_map__fd(leaves->kern->skel->maps.lw_procs),
+			    sizeof(struct lw_task_key), sizeof(struct lw_task), add_process,
+			    leaves);
+}
+
+static bool begin(void *value, void *arg)
+{
+	struct pod *pod = value;
+
+	(void)arg;
+	pod->from = pod->turns;
+	return true;
+}
+
+/* Whoever has called none of those that were in release may well call one that is now. */
+static void begin_anew_if_changed(struct lw_leaves *leaves)
+{
+	const uint32_t openings = leaves->kern->config->openings;
+	const uint64_t workloads = workloads_in_release(leaves->kern);
+	struct ending e = { leaves->kern, false };
+	int r;
+
+	if (openings == leaves->openings && workloads == leaves->workloads)
+		return;
+	r = each_row(leaves->kern, end_row, &e);
+	if (!r)
+		r = count_turns(leaves);
+	if (r) {
+		lw_warn("read pods again that were left alone: %s", strerror(-r));
+		return; /* with the next look once more */
+	}
+	leaves->openings = openings;
+	leaves->workloads = workloads;
+	lw_bytemap_filter(&leaves->pods, begin, NULL);
 }
 
 /* Addresses of a pod. */
@@ -292,8 +310,6 @@ static bool look_at(void *value, void *arg)
 
 	if (!pod->pid)
 		return drop(pod, NULL);
-	if (leaves->anew)
-		pod->from = pod->turns;
 	if (pod->from > pod->turns) /* one of its processes has ended */
 		pod->from = pod->turns;
 	/* also of one that is left alone: what it reads is at an address that it did not have then, or had no connection on */
@@ -422,13 +438,9 @@ static void look(struct lw_leaves *leaves)
 	if (!is_at_work(leaves))
 		return;
 	begin_anew_if_changed(leaves);
-	lw_bytemap_filter(&leaves->pods, reset_turns, NULL);
-	r = lw_rows_each(leaves->kern, bpf_map__fd(leaves->kern->skel->maps.lw_procs),
-			 sizeof(struct lw_task_key), sizeof(struct lw_task), add_process, leaves);
-	if (!r) {
+	r = count_turns(leaves);
+	if (!r)
 		lw_bytemap_filter(&leaves->pods, look_at, &l);
-		leaves->anew = false;
-	}
 	lw_netns_free(&l.ns);
 	if (!r && ++leaves->looks % LOOKS_TO_SWEEP == 0)
 		r = sweep(leaves);

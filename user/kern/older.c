@@ -223,6 +223,7 @@ static int each(struct older *older, int sock, int family, uint32_t states, lw_s
 		.family = family,
 		.states = states,
 		.netns = older->netns,
+		.info = true,
 		.storage = older->kern->reads_before ?
 				   bpf_map__fd(older->kern->skel->maps.lw_accepted) :
 				   -1,

@@ -137,10 +137,11 @@ int lw_sock_diag_each(int sock, const struct lw_sock_asked *asked, lw_sock_cb cb
 	d->req.h = (struct nlmsghdr){ .nlmsg_len = sizeof(d->req),
 				      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 				      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP };
-	d->req.r = (struct inet_diag_req_v2){ .sdiag_family = (__u8)asked->family,
-					      .sdiag_protocol = IPPROTO_TCP,
-					      .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-					      .idiag_states = asked->states };
+	d->req.r =
+		(struct inet_diag_req_v2){ .sdiag_family = (__u8)asked->family,
+					   .sdiag_protocol = IPPROTO_TCP,
+					   .idiag_ext = asked->info ? 1 << (INET_DIAG_INFO - 1) : 0,
+					   .idiag_states = asked->states };
 	if (asked->storage < 0) {
 		d->req.h.nlmsg_len = offsetof(typeof(d->req), storages);
 	} else {

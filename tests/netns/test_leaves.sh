@@ -88,13 +88,15 @@ expect_eq "none as first-call" "$before" "$(counted first-call)"
 
 say "what was at work at the first call"
 waits m3 b
+until=$(($(date +%s) + 58)) # LW_OLDER_SURE_NS, and less: behind that nobody waits for it (docs/propagation.md)
 expect_eq "the first call, tagged" b1 "$(tagged m3)"
 for i in 1 2 3; do
 	expect_eq "tagged beside it ($i)" b1 "$(tagged m3)"
 done
 expect_eq "none ended twice" 1 "$(leaf m3 ends)"
 park m3 d "$gray" # all of its process that was seen arriving is of the lane
-expect_eq "untagged, at its own call" b1 "$(go m3 b)"
+own=$(go m3 b)
+[ "$(date +%s)" -ge "$until" ] || expect_eq "untagged, at its own call" b1 "$own"
 expect_eq "tagged, when that is answered" c1gray "$(go m3 d)"
 until_ok 15 "nothing of before to be at work" leaf_is m3 held 0
 expect_eq "tagged, behind it" c1gray "$(tagged m3)"

@@ -17,6 +17,7 @@ for path in /hints /pieces; do
 	expect_like "untagged $path beside tagged" 'b[12]' "$(call m $path)"
 	expect_eq "$path counts as mixed-unproven" $((before + 1)) "$(counted mixed-unproven)"
 done
+nothing_left() { [ "$(at_work m)" = 0 ]; }
 # one that is worked on before it is read
 call m /look/b >"$LWT_TMP/b" &
 until_ok 15 "b to be looked at" more_at_work m 1
@@ -53,7 +54,7 @@ expect_like "untagged, before the end of the answer before" 'b[12]' "$(overtakin
 expect_eq "c" c1gray "$(go m c)"
 # Which one is at work is not known any more once a third has been read before there was an answer to the second.
 expect_like "untagged, with a tagged one behind it" 'b[12]' "$(overtaking /ahead "$gray")"
-expect_eq "nothing is left of these" 0 "$(at_work m)"
+until_ok 15 "nothing to be left of these" nothing_left # their connection ends
 
 # One that is read behind an interim response, and before the answer: that is the answer to the one before.
 park m d "$gray"

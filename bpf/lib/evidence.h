@@ -210,9 +210,9 @@ __noinline int lw_learn_calls(__u64 netns)
  */
 static __always_inline void lw_learned_unread(struct lw_learned *l)
 {
-	if (l->evidence == LW_EVIDENCE_TRACE)
+	if (l->evidence != LW_EVIDENCE_NONE)
 		lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
-	else if (l->evidence == LW_EVIDENCE_NONE && l->reason == LW_REASON_OK)
+	else if (l->reason == LW_REASON_OK)
 		l->reason = LW_REASON_FIRST_CALL;
 }
 
@@ -221,15 +221,13 @@ __noinline int lw_learn_older(__u64 netns, struct lw_learned *l)
 {
 	struct lw_config *conf = lw_conf();
 	const struct lw_older_count *count;
-	const struct lw_leaf *leaf;
 	__u32 none = 0, *pod, at = netns & (LW_AT_LANES - 1);
 	__u64 key = netns, age, *unseen;
 
 	if (!l || !conf || l->evidence == LW_EVIDENCE_NONE || l->evidence == LW_EVIDENCE_TRACE)
 		return 0;
 	unseen = bpf_map_lookup_elem(&lw_at_unseen, &at);
-	leaf = bpf_map_lookup_elem(&lw_leaves, &key);
-	if ((unseen && *unseen) || (leaf && lw_leaf_is_unread(leaf)))
+	if (unseen && *unseen)
 		return lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED_UNREAD);
 	if (!conf->older_ns)
 		return 0;

@@ -9,8 +9,7 @@ setup
 two_pods
 AFTER=20
 left_alone() { lw status -o json | jq .left_alone; }
-left_alone_is() { [ "$(left_alone)" = "$1" ]; }
-# Requests that NAME answers by itself; the last N on one connection.
+# answers NAME [N]: so many requests, on one connection, that it answers by itself.
 answers() { req client "$(url "$1" "/go/none?[1-${2:-$((AFTER + 5))}]")" >/dev/null; }
 cookie() { in_pod "$1" python3 -c 'import socket; print(int.from_bytes(socket.socket().getsockopt(socket.SOL_SOCKET, 71, 8), "little"))'; }
 # leaf NAME FIELD: of its row; -1: none.
@@ -88,7 +87,7 @@ expect_eq "none as first-call" "$before" "$(counted first-call)"
 
 say "what was at work at the first call"
 waits m3 b
-until=$(($(date +%s) + 58)) # LW_OLDER_SURE_NS, and less: behind that nobody waits for it (docs/propagation.md)
+sure_until=$(($(date +%s) + 58)) # LW_OLDER_SURE_NS, and less: behind that nobody waits for it (docs/propagation.md)
 expect_eq "the first call, tagged" b1 "$(tagged m3)"
 for i in 1 2 3; do
 	expect_eq "tagged beside it ($i)" b1 "$(tagged m3)"
@@ -96,7 +95,7 @@ done
 expect_eq "none ended twice" 1 "$(leaf m3 ends)"
 park m3 d "$gray" # all of its process that was seen arriving is of the lane
 own=$(go m3 b)
-[ "$(date +%s)" -ge "$until" ] || expect_eq "untagged, at its own call" b1 "$own"
+[ "$(date +%s)" -ge "$sure_until" ] || expect_eq "untagged, at its own call" b1 "$own"
 expect_eq "tagged, when that is answered" c1gray "$(go m3 d)"
 until_ok 15 "nothing of before to be at work" leaf_is m3 held 0
 expect_eq "tagged, behind it" c1gray "$(tagged m3)"
@@ -116,6 +115,10 @@ expect_like "tagged" "200 *" "$(hold_get "$gray" /call)"
 expect_eq "by its thread" $((decided + 1)) "$(evidence thread)"
 expect_like "untagged" "200 *" "$(hold_get "none: x" /call)"
 expect_eq "not by its thread" $((decided + 1)) "$(evidence thread)"
+# not by what was known of it before: numbers of bytes go round
+openings=$(pinned config | jq '.[0].formatted.value.openings')
+expect_eq "what is known of it is of after" $((openings + 1)) "$(pinned inbound |
+	jq --argjson ip "[${POD_IP[m4]//./,}]" '[.[].formatted | select(.key.local.ip[12:] == $ip) | .value.opening] | max')"
 hold_end
 
 say "another pod gets the address of one that is left alone"
@@ -161,8 +164,12 @@ expect_like "what was at work" 'b1' "$(go m8 c)"
 say "no room: pods are read like any"
 middle m9
 fills full leaves
-answers m9 100
+answers m9
 expect_eq "the first call" c1gray "$(tagged m9)"
+say "rows of pods that are none any more make room, and those of others stay"
+middle m11
+alone m11
+expect_eq "m2 calls" 2 "$(leaf m2 state)"
 filled
 agent_stop
 

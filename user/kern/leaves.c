@@ -23,9 +23,8 @@
 #define DUMP_PATIENCE_MS 100
 /* Of one pod. Further ones are read like any other. */
 #define ADDRS_MAX 16
-/* Looks between two for rows of pods that have ended, and how full the map may be until then. */
+/* Looks between two for rows of pods that have ended. */
 #define LOOKS_TO_SWEEP 60
-#define ROWS_TO_SWEEP (LW_MAX_LEAVES / 2)
 /* Of all states of TCP but LISTEN: whose addresses are the pod's own. */
 #define STATES (((1u << (BPF_TCP_CLOSING + 1)) - 2) & ~(1u << BPF_TCP_LISTEN))
 
@@ -69,10 +68,9 @@ static int each_row(struct lw_kern *kern, lw_row_cb cb, void *arg)
 	return lw_rows_each(kern, map_of(kern), sizeof(uint64_t), sizeof(struct lw_leaf), cb, arg);
 }
 
-/* arg: the kernel side, and whether to forget what is held. */
 struct ending {
 	struct lw_kern *kern;
-	bool forget;
+	bool forget; /* what is held, too */
 };
 
 static int end_row(const void *key, const void *value, void *arg)
@@ -104,11 +102,18 @@ static int count_row(const void *key, const void *value, void *arg)
 	return 0;
 }
 
+/* While no lane is open nobody is, and nobody is left alone. */
+static bool is_read(const struct lw_kern *kern)
+{
+	return kern->skel && kern->config &&
+	       (__atomic_load_n(&kern->config->flags, __ATOMIC_RELAXED) & LW_CONF_INBOUND);
+}
+
 size_t lw_leaves_count(struct lw_kern *kern)
 {
 	size_t n = 0;
 
-	if (kern->skel)
+	if (is_read(kern))
 		(void)each_row(kern, count_row, &n);
 	return n;
 }
@@ -118,7 +123,7 @@ bool lw_leaves_is(const struct lw_kern *kern, const struct lw_addr *addr)
 	struct lw_leaf leaf;
 	uint64_t netns;
 
-	return kern->skel && !bpf_map_lookup_elem(addrs_of(kern), addr, &netns) &&
+	return is_read(kern) && !bpf_map_lookup_elem(addrs_of(kern), addr, &netns) &&
 	       !bpf_map_lookup_elem(map_of(kern), &netns, &leaf) && leaf.state == LW_LEAF_ALONE;
 }
 
@@ -274,7 +279,7 @@ static int find_addresses(struct lw_netns *ns, const struct pod *pod, struct fou
 	return r;
 }
 
-/* 0; 1: it has no connection now; or -errno: it is read as before. */
+/* 0: it is left alone, or calls; 1: it has no connection now; -ENOSPC: there is no room for its row; or another -errno. */
 static int leave_alone(struct lw_leaves *leaves, struct lw_netns *ns, const struct pod *pod)
 {
 	struct found found = {};
@@ -292,12 +297,13 @@ static int leave_alone(struct lw_leaves *leaves, struct lw_netns *ns, const stru
 		lw_debug(
 			"a pod (network namespace cookie %llu) has called nothing in release: what arrives there is not read until it does",
 			(unsigned long long)pod->netns);
-	return r < 0 ? r : 0;
+	return r == 2 ? -ENOSPC : r < 0 ? r : 0;
 }
 
 struct looking {
 	struct lw_leaves *leaves;
 	struct lw_netns *ns;
+	bool full; /* there was no room for a pod's row */
 };
 
 static bool look_at(void *value, void *arg)
@@ -324,110 +330,10 @@ static bool look_at(void *value, void *arg)
 		r = leave_alone(leaves, l->ns, pod);
 	if (r < 0)
 		lw_debug("leave a pod alone that calls nothing: %s", strerror(-r));
+	l->full |= r == -ENOSPC;
 	if (r <= 0)
 		pod->from = pod->turns; /* after as many again */
 	return true;
-}
-
-/* Cookies: of rows, or of namespaces that there are. */
-struct cookies {
-	uint64_t *all;
-	size_t n, room;
-};
-
-static int add_cookie(struct cookies *c, uint64_t cookie)
-{
-	if (c->n == c->room) {
-		size_t room = c->room ? 2 * c->room : 1024;
-		uint64_t *all = realloc(c->all, room * sizeof(*all));
-
-		if (!all)
-			return -ENOMEM;
-		c->all = all;
-		c->room = room;
-	}
-	c->all[c->n++] = cookie;
-	return 0;
-}
-
-static int add_row(const void *key, const void *value, void *arg)
-{
-	(void)value;
-	return add_cookie(arg, *(const uint64_t *)key);
-}
-
-static int add_namespace(int sock, void *arg)
-{
-	socklen_t len = sizeof(uint64_t);
-	uint64_t cookie;
-
-	return getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) ?
-		       -errno :
-		       add_cookie(arg, cookie);
-}
-
-static int compare(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static bool is_among(const struct cookies *c, uint64_t cookie)
-{
-	return c->n && bsearch(&cookie, c->all, c->n, sizeof(cookie), compare);
-}
-
-struct gone {
-	const struct lw_kern *kern;
-	const struct cookies *there;
-	struct lw_addr addrs[LW_MAX_LEAF_ADDRS];
-	size_t n;
-};
-
-static int add_gone_address(const void *key, const void *value, void *arg)
-{
-	struct gone *gone = arg;
-
-	if (!is_among(gone->there, *(const uint64_t *)value) && gone->n < LW_MAX_LEAF_ADDRS)
-		memcpy(&gone->addrs[gone->n++], key, sizeof(gone->addrs[0]));
-	return 0;
-}
-
-/* Rows of namespaces that were there before all that there are were listed, and are not among these: they have ended, and no cookie is given twice. */
-static int sweep(struct lw_leaves *leaves)
-{
-	_cleanup_(lw_netns_free) struct lw_netns *ns = NULL;
-	_cleanup_free_ struct gone *gone = NULL;
-	struct cookies rows = {}, there = {};
-	int r;
-
-	r = each_row(leaves->kern, add_row, &rows);
-	if (r || rows.n < ROWS_TO_SWEEP)
-		goto out;
-	r = lw_netns_new(&ns);
-	if (!r) /* calls it for all but the agent's own */
-		r = add_cookie(&there, leaves->kern->config->netns);
-	if (!r)
-		r = lw_netns_each(ns, AF_INET, SOCK_DGRAM, 0, add_namespace, &there);
-	gone = r ? NULL : calloc(1, sizeof(*gone));
-	if (!gone) {
-		r = r ? r : -ENOMEM;
-		goto out;
-	}
-	qsort(there.all, there.n, sizeof(*there.all), compare);
-	gone->there = &there;
-	for (size_t i = 0; i < rows.n; i++)
-		if (!is_among(&there, rows.all[i]))
-			(void)bpf_map_delete_elem(map_of(leaves->kern), &rows.all[i]);
-	r = lw_rows_each(leaves->kern, addrs_of(leaves->kern), sizeof(struct lw_addr),
-			 sizeof(uint64_t), add_gone_address, gone);
-	for (size_t i = 0; i < gone->n; i++)
-		(void)bpf_map_delete_elem(addrs_of(leaves->kern), &gone->addrs[i]);
-out:
-	free(rows.all);
-	free(there.all);
-	return r;
 }
 
 static void look(struct lw_leaves *leaves)
@@ -442,8 +348,8 @@ static void look(struct lw_leaves *leaves)
 	if (!r)
 		lw_bytemap_filter(&leaves->pods, look_at, &l);
 	lw_netns_free(&l.ns);
-	if (!r && ++leaves->looks % LOOKS_TO_SWEEP == 0)
-		r = sweep(leaves);
+	if (!r && (l.full || ++leaves->looks % LOOKS_TO_SWEEP == 0))
+		r = lw_leaves_sweep(leaves->kern);
 	if (r)
 		lw_debug("look for pods that call nothing: %s", strerror(-r));
 }

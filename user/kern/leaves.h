@@ -26,6 +26,8 @@ void lw_leaves_published(struct lw_leaves *leaves);
 
 /* Nobody is left alone, and nothing counted as at work there: who has counted is gone. Who calls is known on. 0 or -errno. */
 int lw_leaves_forget(struct lw_kern *kern);
+/* leaves_gone.c: where there are many rows, those of pods that have ended go. 0 or -errno. */
+int lw_leaves_sweep(struct lw_kern *kern);
 /* How many pods are left alone. */
 size_t lw_leaves_count(struct lw_kern *kern);
 /* Is the pod at that address? */

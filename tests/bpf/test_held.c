@@ -108,9 +108,10 @@ static char *second_head(void)
 /*
  * So much in one send that the kernel's ring of fragments is full within the second request's head: of that nothing is held back. It goes to
  * the own peer, and not where the first request went. What follows of it is refused, as it could be answered before that. `punted`: to the agent.
- * Where the ring ends is the kernel's to say: where it is not within the head, the second request is with the first one's pod.
+ * Where the ring ends is the kernel's to say: where it is not within the head, the second request is with the first one's pod. Returns whether it was
+ * within the head once.
  */
-static void full_within_a_head(bool punted)
+static bool try_full_within_a_head(bool punted)
 {
 	char *body = lab_noise(RING, 3), *got = malloc(2 * RING), *text = malloc(2 * RING),
 	     *second = second_head();
@@ -170,11 +171,21 @@ static void full_within_a_head(bool punted)
 		lab_drain(base);
 		lab_drain(gray);
 	}
-	assert_true(seen);
 	free(second);
 	free(text);
 	free(got);
 	free(body);
+	return seen;
+}
+
+/* The agent may have bound the first request each time when the kernel gets to that head: then it is not refused, and nothing is seen of it. */
+static void full_within_a_head(bool punted)
+{
+	bool seen = false;
+
+	for (int i = 0; !seen && i < (punted ? 10 : 1); i++)
+		seen = try_full_within_a_head(punted);
+	assert_true(seen);
 }
 
 static void full_within_a_head_behind_a_steered_one(void **state)

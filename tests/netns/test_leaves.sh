@@ -171,6 +171,22 @@ middle m11
 alone m11
 expect_eq "m2 calls" 2 "$(leaf m2 state)"
 filled
+
+say "no room for its address: likewise"
+middle m12
+fills full leaf_addrs
+app store gray
+pod t1 store base
+pod t2 store canary
+release_by_user store
+state_sync
+expect_eq "left alone" 0 "$(left_alone)"
+connected m12
+answers m12
+alone m11 # which has a place; the agent's look had enough answers of both
+expect_eq "not left alone" -1 "$(leaf m12 state)"
+expect_eq "the first call" c1gray "$(tagged m12)"
+filled
 agent_stop
 
 say "none is left alone with --leaf-after 0"

@@ -279,7 +279,7 @@ static int find_addresses(struct lw_netns *ns, const struct pod *pod, struct fou
 	return r;
 }
 
-/* 0: it is left alone, or calls; 1: it has no connection now; -ENOSPC: there is no room for its row; or another -errno. */
+/* 0: it is left alone, or calls; 1: it has no connection now; -ENOSPC: there is no room for its rows; or another -errno. */
 static int leave_alone(struct lw_leaves *leaves, struct lw_netns *ns, const struct pod *pod)
 {
 	struct found found = {};
@@ -291,7 +291,7 @@ static int leave_alone(struct lw_leaves *leaves, struct lw_netns *ns, const stru
 	for (size_t i = 0; i < found.n; i++)
 		if (bpf_map_update_elem(addrs_of(leaves->kern), &found.addrs[i], &pod->netns,
 					BPF_ANY))
-			return -errno;
+			return errno == E2BIG ? -ENOSPC : -errno;
 	r = set(leaves->kern, pod->netns, LW_LEAF_ALONE, false);
 	if (r == 0)
 		lw_debug(
@@ -303,7 +303,7 @@ static int leave_alone(struct lw_leaves *leaves, struct lw_netns *ns, const stru
 struct looking {
 	struct lw_leaves *leaves;
 	struct lw_netns *ns;
-	bool full; /* there was no room for a pod's row */
+	bool full; /* there was no room for a pod's rows */
 };
 
 static bool look_at(void *value, void *arg)

@@ -11,23 +11,7 @@ TCP_MEM=/proc/sys/net/ipv4/tcp_mem
 was=$(cat "$TCP_MEM")
 trap 'code=$?; echo "$was" >"$TCP_MEM"; teardown $code' EXIT
 
-cat >"$LWT_TMP/hog.py" <<'END'
-import signal, socket, sys
-listener = socket.create_server(("127.0.0.1", 0))
-kept = []
-for _ in range(12):
-    client = socket.create_connection(listener.getsockname())
-    kept += [client, listener.accept()[0]]
-    client.setblocking(False)
-    try:
-        while True:
-            client.send(bytes(65536))
-    except BlockingIOError:
-        pass
-open(sys.argv[1], "w").close()
-signal.pause()
-END
-python3 "$LWT_TMP/hog.py" "$LWT_TMP/hogs" &
+python3 "${BASH_SOURCE[0]%/*}/hog.py" 12 "$LWT_TMP/hogs" &
 until_ok 60 "TCP's memory to be taken" test -e "$LWT_TMP/hogs"
 used() { awk '/^TCP:/ { for (i = 1; i < NF; i++) if ($i == "mem") print $(i + 1) }' /proc/net/sockstat; }
 said() { grep -q "$1" "$LWT_TMP/agent.log"; }

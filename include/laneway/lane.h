@@ -285,7 +285,7 @@ static __always_inline enum lw_reason lw_eval_entry(struct lw_head *head, __u32 
 struct lw_learned {
 	__u32 lane; /* 0 where it is ambiguous */
 	__u8 evidence; /* NONE, TRACE, THREAD, PROCESS, PARENT, POD_WORK, AMBIGUOUS */
-	__u8 reason; /* OK, or why it is ambiguous; of NONE ELSEWHERE and FIRST_CALL: it is so if no rule holds */
+	__u8 reason; /* OK, or why it is ambiguous; of NONE: so only if no rule holds */
 	__u8 header; /* enum lw_header_id of what carries the trace id, of TRACE; else 0 */
 	__u8 pad;
 };
@@ -460,8 +460,7 @@ static __always_inline void lw_decide(struct lw_head *head, __u32 slot, __u32 ow
 			return;
 		}
 	}
-	if ((learned->reason == LW_REASON_ELSEWHERE || learned->reason == LW_REASON_FIRST_CALL) &&
-	    d->reason == LW_REASON_OK) {
+	if (learned->reason != LW_REASON_OK && d->reason == LW_REASON_OK) {
 		d->evidence = LW_EVIDENCE_AMBIGUOUS;
 		d->reason = learned->reason;
 	}

@@ -38,10 +38,21 @@ expect_like "killed: a tagged request on a new connection is answered" '*\[*' "$
 agent_start
 expect_like "restarted, tagged" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 expect_like "restarted: base on the old connection" '200 *' "$(hold_get '' /id)"
-if "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$LWT_BPFFS" --socket "$LWT_TMP/second.sock" \
-	>"$LWT_TMP/second.log" 2>&1; then
-	fail "a second agent beside the first should refuse"
-fi
+# refused WHY SOCKET BPFFS: an agent that does not start.
+refused() {
+	if timeout $((20 * LWT_SLOW)) "$LANEWAY" agent --state "$LWT_STATE" --cgroup "$LWT_CGROUP" --bpffs "$3" --socket "$2" >"$LWT_TMP/second.log" 2>&1; then
+		fail "$1: an agent should refuse"
+	fi
+	grep -q "$1" "$LWT_TMP/second.log" || fail "not '$1', but $(cat "$LWT_TMP/second.log")"
+}
+refused "another agent is at work" "$LWT_TMP/second.sock" "$LWT_BPFFS"
+# nor with places of its own: both would take the same connections
+mkdir "$LWT_TMP/bpffs2"
+mount -t bpf "lwt$$" "$LWT_TMP/bpffs2"
+code=0
+(trap - EXIT && refused "or the same cgroup" "$LWT_TMP/third.sock" "$LWT_TMP/bpffs2") || code=$?
+umount "$LWT_TMP/bpffs2"
+expect_eq "one on the same cgroup" 0 "$code"
 expect_like "the first still steers" 'c1gray\[*' "$(who client "$B1/id" -H "$tag")"
 
 # One that is stopped is taken for gone after a second; when it goes on it says how long that was, and that neither work nor the machine kept it.
@@ -110,4 +121,10 @@ case $got in '200 b'*) fail "fail closed: a connection of before led a tagged re
 expect_eq "nothing of the old agent is left" "" "$(find "$LWT_BPFFS" -name 'laneway_old*')"
 agent_stop
 expect_eq "SIGTERM leaves pins" "" "$(pins)"
+
+# What is in the place of its socket, and is none, is somebody's.
+echo mine >"$LWT_TMP/file"
+refused "no socket" "$LWT_TMP/file" "$LWT_BPFFS"
+expect_eq "the file" mine "$(cat "$LWT_TMP/file")"
+expect_eq "an agent that refuses leaves pins" "" "$(pins)"
 say ok

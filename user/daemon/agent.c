@@ -281,7 +281,11 @@ int lw_agent_listen(struct agent *agent)
 							   .arg = agent },
 			     &agent->control);
 	if (r < 0)
-		lw_error("listen on '%s': %s", agent->socket, strerror(-r));
+		lw_error(
+			"listen on '%s': %s", agent->socket,
+			r == -EEXIST ?
+				"there is a file that is no socket; name another place by --socket" :
+				strerror(-r));
 	return r;
 }
 
@@ -375,10 +379,11 @@ static int start(struct agent *agent)
 	if (snprintf(agent->socket, sizeof(agent->socket), "%s%s%s", cwd, *cwd ? "/" : "",
 		     o->socket) >= (int)sizeof(agent->socket))
 		return -ENAMETOOLONG;
-	r = lw_agent_lock_more(agent->socket, o->bpffs, &agent->locks);
+	r = lw_agent_lock_more(agent->socket, o->bpffs, o->cgroup, &agent->locks);
 	if (r == -EBUSY && !o->take_over) {
-		lw_error("another agent is at work with '%s' or '%s'; --take-over takes its place",
-			 agent->socket, lw_agent_bpffs(o->bpffs));
+		lw_error(
+			"another agent is at work with '%s', '%s' or the same cgroup; --take-over takes the place of one with the same bpffs",
+			agent->socket, lw_agent_bpffs(o->bpffs));
 		return r;
 	}
 	if (r < 0 && r != -EBUSY) {

@@ -36,15 +36,16 @@ struct lw_agent_options {
  */
 int lw_agent_run(const struct lw_agent_options *options);
 
-/* One agent at a time: on a socket path, and on a bpffs. */
+/* One agent at a time: on a socket path, on a bpffs, and on a cgroup. */
 struct lw_agent_locks {
-	int socket_fd, bpffs_fd;
+	int socket_fd, bpffs_fd, cgroup_fd;
+	bool cgroup_busy; /* another has it */
 };
-#define LW_AGENT_LOCKS_INIT                     \
-	{                                       \
-		.socket_fd = -1, .bpffs_fd = -1 \
+#define LW_AGENT_LOCKS_INIT                                      \
+	{                                                        \
+		.socket_fd = -1, .bpffs_fd = -1, .cgroup_fd = -1 \
 	}
 
-/* bpffs may be NULL. 0, -EBUSY while an agent runs, or -errno. */
+/* Without the cgroup's: for what touches none. bpffs may be NULL. 0, -EBUSY while an agent runs, or -errno. */
 int lw_agent_lock(const char *socket, const char *bpffs, struct lw_agent_locks *ret);
 void lw_agent_unlock(struct lw_agent_locks *locks);

@@ -92,7 +92,8 @@ char *lw_place_give_way(struct agent *agent, pid_t pid, bool shared);
 const char *lw_place_why_not(const struct agent *agent);
 
 /* agent_lock.c: those that are not ours yet. 0, -EBUSY if one is not to be had (the other may be), or -errno. */
-int lw_agent_lock_more(const char *socket, const char *bpffs, struct lw_agent_locks *locks);
+int lw_agent_lock_more(const char *socket, const char *bpffs, const char *cgroup,
+		       struct lw_agent_locks *locks);
 /* That of a bpffs. 0 with -1 in *ret_fd where none is mounted: there is nobody's pin to protect. */
 int lw_agent_lock_bpffs(const char *bpffs, int *ret_fd);
 const char *lw_agent_bpffs(const char *bpffs);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One agent at a time: on a socket path, and on a bpffs. */
+/* One agent at a time: on a socket path, on a bpffs, and on a cgroup. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/vfs.h>
 
+#include "base/cleanup.h"
 #include "daemon/agent_internal.h"
 #include "daemon/lock.h"
+#include "kern/cgroup2.h"
 
 const char *lw_agent_bpffs(const char *bpffs)
 {
@@ -23,7 +27,26 @@ int lw_agent_lock_bpffs(const char *bpffs, int *ret_fd)
 	return lw_lock_take(lw_agent_bpffs(bpffs), ret_fd);
 }
 
-int lw_agent_lock_more(const char *socket, const char *bpffs, struct lw_agent_locks *locks)
+/* Two agents of one cgroup, with a bpffs each, would both take its connections: each one's upstream sockets would be the other's to steer. */
+static int lock_cgroup(const char *cgroup, struct lw_agent_locks *locks)
+{
+	_cleanup_free_ char *dir = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (locks->cgroup_fd >= 0)
+		return 0;
+	dir = lw_cgroup2_find(cgroup);
+	fd = dir ? open(dir, O_RDONLY | O_CLOEXEC | O_DIRECTORY) : -1;
+	if (fd < 0) /* that is for others to say */
+		return 0;
+	locks->cgroup_busy = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	if (locks->cgroup_busy)
+		return -EBUSY;
+	locks->cgroup_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int lock_places(const char *socket, const char *bpffs, struct lw_agent_locks *locks)
 {
 	char path[PATH_MAX];
 	int r = 0, more = 0;
@@ -41,10 +64,20 @@ int lw_agent_lock_more(const char *socket, const char *bpffs, struct lw_agent_lo
 	return r < 0 ? r : more;
 }
 
+int lw_agent_lock_more(const char *socket, const char *bpffs, const char *cgroup,
+		       struct lw_agent_locks *locks)
+{
+	int r = lock_places(socket, bpffs, locks), also = 0;
+
+	if (r == 0 || r == -EBUSY)
+		also = lock_cgroup(cgroup, locks);
+	return r < 0 && also == 0 ? r : also;
+}
+
 int lw_agent_lock(const char *socket, const char *bpffs, struct lw_agent_locks *ret)
 {
 	_cleanup_(lw_agent_unlock) struct lw_agent_locks locks = LW_AGENT_LOCKS_INIT;
-	int r = lw_agent_lock_more(socket, bpffs, &locks);
+	int r = lock_places(socket, bpffs, &locks);
 
 	if (r < 0)
 		return r;
@@ -57,4 +90,5 @@ void lw_agent_unlock(struct lw_agent_locks *locks)
 {
 	locks->socket_fd = lw_close(locks->socket_fd);
 	locks->bpffs_fd = lw_close(locks->bpffs_fd);
+	locks->cgroup_fd = lw_close(locks->cgroup_fd);
 }

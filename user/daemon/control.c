@@ -362,6 +362,18 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	await(client, EV_READ);
 }
 
+/* What an agent that was killed has left; -EEXIST: it is something else, and stays. */
+static int unlink_socket(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 int lw_control_start(struct ev_loop *loop, const struct lw_control_options *options,
 		     struct lw_control **ret)
 {
@@ -382,8 +394,9 @@ int lw_control_start(struct ev_loop *loop, const struct lw_control_options *opti
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (unlink(options->path) < 0 && errno != ENOENT)
-		return -errno;
+	r = unlink_socket(options->path);
+	if (r < 0)
+		return r;
 	/* The mode has to be right from the start: a chmod() afterwards leaves a gap. */
 	mask = umask(0177);
 	r = bind(fd, (struct sockaddr *)&control->addr, sizeof(control->addr)) < 0 ? -errno : 0;

@@ -85,7 +85,8 @@ char *lw_place_give_way(struct agent *agent, pid_t pid, bool shared)
 
 bool lw_place_is_ours(const struct agent *agent)
 {
-	return agent->locks.socket_fd >= 0 && (agent->locks.bpffs_fd >= 0 || agent->mounted);
+	return agent->locks.socket_fd >= 0 && (agent->locks.bpffs_fd >= 0 || agent->mounted) &&
+	       !agent->locks.cgroup_busy;
 }
 
 const char *lw_place_why_not(const struct agent *agent)
@@ -105,7 +106,7 @@ static int take_place(struct agent *agent)
 	pid_t pid;
 	int r;
 
-	r = lw_agent_lock_more(agent->socket, o->bpffs, &agent->locks);
+	r = lw_agent_lock_more(agent->socket, o->bpffs, o->cgroup, &agent->locks);
 	if (r == -EBUSY && !agent->other) {
 		r = lw_agent_listen(agent); /* if that is free: where to ask what we wait for */
 		if (r < 0 || !lw_source_ready(agent->source))
@@ -121,7 +122,7 @@ static int take_place(struct agent *agent)
 						   &agent->watch) < 0)
 				agent->other = 0; /* gone already */
 			lw_info("taking over from agent %d", (int)pid);
-			r = lw_agent_lock_more(agent->socket, o->bpffs, &agent->locks);
+			r = lw_agent_lock_more(agent->socket, o->bpffs, o->cgroup, &agent->locks);
 		}
 		/* one that is about to end answers no more */
 		if (r == -EAGAIN) {
@@ -129,7 +130,7 @@ static int take_place(struct agent *agent)
 				agent->alone_since_ns = lw_clock_ns();
 			if (lw_clock_ns() - agent->alone_since_ns > PLACE_WAIT_S * LW_NS_PER_SEC) {
 				lw_error(
-					"take over: another agent is at work with '%s' or '%s', and does not answer",
+					"take over: another agent is at work with '%s', '%s' or the same cgroup, and does not answer",
 					agent->socket, lw_agent_bpffs(o->bpffs));
 				return -EBUSY;
 			}

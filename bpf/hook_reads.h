@@ -6,10 +6,11 @@
  * answer before. What is read on a connection whose requests are not known counts as unknown, until one is known again (LW_ACC_STICKY) or the
  * connection ends (LW_ACC_FOR_GOOD).
  *
- * A process whose answers come from the threads that read the requests, one at a time, while its other threads read or
+ * A process whose answers come from the threads that read the requests and sent others for them, one at a time, while its other threads read or
  * answer requests of any lane, is taken to work like that (lw_task.proven); the first answer by another thread, or the
  * first request that is read before the one before is answered, ends that for good. Others that merely wait meanwhile
- * prove nothing: then no thread had an occasion to take up another's request.
+ * prove nothing: then no thread had an occasion to take up another's request. Nor do requests for which nothing was waited for: there
+ * was no occasion to leave the thread.
  *
  * When requests came and went is noted for the sake of children (lib/evidence.h).
  */
@@ -44,6 +45,19 @@ static __always_inline struct lw_leaf *lw_leaf_read(struct lw_accepted *a)
 		return leaf;
 	lw_leaf_forget(&a->tuple.local);
 	return NULL;
+}
+
+static __always_inline __u64 lw_netns_of(struct task_struct *task)
+{
+	return task->nsproxy->net_ns->net_cookie;
+}
+
+/* Is the reader of the pod, and no process that reads and calls in several? What those are at work on is counted with them. */
+static __always_inline int lw_reads_at_home(const struct lw_accepted *a)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return lw_netns_of(task) == a->netns && lw_netns_of(task->group_leader) == a->netns;
 }
 
 /*
@@ -110,11 +124,14 @@ int lw_read(__u64 *ctx)
 	fresh = a->fresh;
 	if (conf->flags & LW_CONF_INBOUND)
 		leaf = lw_leaf_read(a);
-	if (leaf && lw_leaf_state(leaf) == LW_LEAF_ALONE) {
+	if (leaf && lw_leaf_state(leaf) == LW_LEAF_ALONE && lw_reads_at_home(a)) {
 		a->copied = copied;
 		a->fresh = 0;
-		if (!a->held)
+		if (!a->held || a->write_seq != write_seq)
 			lw_hold_leaf(a, leaf, write_seq);
+		/* it has called by now, and may have seen nothing at work */
+		if (lw_leaf_state(leaf) != LW_LEAF_ALONE)
+			lw_hold(a, LW_IN_UNKNOWN, LW_ACC_BLIND, write_seq);
 		return 0;
 	}
 	if (copied == was && !fresh)
@@ -190,6 +207,14 @@ static __always_inline int lw_is_sent_before(const struct lw_accepted *a, struct
 	return !tp || tp->write_seq == a->write_seq;
 }
 
+/* Did the thread that has read the request send one for it? */
+static __always_inline int lw_has_called(const struct lw_held *h)
+{
+	const struct lw_task *t = bpf_map_lookup_elem(&lw_threads, &h->thread);
+
+	return t && t->calls != h->calls;
+}
+
 static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 {
 	struct lw_accepted *a = bpf_sk_storage_get(&lw_accepted, sk, 0, 0);
@@ -234,7 +259,8 @@ static __always_inline int lw_answered(struct sock *sk, int size, __u64 msg)
 			if (p->proven < LW_TASK_PROVEN && p->turns != h.turn &&
 			    !(h.flags & LW_ACC_NO_THREAD) &&
 			    /* not another by the same number */
-			    bpf_get_current_task_btf()->start_time == h.thread.started)
+			    bpf_get_current_task_btf()->start_time == h.thread.started &&
+			    lw_has_called(&h))
 				__sync_fetch_and_add(&p->proven, 1);
 			__sync_fetch_and_add(&p->turns, 1);
 		}

@@ -12,6 +12,10 @@ struct net {
 	__u64 net_cookie;
 };
 
+struct nsproxy {
+	struct net *net_ns;
+};
+
 /* Counters of all sockets of a protocol, in pages. */
 struct proto {
 	long *memory_allocated; /* atomic */
@@ -82,6 +86,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	int pid;
 	struct files_struct *files;
+	struct nsproxy *nsproxy;
 	__u64 start_time;
 	char comm[16];
 };

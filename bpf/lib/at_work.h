@@ -126,7 +126,7 @@ struct lw_held {
 	__u32 lane;
 	__u32 flags;
 	__u32 turn;
-	__u32 pad;
+	__u32 calls;
 };
 
 /* What no answer ends. */
@@ -151,6 +151,7 @@ static __always_inline int lw_take(struct lw_accepted *a, struct lw_held *h, __u
 	h->lane = a->lane;
 	h->flags = a->flags;
 	h->turn = a->turn;
+	h->calls = a->calls;
 	return !(h->flags & but) && __sync_val_compare_and_swap(&a->held, held, 0) == held;
 }
 
@@ -209,10 +210,11 @@ static __always_inline void lw_hold_now(struct lw_accepted *a)
 	(void)__sync_lock_test_and_set(&a->held, a->serial);
 }
 
-/* Something was read while the pod was left alone. */
+/* Something was read while the pod was left alone. What was held before is answered: the answer is sent, if its program has not run yet. */
 static __always_inline void lw_hold_leaf(struct lw_accepted *a, struct lw_leaf *leaf,
 					 __u32 write_seq)
 {
+	lw_let_go(a);
 	__sync_fetch_and_add(&leaf->held, 1);
 	a->lane = LW_IN_UNKNOWN;
 	a->flags = LW_ACC_LEAF | LW_ACC_EXPECTS;
@@ -241,6 +243,7 @@ static __noinline int lw_hold(struct lw_accepted *a, __u32 lane, __u32 flags, __
 	a->write_seq = write_seq;
 	a->sent = 0;
 	if (t) {
+		a->calls = t->calls;
 		if (p && !(flags & (LW_ACC_LOOKED | LW_ACC_BLIND)) &&
 		    t->total != t->n[LW_IN_UNKNOWN] && !(p->flags & LW_TASK_INTERLEAVES))
 			__sync_fetch_and_or(&p->flags, LW_TASK_INTERLEAVES);

@@ -22,8 +22,13 @@ __noinline int lw_learn_trace(struct lw_head *h, const struct lw_addr *pod, __u3
 		return 0;
 	key.pod = *pod;
 	t = bpf_map_lookup_elem(&lw_traces, &key);
-	return t ? lw_learned_by_trace(t, slot, key.header, l) : 0;
+	/* elements are used again at once: what was read there is this id's if it is still found by it */
+	return t && lw_learned_by_trace(t, slot, key.header, l) &&
+	       bpf_map_lookup_elem(&lw_traces, &key) == t;
 }
+
+/* One of so many requests of a connection is noted as a call of its thread, where nothing else is asked about that. */
+#define LW_CALLS_NOTED 8
 
 struct lw_learn_ctx {
 	struct lw_head *h;
@@ -133,6 +138,29 @@ static __always_inline int lw_learn_parent(const struct lw_asked *a, const struc
 	return lw_learned_is(l, lane, LW_EVIDENCE_PARENT, LW_REASON_OK);
 }
 
+/* It sends a request: a thread that then answers the one it has read has waited in between, as a rule, and has not lost it. */
+static __always_inline void lw_note_call(const struct lw_task *p, struct lw_task *t)
+{
+	if (t && p->proven < LW_TASK_PROVEN &&
+	    !(p->flags & (LW_TASK_HANDS_OVER | LW_TASK_INTERLEAVES)))
+		__sync_fetch_and_add(&t->calls, 1);
+}
+
+/* Likewise where nobody asks which lane it is in. */
+__noinline int lw_learn_call(void)
+{
+	struct lw_asked a = {};
+	const struct lw_task *p;
+
+	lw_current_keys(&a.thread, &a.proc);
+	p = bpf_map_lookup_elem(&lw_procs, &a.proc);
+	if (!p && lw_started_by(&a))
+		p = bpf_map_lookup_elem(&lw_procs, &a.proc);
+	if (p)
+		lw_note_call(p, bpf_map_lookup_elem(&lw_threads, &a.thread));
+	return 0;
+}
+
 /*
  * By what the calling thread and its process are at work on; where a process has read no request itself, by what the one
  * is at work on that has started it. Not by one that had nothing at work then: a worker that was forked beforehand, or a helper, is
@@ -141,7 +169,8 @@ static __always_inline int lw_learn_parent(const struct lw_asked *a, const struc
 __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 {
 	struct lw_asked a = {};
-	const struct lw_task *p, *t;
+	const struct lw_task *p;
+	struct lw_task *t;
 	__u64 *uncounted;
 	__u32 lane, zero = 0;
 
@@ -159,6 +188,7 @@ __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
 	}
 	if (!p)
 		return 0;
+	lw_note_call(p, t);
 	lane = p->total ? lw_task_lane(p, slot) : 0;
 	if (!lane) /* who reads requests answers for itself, and for its children */
 		return p->turns != 0;
@@ -194,7 +224,7 @@ __noinline int lw_learn_tasks(__u32 slot, struct lw_learned *l)
  * A request on a connection of this network namespace: it calls. 1: it is known to. With the next request it is to be asked again: -1: something that it was
  * at work on when it first did is not answered yet, which nobody has seen arriving; 0: there was no room to note it.
  */
-__noinline int lw_learn_calls(__u64 netns)
+static __noinline int lw_calls_from(__u64 netns)
 {
 	__u64 key = netns;
 	const struct lw_leaf *leaf = lw_leaf_calls(&key);
@@ -202,6 +232,32 @@ __noinline int lw_learn_calls(__u64 netns)
 	if (!leaf)
 		return 0;
 	return lw_leaf_is_unread(leaf) ? -1 : 1;
+}
+
+static __always_inline __u64 lw_netns_at(__u64 task)
+{
+	__u64 net = LW_TASK_POINTER(task, nsproxy);
+
+	net = net ? lw_pointer_at(net + bpf_core_field_offset(struct nsproxy, net_ns)) : 0;
+	return net ? lw_pointer_at(net + bpf_core_field_offset(struct net, net_cookie)) : 0;
+}
+
+/* Of the caller, too, and its process, which may have connections in several (lw_reads_at_home()). */
+__noinline int lw_learn_calls(__u64 netns)
+{
+	__u64 task = bpf_get_current_task(), own = lw_netns_at(task), leaders;
+	int calls = lw_calls_from(netns), also;
+
+	leaders = lw_netns_at(LW_TASK_POINTER(task, group_leader));
+	if (own && own != netns) {
+		also = lw_calls_from(own);
+		calls = also < calls ? also : calls;
+	}
+	if (leaders && leaders != netns && leaders != own) {
+		also = lw_calls_from(leaders);
+		calls = also < calls ? also : calls;
+	}
+	return calls;
 }
 
 /*
@@ -266,6 +322,21 @@ __noinline int lw_learn_pod(__u64 netns, __u32 slot, __u32 flags, struct lw_lear
 	return lw_learned_is(l, 0, LW_EVIDENCE_NONE, LW_REASON_ELSEWHERE);
 }
 
+/*
+ * May the caller, which is at work on requests of this lane that it has read itself, be at work on another, that a process above it had read when it
+ * started the caller?
+ */
+static __noinline int lw_may_be_parents(__u32 slot, __u32 lane)
+{
+	struct lw_asked a = {};
+	const struct lw_task *p;
+
+	if (!lw_started_by(&a))
+		return 0;
+	p = bpf_map_lookup_elem(&lw_procs, &a.proc);
+	return p && p->total && a.started >= p->since && lw_task_lane(p, slot) != lane;
+}
+
 /* May any process of this network namespace be at work for a lane? Most often none is, and then nothing is to be looked for. */
 static __always_inline int lw_lanes_at_work(__u64 netns)
 {
@@ -285,8 +356,17 @@ __noinline int lw_learn(struct lw_head *h, const struct lw_flow *f, __u32 slot, 
 	c.pod = &f->client;
 	if (h->scan.options & LW_SCAN_TRACES)
 		bpf_loop(LW_CAPTURES, lw_learn_trace_cb, &c, 0);
-	if (!c.known && (flags & LW_CONF_READS) && lw_lanes_at_work(f->netns) &&
-	    !lw_learn_tasks(slot, l))
-		lw_learn_pod(f->netns, slot, flags, l);
+	if (!(flags & LW_CONF_READS))
+		return 0;
+	if (!c.known && lw_lanes_at_work(f->netns)) {
+		if (!lw_learn_tasks(slot, l))
+			lw_learn_pod(f->netns, slot, flags, l);
+		else if ((l->evidence == LW_EVIDENCE_THREAD ||
+			  l->evidence == LW_EVIDENCE_PROCESS) &&
+			 lw_may_be_parents(slot, l->lane))
+			lw_learned_is(l, 0, LW_EVIDENCE_AMBIGUOUS, LW_REASON_MIXED);
+	} else if (!(f->requests & (LW_CALLS_NOTED - 1))) {
+		lw_learn_call();
+	}
 	return 0;
 }

@@ -75,7 +75,7 @@ __noinline __u32 lw_in_lane(struct lw_head *h, const struct lw_tuple *t, __u32 s
 	return lane < LW_MAX_LANES ? lane : LW_IN_UNKNOWN;
 }
 
-/* Notes that a request of this lane has come with capture i's trace id, if there is one in it. */
+/* Notes that a request of this lane has come with capture i's trace id, if there is one in it: 1. */
 __noinline int lw_in_trace(struct lw_head *h, const struct lw_tuple *t, __u32 i, __u32 lane)
 {
 	struct lw_trace first = { .lane = lane }, *known;
@@ -88,27 +88,28 @@ __noinline int lw_in_trace(struct lw_head *h, const struct lw_tuple *t, __u32 i,
 	if (!known) {
 		/* not in place of what another CPU has noted meanwhile: of two lanes one would be forgotten */
 		if (!bpf_map_update_elem(&lw_traces, &key, &first, BPF_NOEXIST))
-			return 0;
+			return 1;
 		known = bpf_map_lookup_elem(&lw_traces, &key);
 	}
 	if (known && known->lane != lane)
 		known->lane = LW_IN_UNKNOWN;
-	return 0;
+	return 1;
 }
 
 struct lw_in_traces_ctx {
 	struct lw_head *h;
 	const struct lw_tuple *t;
 	__u32 lane;
+	__u32 ids;
 };
 
 static long lw_in_traces_cb(__u32 i, void *arg)
 {
 	struct lw_in_traces_ctx *c = arg;
 
-	if (i >= c->h->caps.n)
+	if (i >= c->h->caps.n || c->ids >= LW_IN_TRACE_IDS)
 		return 1;
-	lw_in_trace(c->h, c->t, i, c->lane);
+	c->ids += lw_in_trace(c->h, c->t, i, c->lane);
 	return 0;
 }
 

@@ -55,9 +55,9 @@ struct lw_task {
 	__u32 n[LW_MAX_LANES + 1]; /* how many, [lane]; [LW_IN_UNKNOWN]: that may be in any */
 	__u32 total; /* of all lanes; of pods LW_TASK_ENDS: the element is about to be deleted, nothing may be counted there any more */
 	__u32 flags; /* enum lw_task_flags; of processes: for good, until another program is executed */
-	__u32 proven; /* of processes: answers by the thread that read the request, while others were read or answered */
+	__u32 proven; /* of processes: answers by the thread that read the request, and called for it, while others were read or answered */
 	__u32 turns; /* of processes: how often a request whose lane is known was read or answered */
-	__u32 pad;
+	__u32 calls; /* of threads: how often it, or a child of it, was seen to send a request; not each time */
 	/* for children (bpf/lib/evidence.h): when */
 	__u64 since; /* it last had nothing at work, and read something */
 	__u64 adopted; /* of processes: a child of another may last have come to it */
@@ -104,7 +104,7 @@ struct lw_accepted {
 	__u16 sent; /* enum lw_accepted_sent, since it was read */
 	__u16 unseen; /* 1: it is in lw_at_unseen */
 	__u32 serial; /* of the last one that was held */
-	__u32 pad;
+	__u32 calls; /* lw_task.calls of the thread when it was read */
 	__u64 netns; /* cookie of its network namespace; 0: not looked up yet */
 };
 LW_ASSERT_SIZE(struct lw_accepted, 112);

@@ -122,6 +122,8 @@
 #define LW_MAX_IN_HEADS 256
 /* Trace ids of requests that pods of this node have got. More: the oldest is forgotten. */
 #define LW_MAX_TRACES 65536
+/* Of one request so many are noted: nobody needs more, and they push others' out. */
+#define LW_IN_TRACE_IDS 8
 /* Heads looked at in one packet. More: the connection is not followed any more. */
 #define LW_IN_STEPS 4096
 /* Connections that pods had accepted before the agent came. More: the agent says so, and reads are no evidence. */

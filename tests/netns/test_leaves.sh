@@ -121,6 +121,17 @@ expect_eq "what is known of it is of after" $((openings + 1)) "$(pinned inbound 
 	jq --argjson ip "[${POD_IP[m4]//./,}]" '[.[].formatted | select(.key.local.ip[12:] == $ip) | .value.opening] | max')"
 hold_end
 
+say "a process that serves two pods, and calls from the other"
+pod_ns also
+pod_ns two
+ALSO=/run/netns/$(ns_of also) OUT=$LWT_TMP exec_pod two python3 "$LWT_ROOT/tests/netns/clients/middle.py" "$LWT_PORT" "${POD_IP[b1]}:$LWT_PORT" 2>"$LWT_TMP/two.log" &
+POD_PID[two]=$! POD_PID[also]=$!
+wait_port also "$LWT_PORT"
+alone two
+park also both "$gray"
+expect_eq "untagged, read where nobody calls" b1 "$(call two /call)"
+expect_eq "tagged, where it calls from" c1gray "$(go also both)"
+
 say "another pod gets the address of one that is left alone"
 alone m5
 last=${POD_IP[m5]##*.}

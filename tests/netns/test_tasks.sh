@@ -51,6 +51,9 @@ expect_like "tagged beside untagged" 'b[12]' "$(call mixed /call "$gray")"
 # Answers by the thread that has read the request prove nothing while all others merely wait.
 for _ in {1..40}; do call mixed /call >/dev/null; done
 expect_like "tagged, beside others that wait" 'b[12]' "$(call mixed /call "$gray")"
+# Nor do those for which nothing was asked: a thread that waited for nothing had no occasion to leave its request to another.
+req client -Z --parallel-max 8 "$(url mixed "/go/none?[1-256]")" >/dev/null
+expect_eq "proven by answers alone" 0 "$(proven mixed)"
 # They do while others are read and answered.
 until_ok 20 "the proof" prove mixed
 expect_eq "tagged, proven" c1gray "$(call mixed /call "$gray")"
@@ -76,6 +79,21 @@ until_ok 20 "the proof" prove mixed
 park mixed q
 expect_eq "tagged, proven by the program since" c1gray "$(call mixed /call "$gray")"
 expect_like "q" 'b[12]' "$(go mixed q)"
+
+# A process that was started with a request which its parent has read, and reads others itself: what it sends for that is not taken to be for these.
+middle parent
+CALL_SECONDS=$((200 * LWT_SLOW)) call parent /fork/p >"$LWT_TMP/p" &
+wait_port parent $((LWT_PORT + 1))
+second() { echo "http://${POD_IP[parent]}:$((LWT_PORT + 1))$1"; }
+at_work_in_all() { pinned procs | jq '[.[].formatted.value | .n[1]] | add // 0'; }
+req client -m $((200 * LWT_SLOW)) -H "$gray" "$(second /park/child)" >"$LWT_TMP/child" &
+until_ok 15 "the child to have read one of its own" eval '[ "$(at_work_in_all)" = 1 ]'
+req client "$(second /go/p)" >/dev/null
+until_ok 20 "the answer to what the parent has read" test -s "$LWT_TMP/p"
+expect_like "what the parent has read, by the child" 'b[12]' "$(cat "$LWT_TMP/p")"
+req client "$(second /go/child)" >/dev/null
+until_ok 20 "the answer to what the child has read" test -s "$LWT_TMP/child"
+expect_like "once that is answered, what the child has read" 'c1gray*' "$(cat "$LWT_TMP/child")"
 
 # A request whose client has gone still counts, until the service closes the connection.
 middle gone

@@ -293,6 +293,8 @@ static int leave_alone(struct lw_leaves *leaves, struct lw_netns *ns, const stru
 					BPF_ANY))
 			return errno == E2BIG ? -ENOSPC : -errno;
 	r = set(leaves->kern, pod->netns, LW_LEAF_ALONE, false);
+	for (size_t i = 0; r == 2 && i < found.n; i++) /* nobody would find them without a row */
+		(void)bpf_map_delete_elem(addrs_of(leaves->kern), &found.addrs[i]);
 	if (r == 0)
 		lw_debug(
 			"a pod (network namespace cookie %llu) has called nothing in release: what arrives there is not read until it does",

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows of pods that call, or are left alone, whose network namespaces have ended. No cookie is given twice: who was there before all namespaces were
- * listed, and is not among them, has ended. But the list may lack one that lives (a process that ended just then, no descriptor free): where it has a flow its
- * row stays, as such a connection is not asked again whether its pod calls (lw_flow.calls). What else is forgotten of one that lives its next call tells.
+ * listed, and is not among them, has ended. But the list may lack one that lives (a process that ended just then): where it has a flow its
+ * row stays, as such a connection is not asked again whether its pod calls (lw_flow.calls), and so it does where something is at work that nobody has seen
+ * arriving. What else is forgotten of one that lives its next call tells.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -67,6 +68,13 @@ static int on_flow(uint64_t cookie, const struct lw_flow *flow, void *arg)
 	return 0;
 }
 
+static bool drop(void *cookie, void *arg)
+{
+	(void)arg;
+	free(cookie);
+	return false;
+}
+
 static int forget_address(const void *key, const void *value, void *arg)
 {
 	const uint64_t cookie = *(const uint64_t *)value;
@@ -88,11 +96,12 @@ static bool forget(void *cookie, void *arg)
 	return false;
 }
 
-static bool drop(void *cookie, void *arg)
+static bool is_at_rest(void *cookie, void *arg)
 {
-	(void)arg;
-	free(cookie);
-	return false;
+	struct sweep *s = arg;
+	struct lw_leaf leaf;
+
+	return (!bpf_map_lookup_elem(s->rows, cookie, &leaf) && !leaf.held) || drop(cookie, NULL);
 }
 
 /* What is left in s->gone has ended. */
@@ -117,6 +126,8 @@ int lw_leaves_sweep(struct lw_kern *kern)
 	r = lw_rows_each(kern, s.rows, sizeof(uint64_t), sizeof(struct lw_leaf), add_row, &s);
 	if (!r && s.gone.count >= ROWS_MIN) {
 		r = find_gone(&s);
+		if (!r)
+			lw_bytemap_filter(&s.gone, is_at_rest, &s);
 		if (!r)
 			r = lw_rows_each(kern, s.addrs, sizeof(struct lw_addr), sizeof(uint64_t),
 					 forget_address, &s);

@@ -194,7 +194,9 @@ static int each_path(struct each *e, const char *path)
 	struct stat st;
 	int r;
 
-	if (fd < 0 || fstat(fd, &st))
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE ? -errno : 0;
+	if (fstat(fd, &st))
 		return 0;
 	key = LW_BYTES_OF(st.st_ino);
 	if (lw_bytemap_get(&e->seen, &key, 1))
@@ -203,6 +205,8 @@ static int each_path(struct each *e, const char *path)
 	if (r < 0)
 		return r;
 	sock = socket_in(e->ns, fd, e->family, e->type, e->protocol);
+	if (sock == -EMFILE || sock == -ENFILE)
+		return sock;
 	return sock < 0 ? 0 : e->cb(sock, e->arg);
 }
 
@@ -211,7 +215,7 @@ static int each_in_dir(struct each *e, const char *dir, bool processes)
 	_cleanup_closedir_ DIR *d = opendir(dir);
 	struct dirent *entry;
 	char path[512];
-	int r = 0;
+	int r = d || errno == ENOENT ? 0 : -errno;
 
 	while (d && !r && (entry = readdir(d))) {
 		if (entry->d_name[0] == '.' ||

@@ -22,7 +22,7 @@ int lw_netns_socket(struct lw_netns *ns, uint64_t cookie, pid_t pid, int family,
 
 /*
  * Calls cb with such a socket in every network namespace of the machine that a process is in or that has a name, but the
- * agent's own, until it returns other than 0. 0, that, or -errno. One that ends meanwhile is passed over.
+ * agent's own, until it returns other than 0. 0, that, or -errno, such as -EMFILE. One that ends meanwhile is passed over.
  */
 int lw_netns_each(struct lw_netns *ns, int family, int type, int protocol,
 		  int (*cb)(int sock, void *arg), void *arg);

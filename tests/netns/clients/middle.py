@@ -23,9 +23,10 @@ of this one. Each path a way of working:
 /pieces     the same, the interim response in three pieces
 /look/NAME  the head is looked at (MSG_PEEK), and read only when upstream has been asked, after /go/NAME has come
 /lend/NAME  the thread that has read the request does what is brought to it, until /go/NAME has come
+/fork/NAME  another process goes on with it, and asks upstream after /go/NAME has come there; it serves the next port like this one
 /borrow/NAME  the call is made by the thread that lends itself; the one that has read the request waits for it, and answers
 
-With MPTCP set it listens for that, too.
+With MPTCP set it listens for that, too. With ALSO set, the path of a network namespace, it listens there as well, and asks from there.
 With HANDED set there is another process on the next port, which reads so many lines (PEEKS: looks at what there is first) and hands the
 connection to this one.
 """
@@ -131,6 +132,12 @@ def serve(conn):
         elif path.startswith("/park/"):
             gate(path[6:]).wait(6000)
             answer(conn, ask(path))
+        elif path.startswith("/fork/"):
+            if os.fork():
+                break
+            threading.Thread(target=listen, args=(port + 1,), daemon=True).start()
+            gate(path[6:]).wait(6000)
+            answer(conn, ask(path))
         elif path.startswith("/later/"):
             work.put(lambda name=path[7:]: later(conn, name))
         elif path.startswith("/told-later/"):
@@ -201,11 +208,30 @@ def take():
 threading.Thread(target=take, daemon=True).start()
 for _ in range(2):
     threading.Thread(target=worker, daemon=True).start()
-s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP if "MPTCP" in os.environ else 0)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("0.0.0.0", port))
-s.listen(256)
-while True:
-    conn, _ = s.accept()
-    conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    threading.Thread(target=serve, args=(conn,), daemon=True).start()
+
+
+def listener(at):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP if "MPTCP" in os.environ else 0)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("0.0.0.0", at))
+    s.listen(256)
+    return s
+
+
+def accept(s):
+    while True:
+        conn, _ = s.accept()
+        conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=serve, args=(conn,), daemon=True).start()
+
+
+def listen(at):
+    accept(listener(at))
+
+
+if "ALSO" in os.environ:
+    CLONE_NEWNET = 0x40000000
+    here = listener(port)
+    assert ctypes.CDLL(None).setns(os.open(os.environ["ALSO"], os.O_RDONLY), CLONE_NEWNET) == 0
+    threading.Thread(target=accept, args=(here,), daemon=True).start()
+listen(port)

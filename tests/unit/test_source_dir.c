@@ -409,8 +409,60 @@ static void a_config_map_swaps_all_files_at_once(void **state)
 	assert_int_equal(symlink("b", path), 0);
 	wait_change(f);
 	assert_non_null(pod(f, "b"));
+	/* What it leads to is written, or replaced, and no event tells of that. */
+	write_file(f, "b", POD_ON("b", "n3"));
+	wait_change(f);
+	assert_string_equal(pod(f, "b")->pod.node, "n3");
+	write_file(f, "b.new", POD_ON("b", "n4"));
+	rename_file(f, "b.new", "b");
+	wait_change(f);
+	assert_string_equal(pod(f, "b")->pod.node, "n4");
+	remove_file(f, "b");
+	wait_change(f);
+	assert_null(pod(f, "b"));
+	write_file(f, "b", POD_ON("b", "n5"));
+	wait_change(f);
+	assert_string_equal(pod(f, "b")->pod.node, "n5");
 	remove_file(f, "..1/a.yaml");
 	remove_file(f, "..2/a.yaml");
+}
+
+/* No writer closes what is no file: it is told of at once, as when it had been there before. */
+static void what_is_no_file_is_told_of(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+
+	open_source(f);
+	path_of(f, "pipe.yaml", path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_true(lw_source_dir_dispatch(f->source) >= 0);
+	assert_int_equal(lw_source_dir_errors(f->source), 1);
+	assert_non_null(strstr(f->findings.text, "expected a file"));
+	remove_file(f, "pipe.yaml");
+}
+
+/* What is being written is not taken up, and not passed over in silence. */
+static void until_a_file_is_closed_it_is_not_settled(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+	FILE *out;
+
+	write_file(f, "a.yaml", POD_ON("a", "n1"));
+	open_source(f);
+	path_of(f, "a.yaml", path);
+	out = fopen(path, "w");
+	assert_non_null(out);
+	assert_true(fputs(POD_ON("a", "n2"), out) >= 0);
+	assert_int_equal(fflush(out), 0);
+	assert_true(lw_source_dir_dispatch(f->source) >= 0);
+	assert_string_equal(pod(f, "a")->pod.node, "n1");
+	assert_false(lw_source_dir_settled(f->source));
+	assert_int_equal(fclose(out), 0);
+	wait_change(f);
+	assert_string_equal(pod(f, "a")->pod.node, "n2");
+	assert_true(lw_source_dir_settled(f->source));
 }
 
 /* No event tells that there are descriptors again: without another try the state of before would stay, and count as what there is. */
@@ -701,6 +753,8 @@ int main(void)
 		T(the_first_file_by_name_counts),
 		T(a_file_gets_another_name),
 		T(a_config_map_swaps_all_files_at_once),
+		T(what_is_no_file_is_told_of),
+		T(until_a_file_is_closed_it_is_not_settled),
 		T(without_a_descriptor_it_is_tried_again),
 		T(a_file_that_cannot_be_read_is_tried_again),
 		T(the_path_is_turned_to_another_folder),

@@ -330,20 +330,64 @@ static bool is_emptied(const struct lw_dir_file *file, const char *text, size_t 
 	return file->items && blank == len;
 }
 
+/* For free(); NULL: out of memory. */
+static char *path_of(const struct lw_source_dir *source, const struct lw_dir_file *file)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", source->path, file->name) < 0 ? NULL : path;
+}
+
+/* Follows links. All zero: there is none. */
+static struct lw_dir_stamp stamp_of(const char *path)
+{
+	struct lw_dir_stamp stamp = {};
+	struct stat st;
+
+	if (stat(path, &st) == 0) {
+		stamp.dev = st.st_dev;
+		stamp.ino = st.st_ino;
+		stamp.size = st.st_size;
+		stamp.changed = st.st_ctim;
+	}
+	return stamp;
+}
+
+bool lw_dir_is_silent(const struct lw_source_dir *source, const struct lw_dir_file *file)
+{
+	_cleanup_free_ char *path = path_of(source, file);
+	struct stat st;
+
+	return path && lstat(path, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_nlink > 1);
+}
+
+bool lw_dir_is_rewritten(const struct lw_source_dir *source, const struct lw_dir_file *file)
+{
+	_cleanup_free_ char *path = path_of(source, file);
+	struct lw_dir_stamp now;
+
+	if (!path)
+		return false;
+	now = stamp_of(path);
+	return now.dev != file->stamp.dev || now.ino != file->stamp.ino ||
+	       now.size != file->stamp.size || now.changed.tv_sec != file->stamp.changed.tv_sec ||
+	       now.changed.tv_nsec != file->stamp.changed.tv_nsec;
+}
+
 static int read_file(struct lw_source_dir *source, struct lw_dir_file *file)
 {
-	_cleanup_free_ char *text = NULL, *path = NULL;
+	_cleanup_free_ char *text = NULL, *path = path_of(source, file);
 	struct reading reading = { .source = source, .file = file };
 	uint64_t hash;
 	size_t len = 0;
 	int r;
 
-	if (asprintf(&path, "%s/%s", source->path, file->name) < 0) {
-		path = NULL;
+	if (!path)
 		return -ENOMEM;
-	}
 	reading.path = path;
 	file->dirty = false;
+	file->silent = lw_dir_is_silent(source, file);
+	file->stamp = stamp_of(path);
 	r = slurp(path, &text, &len);
 	if (r == -ENOENT) {
 		if (file->gone_ns == 0)

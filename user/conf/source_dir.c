@@ -109,6 +109,14 @@ static void try_again(struct lw_source_dir *source)
 	}
 }
 
+/* Files that are written by another name: nothing tells of that, so they are looked at with each dispatch, once a second or when somebody asks. */
+static void look_behind_links(struct lw_source_dir *source)
+{
+	for (struct lw_dir_file *file = source->files; file; file = file->next)
+		if (file->silent && !file->dirty && file->gone_ns == 0)
+			file->dirty = lw_dir_is_rewritten(source, file);
+}
+
 /* Files that have been gone for long enough. */
 static int drop_files(struct lw_source_dir *source)
 {
@@ -122,10 +130,18 @@ static int drop_files(struct lw_source_dir *source)
 			at = &file->next;
 			continue;
 		}
-		*at = file->next;
 		if (lw_dir_drop_items(source, file, true) < 0)
 			r = -ENOMEM;
 		lw_dir_forget(source, file);
+		if (lw_dir_is_silent(source, file)) {
+			/* what it leads to may come back */
+			file->silent = true;
+			file->read = false;
+			file->gone_ns = 0;
+			at = &file->next;
+			continue;
+		}
+		*at = file->next;
 		lw_dir_free_file(file);
 	}
 	return r;
@@ -151,19 +167,6 @@ static int read_files(struct lw_source_dir *source)
 }
 
 /* ---- events ---- */
-
-/* Of a link there is no close to wait for. */
-static bool is_link(const struct lw_source_dir *source, const char *name)
-{
-	_cleanup_free_ char *path = NULL;
-	struct stat st;
-
-	if (asprintf(&path, "%s/%s", source->path, name) < 0) {
-		path = NULL;
-		return false;
-	}
-	return lstat(path, &st) == 0 && (S_ISLNK(st.st_mode) || st.st_nlink > 1);
-}
 
 static void on_event(struct lw_source_dir *source, const struct inotify_event *event)
 {
@@ -208,7 +211,8 @@ static void on_event(struct lw_source_dir *source, const struct inotify_event *e
 		file->writing = true;
 	} else if (event->mask & IN_CREATE) {
 		file->gone_ns = 0;
-		if (is_link(source, name))
+		/* there is no close to wait for */
+		if (lw_dir_is_silent(source, file))
 			file->dirty = true;
 	}
 }
@@ -358,6 +362,7 @@ int lw_source_dir_dispatch(struct lw_source_dir *source)
 	}
 	lw_dir_drain(source);
 	try_again(source);
+	look_behind_links(source);
 	for (int round = 0; round < ROUNDS_MAX && !source->lost; round++) {
 		bool any = source->rescan;
 
@@ -397,7 +402,7 @@ bool lw_source_dir_settled(const struct lw_source_dir *source)
 {
 	for (const struct lw_dir_file *file = source->files; file && !source->lost;
 	     file = file->next)
-		if (file->gone_ns != 0)
+		if (file->gone_ns != 0 || file->writing)
 			return false;
 	return true;
 }

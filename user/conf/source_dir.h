@@ -41,7 +41,7 @@ int lw_source_dir_fd(const struct lw_source_dir *source);
  * the next call: within a second the descriptor asks for it.
  */
 int lw_source_dir_dispatch(struct lw_source_dir *source);
-/* No file has gone whose objects are to go, too, but have not yet. As of the last dispatch. */
+/* No file has gone whose objects are to go, too, but have not yet, and none is being written. As of the last dispatch. */
 bool lw_source_dir_settled(const struct lw_source_dir *source);
 /* The folder is not there, or cannot be watched. As of the last dispatch. */
 bool lw_source_dir_gone(const struct lw_source_dir *source);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "conf/source_dir.h"
 #include "core/bytemap.h"
@@ -26,6 +27,14 @@ struct lw_dir_item {
 	struct lw_k8s_object *shadow; /* unless in force: what would be, if the other file went */
 };
 
+/* Which version of a file it is. */
+struct lw_dir_stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec changed; /* st_ctim: a write sets it, too */
+};
+
 struct lw_dir_file {
 	struct lw_dir_file *next; /* by name */
 	char *name;
@@ -39,6 +48,8 @@ struct lw_dir_file {
 	bool again; /* it could not be: by the next dispatch */
 	bool writing; /* somebody is; wait for the close */
 	bool present; /* found by the scan that is going on */
+	bool silent; /* it may be written without an event in the folder */
+	struct lw_dir_stamp stamp; /* before it was last read; links are followed */
 };
 
 struct lw_source_dir {
@@ -72,4 +83,8 @@ int lw_dir_drop_items(struct lw_source_dir *source, struct lw_dir_file *file, bo
 void lw_dir_forget(struct lw_source_dir *source, struct lw_dir_file *file);
 /* What the model has of it stays. */
 void lw_dir_free_file(struct lw_dir_file *file);
+/* dir_file.c. Is it a link, or has it another name, by which it may be written without an event in the folder? Or is it no file at all? */
+bool lw_dir_is_silent(const struct lw_source_dir *source, const struct lw_dir_file *file);
+/* dir_file.c. Of such a one: is it another version than the one that was read? */
+bool lw_dir_is_rewritten(const struct lw_source_dir *source, const struct lw_dir_file *file);
 bool lw_dir_has_suffix(const char *name, const char *suffix);

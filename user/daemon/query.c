@@ -389,7 +389,7 @@ static int answer_status(const struct lw_query *q, struct json_object *request,
 	else if (q->pending)
 		why = "the last change could not be put in force, trying again";
 	else if (!lw_source_settled(q->source))
-		why = "a file has gone from the folder; if it does not come back within 0.1 s its objects go, too";
+		why = "a file has gone from the folder, whose objects go, too, if it does not come back within 0.1 s; or it is being written, and is read when it is closed";
 	(void)uname(&uts);
 	lw_json_add_str(data, "version", LW_VERSION);
 	lw_json_add_int(data, "pid", getpid());

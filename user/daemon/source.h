@@ -57,7 +57,7 @@ void lw_source_close(struct lw_source **source);
 int lw_source_refresh(struct lw_source *source);
 /* False before the first complete list of an API server: the model is not to be steered by. */
 bool lw_source_ready(const struct lw_source *source);
-/* False while objects are in the model of which it is known that they may have gone: a file's, until it is sure. */
+/* False while objects are in the model of which it is known that they may have gone, or changed: a file's, until it is sure, or has been written. */
 bool lw_source_settled(const struct lw_source *source);
 /* Errors in objects that hold now. */
 size_t lw_source_errors(const struct lw_source *source);

@@ -55,6 +55,12 @@ exits 2 "a bad pool size" "$LANEWAY" agent --state "$LWT_STATE" --pool-max 0
 exits 2 "explain without a target" "$LANEWAY" explain --from 10.0.0.1
 exits 2 "explain to no port" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2
 exits 2 "explain with half a header" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2:80 -H name
+exits 2 "trace from no address" "$LANEWAY" trace --from x
+exits 2 "help of two" "$LANEWAY" help status lanes
+exits 2 "version of something" "$LANEWAY" version status
+# 64 KiB are what an agent reads of a question: so much is said before it is asked
+exits 2 "a question that is too long" "$LANEWAY" explain --from 10.0.0.1 --to 10.0.0.2:80 -H "a: $(printf '%065536d' 0)"
+expect_like "a question that is too long" "*at most 65536 bytes*" "$(err)"
 exits 2 "a bad output format" "$LANEWAY" lanes -o yaml
 exits 2 "metrics as JSON" "$LANEWAY" metrics -o json
 printf 'pool-max 0\n' >"$LWT_TMP/options"

@@ -115,6 +115,12 @@ enum lw_exit lw_cmd_unreachable(const struct lw_cmd *cmd, const struct lw_cmd_cl
 		lw_cmd_error(cmd, "no agent at '%s'; start one: laneway agent --state DIR",
 			     client->socket);
 		break;
+	case -E2BIG:
+		lw_cmd_error(
+			cmd,
+			"expected at most %d bytes to ask the agent with, all headers together",
+			LW_CONTROL_REQUEST_MAX);
+		return LW_EXIT_USAGE;
 	case -ETIMEDOUT:
 		lw_cmd_error(cmd, "the agent at '%s' did not answer in %u ms", client->socket,
 			     client->timeout_ms);

@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "daemon/cmd.h"
@@ -167,6 +168,7 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 	};
 	struct trace t = { .cmd = cmd, .client = LW_CMD_CLIENT_INIT };
 	_cleanup_json_ struct json_object *request = lw_json_new_object(NULL, NULL);
+	struct lw_addr addr;
 	enum lw_exit code;
 	uint64_t number;
 	int opt;
@@ -184,6 +186,9 @@ static enum lw_exit run(const struct lw_cmd *cmd, int argc, char **argv)
 			lw_json_add_str(request, "workload", optarg);
 			break;
 		case OPT_FROM:
+			if (lw_addr_parse(optarg, &addr) < 0)
+				return lw_cmd_usage(cmd, "--from is an IP address, not '%s'",
+						    optarg);
 			lw_json_add_str(request, "from", optarg);
 			break;
 		case OPT_TRACE_ID:

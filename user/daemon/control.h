@@ -63,7 +63,7 @@ void lw_control_stop(struct lw_control **control);
 
 /*
  * One request, one reply, as a client. The reply is the caller's to free. 0, or -errno: -ENOENT and
- * -ECONNREFUSED when nobody listens, -ETIMEDOUT, -EPIPE when the connection ended early, -EMSGSIZE.
+ * -ECONNREFUSED when nobody listens, -ETIMEDOUT, -EPIPE when the connection ended early, -EMSGSIZE, -E2BIG: the request is too long.
  */
 int lw_control_call(const char *path, const char *request, unsigned int timeout_ms,
 		    char **ret_reply);

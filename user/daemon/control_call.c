@@ -160,6 +160,8 @@ static int open_until(const char *path, const char *request, uint64_t deadline_n
 	struct sockaddr_un addr;
 	int r;
 
+	if (strlen(request) >= LW_CONTROL_REQUEST_MAX) /* with the end of its line */
+		return -E2BIG;
 	if (!lines)
 		return -ENOMEM;
 	lines->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -49,10 +49,18 @@ static void print_overview(FILE *out)
 		      "the version", start, exits);
 }
 
+static enum lw_exit too_many(const char *arg)
+{
+	(void)fprintf(stderr, "laneway: '%s' is one argument too many\nTry: laneway help\n", arg);
+	return LW_EXIT_USAGE;
+}
+
 static enum lw_exit help(int argc, char **argv)
 {
 	const struct lw_cmd *cmd;
 
+	if (argc > 2)
+		return too_many(argv[2]);
 	/* what the overview lists, and what says no more than it does */
 	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "version")) {
 		print_overview(stdout);
@@ -75,6 +83,8 @@ static enum lw_exit dispatch(int argc, char **argv)
 	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		return help(argc - 1, argv + 1);
 	if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
+		if (argc > 2)
+			return too_many(argv[2]);
 		(void)printf("laneway %s\n", LW_VERSION);
 		return LW_EXIT_OK;
 	}

@@ -104,12 +104,12 @@ agent_start
 expect_eq "which the next agent is not told of" "0 0" "$(clsact) $(filters lw_to_pod)"
 agent_stop
 # It is another agent's, which lives: that is let be.
-other=$LWT_BPFFS
-LWT_BPFFS=$other/second LWT_SOCKET=$LWT_TMP/third.sock
+other=$LWT_BPFFS in=$LWT_CGROUP
+LWT_BPFFS=$other/second LWT_SOCKET=$LWT_TMP/third.sock LWT_CGROUP=$LWT_CGROUP_TOP/out
 mkdir "$LWT_BPFFS"
 agent_start --device "$device"
 left "$LWT_BPFFS"
-first=$AGENT_PID LWT_BPFFS=$other LWT_SOCKET=$LWT_TMP/fourth.sock
+first=$AGENT_PID LWT_BPFFS=$other LWT_SOCKET=$LWT_TMP/fourth.sock LWT_CGROUP=$in
 agent_start
 expect_eq "another agent's" "1 1" "$(clsact) $(filters lw_to_pod)"
 agent_stop

@@ -127,10 +127,10 @@ int lw_read(__u64 *ctx)
 	if (leaf && lw_leaf_state(leaf) == LW_LEAF_ALONE && lw_reads_at_home(a)) {
 		a->copied = copied;
 		a->fresh = 0;
-		if (!a->held || a->write_seq != write_seq)
+		if (!a->held)
 			lw_hold_leaf(a, leaf, write_seq);
 		/* it has called by now, and may have seen nothing at work */
-		if (lw_leaf_state(leaf) != LW_LEAF_ALONE)
+		if ((a->flags & LW_ACC_LEAF) && lw_leaf_state(leaf) != LW_LEAF_ALONE)
 			lw_hold(a, LW_IN_UNKNOWN, LW_ACC_BLIND, write_seq);
 		return 0;
 	}

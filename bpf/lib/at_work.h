@@ -210,11 +210,10 @@ static __always_inline void lw_hold_now(struct lw_accepted *a)
 	(void)__sync_lock_test_and_set(&a->held, a->serial);
 }
 
-/* Something was read while the pod was left alone. What was held before is answered: the answer is sent, if its program has not run yet. */
+/* Something was read while the pod was left alone. */
 static __always_inline void lw_hold_leaf(struct lw_accepted *a, struct lw_leaf *leaf,
 					 __u32 write_seq)
 {
-	lw_let_go(a);
 	__sync_fetch_and_add(&leaf->held, 1);
 	a->lane = LW_IN_UNKNOWN;
 	a->flags = LW_ACC_LEAF | LW_ACC_EXPECTS;

@@ -82,6 +82,7 @@ class Request:
         self.end = self.head_end + len(body)
         self.process = self.thread = None
         self.turn = 0
+        self.called = False  # its thread has surely been seen to ask for it, since it was read
         self.piped = False  # read beside another of its connection, while nobody sees where each begins
 
     def __repr__(self):
@@ -364,7 +365,7 @@ def read(conn):
         if busy(process, thread, r):
             process.strays = True
         process.turns += 1
-        r.process, r.thread, r.turn = process, thread, process.turns
+        r.process, r.thread, r.turn, r.called = process, thread, process.turns, False
         conn.request = r
         conn.coming.remove(r)
         count("read")
@@ -403,6 +404,9 @@ def write(conn, thread, data, how="write"):
 
 def answer(conn):
     r, process = (conn.before or [conn.request])[0], conn.owner
+    # by what it has asked for a thread comes to be trusted
+    if process.faithful and not r.called and lanes() and now >= quiet and dice.random() < 0.9:
+        ask(r)
     thread = r.thread if process.faithful or (process.orderly and dice.random() < 0.7) else dice.randrange(THREADS)
     if conn.rest:
         write(conn, thread, conn.rest)
@@ -423,7 +427,7 @@ def answer(conn):
     write(conn, thread, whole[:n], "sendfile" if seen and dice.random() < 0.1 else "write")
     conn.rest = whole[n:]
     if thread == r.thread:
-        process.proven += process.turns != r.turn and r.epoch == epoch and bool(lanes())
+        process.proven += process.turns != r.turn and r.epoch == epoch and r.called and bool(lanes())
         process.turns += 1
     else:
         process.strays = True
@@ -468,14 +472,14 @@ def canary_of(pod):
     return next((lane for lane in ("gray", "blue") if f"{lane}[" in pod), "")
 
 
-def ask():
+def ask(asked_for=None):
     """A request of the service's own, for one that it is at work on."""
-    r = dice.choice(at_work())
+    r = asked_for or dice.choice(at_work())
     process = r.process
     thread = r.thread if process.faithful else dice.randrange(THREADS)
-    app = dice.choice(sorted(apps))
+    app = dice.choice(asked_for and [a for a in sorted(apps) if is_open[a]] or sorted(apps))
     beside = [q for q in at_work() if not q.lane and any(o.lane for o in q.process.at_work())]
-    if beside and dice.random() < 0.5:
+    if beside and not asked_for and dice.random() < 0.5:
         # what is most easily taken for another's: of base, by a thread that has read one of a lane, asked of that lane's canary
         r = dice.choice([q for q in beside if q.epoch != epoch] or beside)
         process = r.process
@@ -487,9 +491,14 @@ def ask():
     headers = [f"traceparent: 00-{r.trace}-00f067aa0ba902b7-01"] if passes else []
     here = apps[app]["lane"] if is_open[app] else None
     to = [dice.choice(apps[app]["ips"][family][: None if here else -1]), world["port"]]
-    child = dice.random() < 0.1
-    pod = process.do(thread, "child", *to, headers, dice.random() < 0.5) if child else process.do(thread, "ask", *to, headers, dice.random() < 0.8)
+    child, keep = dice.random() < 0.1, dice.random() < 0.8
+    in_lanes = any(q.lane and q.epoch == epoch and not q.conn.lost and not q.piped for q in at_work())
+    pod = process.do(thread, "child", *to, headers, dice.random() < 0.5) if child else process.do(thread, "ask", *to, headers, keep)
     got = canary_of(pod)
+    # a connection's first request is, and all are that are sent while the service is at work for a lane, but for those with a known trace
+    if here and not child and not passes and (in_lanes or not keep):
+        for q in process.at_work():
+            q.called |= q.thread == thread
     if r.lane is None or r.piped:
         return
     others = [q for q in process.at_work() if q is not r]
@@ -601,7 +610,7 @@ def step():
     if started:
         todo.append((1, tell_child))
     if now % every == every // 2:
-        p = dice.choice(processes)
+        p = dice.choice(processes[1:])  # the first is to live until its threads are trusted
         todo = [(1, lambda: another(p))]
     elif dice.random() < 0.01:
         idle = [(p, t) for p in processes for t in range(THREADS) if not p.faithful or not busy(p, t)]

@@ -327,9 +327,10 @@ next:
 static __noinline long lw_in_new(const struct lw_tuple *t, __u32 opening)
 {
 	struct lw_tuple key = *t;
-	struct lw_in first = { .opening = opening };
+	struct lw_in first = { .opening = opening, .state = LW_IN_GAP };
 
-	return bpf_map_update_elem(&lw_inbound, &key, &first, BPF_ANY);
+	/* another CPU may have made it meanwhile, and be at it */
+	return bpf_map_update_elem(&lw_inbound, &key, &first, BPF_NOEXIST);
 }
 
 static __always_inline void lw_in_start(struct lw_in *in, __u32 seq)
@@ -342,18 +343,60 @@ static __always_inline void lw_in_start(struct lw_in *in, __u32 seq)
 	in->state = LW_IN_FOLLOWED;
 }
 
+/* The packet's bytes, of a connection that is followed, or begins to be. */
+static __always_inline void lw_in_bytes(struct __sk_buff *skb, struct lw_in *in, struct lw_in_at *r,
+					const struct lw_config *conf)
+{
+	struct lw_in_run run = { .skb = skb, .a = r, .in = in };
+	const struct lw_packet *p = &r->p;
+	__u32 end = p->seq + p->len;
+	__s32 ahead;
+	__u8 c;
+
+	r->at = p->start + p->off;
+	r->left = p->len;
+	if (in->state == LW_IN_FOLLOWED) {
+		ahead = p->seq - in->next;
+		if (ahead > 0 && in->frame.state == LW_FRAME_LENGTH &&
+		    in->frame.left >= (__u32)ahead) {
+			/* of a body nothing need be seen */
+			lw_frame_skip(&in->frame, ahead);
+			in->next = p->seq;
+		} else if (ahead > 0) {
+			in->state = LW_IN_GAP;
+		} else if (ahead < 0) {
+			if ((__s32)(end - in->next) <= 0)
+				return; /* all of it has been seen */
+			r->at -= ahead;
+			r->left += ahead;
+		}
+	}
+	if (in->state == LW_IN_GAP) {
+		if (bpf_skb_load_bytes(skb, r->at, &c, 1) || !lw_begins_request(c))
+			return;
+		lw_in_start(in, p->seq);
+	}
+	r->slot = conf->generation & 1;
+	bpf_loop(LW_IN_STEPS, lw_in_step_cb, &run, 0);
+	if (r->left && in->state == LW_IN_FOLLOWED)
+		in->state = LW_IN_LOST;
+	/* the map has given the element to another connection meanwhile */
+	else if (in->state == LW_IN_FOLLOWED && in->next != end)
+		in->state = LW_IN_GAP;
+	/* numbers go round: what is further back the application has read */
+	if (in->next - in->from > LW_IN_BEHIND)
+		in->from = in->next - LW_IN_BEHIND;
+}
+
 /* A packet to a pod. */
 static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at *r,
 					 const struct lw_config *conf)
 {
-	struct lw_in_run run = { .skb = skb, .a = r };
-	struct lw_packet *p = &r->p;
+	const struct lw_packet *p = &r->p;
 	const struct lw_leaf *leaf;
 	const __u64 *netns;
 	struct lw_in *in;
 	__u16 opening;
-	__u32 end;
-	__s32 ahead;
 	__u8 c;
 
 	/* the ports are used again: also where nothing is read now */
@@ -375,45 +418,20 @@ static __always_inline void lw_in_packet(struct __sk_buff *skb, struct lw_in_at 
 		return;
 	if (p->start == LW_NO_START)
 		return;
-	r->at = p->start + p->off;
-	r->left = p->len;
-	end = p->seq + p->len;
-	if (in && in->state == LW_IN_FOLLOWED) {
-		ahead = p->seq - in->next;
-		if (ahead > 0 && in->frame.state == LW_FRAME_LENGTH &&
-		    in->frame.left >= (__u32)ahead) {
-			/* of a body nothing need be seen */
-			lw_frame_skip(&in->frame, ahead);
-			in->next = p->seq;
-		} else if (ahead > 0) {
-			in->state = LW_IN_GAP;
-		} else if (ahead < 0) {
-			if ((__s32)(end - in->next) <= 0)
-				return; /* all of it has been seen */
-			r->at -= ahead;
-			r->left += ahead;
-		}
-	}
-	if (!in || in->state == LW_IN_GAP) {
-		if (bpf_skb_load_bytes(skb, r->at, &c, 1) || !lw_begins_request(c))
+	if (!in) {
+		if (bpf_skb_load_bytes(skb, p->start + p->off, &c, 1) || !lw_begins_request(c))
 			return;
-		if (!in) {
-			lw_in_new(&p->t, opening);
-			in = bpf_map_lookup_elem(&lw_inbound, &p->t);
-			if (!in)
-				return;
-		}
-		lw_in_start(in, p->seq);
+		lw_in_new(&p->t, opening);
+		in = bpf_map_lookup_elem(&lw_inbound, &p->t);
+		if (!in)
+			return;
 	}
-	run.in = in;
-	r->slot = conf->generation & 1;
-	bpf_loop(LW_IN_STEPS, lw_in_step_cb, &run, 0);
-	if (r->left && in->state == LW_IN_FOLLOWED)
-		in->state = LW_IN_LOST;
-	/* another CPU was at the same bytes at the same time, which were sent twice: what of it has been noted twice, nobody knows */
-	else if (in->state == LW_IN_FOLLOWED && in->next != end)
-		in->state = LW_IN_GAP;
-	/* numbers go round: what is further back the application has read */
-	if (in->next - in->from > LW_IN_BEHIND)
-		in->from = in->next - LW_IN_BEHIND;
+	/*
+	 * Another CPU is at a packet of the same connection, as where its sender has moved, or sends once more: two would count bytes of a body twice, or
+	 * not at all, and take them for a head. This one has not been seen, as if it had been lost behind here; what was missed shows by its numbers.
+	 */
+	if (__sync_val_compare_and_swap(&in->busy, 0, 1))
+		return;
+	lw_in_bytes(skb, in, r, conf);
+	(void)__sync_lock_test_and_set(&in->busy, 0);
 }

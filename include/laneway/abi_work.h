@@ -32,8 +32,10 @@ struct lw_in {
 	__u32 from; /* sequence number of the first byte since it is followed without a gap, or LW_IN_BEHIND before next */
 	struct lw_in_request last[LW_IN_REQUESTS]; /* [(n - 1) % LW_IN_REQUESTS]: the n-th */
 	struct lw_frame frame; /* of the request stream */
+	__u32 busy; /* 1: a packet of it is being read; one that comes meanwhile, on another CPU, is not */
+	__u32 pad;
 };
-LW_ASSERT_SIZE(struct lw_in, 64);
+LW_ASSERT_SIZE(struct lw_in, 72);
 
 /* A thread, or by its leader a process; threads' numbers are used again. */
 struct lw_task_key {

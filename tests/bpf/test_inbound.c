@@ -356,6 +356,51 @@ static void what_is_missing(void **state)
 	expect_from(seq + (uint32_t)N(post));
 }
 
+/* Another CPU begins with a packet of the connection, or has done with it. */
+static void another_cpu_is_at_it(unsigned int busy)
+{
+	struct lw_tuple t = tuple();
+	struct lw_in in;
+
+	assert_true(look(&in));
+	assert_int_equal(in.busy, !busy);
+	in.busy = busy;
+	assert_int_equal(bpf_map_update_elem(map(maps.lw_inbound), &t, &in, BPF_ANY), 0);
+}
+
+/* Packets of one connection on two CPUs at once: one is not read, and what follows says what was missed. */
+static void two_at_once(void **state)
+{
+	static const char post[] = "POST /x HTTP/1.1\r\nContent-Length: 3000\r\n\r\n";
+	uint32_t seq = 1;
+	struct lw_in in;
+
+	(void)state;
+	data(seq, post, N(post));
+	seq += (uint32_t)N(post);
+	/* a part of a body is nothing that has to be seen */
+	another_cpu_is_at_it(1);
+	data(seq, "xx", 2);
+	assert_true(look(&in));
+	assert_int_equal(in.next, seq);
+	another_cpu_is_at_it(0);
+	data(seq + 2, "x", 1);
+	seq += 3000;
+	data(seq, PLAIN, N(PLAIN));
+	expect_request(2, 0, seq + (uint32_t)N(PLAIN));
+	seq += (uint32_t)N(PLAIN);
+	/* a head is: from the next one on all is known again */
+	another_cpu_is_at_it(1);
+	data(seq, TAGGED, N(TAGGED));
+	assert_true(look(&in));
+	assert_int_equal(in.next, seq);
+	another_cpu_is_at_it(0);
+	seq += (uint32_t)N(TAGGED);
+	data(seq, PLAIN, N(PLAIN));
+	expect_request(3, 0, seq + (uint32_t)N(PLAIN));
+	expect_from(seq);
+}
+
 static void no_http(void **state)
 {
 	static const char *const lost[] = {
@@ -623,6 +668,7 @@ int main(void)
 		cmocka_unit_test_setup(long_heads, fresh),
 		cmocka_unit_test_setup(what_comes_twice, fresh),
 		cmocka_unit_test_setup(what_is_missing, fresh),
+		cmocka_unit_test_setup(two_at_once, fresh),
 		cmocka_unit_test_setup(no_http, fresh),
 		cmocka_unit_test_setup(traces, fresh),
 		cmocka_unit_test_setup(two_lanes_at_once, fresh),

@@ -627,6 +627,24 @@ static void traces(void **state)
 }
 
 /* Two long ids that differ behind what is kept of them. */
+/* Of one request not so many are noted that it pushes those of others out. */
+static void many_trace_ids(void **state)
+{
+	char lines[512], id[32];
+	uint32_t seq = 1;
+	size_t len = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i <= LW_IN_TRACE_IDS; i++)
+		len += (size_t)snprintf(lines + len, sizeof(lines) - len, "%sx-request-id: one-of-many-%u",
+					i ? "\r\n" : "", i);
+	request_with(&seq, "x-mse-tag: gray\r\n", lines);
+	(void)snprintf(id, sizeof(id), "one-of-many-%u", LW_IN_TRACE_IDS - 1);
+	assert_int_equal(trace_lane(LW_HDR_REQUEST_ID, id), GRAY);
+	(void)snprintf(id, sizeof(id), "one-of-many-%u", LW_IN_TRACE_IDS);
+	assert_int_equal(trace_lane(LW_HDR_REQUEST_ID, id), -1);
+}
+
 static void long_trace_ids(void **state)
 {
 	char a[96] = "x-request-id: ", b[96];
@@ -672,6 +690,7 @@ int main(void)
 		cmocka_unit_test_setup(no_http, fresh),
 		cmocka_unit_test_setup(traces, fresh),
 		cmocka_unit_test_setup(two_lanes_at_once, fresh),
+		cmocka_unit_test_setup(many_trace_ids, fresh),
 		cmocka_unit_test_setup(long_trace_ids, fresh),
 		cmocka_unit_test_setup(tags_that_contradict, fresh),
 		cmocka_unit_test_setup(tags_that_are_not_believed, fresh),

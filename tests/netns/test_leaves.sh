@@ -95,7 +95,11 @@ done
 expect_eq "none ended twice" 1 "$(leaf m3 ends)"
 park m3 d "$gray" # all of its process that was seen arriving is of the lane
 own=$(go m3 b)
-[ "$(date +%s)" -ge "$sure_until" ] || expect_eq "untagged, at its own call" b1 "$own"
+if [ "$(date +%s)" -lt "$sure_until" ]; then
+	expect_eq "untagged, at its own call" b1 "$own"
+else
+	say "untagged, at its own call: not judged, as this machine took over 58 s"
+fi
 expect_eq "tagged, when that is answered" c1gray "$(go m3 d)"
 until_ok 15 "nothing of before to be at work" leaf_is m3 held 0
 expect_eq "tagged, behind it" c1gray "$(tagged m3)"

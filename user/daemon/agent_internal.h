@@ -91,7 +91,7 @@ char *lw_place_give_way(struct agent *agent, pid_t pid, bool shared);
 /* Why this agent does not steer, where it is for another one; NULL. */
 const char *lw_place_why_not(const struct agent *agent);
 
-/* agent_lock.c: those that are not ours yet. 0, -EBUSY if one is not to be had (the other may be), or -errno. */
+/* agent_lock.c: those that are not ours yet. 0, -EBUSY if one is not to be had (the others may be), or -errno. */
 int lw_agent_lock_more(const char *socket, const char *bpffs, const char *cgroup,
 		       struct lw_agent_locks *locks);
 /* That of a bpffs. 0 with -1 in *ret_fd where none is mounted: there is nobody's pin to protect. */

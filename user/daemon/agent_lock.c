@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One agent at a time: on a socket path, on a bpffs, and on a cgroup. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/vfs.h>
 
 #include "base/cleanup.h"
@@ -31,19 +29,14 @@ int lw_agent_lock_bpffs(const char *bpffs, int *ret_fd)
 static int lock_cgroup(const char *cgroup, struct lw_agent_locks *locks)
 {
 	_cleanup_free_ char *dir = NULL;
-	_cleanup_close_ int fd = -1;
 
 	if (locks->cgroup_fd >= 0)
 		return 0;
 	dir = lw_cgroup2_find(cgroup);
-	fd = dir ? open(dir, O_RDONLY | O_CLOEXEC | O_DIRECTORY) : -1;
-	if (fd < 0) /* that is for others to say */
+	if (!dir || lw_cgroup2_is_not(dir)) /* that is for others to say */
 		return 0;
-	locks->cgroup_busy = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-	if (locks->cgroup_busy)
-		return -EBUSY;
-	locks->cgroup_fd = TAKE_FD(fd);
-	return 0;
+	locks->cgroup_busy = lw_lock_take(dir, &locks->cgroup_fd) == -EBUSY;
+	return locks->cgroup_busy ? -EBUSY : 0;
 }
 
 static int lock_places(const char *socket, const char *bpffs, struct lw_agent_locks *locks)
@@ -71,7 +64,7 @@ int lw_agent_lock_more(const char *socket, const char *bpffs, const char *cgroup
 
 	if (r == 0 || r == -EBUSY)
 		also = lock_cgroup(cgroup, locks);
-	return r < 0 && also == 0 ? r : also;
+	return r < 0 ? r : also;
 }
 
 int lw_agent_lock(const char *socket, const char *bpffs, struct lw_agent_locks *ret)

@@ -636,8 +636,8 @@ static void many_trace_ids(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i <= LW_IN_TRACE_IDS; i++)
-		len += (size_t)snprintf(lines + len, sizeof(lines) - len, "%sx-request-id: one-of-many-%u",
-					i ? "\r\n" : "", i);
+		len += (size_t)snprintf(lines + len, sizeof(lines) - len,
+					"%sx-request-id: one-of-many-%u", i ? "\r\n" : "", i);
 	request_with(&seq, "x-mse-tag: gray\r\n", lines);
 	(void)snprintf(id, sizeof(id), "one-of-many-%u", LW_IN_TRACE_IDS - 1);
 	assert_int_equal(trace_lane(LW_HDR_REQUEST_ID, id), GRAY);
